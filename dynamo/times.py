@@ -1,0 +1,46 @@
+"""Times are aware UTC datetimes; here is the one place that reads and writes them as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from dynamo.errors import InputError
+
+
+def utc_now() -> datetime:
+    """Return the present instant as an aware UTC datetime."""
+    return datetime.now(UTC)
+
+
+def from_epoch(seconds: float) -> datetime:
+    """Return the aware UTC datetime of ``seconds`` since 1970-01-01T00:00:00Z."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def to_iso(time: datetime) -> str:
+    """Return ``time`` as ISO 8601 in UTC with a ``Z``, milliseconds only where there are any."""
+    utc = time.astimezone(UTC)
+    spec = "milliseconds" if utc.microsecond else "seconds"
+    return utc.isoformat(timespec=spec).replace("+00:00", "Z")
+
+
+def parse_time(text: str, *, where: object = None) -> datetime:
+    """Read an ISO 8601 time; without an offset it is taken as UTC.
+
+    Raises
+    ------
+    InputError
+        If ``text`` is not an ISO 8601 date and time.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"not a time: {text!r}", where=where, expected="ISO 8601 as 2019-06-10T00:00:00Z"
+        ) from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def file_stamp(time: datetime) -> str:
+    """Return ``YYYYmmdd-HHMMSS`` in UTC, the form used in product names."""
+    return time.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
