@@ -1,0 +1,160 @@
+"""The interface of an engine, and the folder in which a run happens.
+
+The run folder is the whole truth about an execution: everything an engine needs to find its work again after a
+restart is in it before the work is given away.
+
+::
+
+    RUN/plan.json            the plan (logical jobs)
+    RUN/layout.json          the physical plan and its reason
+    RUN/work/                one name space of LFNs: inputs are links, outputs appear here
+    RUN/results/TASK.jsonl   one line for each finished logical job (see dynamo.modules.runner)
+    RUN/logs/TASK.{out,err}  what a task printed
+    RUN/engine.json          the engine and its handle
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import orjson
+
+from dynamo.errors import DynamoError
+from dynamo.files import write_bytes
+from dynamo.workflows.model import Layout, Plan, Task, plan_from_json, plan_to_json
+from dynamo.workflows.model import Resources as _Resources
+
+State = Literal["pending", "running", "held", "succeeded", "failed", "cancelled", "lost"]
+FINAL: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost"})
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where an execution stands; ``reason`` tells why it is held, failed, cancelled or lost."""
+
+    state: State
+    reason: str = ""
+    jobs_done: int = 0
+    jobs_failed: int = 0
+    jobs_total: int = 0
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will change."""
+        return self.state in FINAL
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run."""
+
+    root: Path
+
+    @property
+    def work(self) -> Path:
+        """The folder of all LFNs."""
+        return self.root / "work"
+
+    @property
+    def results(self) -> Path:
+        """One JSON-lines file for each task."""
+        return self.root / "results"
+
+    @property
+    def logs(self) -> Path:
+        """Standard output and error of the tasks."""
+        return self.root / "logs"
+
+    @property
+    def tasks(self) -> Path:
+        """One JSON file for each task: what `dynamo.modules.runner` executes."""
+        return self.root / "tasks"
+
+    @property
+    def engine_file(self) -> Path:
+        """The engine's name and handle."""
+        return self.root / "engine.json"
+
+    def read_plan(self) -> Plan:
+        """Return the stored plan."""
+        return plan_from_json(orjson.loads((self.root / "plan.json").read_bytes()))
+
+    def read_layout(self) -> Layout:
+        """Return the stored physical plan."""
+        data = orjson.loads((self.root / "layout.json").read_bytes())
+        tasks = tuple(
+            Task(
+                id=task["id"],
+                jobs=tuple(task["jobs"]),
+                parents=tuple(task["parents"]),
+                resources=_Resources(**task["resources"]),
+                predicted_s=task["predicted_s"],
+            )
+            for task in data["tasks"]
+        )
+        return Layout(kind=data["kind"], tasks=tasks, reason=data["reason"])
+
+    def prepare(self, plan: Plan, layout: Layout) -> None:
+        """Write plan, layout and tasks, and link the inputs into the work folder; may be repeated."""
+        for folder in (self.work, self.results, self.logs, self.tasks):
+            folder.mkdir(parents=True, exist_ok=True)
+        for lfn, path in plan.replicas.items():
+            link = self.work / lfn
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.is_symlink():
+                link.symlink_to(path)
+        write_bytes(self.root / "plan.json", orjson.dumps(plan_to_json(plan)))
+        tasks = [
+            {
+                "id": task.id,
+                "jobs": list(task.jobs),
+                "parents": list(task.parents),
+                "resources": vars(task.resources),
+                "predicted_s": task.predicted_s,
+            }
+            for task in layout.tasks
+        ]
+        write_bytes(
+            self.root / "layout.json",
+            orjson.dumps({"kind": layout.kind, "reason": layout.reason, "tasks": tasks}),
+        )
+        stored = {job["id"]: job for job in plan_to_json(plan)["jobs"]}
+        for task in layout.tasks:
+            write_bytes(
+                self.tasks / f"{task.id}.json",
+                orjson.dumps({"id": task.id, "jobs": [stored[name] for name in task.jobs]}),
+            )
+
+
+class Engine(Protocol):
+    """What executes a prepared run folder. All calls are safe to repeat after a crash."""
+
+    name: str
+
+    def submit(self, folder: RunFolder) -> None:
+        """Start the work; does nothing where ``engine.json`` says that it was started already."""
+        ...
+
+    def status(self, folder: RunFolder) -> Status:
+        """Return where the work stands, without waiting."""
+        ...
+
+    def wait(self, folder: RunFolder, timeout_s: float | None = None) -> Status:
+        """Wait until the work is final or ``timeout_s`` has passed; return where it stands."""
+        ...
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        """Stop the work; a later `status` is ``cancelled`` with ``reason``."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the engine holds in this process; work on a pool goes on."""
+        ...
+
+
+class EngineError(DynamoError):
+    """An engine could not start or find its work."""
+
+    exit_code = 5

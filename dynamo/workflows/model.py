@@ -1,0 +1,259 @@
+"""What a run does, after expansion: logical jobs over logical file names, and how they are grouped for an engine.
+
+These are plain data: the workflow document and a Pegasus abstract workflow both become a `Plan`; every engine takes
+a `Plan` with a `Layout` of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from dynamo.contract import Value
+from dynamo.errors import InputError
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one job needs on a worker; ``max_seconds`` is the wall time after which it is taken for hung."""
+
+    cpus: int = 1
+    memory_mb: int = 512
+    disk_mb: int = 512
+    max_seconds: int = 3600
+
+
+@dataclass(frozen=True)
+class Job:
+    """One logical job: a module over logical file names (LFNs)."""
+
+    id: str
+    module: str
+    inputs: Mapping[str, tuple[str, ...]]
+    outputs: Mapping[str, tuple[str, ...]]
+    arguments: Mapping[str, Value]
+    resources: Resources = Resources()
+    retries: int = 1
+    #: Predicted CPU seconds on one core, from the cost model.
+    predicted_s: float = 0.0
+    #: What the cost model saw of the job (`dynamo.workflows.cost.features`); kept to learn from its run.
+    features: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All LFNs that the job reads."""
+        return tuple(lfn for lfns in self.inputs.values() for lfn in lfns)
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """All LFNs that the job writes."""
+        return tuple(lfn for lfns in self.outputs.values() for lfn in lfns)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The abstract workflow of one run.
+
+    Raises
+    ------
+    InputError
+        If two jobs write one LFN or share an id, an input comes from nowhere, or the jobs form a cycle.
+    """
+
+    name: str
+    version: str
+    jobs: tuple[Job, ...]
+    #: External inputs: LFN to the absolute path of the file.
+    replicas: Mapping[str, Path]
+    #: LFNs to be published, in order.
+    products: tuple[str, ...]
+    description: str = ""
+    deadline_s: float | None = None
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        if len({job.id for job in self.jobs}) != len(self.jobs):
+            raise InputError("two jobs share an id", where=self.name)
+        for job in self.jobs:
+            for lfn in job.reads:
+                if lfn not in self.writers and lfn not in self.replicas:
+                    raise InputError(
+                        f"nothing provides {lfn}",
+                        where=f"{self.name}: job {job.id}",
+                        expected="an output of another job or an input of the workflow",
+                    )
+        for lfn in self.products:
+            if lfn not in self.writers:
+                raise InputError(f"no job writes the product {lfn}", where=self.name)
+        _ = self.ordered
+
+    @cached_property
+    def writers(self) -> dict[str, str]:
+        """The id of the job that writes each LFN."""
+        writers: dict[str, str] = {}
+        for job in self.jobs:
+            for lfn in job.writes:
+                if lfn in writers or lfn in self.replicas:
+                    raise InputError(f"{lfn} is written twice", where=f"{self.name}: job {job.id}")
+                writers[lfn] = job.id
+        return writers
+
+    @cached_property
+    def by_id(self) -> dict[str, Job]:
+        """The jobs by id."""
+        return {job.id: job for job in self.jobs}
+
+    @cached_property
+    def parents(self) -> dict[str, frozenset[str]]:
+        """The ids of the jobs that each job waits for."""
+        return {
+            job.id: frozenset(self.writers[lfn] for lfn in job.reads if lfn in self.writers) for job in self.jobs
+        }
+
+    @cached_property
+    def ordered(self) -> tuple[Job, ...]:
+        """The jobs, parents before children, otherwise in the order of the document."""
+        children: dict[str, list[str]] = {job.id: [] for job in self.jobs}
+        missing = {name: len(parents) for name, parents in self.parents.items()}
+        for name, parents in self.parents.items():
+            for parent in parents:
+                children[parent].append(name)
+        position = {job.id: index for index, job in enumerate(self.jobs)}
+        done: list[str] = []
+        ready = [job.id for job in self.jobs if not missing[job.id]]
+        while ready:
+            done += ready
+            freed = []
+            for name in ready:
+                for child in children[name]:
+                    missing[child] -= 1
+                    if not missing[child]:
+                        freed.append(child)
+            ready = sorted(freed, key=position.__getitem__)
+        if len(done) < len(self.jobs):
+            waiting = [name for name in missing if missing[name]]
+            raise InputError(f"jobs wait for each other: {', '.join(waiting[:5])}", where=self.name)
+        return tuple(self.by_id[name] for name in done)
+
+    @property
+    def predicted_s(self) -> float:
+        """Predicted CPU seconds of all jobs."""
+        return sum(job.predicted_s for job in self.jobs)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One physical job: logical jobs that one process runs in turn."""
+
+    id: str
+    jobs: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    resources: Resources = Resources()
+    predicted_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The physical plan: how the logical jobs are grouped, and why."""
+
+    kind: Literal["single", "clusters", "jobs"]
+    tasks: tuple[Task, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """What an input file says of the work it will cause; read from it once, when it arrives.
+
+    Attributes
+    ----------
+    format
+        The name of the file's format, as in the modules' ports (``casa-nowcast``).
+    issue_time
+        The time that names the products.
+    leads
+        The leads in minutes.
+    shape
+        Rows and columns of each grid.
+    area_km2
+        Area at or above each level, for each lead: ``area_km2[level][i]`` for ``leads[i]``.
+    crossings
+        Grid edges whose ends lie on different sides of each level, for each lead: what contouring costs.
+    maximum_dbz
+        Largest value of each lead, NaN where a grid is empty.
+    """
+
+    format: str
+    issue_time: datetime
+    leads: tuple[int, ...]
+    shape: tuple[int, int]
+    area_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
+    crossings: Mapping[float, tuple[int, ...]] = field(default_factory=dict)
+    maximum_dbz: tuple[float, ...] = ()
+
+    @property
+    def cells(self) -> int:
+        """Number of nodes of each grid."""
+        return self.shape[0] * self.shape[1]
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan as JSON data; `plan_from_json` reads it back."""
+    return {
+        "name": plan.name,
+        "version": plan.version,
+        "description": plan.description,
+        "deadline_s": plan.deadline_s,
+        "priority": plan.priority,
+        "replicas": {lfn: str(path) for lfn, path in plan.replicas.items()},
+        "products": list(plan.products),
+        "jobs": [job_to_json(job) for job in plan.jobs],
+    }
+
+
+def plan_from_json(data: Mapping[str, Any]) -> Plan:
+    """Read what `plan_to_json` wrote."""
+    return Plan(
+        name=data["name"],
+        version=data["version"],
+        description=data["description"],
+        deadline_s=data["deadline_s"],
+        priority=data["priority"],
+        replicas={lfn: Path(path) for lfn, path in data["replicas"].items()},
+        products=tuple(data["products"]),
+        jobs=tuple(job_from_json(job) for job in data["jobs"]),
+    )
+
+
+def job_to_json(job: Job) -> dict[str, Any]:
+    """Return the job as JSON data."""
+    return {
+        "id": job.id,
+        "module": job.module,
+        "inputs": {port: list(lfns) for port, lfns in job.inputs.items()},
+        "outputs": {port: list(lfns) for port, lfns in job.outputs.items()},
+        "arguments": dict(job.arguments),
+        "resources": vars(job.resources),
+        "retries": job.retries,
+        "predicted_s": job.predicted_s,
+        "features": dict(job.features),
+    }
+
+
+def job_from_json(data: Mapping[str, Any]) -> Job:
+    """Read what `job_to_json` wrote."""
+    return Job(
+        id=data["id"],
+        module=data["module"],
+        inputs={port: tuple(lfns) for port, lfns in data["inputs"].items()},
+        outputs={port: tuple(lfns) for port, lfns in data["outputs"].items()},
+        arguments=dict(data["arguments"]),
+        resources=Resources(**data["resources"]),
+        retries=data["retries"],
+        predicted_s=data["predicted_s"],
+        features=dict(data.get("features", {})),
+    )
