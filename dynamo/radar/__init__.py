@@ -1,0 +1,1 @@
+"""Pure functions on arrays. No files, no clock, no configuration."""

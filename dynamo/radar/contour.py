@@ -1,0 +1,366 @@
+"""Isolines of a gridded field as polygons: the area where the field is at or above a level.
+
+Polygons come from contourpy's marching squares. Two measures make every one of them valid without a repair step:
+
+* no node is left within `_NODE_MARGIN` of a level, so each vertex lies inside one grid edge, and an edge carries at
+  most one vertex of a level;
+* a vertex keeps one rounding step away from the ends of its edge. Rounding longitudes and latitudes separately is
+  monotone, so it cannot move a vertex past a node, and the chords of a cell keep their order: they cannot cross.
+
+Only around missing data can a ring meet itself (where two holes in the data touch at a node); those are repaired.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import contourpy
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from dynamo.errors import InputError
+from dynamo.radar.area import strip_area_km2
+from dynamo.radar.blocks import SMALL, Window, active_windows
+from dynamo.radar.grid import LatLonGrid
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: Nodes nearer to a level than this are moved to this distance, dBZ. Radar data is coarser by a factor of 1000.
+_NODE_MARGIN = 1e-4
+#: A coordinate this near to a whole number lies on that grid line (contourpy is exact to about 1e-12).
+_ON_LINE = 1e-9
+
+
+@dataclass(frozen=True)
+class Contours:
+    """The polygons of one level, in flat arrays.
+
+    Attributes
+    ----------
+    level
+        The level, in the unit of the field.
+    points
+        Longitude and latitude of all vertices, degrees, rounded; shape ``(n, 2)``. Rings are closed.
+    rings
+        Ring ``r`` is ``points[rings[r]:rings[r + 1]]``; exteriors run counter-clockwise, holes clockwise.
+    polygons
+        Polygon ``p`` has the rings ``polygons[p]`` (its exterior) to ``polygons[p + 1] - 1``.
+    area_km2
+        Area of each polygon without its holes, on the WGS 84 ellipsoid.
+    maximum
+        Largest value of the field inside each polygon.
+    """
+
+    level: float
+    points: Floats
+    rings: Ints
+    polygons: Ints
+    area_km2: Floats
+    maximum: Floats
+
+    def __len__(self) -> int:
+        return len(self.polygons) - 1
+
+    def to_shapely(self) -> NDArray[np.object_]:
+        """Return the polygons as shapely geometries."""
+        return shapely.from_ragged_array(
+            shapely.GeometryType.POLYGON, self.points, (self.rings, self.polygons)
+        )
+
+
+def contours(
+    field: NDArray[np.floating[Any]],
+    grid: LatLonGrid,
+    levels: Sequence[float],
+    *,
+    min_points: int = 12,
+    min_area_km2: float = 0.0,
+    decimals: int = 5,
+) -> list[Contours]:
+    """Return the areas of ``field >= level`` for each level.
+
+    The isoline is that of marching squares: linear along the grid edges, straight inside a cell. Polygons close
+    along the edge of the domain and around missing data (cells with a missing corner have no field).
+
+    Parameters
+    ----------
+    field
+        Values at the nodes of ``grid``, shape ``(nlat, nlon)``, row 0 the southern one; NaN is missing.
+    grid
+        The grid of the nodes.
+    levels
+        Levels in the unit of the field, in any order; the result keeps it.
+    min_points
+        Polygons whose exterior has fewer vertices are left out (the original's setting is 12).
+    min_area_km2
+        Polygons smaller than this are left out, km2.
+    decimals
+        Decimals of the coordinates, degrees: 5 is 1.1 m.
+
+    Returns
+    -------
+    list of Contours
+        One entry for each level.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or the grid is finer than four rounding steps.
+    """
+    if field.shape != grid.shape:
+        raise InputError(f"a field of shape {field.shape}", expected=f"the grid's {grid.shape}")
+    step = 10.0**-decimals
+    if min(grid.dlat_deg, grid.dlon_deg) < 4 * step:
+        raise InputError(f"coordinates of {decimals} decimals are too coarse for this grid", expected="more decimals")
+    shaping = _Shaping(grid, min_points, min_area_km2, decimals)
+    pieces: dict[float, list[Contours]] = {level: [] for level in levels}
+    ordered = sorted(pieces)
+    for window in active_windows(field, ordered[0]) if ordered else ():
+        part = window.extract(field)
+        for traced_levels, inner in _inner_windows(part, ordered):
+            tracer = _Tracer(inner.extract(part), traced_levels)
+            for level in traced_levels:
+                found = tracer.trace(level)
+                if found is not None:
+                    row, column = window.row + inner.row, window.column + inner.column
+                    pieces[level].append(shaping.finish(found, level, row, column))
+    return [_join(level, pieces[level]) for level in levels]
+
+
+def _inner_windows(
+    part: NDArray[np.floating[Any]], levels: list[float]
+) -> Iterator[tuple[list[float], Window]]:
+    """Say which levels are traced in which part of a window.
+
+    A small window is traced whole, for all the levels it reaches, with one tracer; in a large one each level is
+    looked for again, because higher levels live in a small part of it.
+    """
+    if part.size <= SMALL:
+        top = np.nanmax(part)
+        yield [level for level in levels if top >= level], Window(0, 0, *part.shape)
+        return
+    for level in levels:
+        for window in active_windows(part, level):
+            yield [level], window
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """Raw output of the tracer for one window, in nodes of the window (``x`` column, ``y`` row)."""
+
+    values: Floats
+    points: Floats
+    rings: Ints
+    polygons: Ints
+
+
+class _Tracer:
+    """contourpy over one window, its nodes moved off the levels."""
+
+    def __init__(self, part: NDArray[np.floating[Any]], levels: list[float]) -> None:
+        values = part.astype(np.float64)
+        flat = values.reshape(-1)
+        for level in levels:
+            near = np.flatnonzero(np.abs(flat - level) < _NODE_MARGIN)
+            if near.size:
+                flat[near] = np.where(flat[near] >= level, level + _NODE_MARGIN, level - _NODE_MARGIN)
+        self._values = values
+        missing = np.isnan(values)
+        x, y = _node_numbers(values.shape)
+        # The class itself rather than contour_generator(): its checks cost as much as the tracing.
+        self._generator = contourpy.SerialContourGenerator(
+            x,
+            y,
+            values,
+            missing if missing.any() else None,
+            corner_mask=False,
+            line_type=contourpy.LineType.ChunkCombinedOffset,
+            fill_type=contourpy.FillType.ChunkCombinedOffsetOffset,
+            quad_as_tri=False,
+            z_interp=contourpy.ZInterp.Linear,
+        )
+
+    def trace(self, level: float) -> _Traced | None:
+        """Return the polygons of one level, or None where there are none."""
+        points, rings, polygons = self._generator.filled(level, np.inf)
+        if points[0] is None:
+            return None
+        return _Traced(self._values, points[0], rings[0].astype(np.int64), polygons[0].astype(np.int64))
+
+
+@functools.lru_cache(maxsize=16)
+def _node_numbers(shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    y, x = np.meshgrid(*(np.arange(size, dtype=np.float64) for size in shape), indexing="ij")
+    return x, y
+
+
+@dataclass(frozen=True)
+class _Shaping:
+    """How traced rings become rounded polygons on one grid."""
+
+    grid: LatLonGrid
+    min_points: int
+    min_area_km2: float
+    decimals: int
+
+    def finish(self, traced: _Traced, level: float, row: int, column: int) -> Contours:
+        """Filter, measure and place the polygons of one window whose corner is node (``row``, ``column``)."""
+        rings, polygons = traced.rings, traced.polygons
+        exterior_points = rings[polygons[:-1] + 1] - rings[polygons[:-1]] - 1
+        keep = exterior_points >= self.min_points
+        points = traced.points
+        maximum = _maxima(traced, level)
+        if not keep.all():
+            points, rings, polygons = _select(points, rings, polygons, keep)
+            maximum = maximum[keep]
+        if len(polygons) < 2:
+            return _empty(level)
+        on_row, on_column = _on_lines(points)
+        placed = self._place(points, on_row, on_column, row, column)
+        area = self._areas(placed, rings, polygons)
+        if self.min_area_km2 > 0:
+            keep = area >= self.min_area_km2
+            if not keep.all():
+                placed, rings, polygons = _select(placed, rings, polygons, keep)
+                area, maximum = area[keep], maximum[keep]
+                if len(polygons) < 2:
+                    return _empty(level)
+        result = Contours(level, placed, rings, polygons, area, maximum)
+        if np.isnan(traced.values).any():
+            result = self._repair(result)
+        return result
+
+    def _place(
+        self, points: Floats, on_row: NDArray[np.bool_], on_column: NDArray[np.bool_], row: int, column: int
+    ) -> Floats:
+        grid, step = self.grid, 10.0**-self.decimals
+        placed = np.empty_like(points)
+        for axis, spacing, origin, offset, on_line in (
+            (0, grid.dlon_deg, grid.longitudes[0], column, on_column),
+            (1, grid.dlat_deg, grid.latitudes[0], row, on_row),
+        ):
+            position = points[:, axis]
+            lower = np.floor(position)
+            margin = 1.001 * step / spacing
+            inside = np.clip(position - lower, margin, 1 - margin)
+            exact = np.where(on_line, np.rint(position), lower + inside)
+            placed[:, axis] = np.round(origin + spacing * (exact + offset), self.decimals)
+        return placed
+
+    def _areas(self, points: Floats, rings: Ints, polygons: Ints) -> Floats:
+        height = strip_area_km2(points[:, 1])
+        width = np.diff(points[:, 0])
+        # Closed rings: the sum over a ring's edges, counter-clockwise positive; the step between rings is cut out.
+        pieces = -width * (height[1:] + height[:-1]) * 0.5
+        pieces[rings[1:-1] - 1] = 0.0
+        by_ring = np.add.reduceat(pieces, rings[:-1])
+        return np.add.reduceat(by_ring, polygons[:-1])
+
+    def _repair(self, found: Contours) -> Contours:
+        shapes = found.to_shapely()
+        bad = ~shapely.is_valid(shapes)
+        if not bad.any():
+            return found
+        fixed: list[shapely.Polygon] = []
+        maxima: list[float] = []
+        for index, shape in enumerate(shapes):
+            parts = [shape]
+            if bad[index]:
+                parts = [
+                    part
+                    for part in shapely.get_parts(shapely.make_valid(shape))
+                    if part.geom_type == "Polygon" and part.area > 0
+                ]
+            fixed.extend(shapely.orient_polygons(parts))
+            maxima.extend([float(found.maximum[index])] * len(parts))
+        _, points, offsets = shapely.to_ragged_array(fixed)
+        rings, polygons = (np.asarray(offset, dtype=np.int64) for offset in offsets)
+        return Contours(
+            found.level, points, rings, polygons, self._areas(points, rings, polygons), np.array(maxima)
+        )
+
+
+def _on_lines(points: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which vertices lie on a grid row and which on a grid column (nodes lie on both)."""
+    distance = np.abs(points - np.rint(points))
+    on_column = distance[:, 0] < _ON_LINE
+    on_row = distance[:, 1] < _ON_LINE
+    return on_row, on_column
+
+
+def _maxima(traced: _Traced, level: float) -> Floats:
+    """Return the largest node value inside each polygon.
+
+    The nodes at or above the level form runs along the rows. The western end of a run is either a vertex on the
+    edge that leads to it or, at missing data and the domain edge, a vertex at the node itself; so the run belongs
+    to the polygon of that vertex.
+    """
+    values = traced.values
+    columns = values.shape[1]
+    counts = np.diff(traced.rings[traced.polygons])
+    owner_of_point = np.repeat(np.arange(counts.size), counts)
+    x, y = traced.points[:, 0], traced.points[:, 1]
+    on_row = np.flatnonzero(np.abs(y - np.rint(y)) < _ON_LINE)
+    keys = np.rint(y[on_row]).astype(np.int64) * columns + np.ceil(x[on_row] - _ON_LINE).astype(np.int64)
+    owner = np.full(values.size, -1, dtype=np.int64)
+    owner[keys] = owner_of_point[on_row]
+
+    # A column of "outside" before each row ends the runs with their row.
+    inside = np.zeros((values.shape[0] + 1, columns + 1), dtype=np.bool_)
+    np.greater_equal(values, level, out=inside[:-1, 1:])
+    flat = inside.ravel()
+    bounds = np.flatnonzero(flat[1:] != flat[:-1])
+    bounds -= bounds // (columns + 1)
+    starts = bounds[0::2]
+    run_maxima = np.maximum.reduceat(np.append(values.ravel(), -np.inf), bounds)[::2]
+    run_owner = owner[starts]
+    known = run_owner >= 0
+    maxima = np.full(counts.size, -np.inf)
+    np.maximum.at(maxima, run_owner[known], run_maxima[known])
+    maxima[np.isneginf(maxima)] = level
+    return maxima
+
+
+def _select(
+    points: Floats, rings: Ints, polygons: Ints, keep: NDArray[np.bool_]
+) -> tuple[Floats, Ints, Ints]:
+    """Keep some polygons of the flat arrays."""
+    ring_counts = np.diff(polygons)
+    keep_ring = np.repeat(keep, ring_counts)
+    point_counts = np.diff(rings)
+    keep_point = np.repeat(keep_ring, point_counts)
+    return (
+        points[keep_point],
+        np.concatenate(([0], np.cumsum(point_counts[keep_ring]))),
+        np.concatenate(([0], np.cumsum(ring_counts[keep]))),
+    )
+
+
+def _empty(level: float) -> Contours:
+    zero = np.zeros(1, dtype=np.int64)
+    return Contours(level, np.empty((0, 2)), zero, zero, np.empty(0), np.empty(0))
+
+
+def _join(level: float, pieces: list[Contours]) -> Contours:
+    """Join the windows' polygons of one level."""
+    pieces = [piece for piece in pieces if len(piece)]
+    if not pieces:
+        return _empty(level)
+    if len(pieces) == 1:
+        return pieces[0]
+    point_shift = np.cumsum([0, *(len(piece.points) for piece in pieces)])
+    ring_shift = np.cumsum([0, *(len(piece.rings) - 1 for piece in pieces)])
+    zero = np.zeros(1, dtype=np.int64)
+    return Contours(
+        level,
+        np.concatenate([piece.points for piece in pieces]),
+        np.concatenate([zero, *(p.rings[1:] + shift for p, shift in zip(pieces, point_shift, strict=False))]),
+        np.concatenate([zero, *(p.polygons[1:] + shift for p, shift in zip(pieces, ring_shift, strict=False))]),
+        np.concatenate([piece.area_km2 for piece in pieces]),
+        np.concatenate([piece.maximum for piece in pieces]),
+    )
