@@ -1,0 +1,90 @@
+"""Storm contours as RFC 7946 GeoJSON, with the file and feature names of the original.
+
+`mrt_STORM_CASA_{lead}_{YYYYmmdd}-{HHMM}00.geojson` carries the issue time in its name; the valid time, which is what a
+reader wants to know, stands in every feature and at the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import orjson
+
+from dynamo.formats.nowcast import NowcastHeader
+from dynamo.radar.contour import Contours
+from dynamo.times import file_stamp, to_iso
+
+#: From this level on the original calls a storm intense.
+INTENSE_DBZ = 39.9
+
+
+def contour_name(lead: int, issue_time: datetime) -> str:
+    """Return the file name of the contours of one lead."""
+    return f"mrt_STORM_CASA_{lead}_{file_stamp(issue_time)[:13]}00.geojson"
+
+
+def encode_contours(header: NowcastHeader, lead: int, found: Sequence[Contours]) -> bytes:
+    """Return the contours of one lead as a FeatureCollection.
+
+    Parameters
+    ----------
+    header
+        The header of the nowcast.
+    lead
+        Minutes after the issue time.
+    found
+        Contours by level; polygons are numbered from 1 within their level.
+
+    Returns
+    -------
+    bytes
+        UTF-8 GeoJSON; the same input gives the same bytes.
+    """
+    issue, valid = to_iso(header.issue_time), to_iso(header.valid_time(lead))
+    collection = {
+        "type": "FeatureCollection",
+        "issue_time": issue,
+        "valid_time": valid,
+        "lead_min": lead,
+        "levels_dbz": [level.level for level in found],
+        "features": [
+            feature for level in found for feature in _features(level, lead, file_stamp(header.issue_time), issue, valid)
+        ],
+    }
+    return orjson.dumps(collection, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _features(level: Contours, lead: int, stamp: str, issue: str, valid: str) -> list[dict[str, Any]]:
+    hazard = f"STORM_INTENSE_CASA_{lead}" if level.level > INTENSE_DBZ else f"STORM_CASA_{lead}"
+    prefix = f"STORM_CASA_{lead}_{stamp}_{level.level:.2f}dBZ_"
+    points, rings = level.points, level.rings.tolist()
+    polygons = level.polygons.tolist()
+    areas = np.round(level.area_km2, 4).tolist()
+    maxima = np.round(level.maximum, 2).tolist()
+    features = []
+    for index, (first, last) in enumerate(zip(polygons[:-1], polygons[1:], strict=True)):
+        features.append(
+            {
+                "type": "Feature",
+                "id": f"{prefix}{index + 1}",
+                "hazardType": hazard,
+                "geometry": {
+                    "type": "Polygon",
+                    "coordinates": [points[rings[ring] : rings[ring + 1]] for ring in range(first, last)],
+                },
+                "properties": {
+                    "hazardType": hazard,
+                    "timestamp": valid,
+                    "valid_time": valid,
+                    "issue_time": issue,
+                    "lead_min": lead,
+                    "ReflectivityLevel": level.level,
+                    "area_km2": areas[index],
+                    "max_dbz": maxima[index],
+                },
+            }
+        )
+    return features

@@ -1,0 +1,307 @@
+"""The CASA nowcast file `MERGE_DARTS_YYYYmmddHHMM.nc`: 31 reflectivity grids, one for each minute of lead.
+
+Dimensions ``Steps``, ``Lat``, ``Lon``; the first variable is ``PredictedReflectivity(Steps, Lat, Lon)``, float32
+dBZ, row 0 the southern one; global attributes ``Latitude`` (north edge), ``Longitude`` (west edge), ``Height``,
+``Time`` (epoch seconds of the issue time), ``LatGridSpacing``, ``LonGridSpacing``, ``MissingData``.
+Step ``k`` is valid ``k`` minutes after the issue time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import netCDF4
+import numpy as np
+from numpy.typing import NDArray
+
+from dynamo.errors import InputError
+from dynamo.files import replacing
+from dynamo.radar.grid import LatLonGrid
+from dynamo.times import file_stamp, from_epoch
+
+VARIABLE = "PredictedReflectivity"
+MISSING_DBZ = -99900.0
+#: Largest accepted file: 31 x 3500 x 7000 (CONUS) is 0.76 thousand million cells.
+MAX_CELLS = 1_000_000_000
+MAX_LEADS = 181
+#: Deflate cannot shrink data more than 1032 times, so a larger claim is a broken or hostile file.
+_MAX_COMPRESSION = 1032
+_HEADER_BYTES = 256 * 1024
+#: Above this a classic NetCDF-3 file cannot hold the variable.
+_CLASSIC_LIMIT_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class NowcastHeader:
+    """What a nowcast is about, without its data."""
+
+    grid: LatLonGrid
+    issue_time: datetime
+    leads: int
+    height_m: float = 0.0
+
+    def valid_time(self, lead: int) -> datetime:
+        """Return the time for which the grid of ``lead`` minutes is valid."""
+        return self.issue_time + timedelta(minutes=lead)
+
+
+class NowcastReader:
+    """An open nowcast file; grids are read one lead at a time, so memory holds one grid.
+
+    Use it as a context manager.
+
+    Raises
+    ------
+    InputError
+        If the file is not a complete CASA nowcast; the message says in what.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._dataset = open_dataset(path)
+        try:
+            self._variable = _check_variable(self._dataset, path)
+            self.header = header_of(self._dataset, self._variable.shape, path)
+            self._missing = missing_values(self._dataset, self._variable)
+        except BaseException:
+            self._dataset.close()
+            raise
+
+    def read(self, lead: int) -> NDArray[np.float32]:
+        """Return the grid of one lead.
+
+        Parameters
+        ----------
+        lead
+            Minutes after the issue time, 0 to ``header.leads - 1``.
+
+        Returns
+        -------
+        numpy.ndarray
+            dBZ, shape ``(nlat, nlon)``, row 0 the southern one, NaN where data is missing.
+        """
+        if not 0 <= lead < self.header.leads:
+            raise InputError(
+                f"no lead of {lead} min", where=self.path, expected=f"0 to {self.header.leads - 1} min"
+            )
+        try:
+            raw = self._variable[lead]
+        except (OSError, RuntimeError, IndexError) as error:
+            raise InputError(
+                f"cannot read lead {lead} min: {error}", where=self.path, expected="a complete file"
+            ) from error
+        return to_nan(raw, self._missing)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._dataset.close()
+
+
+def read_header(path: Path) -> NowcastHeader:
+    """Return the header of a nowcast file; raises `InputError` where it is not one."""
+    with NowcastReader(path) as reader:
+        return reader.header
+
+
+def read_nowcast(path: Path) -> tuple[NowcastHeader, NDArray[np.float32]]:
+    """Return header and all grids, dBZ, shape ``(leads, nlat, nlon)``, NaN where data is missing."""
+    with NowcastReader(path) as reader:
+        header = reader.header
+        stack = np.empty((header.leads, *header.grid.shape), dtype=np.float32)
+        for lead in range(header.leads):
+            stack[lead] = reader.read(lead)
+    return header, stack
+
+
+def nowcast_name(issue_time: datetime) -> str:
+    """Return the file name of the nowcast issued at ``issue_time``."""
+    return f"MERGE_DARTS_{file_stamp(issue_time).replace('-', '')[:12]}.nc"
+
+
+def write_nowcast(
+    path: Path,
+    header: NowcastHeader,
+    grids: Iterable[NDArray[np.floating[Any]]],
+    *,
+    compress: bool = False,
+) -> None:
+    """Write a nowcast file atomically.
+
+    Parameters
+    ----------
+    path
+        The file; see `nowcast_name`.
+    header
+        Grid, issue time and number of leads.
+    grids
+        One array of dBZ for each lead, shape ``(nlat, nlon)``, row 0 the southern one, NaN where data is missing.
+        They are consumed one at a time.
+    compress
+        Write NetCDF-4 with deflate; else NetCDF-3 classic, or plain NetCDF-4 where the data outgrows it.
+
+    Raises
+    ------
+    InputError
+        If the number or shape of the grids is not the header's.
+    """
+    nbytes = header.leads * header.grid.nlat * header.grid.nlon * 4
+    classic = nbytes < _CLASSIC_LIMIT_BYTES and not compress
+    options: dict[str, Any] = {}
+    if not classic:
+        options = {"chunksizes": (1, *header.grid.shape), "zlib": compress, "complevel": 1, "shuffle": compress}
+    with (
+        replacing(path) as partial,
+        netCDF4.Dataset(partial, "w", format="NETCDF3_CLASSIC" if classic else "NETCDF4") as dataset,
+    ):
+        dataset.createDimension("Steps", header.leads)
+        dataset.createDimension("Lat", header.grid.nlat)
+        dataset.createDimension("Lon", header.grid.nlon)
+        variable = dataset.createVariable(VARIABLE, "f4", ("Steps", "Lat", "Lon"), fill_value=False, **options)
+        variable.Units = "dBZ"
+        set_globals(dataset, header)
+        count = 0
+        for count, grid in enumerate(grids, start=1):  # noqa: B007 - the count is looked at after the loop
+            if grid.shape != header.grid.shape or count > header.leads:
+                raise InputError(
+                    f"grid {count} has shape {grid.shape}",
+                    where=path,
+                    expected=f"{header.leads} grids of shape {header.grid.shape}",
+                )
+            variable[count - 1] = np.where(np.isnan(grid), MISSING_DBZ, grid).astype(np.float32)
+        if count != header.leads:
+            raise InputError(f"{count} grids", where=path, expected=f"{header.leads}")
+
+
+def set_globals(dataset: netCDF4.Dataset, header: NowcastHeader) -> None:
+    """Set the global attributes that nowcast and split files share."""
+    grid = header.grid
+    dataset.Latitude = np.float64(grid.north_deg)
+    dataset.Longitude = np.float64(grid.west_deg)
+    dataset.Height = np.float64(header.height_m)
+    dataset.Time = np.int32(round(header.issue_time.timestamp()))
+    dataset.LatGridSpacing = np.float64(grid.dlat_deg)
+    dataset.LonGridSpacing = np.float64(grid.dlon_deg)
+    dataset.MissingData = np.float32(MISSING_DBZ)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[netCDF4.Dataset]:
+    """Open a NetCDF file for reading and close it after use; see `open_dataset`."""
+    dataset = open_dataset(path)
+    try:
+        yield dataset
+    finally:
+        dataset.close()
+
+
+def open_dataset(path: Path) -> netCDF4.Dataset:
+    """Open a NetCDF file without the library's own masking.
+
+    Raises
+    ------
+    InputError
+        If there is no readable NetCDF file at ``path``.
+    """
+    if not path.is_file():
+        raise InputError("is a directory" if path.is_dir() else "no such file", where=path, expected="a NetCDF file")
+    if path.stat().st_size == 0:
+        raise InputError("is empty", where=path, expected="a NetCDF file")
+    try:
+        dataset = netCDF4.Dataset(path, "r")
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"not a readable NetCDF file: {error}", where=path, expected="NetCDF") from error
+    dataset.set_auto_maskandscale(False)
+    return dataset
+
+
+def missing_values(dataset: netCDF4.Dataset, variable: netCDF4.Variable) -> tuple[float, ...]:
+    """Return the values that mean "no data" in ``variable``."""
+    values = {float(getattr(dataset, "MissingData", MISSING_DBZ))}
+    for name in ("_FillValue", "missing_value"):
+        if name in variable.ncattrs():
+            values.update(np.atleast_1d(np.asarray(variable.getncattr(name), dtype=np.float64)).tolist())
+    return tuple(sorted(values))
+
+
+def to_nan(raw: Any, missing: tuple[float, ...]) -> NDArray[np.float32]:
+    """Return float32 in native order with NaN for the missing values and infinities."""
+    data = np.array(raw, dtype=np.float32)
+    for value in missing:
+        data[data == np.float32(value)] = np.nan
+    data[np.isinf(data)] = np.nan
+    return data
+
+
+def _check_variable(dataset: netCDF4.Dataset, path: Path) -> netCDF4.Variable:
+    if VARIABLE not in dataset.variables:
+        raise InputError(
+            f"no variable {VARIABLE}", where=path, expected=f"a CASA nowcast with {VARIABLE}(Steps, Lat, Lon)"
+        )
+    variable = dataset.variables[VARIABLE]
+    if variable.ndim != 3 or variable.dtype.kind not in "fi":
+        raise InputError(
+            f"{VARIABLE} has dimensions {variable.dimensions} of type {variable.dtype}",
+            where=path,
+            expected="numbers over (Steps, Lat, Lon)",
+        )
+    leads, nlat, nlon = variable.shape
+    cells = leads * nlat * nlon
+    if not 1 <= leads <= MAX_LEADS or cells > MAX_CELLS:
+        raise InputError(
+            f"{leads} x {nlat} x {nlon} values",
+            where=path,
+            expected=f"1 to {MAX_LEADS} leads and at most {MAX_CELLS:,} values",
+        )
+    check_size(path, cells * variable.dtype.itemsize, compressed=dataset.data_model.startswith("NETCDF4"))
+    return variable
+
+
+def check_size(path: Path, declared_bytes: int, *, compressed: bool) -> None:
+    """Refuse a file that declares more data than it can hold (truncated, or made to exhaust memory)."""
+    size = path.stat().st_size
+    holds = size * _MAX_COMPRESSION + _HEADER_BYTES if compressed else size
+    if declared_bytes > holds:
+        raise InputError(
+            f"declares {declared_bytes:,} bytes of data in a file of {size:,} bytes",
+            where=path,
+            expected="a complete file",
+        )
+
+
+def header_of(dataset: netCDF4.Dataset, shape: tuple[int, int, int], path: Path) -> NowcastHeader:
+    """Read the global attributes; ``shape`` is leads, rows, columns. Raises `InputError` where one is unfit."""
+    def number(name: str, default: float | None = None) -> float:
+        value = getattr(dataset, name, default)
+        try:
+            result = float(value)
+        except (TypeError, ValueError):
+            result = float("nan")
+        if not np.isfinite(result):
+            raise InputError(f"global attribute {name} is {value!r}", where=path, expected="a finite number")
+        return result
+
+    leads, nlat, nlon = shape
+    try:
+        grid = LatLonGrid(
+            north_deg=number("Latitude"),
+            west_deg=number("Longitude"),
+            dlat_deg=number("LatGridSpacing"),
+            dlon_deg=number("LonGridSpacing"),
+            nlat=nlat,
+            nlon=nlon,
+        )
+        return NowcastHeader(grid, from_epoch(number("Time")), leads, number("Height", 0.0))
+    except InputError as error:
+        raise InputError(error.what, where=path, expected=error.expected) from error
+    except (OverflowError, OSError, ValueError) as error:
+        raise InputError(f"the time is not one: {error}", where=path, expected="epoch seconds") from error

@@ -1,0 +1,109 @@
+"""The split files `PredictedReflectivity_{lead}min_{YYYYmmdd}-{HHMM}00.nc`: one lead of a nowcast each.
+
+NetCDF-3 classic, variable ``PredictedReflectivity_{lead}min(Lat, Lon)`` with ``Units = "dBZ"``, the nowcast's global
+attributes (``Time`` is the issue time) plus ``TypeName``, ``DataType = "LatLonGrid"`` and ``FractionalTime``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+from numpy.typing import NDArray
+
+from dynamo.errors import InputError
+from dynamo.files import replacing
+from dynamo.formats import nowcast
+from dynamo.formats.nowcast import NowcastHeader
+from dynamo.times import file_stamp
+
+_NAME = re.compile(r"PredictedReflectivity_(\d{1,3})min")
+
+
+@dataclass(frozen=True)
+class LeadGrid:
+    """One grid of a nowcast: dBZ, shape ``(nlat, nlon)``, row 0 the southern one, NaN where data is missing."""
+
+    header: NowcastHeader
+    lead: int
+    field: NDArray[np.float32]
+
+    @property
+    def valid_time(self) -> datetime:
+        """The time for which the grid is valid."""
+        return self.header.valid_time(self.lead)
+
+
+def product_stem(lead: int, issue_time: datetime) -> str:
+    """Return the stem that split files and images share."""
+    return f"PredictedReflectivity_{lead}min_{file_stamp(issue_time)[:13]}00"
+
+
+def write_split(path: Path, header: NowcastHeader, lead: int, field: NDArray[np.floating[Any]]) -> None:
+    """Write one lead atomically.
+
+    Parameters
+    ----------
+    path
+        The file; see `product_stem`.
+    header
+        The header of the whole nowcast.
+    lead
+        Minutes after the issue time.
+    field
+        dBZ, shape ``(nlat, nlon)``, row 0 the southern one, NaN where data is missing.
+    """
+    name = f"PredictedReflectivity_{lead}min"
+    with replacing(path) as partial, netCDF4.Dataset(partial, "w", format="NETCDF3_CLASSIC") as dataset:
+        dataset.createDimension("Lat", header.grid.nlat)
+        dataset.createDimension("Lon", header.grid.nlon)
+        variable = dataset.createVariable(name, "f4", ("Lat", "Lon"), fill_value=False)
+        variable.Units = "dBZ"
+        nowcast.set_globals(dataset, header)
+        dataset.TypeName = name
+        dataset.DataType = "LatLonGrid"
+        dataset.FractionalTime = np.float64(header.issue_time.timestamp() % 1.0)
+        variable[:] = np.where(np.isnan(field), nowcast.MISSING_DBZ, field).astype(np.float32)
+
+
+def read_grids(path: Path) -> Iterator[LeadGrid]:
+    """Read a split file (one grid) or a nowcast file (all its grids, one at a time).
+
+    Raises
+    ------
+    InputError
+        If the file is neither, or incomplete.
+    """
+    with nowcast.opened(path) as dataset:
+        names = [name for name in dataset.variables if _NAME.fullmatch(name)]
+        if names:
+            yield _read_split(dataset, names[0], path)
+            return
+    with nowcast.NowcastReader(path) as reader:
+        for lead in range(reader.header.leads):
+            yield LeadGrid(reader.header, lead, reader.read(lead))
+
+
+def _read_split(dataset: netCDF4.Dataset, name: str, path: Path) -> LeadGrid:
+    variable = dataset.variables[name]
+    if variable.ndim != 2 or variable.dtype.kind not in "fi":
+        raise InputError(f"{name} has dimensions {variable.dimensions}", where=path, expected="numbers over (Lat, Lon)")
+    nlat, nlon = variable.shape
+    if nlat * nlon > nowcast.MAX_CELLS:
+        raise InputError(f"{nlat} x {nlon} values", where=path, expected=f"at most {nowcast.MAX_CELLS:,}")
+    compressed = dataset.data_model.startswith("NETCDF4")
+    nowcast.check_size(path, nlat * nlon * variable.dtype.itemsize, compressed=compressed)
+    match = _NAME.fullmatch(name)
+    lead = int(match.group(1)) if match else 0
+    header = nowcast.header_of(dataset, (lead + 1, nlat, nlon), path)
+    try:
+        field = nowcast.to_nan(variable[:], nowcast.missing_values(dataset, variable))
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"cannot read {name}: {error}", where=path, expected="a complete file") from error
+    return LeadGrid(header, lead, field)

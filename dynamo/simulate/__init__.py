@@ -1,0 +1,1 @@
+"""Built-in simulators, so that everything can be tried without data."""
