@@ -1,0 +1,43 @@
+# Two commands do everything: `make demo` shows DyNamo at work, `make test` passes the tests.
+# The first of them makes .venv; later ones work offline.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= ../shared/data
+
+.PHONY: demo test bench lint format pool docs-check clean help test-containers
+
+help: ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+$(VENV)/.ready: setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev,nowcast,postgres]'
+	touch $@
+
+demo: $(VENV)/.ready ## Watch simulated storms become contours and images (DEMO_ARGS="--data ../shared/data": real ones)
+	$(BIN)/dynamo demo $(DEMO_ARGS)
+
+test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+bench: $(VENV)/.ready ## Measure speed against peers, in one run
+	$(BIN)/python -m benchmarks
+
+lint: $(VENV)/.ready ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready ## Put the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test-containers: $(VENV)/.ready ## Build the image from a debootstrapped base and compare its products (root, Debian)
+	containers/test.sh
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

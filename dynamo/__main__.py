@@ -1,0 +1,5 @@
+"""``python -m dynamo`` is the command `dynamo`."""
+
+from dynamo.cli.main import main
+
+main()

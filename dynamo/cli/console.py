@@ -1,0 +1,47 @@
+"""What every command prints with: people read tables and one-line errors, machines read JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+#: Results go to standard output; progress and messages to standard error, so that output can be piped.
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as indented JSON on standard output."""
+    data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z, default=str)
+    sys.stdout.write(data.decode() + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as a table; numbers are aligned to the right."""
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    materialised = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        numeric = bool(materialised) and all(isinstance(row[index], int | float) for row in materialised)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in materialised:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+def progress() -> Progress:
+    """Return a progress display on standard error: spinner, text, bar, count and elapsed time."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=False,
+    )

@@ -1,0 +1,147 @@
+"""`dynamo module`: what the modules take and give, and running one by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+
+module_app = typer.Typer(help="The scientific steps: list them, read their contracts, run one.", no_args_is_help=True)
+
+
+@module_app.command("list")
+def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the contracts as JSON.")) -> None:
+    """List the modules with their inputs, outputs and parameters."""
+    from dynamo.cli.console import print_json, print_table
+    from dynamo.modules.registry import contracts
+
+    modules = contracts().values()
+    if as_json:
+        print_json([_contract(module) for module in modules])
+        return
+    print_table(
+        "",
+        ("module", "inputs", "outputs", "parameters", "what it does"),
+        (
+            (
+                module.name,
+                ", ".join(port.name + ("..." if port.many else "") for port in module.inputs),
+                ", ".join(port.name + ("..." if port.many else "") for port in module.outputs),
+                ", ".join(parameter.name for parameter in module.parameters),
+                module.description,
+            )
+            for module in modules
+        ),
+    )
+
+
+@module_app.command("show")
+def show(
+    name: str = typer.Argument(help="A module; `dynamo module list` names them."),
+    as_json: bool = typer.Option(False, "--json", help="Print the contract as JSON."),
+) -> None:
+    """Show the contract of one module: ports, and parameters with unit, default and range."""
+    from dynamo.cli.console import out, print_json, print_table
+    from dynamo.modules.registry import find_module
+
+    module = find_module(name)
+    if as_json:
+        print_json(_contract(module))
+        return
+    out.print(f"{module.name} {module.version}: {module.description} {module.notes}".rstrip())
+    ports = [("input", port) for port in module.inputs] + [("output", port) for port in module.outputs]
+    print_table(
+        "",
+        ("port", "name", "format", "files", "required", "description"),
+        (
+            (role, port.name, port.format, "1 or more" if port.many else "1", port.required, port.description)
+            for role, port in ports
+        ),
+    )
+    print_table(
+        "",
+        ("parameter", "accepts", "default", "description"),
+        (
+            (
+                parameter.name,
+                parameter.expectation(),
+                "required" if parameter.default is None else parameter.format(parameter.default),
+                parameter.description,
+            )
+            for parameter in module.parameters
+        ),
+    )
+
+
+@module_app.command("run")
+def run(
+    name: str = typer.Argument(help="A module; `dynamo module list` names them."),
+    inputs: list[str] = typer.Option([], "--input", "-i", help="PORT=FILE; again for more files."),
+    outputs: list[str] = typer.Option([], "--output", "-o", help="PORT=FILE; again for more files."),
+    parameters: list[str] = typer.Option([], "--param", "-p", help="NAME=VALUE; lists are separated by commas."),
+    as_json: bool = typer.Option(False, "--json", help="Print time and metrics as JSON."),
+) -> None:
+    """Run one module on files.
+
+    Example: `dynamo module run contour -i grid=lead5.nc -o geojson=lead5.geojson -p levels=35,45`
+    """
+    from dynamo.cli.console import out, print_json
+    from dynamo.modules.execute import execute
+    from dynamo.modules.registry import find_module
+
+    module = find_module(name)
+    known = {parameter.name: parameter for parameter in module.parameters}
+    values: dict[str, object] = {}
+    for key, (text, *_) in pairs(parameters, "--param").items():
+        # An unknown name is reported by the contract, with the names that exist.
+        values[key] = known[key].parse(text, where=f"--param {key}") if key in known else text
+    outcome = execute(
+        module,
+        {port: [Path(file) for file in files] for port, files in pairs(inputs, "--input").items()},
+        {port: [Path(file) for file in files] for port, files in pairs(outputs, "--output").items()},
+        values,
+    )
+    if as_json:
+        print_json({"module": name, **asdict(outcome)})
+    else:
+        metrics = ", ".join(f"{key} {value:g}" for key, value in outcome.metrics.items())
+        out.print(f"{name}: {metrics}; {outcome.wall_s * 1000:.0f} ms")
+
+
+def pairs(texts: Sequence[str], option: str) -> dict[str, list[str]]:
+    """Read ``KEY=VALUE`` options; a repeated key gathers its values.
+
+    Raises
+    ------
+    UsageError
+        If one of them has no ``=``.
+    """
+    from dynamo.errors import UsageError
+
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key or not value:
+            raise UsageError(f"not a pair: {text!r}", where=option, expected="NAME=VALUE")
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def _contract(module: Any) -> dict[str, Any]:
+    return {
+        "name": module.name,
+        "version": module.version,
+        "description": module.description,
+        "inputs": [asdict(port) for port in module.inputs],
+        "outputs": [asdict(port) for port in module.outputs],
+        "parameters": [asdict(parameter) for parameter in module.parameters],
+        "notes": module.notes,
+    }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.add_typer(module_app, name="module")

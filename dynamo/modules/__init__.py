@@ -1,0 +1,1 @@
+"""The scientific steps: a contract, a command line and metrics around radar and formats."""

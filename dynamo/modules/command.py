@@ -1,0 +1,42 @@
+"""`dynamo-module NAME --input PORT=FILE ... --output PORT=FILE ... --param NAME=VALUE ...`: one module as a command.
+
+This is the executable of the abstract workflow's transformations and of the container; it needs neither the store nor
+the rest of the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import orjson
+
+from dynamo.errors import DynamoError
+from dynamo.modules.execute import execute
+from dynamo.modules.registry import contracts
+
+
+def main() -> None:
+    """Entry point of `dynamo-module`."""
+    from dynamo.workflows.arguments import parse_arguments
+
+    try:
+        module, inputs, outputs, parameters = parse_arguments(sys.argv[1:], contracts())
+        outcome = execute(module, _paths(inputs), _paths(outputs), parameters)
+    except DynamoError as error:
+        if os.environ.get("DYNAMO_DEBUG"):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    line = {"module": module.name, "wall_s": outcome.wall_s, "cpu_s": outcome.cpu_s, "metrics": dict(outcome.metrics)}
+    sys.stdout.write(orjson.dumps(line).decode() + "\n")
+
+
+def _paths(names: Mapping[str, Sequence[str]]) -> dict[str, list[Path]]:
+    return {port: [Path(name) for name in files] for port, files in names.items()}
+
+
+if __name__ == "__main__":
+    main()

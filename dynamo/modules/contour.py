@@ -1,0 +1,68 @@
+"""Module `contour`: storm areas at and above reflectivity levels, as GeoJSON."""
+
+from __future__ import annotations
+
+from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.errors import DynamoError
+
+
+def _run(call: Call) -> dict[str, float]:
+    from dynamo.files import write_bytes
+    from dynamo.formats.geojson import encode_contours
+    from dynamo.modules.grids import paired
+    from dynamo.radar.contour import contours
+
+    parameters = call.parameters
+    levels = list(dict.fromkeys(parameters["levels"]))
+    polygons = vertices = grids = 0
+    for grid, target in paired(call, "geojson"):
+        found = contours(
+            grid.field,
+            grid.header.grid,
+            levels,
+            min_points=parameters["min_points"],
+            min_area_km2=parameters["min_area"],
+            decimals=parameters["decimals"],
+        )
+        write_bytes(target, encode_contours(grid.header, grid.lead, found))
+        grids += 1
+        polygons += sum(len(level) for level in found)
+        vertices += sum(len(level.points) for level in found)
+    return {"grids": float(grids), "polygons": float(polygons), "vertices": float(vertices)}
+
+
+def _check(call: Call) -> None:
+    for path in call.outputs["geojson"]:
+        with path.open("rb") as stream:
+            head = stream.read(27)
+            stream.seek(-2, 2)
+            if head != b'{"type":"FeatureCollection"' or stream.read(2) != b"]}":
+                raise DynamoError("not a complete FeatureCollection", where=path, expected="GeoJSON")
+
+
+MODULE = Module(
+    name="contour",
+    version="1",
+    description="Trace storm areas at and above reflectivity levels; one GeoJSON file for each grid.",
+    inputs=(Port("grid", "casa-split|casa-nowcast", "Split files, or nowcast files with all their leads.", many=True),),
+    outputs=(Port("geojson", "geojson", "One file for each grid, in order.", many=True),),
+    parameters=(
+        Parameter("levels", "floats", "Levels to trace.", default=[45.0], unit="dBZ", minimum=-30, maximum=90),
+        Parameter(
+            "min_points",
+            "int",
+            "Leave out polygons whose exterior has fewer vertices.",
+            default=12,
+            unit="1",
+            minimum=3,
+            maximum=100_000,
+        ),
+        Parameter("min_area", "float", "Leave out smaller polygons.", default=0.0, unit="km2", minimum=0, maximum=1e6),
+        Parameter(
+            "decimals", "int", "Decimals of the coordinates; 5 is 1.1 m.", default=5, unit="1", minimum=3, maximum=8
+        ),
+    ),
+    run=_run,
+    check_outputs=_check,
+    notes="Polygons are valid, counter-clockwise, with holes, closed at the domain edge and around missing data.",
+)

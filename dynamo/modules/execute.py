@@ -1,0 +1,79 @@
+"""Running one module under its contract: inputs checked before, outputs after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynamo.contract import Call, Module, Port
+from dynamo.errors import DynamoError, InputError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one execution cost and reported; CPU seconds are those of this process."""
+
+    wall_s: float
+    cpu_s: float
+    metrics: Mapping[str, float]
+
+
+def execute(
+    module: Module,
+    inputs: Mapping[str, Sequence[Path]],
+    outputs: Mapping[str, Sequence[Path]],
+    parameters: Mapping[str, object],
+) -> Outcome:
+    """Run ``module`` and hold it to its contract.
+
+    Raises
+    ------
+    InputError
+        If ports, files or parameters are not what the contract says.
+    DynamoError
+        If the module did not write what it promised.
+    """
+    _check_ports(module, "input", module.inputs, inputs)
+    _check_ports(module, "output", module.outputs, outputs)
+    complete = module.complete(parameters, where=module.name)
+    for port, paths in inputs.items():
+        for path in paths:
+            if not path.is_file():
+                raise InputError("no such file", where=path, expected=f"input {port} of module {module.name}")
+    call = Call(
+        inputs={port: list(paths) for port, paths in inputs.items()},
+        outputs={port: list(paths) for port, paths in outputs.items()},
+        parameters=complete,
+    )
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        metrics = module.run(call)
+        for port, paths in call.outputs.items():
+            for path in paths:
+                if not path.is_file() or path.stat().st_size == 0:
+                    raise DynamoError(f"module {module.name} wrote no {path.name}", expected=f"output {port}")
+        if module.check_outputs:
+            module.check_outputs(call)
+    except OSError as error:
+        # A full disk or a vanished folder is the machine's fault, not the module's: say which.
+        raise DynamoError(f"module {module.name}: {error.strerror or error}", where=error.filename) from error
+    return Outcome(time.perf_counter() - wall, time.process_time() - cpu, metrics)
+
+
+def _check_ports(
+    module: Module, role: str, ports: Sequence[Port], given: Mapping[str, Sequence[Path]]
+) -> None:
+    known = {port.name: port for port in ports}
+    for name in given:
+        if name not in known:
+            raise InputError(
+                f"module {module.name} has no {role} {name!r:.60}", expected=", ".join(known) or f"no {role}s"
+            )
+    for name, port in known.items():
+        count = len(given.get(name, ()))
+        if count == 0 and port.required:
+            raise InputError(f"module {module.name}: {role} {name} is missing", expected=port.description)
+        if count > 1 and not port.many:
+            raise InputError(f"module {module.name}: {count} files for {role} {name}", expected="one file")

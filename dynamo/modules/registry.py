@@ -1,0 +1,37 @@
+"""The modules that exist: a new one is a file and a line here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib import import_module
+
+from dynamo.contract import Module
+from dynamo.errors import NotFoundError
+
+#: Name of a module to the Python module that holds it as ``MODULE``.
+MODULES: Mapping[str, str] = {
+    "split": "dynamo.modules.split",
+    "contour": "dynamo.modules.contour",
+    "plot": "dynamo.modules.plot",
+}
+
+
+def find_module(name: str) -> Module:
+    """Return the module ``name``.
+
+    Raises
+    ------
+    NotFoundError
+        If no module has that name.
+    """
+    if name not in MODULES:
+        raise NotFoundError(f"no module {name!r:.60}", expected=", ".join(sorted(MODULES)))
+    module: Module = import_module(MODULES[name]).MODULE
+    return module
+
+
+@functools.cache
+def contracts() -> Mapping[str, Module]:
+    """Return every module by name."""
+    return {name: find_module(name) for name in MODULES}

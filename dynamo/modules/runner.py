@@ -1,0 +1,132 @@
+"""Running the logical jobs of one task in one process: the science is imported once.
+
+``python -m dynamo.modules.runner RUN TASK`` executes ``RUN/tasks/TASK.json`` inside ``RUN/work`` and appends one JSON
+line for each logical job to ``RUN/results/TASK.jsonl``. Jobs that a line already calls succeeded, and whose outputs
+are there, are not run again, so a task that was killed goes on where it stopped. Where ``RUN/cancel`` appears, the
+task ends before its next job.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dynamo.errors import DynamoError
+from dynamo.modules.execute import execute
+from dynamo.modules.registry import find_module
+from dynamo.times import to_iso, utc_now
+
+#: Exit code of a task of which a job failed.
+FAILED = 1
+
+
+def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | None = None) -> bool:
+    """Run one task of the run folder ``root``.
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    task
+        The id of the task.
+    on_job
+        Called with the result line of each job.
+
+    Returns
+    -------
+    bool
+        Whether every job succeeded. A job whose inputs are missing because another one failed, fails; the others
+        are still run.
+    """
+    jobs = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())["jobs"]
+    results = root / "results" / f"{task}.jsonl"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    done = _succeeded(results)
+    work = root / "work"
+    succeeded = True
+    with results.open("ab", buffering=0) as stream:
+        for job in jobs:
+            if (root / "cancel").exists():
+                return False
+            if job["id"] in done and all((work / lfn).is_file() for lfns in job["outputs"].values() for lfn in lfns):
+                continue
+            line = _run_job(work, job)
+            line["task"] = task
+            succeeded = succeeded and line["state"] == "succeeded"
+            stream.write(orjson.dumps(line) + b"\n")
+            if on_job:
+                on_job(line)
+    return succeeded
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Return the last result line of each job below ``folder``; half-written lines are passed over."""
+    last: dict[str, dict[str, Any]] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            try:
+                result = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                continue  # the writer was killed, or is at it
+            last[result["job"]] = result
+    return list(last.values())
+
+
+def _succeeded(results: Path) -> set[str]:
+    if not results.is_file():
+        return set()
+    if not results.read_bytes().endswith(b"\n"):
+        # A kill cut the last line: end it, or the next one would be lost with it.
+        with results.open("ab") as stream:
+            stream.write(b"\n")
+    return {line["job"] for line in read_results(results.parent) if line["state"] == "succeeded"}
+
+
+def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
+    started = utc_now()
+    line: dict[str, Any] = {
+        "job": job["id"],
+        "module": job["module"],
+        "host": socket.gethostname(),
+        "started": to_iso(started),
+    }
+    try:
+        module = find_module(job["module"])
+        outcome = execute(
+            module,
+            {port: [work / lfn for lfn in lfns] for port, lfns in job["inputs"].items()},
+            {port: [work / lfn for lfn in lfns] for port, lfns in job["outputs"].items()},
+            job["arguments"],
+        )
+        line |= {
+            "state": "succeeded",
+            "module_version": module.version,
+            "wall_s": round(outcome.wall_s, 6),
+            "cpu_s": round(outcome.cpu_s, 6),
+            "metrics": dict(outcome.metrics),
+            "error": None,
+        }
+    except (DynamoError, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
+        # A defect in one module must not take the other jobs of the task with it; the line names it.
+        text = str(error) if isinstance(error, DynamoError) else f"{type(error).__name__}: {error}"
+        line |= {"state": "failed", "wall_s": 0.0, "cpu_s": 0.0, "metrics": {}, "error": " ".join(text.split())}
+    line["ended"] = to_iso(utc_now())
+    return line
+
+
+def main() -> None:
+    """Entry point of ``python -m dynamo.modules.runner RUN TASK``."""
+
+    def show(line: dict[str, Any]) -> None:
+        sys.stdout.write(orjson.dumps(line).decode() + "\n")
+
+    sys.exit(0 if run_task(Path(sys.argv[1]), sys.argv[2], show) else FAILED)
+
+
+if __name__ == "__main__":
+    main()

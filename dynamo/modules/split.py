@@ -1,0 +1,44 @@
+"""Module `split`: one file for each wanted lead of a nowcast."""
+
+from __future__ import annotations
+
+from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.errors import InputError
+
+
+def _run(call: Call) -> dict[str, float]:
+    from dynamo.formats.nowcast import MAX_LEADS, NowcastReader
+    from dynamo.formats.split import write_split
+
+    leads: list[int] = call.parameters["leads"]
+    outputs = call.outputs["leads"]
+    if len(leads) != len(outputs):
+        raise InputError(
+            f"{len(leads)} leads and {len(outputs)} outputs", where="split", expected=f"one output a lead (<= {MAX_LEADS})"
+        )
+    with NowcastReader(call.input("nowcast")) as reader:
+        for lead, path in zip(leads, outputs, strict=True):
+            write_split(path, reader.header, lead, reader.read(lead))
+    return {"grids": float(len(leads)), "cells": float(reader.header.grid.nlat * reader.header.grid.nlon)}
+
+
+def _check(call: Call) -> None:
+    from dynamo.formats.split import read_grids
+
+    # One look at the last file written: it is complete, or the disk filled up on the way.
+    for _ in read_grids(call.outputs["leads"][-1]):
+        break
+
+
+MODULE = Module(
+    name="split",
+    version="1",
+    description="Split a nowcast into one NetCDF-3 file for each lead.",
+    inputs=(Port("nowcast", "casa-nowcast", "The nowcast file."),),
+    outputs=(Port("leads", "casa-split", "One file for each lead, in the order of `leads`.", many=True),),
+    parameters=(
+        Parameter("leads", "ints", "Leads to write.", default=list(range(31)), unit="min", minimum=0, maximum=180),
+    ),
+    run=_run,
+    check_outputs=_check,
+)
