@@ -1,0 +1,243 @@
+"""Engine `local`: warm worker processes on this machine, no daemons.
+
+Each worker imports the science once and then runs tasks that it is handed through a pipe. A worker that dies or
+outlives its task's time is replaced; the task is tried again as often as its jobs allow. Workers end by themselves
+when this process is gone: their pipe closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from dynamo.engines.base import RunFolder, State, Status
+from dynamo.engines.results import count_results
+from dynamo.files import write_bytes
+from dynamo.workflows.model import Layout, Plan, Task
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+_SPAWN = multiprocessing.get_context("spawn")
+#: A worker that was asked to end gets this long, seconds.
+_GRACE_S = 2.0
+#: Finished runs that are remembered, so that a daemon does not grow for ever.
+_REMEMBERED = 256
+
+
+@dataclass
+class _Execution:
+    """One run inside the engine; guarded by the engine's condition."""
+
+    folder: RunFolder
+    plan: Plan
+    layout: Layout
+    waiting: dict[str, Task]
+    active: set[str] = field(default_factory=set)
+    finished: set[str] = field(default_factory=set)
+    attempts: dict[str, int] = field(default_factory=dict)
+    state: State = "pending"
+    reason: str = ""
+
+
+class LocalEngine:
+    """A fixed number of worker processes.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    """
+
+    name = "local"
+
+    def __init__(self, workers: int = 2) -> None:
+        self._changed = threading.Condition()
+        self._runs: dict[Path, _Execution] = {}
+        self._tasks: queue.Queue[tuple[_Execution, Task] | None] = queue.Queue()
+        self._closing = False
+        self._workers = [_Worker() for _ in range(workers)]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(worker,), name=f"local-{index}", daemon=True)
+            for index, worker in enumerate(self._workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, folder: RunFolder) -> None:
+        """Start the work; a run that this process has already is left alone."""
+        with self._changed:
+            known = self._runs.get(folder.root)
+            if known is not None and known.state in ("pending", "running"):
+                return
+            plan, layout = folder.read_plan(), folder.read_layout()
+            (folder.root / "cancel").unlink(missing_ok=True)
+            write_bytes(folder.engine_file, orjson.dumps({"engine": self.name}))
+            run = _Execution(folder, plan, layout, {task.id: task for task in layout.tasks})
+            self._forget()
+            self._runs[folder.root] = run
+            self._release(run)
+
+    def status(self, folder: RunFolder) -> Status:
+        """Return where the run stands; a run of another process is ``lost``."""
+        with self._changed:
+            run = self._runs.get(folder.root)
+            state: State = run.state if run else "lost"
+            reason = run.reason if run else "the process that ran it is gone"
+        return count_results(folder, state, reason)
+
+    def wait(self, folder: RunFolder, timeout_s: float | None = None) -> Status:
+        """Wait until the run is final or the time has passed."""
+        with self._changed:
+            run = self._runs.get(folder.root)
+            if run is not None:
+                self._changed.wait_for(lambda: run.state not in ("pending", "running"), timeout_s)
+        return self.status(folder)
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        """Stop the run: nothing of it starts any more, and its workers stop after the job in hand."""
+        with self._changed:
+            run = self._runs.get(folder.root)
+            if run is None or run.state not in ("pending", "running"):
+                return
+            write_bytes(folder.root / "cancel", reason.encode())
+            run.waiting.clear()
+            self._end(run, "cancelled", reason)
+
+    def close(self) -> None:
+        """End the workers; tasks in hand are given up and can be resumed."""
+        with self._changed:
+            self._closing = True
+        for _ in self._threads:
+            self._tasks.put(None)
+        for worker in self._workers:
+            worker.stop()
+        for thread in self._threads:
+            thread.join(_GRACE_S)
+
+    def _serve(self, worker: _Worker) -> None:
+        while (item := self._tasks.get()) is not None:
+            run, task = item
+            with self._changed:
+                if run.state not in ("pending", "running") or self._closing:
+                    continue
+                run.state = "running"
+            error = worker.run(run.folder.root, task)
+            with self._changed:
+                self._finish(run, task, error)
+
+    def _finish(self, run: _Execution, task: Task, error: str | None) -> None:
+        run.active.discard(task.id)
+        if run.state not in ("pending", "running") or self._closing:
+            return
+        if error is None:
+            run.finished.add(task.id)
+            if len(run.finished) == len(run.layout.tasks):
+                self._end(run, "succeeded", "")
+            else:
+                self._release(run)
+            return
+        attempts = run.attempts[task.id] = run.attempts.get(task.id, 0) + 1
+        if attempts <= max((run.plan.by_id[name].retries for name in task.jobs), default=0):
+            run.active.add(task.id)
+            self._tasks.put((run, task))
+        else:
+            run.waiting.clear()
+            self._end(run, "failed", error)
+
+    def _forget(self) -> None:
+        final = [root for root, run in self._runs.items() if run.state not in ("pending", "running")]
+        for root in final[:-_REMEMBERED]:
+            del self._runs[root]
+
+    def _release(self, run: _Execution) -> None:
+        ready = [task for task in run.waiting.values() if run.finished.issuperset(task.parents)]
+        for task in ready:
+            del run.waiting[task.id]
+            run.active.add(task.id)
+            self._tasks.put((run, task))
+
+    def _end(self, run: _Execution, state: State, reason: str) -> None:
+        run.state, run.reason = state, reason
+        self._changed.notify_all()
+
+
+class _Worker:
+    """A process that runs one task at a time."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._pipe, theirs = _SPAWN.Pipe()
+        self._process: SpawnProcess = _SPAWN.Process(target=_work, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def run(self, root: Path, task: Task) -> str | None:
+        """Run a task; return what went wrong, or None."""
+        try:
+            self._pipe.send((str(root), task.id))
+            if not self._pipe.poll(task.resources.max_seconds):
+                self._replace()
+                return f"task {task.id}: still running after {task.resources.max_seconds} s, stopped"
+            error: str | None = self._pipe.recv()
+        except (EOFError, OSError):
+            code = self._process.exitcode
+            self._replace()
+            return f"task {task.id}: its worker process ended (exit code {code})"
+        return error
+
+    def _replace(self) -> None:
+        self.stop()
+        self._start()
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        self._pipe.close()
+        self._process.terminate()
+        self._process.join(_GRACE_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join(_GRACE_S)
+
+
+def _work(pipe: Connection) -> None:
+    """Serve tasks until the pipe closes."""
+    import signal
+
+    # Ctrl-C in a terminal reaches the whole group; the engine decides when its workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from dynamo.modules import warm
+    from dynamo.modules.runner import run_task
+
+    warm.import_science()
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            root, task = pipe.recv()
+            pipe.send(_outcome(Path(root), task, run_task))
+
+
+def _outcome(root: Path, task: str, run_task: Callable[..., bool]) -> str | None:
+    failures: list[str] = []
+
+    def note(line: dict[str, Any]) -> None:
+        if line["state"] != "succeeded":
+            failures.append(f"job {line['job']}: {line['error']}")
+
+    try:
+        if run_task(root, task, note):
+            return None
+    except OSError as error:
+        return f"task {task}: {error}"
+    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    return (failures[0] if failures else "cancelled") + more

@@ -1,0 +1,34 @@
+"""The engines that exist: a new one is a file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from dynamo.engines.base import Engine
+from dynamo.errors import NotFoundError
+
+#: Name of an engine to its module and class.
+ENGINES: Mapping[str, tuple[str, str]] = {
+    "local": ("dynamo.engines.local", "LocalEngine"),
+    "condor": ("dynamo.engines.condor", "CondorEngine"),
+    "pegasus": ("dynamo.engines.pegasus", "PegasusEngine"),
+}
+
+
+def create_engine(name: str, **options: Any) -> Engine:
+    """Return a new engine.
+
+    Raises
+    ------
+    NotFoundError
+        If no engine has that name.
+    MissingPartError
+        If what it needs (HTCondor, Pegasus) is not there.
+    """
+    if name not in ENGINES:
+        raise NotFoundError(f"no engine {name!r:.60}", expected=", ".join(ENGINES))
+    module, kind = ENGINES[name]
+    engine: Engine = getattr(import_module(module), kind)(**options)
+    return engine

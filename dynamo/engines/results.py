@@ -1,0 +1,15 @@
+"""Counting the jobs of a run from its result lines; the same for every engine."""
+
+from __future__ import annotations
+
+from dynamo.engines.base import RunFolder, State, Status
+from dynamo.modules.runner import read_results
+
+
+def count_results(folder: RunFolder, state: State, reason: str) -> Status:
+    """Return a status with the numbers of done, failed and all logical jobs."""
+    results = read_results(folder.results)
+    done = sum(line["state"] == "succeeded" for line in results)
+    failed = sum(line["state"] == "failed" for line in results)
+    total = sum(len(task.jobs) for task in folder.read_layout().tasks)
+    return Status(state, reason, done, failed, total)
