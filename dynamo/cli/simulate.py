@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import typer
 
@@ -33,14 +34,14 @@ def nowcast(
     from dynamo.cli.console import out as console
     from dynamo.cli.console import print_json, progress
     from dynamo.errors import UsageError
-    from dynamo.radar.storms import REGIMES
+    from dynamo.radar.storms import REGIMES, RegimeName
     from dynamo.simulate.nowcast import NowcastSimulator, parse_size
     from dynamo.times import parse_time, utc_now
 
     if regime not in REGIMES:
         raise UsageError(f"unknown regime {regime!r}", where="--regime", expected=", ".join(REGIMES))
     first = parse_time(start, where="--start") if start else utc_now().replace(second=0, microsecond=0)
-    simulator = NowcastSimulator(regime, parse_size(size), first, count, every, leads, seed)
+    simulator = NowcastSimulator(cast("RegimeName", regime), parse_size(size), first, count, every, leads, seed)
     paths = []
     with progress() as display:
         task = display.add_task(f"simulating {regime}", total=count)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
 _SPAWN = multiprocessing.get_context("spawn")
-#: A worker that was asked to end gets this long, seconds.
+#: How long a killed worker or a thread may take to be gone, seconds.
 _GRACE_S = 2.0
 #: Finished runs that are remembered, so that a daemon does not grow for ever.
 _REMEMBERED = 256
@@ -113,6 +113,10 @@ class LocalEngine:
             run.waiting.clear()
             self._end(run, "cancelled", reason)
 
+    def pids(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return [worker.pid for worker in self._workers]
+
     def close(self) -> None:
         """End the workers; tasks in hand are given up and can be resumed."""
         with self._changed:
@@ -183,6 +187,11 @@ class _Worker:
         self._process.start()
         theirs.close()
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid or -1
+
     def run(self, root: Path, task: Task) -> str | None:
         """Run a task; return what went wrong, or None."""
         try:
@@ -203,12 +212,10 @@ class _Worker:
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
+        # Outright: outputs are renamed into place, so a job that is cut off leaves nothing half-written.
         self._pipe.close()
-        self._process.terminate()
+        self._process.kill()
         self._process.join(_GRACE_S)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join(_GRACE_S)
 
 
 def _work(pipe: Connection) -> None:

@@ -6,6 +6,7 @@ reader wants to know, stands in every feature and at the top.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -51,7 +52,9 @@ def encode_contours(header: NowcastHeader, lead: int, found: Sequence[Contours])
         "lead_min": lead,
         "levels_dbz": [level.level for level in found],
         "features": [
-            feature for level in found for feature in _features(level, lead, file_stamp(header.issue_time), issue, valid)
+            feature
+            for level in found
+            for feature in _features(level, lead, file_stamp(header.issue_time), issue, valid)
         ],
     }
     return orjson.dumps(collection, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -65,7 +68,7 @@ def _features(level: Contours, lead: int, stamp: str, issue: str, valid: str) ->
     areas = np.round(level.area_km2, 4).tolist()
     maxima = np.round(level.maximum, 2).tolist()
     features = []
-    for index, (first, last) in enumerate(zip(polygons[:-1], polygons[1:], strict=True)):
+    for index, (first, last) in enumerate(itertools.pairwise(polygons)):
         features.append(
             {
                 "type": "Feature",

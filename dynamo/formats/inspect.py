@@ -52,13 +52,13 @@ def inspect_input(path: Path, levels: Sequence[float]) -> InputFacts:
             maxima.append(top)
             sample = field[step // 2 :: step]
             sampled_areas = row_areas[step // 2 :: step]
-            for level in areas:
+            for level, area in areas.items():
                 if not top >= level:
-                    areas[level].append(0.0)
+                    area.append(0.0)
                     crossings[level].append(0)
                     continue
                 inside = sample >= level
-                areas[level].append(float(inside.sum(axis=1) @ sampled_areas))
+                area.append(float(inside.sum(axis=1) @ sampled_areas))
                 crossings[level].append(_crossings(inside, step))
     if all(np.isnan(maxima)):
         raise InputError("every value is missing", where=path, expected="data in at least one lead")
@@ -74,8 +74,8 @@ def inspect_input(path: Path, levels: Sequence[float]) -> InputFacts:
 
 
 def _crossings(inside: NDArray[Any], step: int) -> int:
-    across = np.count_nonzero(inside[:, 1:] != inside[:, :-1])
+    across = int(np.count_nonzero(inside[:, 1:] != inside[:, :-1]))
     if step > 1:
         # Sampled rows are no neighbours; storms have no preferred direction, so count the columns' edges as many.
         return 2 * step * across
-    return across + np.count_nonzero(inside[1:] != inside[:-1])
+    return across + int(np.count_nonzero(inside[1:] != inside[:-1]))

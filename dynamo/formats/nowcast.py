@@ -67,7 +67,7 @@ class NowcastReader:
         self._dataset = open_dataset(path)
         try:
             self._variable = _check_variable(self._dataset, path)
-            self.header = header_of(self._dataset, self._variable.shape, path)
+            self.header = header_of(self._dataset, _three(self._variable.shape), path)
             self._missing = missing_values(self._dataset, self._variable)
         except BaseException:
             self._dataset.close()
@@ -87,9 +87,7 @@ class NowcastReader:
             dBZ, shape ``(nlat, nlon)``, row 0 the southern one, NaN where data is missing.
         """
         if not 0 <= lead < self.header.leads:
-            raise InputError(
-                f"no lead of {lead} min", where=self.path, expected=f"0 to {self.header.leads - 1} min"
-            )
+            raise InputError(f"no lead of {lead} min", where=self.path, expected=f"0 to {self.header.leads - 1} min")
         try:
             raw = self._variable[lead]
         except (OSError, RuntimeError, IndexError) as error:
@@ -158,32 +156,40 @@ def write_nowcast(
     classic = nbytes < _CLASSIC_LIMIT_BYTES and not compress
     options: dict[str, Any] = {}
     if not classic:
-        options = {"chunksizes": (1, *header.grid.shape), "zlib": compress, "complevel": 1, "shuffle": compress}
+        options = {
+            "chunksizes": (1, *header.grid.shape),
+            "zlib": compress,
+            "complevel": 1,
+            "shuffle": compress,
+        }
     with (
         replacing(path) as partial,
         netCDF4.Dataset(partial, "w", format="NETCDF3_CLASSIC" if classic else "NETCDF4") as dataset,
     ):
+        set_globals(dataset, header)
         dataset.createDimension("Steps", header.leads)
         dataset.createDimension("Lat", header.grid.nlat)
         dataset.createDimension("Lon", header.grid.nlon)
         variable = dataset.createVariable(VARIABLE, "f4", ("Steps", "Lat", "Lon"), fill_value=False, **options)
         variable.Units = "dBZ"
-        set_globals(dataset, header)
+        variable.set_auto_maskandscale(False)
         count = 0
-        for count, grid in enumerate(grids, start=1):  # noqa: B007 - the count is looked at after the loop
+        for count, grid in enumerate(grids, start=1):
             if grid.shape != header.grid.shape or count > header.leads:
                 raise InputError(
                     f"grid {count} has shape {grid.shape}",
                     where=path,
                     expected=f"{header.leads} grids of shape {header.grid.shape}",
                 )
-            variable[count - 1] = np.where(np.isnan(grid), MISSING_DBZ, grid).astype(np.float32)
+            variable[count - 1] = from_nan(grid)
         if count != header.leads:
             raise InputError(f"{count} grids", where=path, expected=f"{header.leads}")
 
 
 def set_globals(dataset: netCDF4.Dataset, header: NowcastHeader) -> None:
-    """Set the global attributes that nowcast and split files share."""
+    """Set the global attributes that nowcast and split files share, in a dataset that is still empty."""
+    # Before any variable exists: NetCDF-3 would fill it with 100 MB of nothing at the next definition.
+    dataset.set_fill_off()
     grid = header.grid
     dataset.Latitude = np.float64(grid.north_deg)
     dataset.Longitude = np.float64(grid.west_deg)
@@ -224,7 +230,7 @@ def open_dataset(path: Path) -> netCDF4.Dataset:
     return dataset
 
 
-def missing_values(dataset: netCDF4.Dataset, variable: netCDF4.Variable) -> tuple[float, ...]:
+def missing_values(dataset: netCDF4.Dataset, variable: netCDF4.Variable[Any]) -> tuple[float, ...]:
     """Return the values that mean "no data" in ``variable``."""
     values = {float(getattr(dataset, "MissingData", MISSING_DBZ))}
     for name in ("_FillValue", "missing_value"):
@@ -242,7 +248,21 @@ def to_nan(raw: Any, missing: tuple[float, ...]) -> NDArray[np.float32]:
     return data
 
 
-def _check_variable(dataset: netCDF4.Dataset, path: Path) -> netCDF4.Variable:
+def from_nan(field: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return float32 with `MISSING_DBZ` for NaN; ``field`` itself where it holds no NaN."""
+    data = field.astype(np.float32, copy=False)
+    missing = np.isnan(data)
+    if not missing.any():
+        return data
+    return np.where(missing, np.float32(MISSING_DBZ), data)
+
+
+def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    leads, nlat, nlon = shape
+    return leads, nlat, nlon
+
+
+def _check_variable(dataset: netCDF4.Dataset, path: Path) -> netCDF4.Variable[Any]:
     if VARIABLE not in dataset.variables:
         raise InputError(
             f"no variable {VARIABLE}", where=path, expected=f"a CASA nowcast with {VARIABLE}(Steps, Lat, Lon)"
@@ -280,8 +300,9 @@ def check_size(path: Path, declared_bytes: int, *, compressed: bool) -> None:
 
 def header_of(dataset: netCDF4.Dataset, shape: tuple[int, int, int], path: Path) -> NowcastHeader:
     """Read the global attributes; ``shape`` is leads, rows, columns. Raises `InputError` where one is unfit."""
+
     def number(name: str, default: float | None = None) -> float:
-        value = getattr(dataset, name, default)
+        value: Any = getattr(dataset, name, default)
         try:
             result = float(value)
         except (TypeError, ValueError):

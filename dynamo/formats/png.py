@@ -44,6 +44,7 @@ COLOURS: tuple[tuple[float, tuple[int, int, int]], ...] = (
 )
 #: ISA-L's fastest level that still searches for matches.
 _LEVEL = 1
+_BAND_CELLS = 1 << 17
 
 
 def colour_table() -> NDArray[np.uint8]:
@@ -89,13 +90,23 @@ def encode_reflectivity(
 
 
 def _palette_index(field: NDArray[np.floating[Any]], passes: int) -> NDArray[np.uint8]:
-    if not (field >= TRANSPARENT_BELOW_DBZ).any():
-        return np.zeros(field.shape, dtype=np.uint8)
-    # "No echo" may be -32 or -99 dBZ: without the clip it would eat the edges of the storms.
-    values = smooth(np.clip(field, 0.0, TOP_DBZ), passes)
-    values *= _STEPS_PER_DBZ
-    np.nan_to_num(values, copy=False, nan=0.0)
-    return values.astype(np.uint8)
+    """Return the palette entry of each cell; worked through in bands of rows that stay in the processor's cache."""
+    rows, columns = field.shape
+    index = np.zeros(field.shape, dtype=np.uint8)
+    band = max(2 * passes, _BAND_CELLS // columns, 1)
+    for top in range(0, rows, band):
+        bottom = min(top + band, rows)
+        # Smoothing reaches one row further with each pass, so the band needs that many rows around it.
+        first, last = max(top - passes, 0), min(bottom + passes, rows)
+        part = field[first:last]
+        if not (part >= TRANSPARENT_BELOW_DBZ).any():
+            continue
+        # "No echo" may be -32 or -99 dBZ: without the clip it would eat the edges of the storms.
+        values = smooth(np.clip(part, 0.0, TOP_DBZ), passes)[top - first : bottom - first]
+        values *= _STEPS_PER_DBZ
+        np.nan_to_num(values, copy=False, nan=0.0)
+        index[top:bottom] = values
+    return index
 
 
 def _png(index: NDArray[np.uint8], pixels: int, texts: Mapping[str, str]) -> bytes:

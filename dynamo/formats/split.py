@@ -61,15 +61,16 @@ def write_split(path: Path, header: NowcastHeader, lead: int, field: NDArray[np.
     """
     name = f"PredictedReflectivity_{lead}min"
     with replacing(path) as partial, netCDF4.Dataset(partial, "w", format="NETCDF3_CLASSIC") as dataset:
-        dataset.createDimension("Lat", header.grid.nlat)
-        dataset.createDimension("Lon", header.grid.nlon)
-        variable = dataset.createVariable(name, "f4", ("Lat", "Lon"), fill_value=False)
-        variable.Units = "dBZ"
         nowcast.set_globals(dataset, header)
         dataset.TypeName = name
         dataset.DataType = "LatLonGrid"
         dataset.FractionalTime = np.float64(header.issue_time.timestamp() % 1.0)
-        variable[:] = np.where(np.isnan(field), nowcast.MISSING_DBZ, field).astype(np.float32)
+        dataset.createDimension("Lat", header.grid.nlat)
+        dataset.createDimension("Lon", header.grid.nlon)
+        variable = dataset.createVariable(name, "f4", ("Lat", "Lon"), fill_value=False)
+        variable.Units = "dBZ"
+        variable.set_auto_maskandscale(False)
+        variable[:] = nowcast.from_nan(field)
 
 
 def read_grids(path: Path) -> Iterator[LeadGrid]:
@@ -93,7 +94,9 @@ def read_grids(path: Path) -> Iterator[LeadGrid]:
 def _read_split(dataset: netCDF4.Dataset, name: str, path: Path) -> LeadGrid:
     variable = dataset.variables[name]
     if variable.ndim != 2 or variable.dtype.kind not in "fi":
-        raise InputError(f"{name} has dimensions {variable.dimensions}", where=path, expected="numbers over (Lat, Lon)")
+        raise InputError(
+            f"{name} has dimensions {variable.dimensions}", where=path, expected="numbers over (Lat, Lon)"
+        )
     nlat, nlon = variable.shape
     if nlat * nlon > nowcast.MAX_CELLS:
         raise InputError(f"{nlat} x {nlon} values", where=path, expected=f"at most {nowcast.MAX_CELLS:,}")

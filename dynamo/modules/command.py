@@ -30,7 +30,12 @@ def main() -> None:
             raise
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
-    line = {"module": module.name, "wall_s": outcome.wall_s, "cpu_s": outcome.cpu_s, "metrics": dict(outcome.metrics)}
+    line = {
+        "module": module.name,
+        "wall_s": outcome.wall_s,
+        "cpu_s": outcome.cpu_s,
+        "metrics": dict(outcome.metrics),
+    }
     sys.stdout.write(orjson.dumps(line).decode() + "\n")
 
 

@@ -44,7 +44,14 @@ MODULE = Module(
     name="contour",
     version="1",
     description="Trace storm areas at and above reflectivity levels; one GeoJSON file for each grid.",
-    inputs=(Port("grid", "casa-split|casa-nowcast", "Split files, or nowcast files with all their leads.", many=True),),
+    inputs=(
+        Port(
+            "grid",
+            "casa-split|casa-nowcast",
+            "Split files, or nowcast files with all their leads.",
+            many=True,
+        ),
+    ),
     outputs=(Port("geojson", "geojson", "One file for each grid, in order.", many=True),),
     parameters=(
         Parameter("levels", "floats", "Levels to trace.", default=[45.0], unit="dBZ", minimum=-30, maximum=90),
@@ -57,9 +64,23 @@ MODULE = Module(
             minimum=3,
             maximum=100_000,
         ),
-        Parameter("min_area", "float", "Leave out smaller polygons.", default=0.0, unit="km2", minimum=0, maximum=1e6),
         Parameter(
-            "decimals", "int", "Decimals of the coordinates; 5 is 1.1 m.", default=5, unit="1", minimum=3, maximum=8
+            "min_area",
+            "float",
+            "Leave out smaller polygons.",
+            default=0.0,
+            unit="km2",
+            minimum=0,
+            maximum=1e6,
+        ),
+        Parameter(
+            "decimals",
+            "int",
+            "Decimals of the coordinates; 5 is 1.1 m.",
+            default=5,
+            unit="1",
+            minimum=3,
+            maximum=8,
         ),
     ),
     run=_run,

@@ -62,9 +62,7 @@ def execute(
     return Outcome(time.perf_counter() - wall, time.process_time() - cpu, metrics)
 
 
-def _check_ports(
-    module: Module, role: str, ports: Sequence[Port], given: Mapping[str, Sequence[Path]]
-) -> None:
+def _check_ports(module: Module, role: str, ports: Sequence[Port], given: Mapping[str, Sequence[Path]]) -> None:
     known = {port.name: port for port in ports}
     for name in given:
         if name not in known:

@@ -26,10 +26,14 @@ def paired(call: Call, output: str) -> Iterator[tuple[LeadGrid, Path]]:
             target = next(outputs, None)
             if target is None:
                 raise InputError(
-                    f"more grids than the {count - 1} files of output {output}", where=path, expected="one file a grid"
+                    f"more grids than the {count - 1} files of output {output}",
+                    where=path,
+                    expected="one file a grid",
                 )
             yield grid, target
     if next(outputs, None) is not None:
         raise InputError(
-            f"{count} grids for {len(call.outputs[output])} files", where=f"output {output}", expected="one file a grid"
+            f"{count} grids for {len(call.outputs[output])} files",
+            where=f"output {output}",
+            expected="one file a grid",
         )

@@ -48,7 +48,14 @@ MODULE = Module(
     name="plot",
     version="1",
     description="Draw reflectivity, 0-75 dBZ, transparent below 5 dBZ; one PNG for each grid.",
-    inputs=(Port("grid", "casa-split|casa-nowcast", "Split files, or nowcast files with all their leads.", many=True),),
+    inputs=(
+        Port(
+            "grid",
+            "casa-split|casa-nowcast",
+            "Split files, or nowcast files with all their leads.",
+            many=True,
+        ),
+    ),
     outputs=(Port("png", "png", "One image for each grid, in order.", many=True),),
     parameters=(
         Parameter("pixels_per_cell", "int", "Side of a cell.", default=5, unit="pixel", minimum=1, maximum=20),

@@ -111,10 +111,25 @@ def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
             "metrics": dict(outcome.metrics),
             "error": None,
         }
-    except (DynamoError, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        DynamoError,
+        ArithmeticError,
+        LookupError,
+        MemoryError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         # A defect in one module must not take the other jobs of the task with it; the line names it.
         text = str(error) if isinstance(error, DynamoError) else f"{type(error).__name__}: {error}"
-        line |= {"state": "failed", "wall_s": 0.0, "cpu_s": 0.0, "metrics": {}, "error": " ".join(text.split())}
+        line |= {
+            "state": "failed",
+            "wall_s": 0.0,
+            "cpu_s": 0.0,
+            "metrics": {},
+            "error": " ".join(text.split()),
+        }
     line["ended"] = to_iso(utc_now())
     return line
 

@@ -14,7 +14,9 @@ def _run(call: Call) -> dict[str, float]:
     outputs = call.outputs["leads"]
     if len(leads) != len(outputs):
         raise InputError(
-            f"{len(leads)} leads and {len(outputs)} outputs", where="split", expected=f"one output a lead (<= {MAX_LEADS})"
+            f"{len(leads)} leads and {len(outputs)} outputs",
+            where="split",
+            expected=f"one output a lead (<= {MAX_LEADS})",
         )
     with NowcastReader(call.input("nowcast")) as reader:
         for lead, path in zip(leads, outputs, strict=True):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import contourpy
 import numpy as np
@@ -34,6 +34,8 @@ Ints = NDArray[np.int64]
 _NODE_MARGIN = 1e-4
 #: A coordinate this near to a whole number lies on that grid line (contourpy is exact to about 1e-12).
 _ON_LINE = 1e-9
+#: contourpy takes None for "no mask", but its type does not say so.
+_NO_MASK = cast("NDArray[np.bool_]", None)
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,7 @@ class Contours:
 
     def to_shapely(self) -> NDArray[np.object_]:
         """Return the polygons as shapely geometries."""
-        return shapely.from_ragged_array(
-            shapely.GeometryType.POLYGON, self.points, (self.rings, self.polygons)
-        )
+        return shapely.from_ragged_array(shapely.GeometryType.POLYGON, self.points, (self.rings, self.polygons))
 
 
 def contours(
@@ -132,9 +132,7 @@ def contours(
     return [_join(level, pieces[level]) for level in levels]
 
 
-def _inner_windows(
-    part: NDArray[np.floating[Any]], levels: list[float]
-) -> Iterator[tuple[list[float], Window]]:
+def _inner_windows(part: NDArray[np.floating[Any]], levels: list[float]) -> Iterator[tuple[list[float], Window]]:
     """Say which levels are traced in which part of a window.
 
     A small window is traced whole, for all the levels it reaches, with one tracer; in a large one each level is
@@ -177,7 +175,7 @@ class _Tracer:
             x,
             y,
             values,
-            missing if missing.any() else None,
+            missing if missing.any() else _NO_MASK,
             corner_mask=False,
             line_type=contourpy.LineType.ChunkCombinedOffset,
             fill_type=contourpy.FillType.ChunkCombinedOffsetOffset,
@@ -187,10 +185,12 @@ class _Tracer:
 
     def trace(self, level: float) -> _Traced | None:
         """Return the polygons of one level, or None where there are none."""
-        points, rings, polygons = self._generator.filled(level, np.inf)
-        if points[0] is None:
+        # One chunk; contourpy's type covers every fill type, this one has three lists of arrays or None.
+        chunks = cast("tuple[list[Any], list[Any], list[Any]]", self._generator.filled(level, np.inf))
+        points, rings, polygons = (chunk[0] for chunk in chunks)
+        if points is None:
             return None
-        return _Traced(self._values, points[0], rings[0].astype(np.int64), polygons[0].astype(np.int64))
+        return _Traced(self._values, points, rings.astype(np.int64), polygons.astype(np.int64))
 
 
 @functools.lru_cache(maxsize=16)
@@ -280,9 +280,7 @@ class _Shaping:
             maxima.extend([float(found.maximum[index])] * len(parts))
         _, points, offsets = shapely.to_ragged_array(fixed)
         rings, polygons = (np.asarray(offset, dtype=np.int64) for offset in offsets)
-        return Contours(
-            found.level, points, rings, polygons, self._areas(points, rings, polygons), np.array(maxima)
-        )
+        return Contours(found.level, points, rings, polygons, self._areas(points, rings, polygons), np.array(maxima))
 
 
 def _on_lines(points: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -326,9 +324,7 @@ def _maxima(traced: _Traced, level: float) -> Floats:
     return maxima
 
 
-def _select(
-    points: Floats, rings: Ints, polygons: Ints, keep: NDArray[np.bool_]
-) -> tuple[Floats, Ints, Ints]:
+def _select(points: Floats, rings: Ints, polygons: Ints, keep: NDArray[np.bool_]) -> tuple[Floats, Ints, Ints]:
     """Keep some polygons of the flat arrays."""
     ring_counts = np.diff(polygons)
     keep_ring = np.repeat(keep, ring_counts)

@@ -94,7 +94,10 @@ class Scene:
             linear += 10 ** ((self.regime.stratiform_dbz + 2.5 * texture) / 10)
         with np.errstate(divide="ignore"):
             dbz_field = 10 * np.log10(linear) + 2.0 * texture
-        return np.where(dbz_field > 0, np.minimum(dbz_field, 75), NO_ECHO_DBZ).astype(np.float32)
+        found: NDArray[np.float32] = np.where(dbz_field > 0, np.minimum(dbz_field, 75), NO_ECHO_DBZ).astype(
+            np.float32
+        )
+        return found
 
     def _texture(self, x: NDArray[np.float64], y: NDArray[np.float64], minute: float) -> NDArray[np.float32]:
         """Return the texture (zero mean, unit deviation) as it has moved with the wind; bilinear, periodic."""
@@ -161,13 +164,14 @@ def _texture_field(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     amplitude = frequency**-1.3 * np.exp(-((frequency * 4) ** 2))
     field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((size, size))) * amplitude, s=(size, size))
     field -= field.mean()
-    return (field / field.std()).astype(np.float32)
+    texture: NDArray[np.float32] = (field / field.std()).astype(np.float32)
+    return texture
 
 
 def _kilometres(grid: LatLonGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     middle = np.radians((grid.latitudes[0] + grid.latitudes[-1]) / 2)
-    x = np.arange(grid.nlon) * grid.dlon_deg * _KM_PER_DEG * np.cos(middle)
-    y = np.arange(grid.nlat) * grid.dlat_deg * _KM_PER_DEG
+    x: NDArray[np.float64] = np.arange(grid.nlon, dtype=np.float64) * grid.dlon_deg * _KM_PER_DEG * float(np.cos(middle))
+    y: NDArray[np.float64] = np.arange(grid.nlat, dtype=np.float64) * grid.dlat_deg * _KM_PER_DEG
     return x, y
 
 
