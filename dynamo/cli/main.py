@@ -7,13 +7,14 @@ import sys
 from importlib import import_module
 
 import typer
+from rich.markup import escape
 
 import dynamo
 from dynamo.cli.console import err, out
 from dynamo.errors import DynamoError
 
 #: One line for each group of commands: the module in `dynamo.cli` that offers `register(app)`.
-COMMANDS = ("modules", "simulate")
+COMMANDS = ("demo", "modules", "simulate")
 
 app = typer.Typer(
     name="dynamo",
@@ -56,7 +57,7 @@ def run(application: typer.Typer) -> None:
 def _fail(error: BaseException, line: str, code: int) -> None:
     if os.environ.get("DYNAMO_DEBUG"):
         raise error
-    err.print(f"[bold red]error:[/] {line}" if err.is_terminal else f"error: {line}", markup=err.is_terminal)
+    err.print("[bold red]error:[/]" if err.is_terminal else "error:", escape(line))
     sys.exit(code)
 
 

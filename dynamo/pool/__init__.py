@@ -1,0 +1,1 @@
+"""A personal HTCondor pool on this machine."""

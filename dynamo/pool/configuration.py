@@ -1,0 +1,76 @@
+"""The pool's HTCondor configuration, filled in from the template in the data folder ``condor``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dynamo.errors import InputError, UsageError
+from dynamo.files import write_text
+from dynamo.pool.installation import Installation
+from dynamo.pool.record import MARK
+from dynamo.resources import data_folder
+
+TEMPLATE = "personal.conf"
+#: The pool's name for itself; `.internal` is reserved for private use, so no name server knows it.
+DOMAIN = "dynamo.internal"
+#: Seconds for which a finished job's claim waits for the next job.
+KEEP_CLAIM_S = 5
+_PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
+
+
+def render(template: str, values: Mapping[str, object]) -> str:
+    """Fill the ``@NAME@`` places of a template with values that HTCondor reads as they are.
+
+    Raises
+    ------
+    InputError
+        If the template names a value that is not given.
+    UsageError
+        If a value holds what no HTCondor configuration can express.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise InputError(f"no value for @{match[1]}@", where=TEMPLATE, expected=", ".join(sorted(values)))
+        return _plain(str(values[match[1]]))
+
+    return _PLACEHOLDER.sub(replace, template)
+
+
+def _plain(value: str) -> str:
+    # Blanks, commas, quotes and letters of any script work. `$` can be quoted in the configuration but the starter
+    # expands it once more.
+    if re.search(r"[\x00-\x1f\x7f\"\\$]", value) or value != value.strip():
+        raise UsageError(
+            "HTCondor cannot be configured with this name",
+            where=repr(value),
+            expected="no line breaks, double quotes, backslashes, dollar signs, or blanks at the ends",
+            hint="name another folder",
+        )
+    return value
+
+
+def write_configuration(
+    path: Path, *, state: Path, installation: Installation, pool_id: str, user: str, slots: int
+) -> None:
+    """Write the configuration of the pool whose files are in ``state``, for ``slots`` one-core jobs at a time."""
+    template = (data_folder("condor") / TEMPLATE).read_text()
+    values = {
+        "RELEASE": installation.release,
+        "BIN": installation.bin,
+        "SBIN": installation.sbin,
+        "LIB": installation.lib,
+        "LIBEXEC": installation.libexec,
+        "STATE": state,
+        "DOMAIN": DOMAIN,
+        "ID": pool_id,
+        "MARK": MARK,
+        "USER": user,
+        "IDS": f"{os.geteuid()}.{os.getegid()}",
+        "SLOTS": slots,
+        "KEEP_CLAIM_S": KEEP_CLAIM_S,
+    }
+    write_text(path, render(template, values))

@@ -1,0 +1,258 @@
+"""Starting and stopping the personal pool."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from dynamo.errors import MissingPartError, RetryableError, UsageError
+from dynamo.files import replacing
+from dynamo.pool.account import Account, daemon_account
+from dynamo.pool.configuration import DOMAIN, write_configuration
+from dynamo.pool.installation import Installation, require_installation
+from dynamo.pool.processes import Process, boot_id, find, wait_gone
+from dynamo.pool.record import (
+    CONFIGURATION,
+    MARK,
+    PoolRecord,
+    default_state,
+    only_one,
+    read_record,
+    remove_record,
+    write_record,
+)
+from dynamo.pool.report import advertised
+from dynamo.times import to_iso, utc_now
+
+READY_TIMEOUT_S = 15.0
+#: Running jobs are ended at once by `down`; the daemons get this long for it.
+STOP_TIMEOUT_S = 10.0
+_FOLDERS = ("log", "spool", "execute", "run", "lock", "passwords.d", "tokens.d")
+_IDENTITY_FILE = "pool"
+_DAEMONS = {"Negotiator", "Scheduler", "Machine"}
+
+
+def up(
+    *,
+    slots: int = 2,
+    state: Path | None = None,
+    prefix: Path | None = None,
+    tell: Callable[[str], None] = lambda _text: None,
+) -> tuple[PoolRecord, bool]:
+    """Start the pool, wait until it takes jobs; return its record and whether it had to be started.
+
+    Parameters
+    ----------
+    slots
+        How many one-core jobs run at a time; may be more than the machine has cores.
+    state
+        The folder for all of the pool's files; the user's own by default.
+    prefix
+        The HTCondor to use, where `install` was told a prefix.
+    tell
+        Told what is being done.
+
+    Raises
+    ------
+    MissingPartError
+        If HTCondor is not installed, or root cannot run it here.
+    RetryableError
+        If the pool is not ready after 15 s.
+    UsageError
+        If the number of slots or the folder's name cannot be used.
+    """
+    state = (state or default_state()).absolute()
+    if slots < 1:
+        raise UsageError("a pool needs slots", where="--slots", expected="1 or more")
+    with only_one(state):
+        record = read_record(state)
+        if record is not None:
+            if record.running():
+                # The `up` that started it may have been killed before it was ready.
+                _wait_ready(record, tell)
+                return record, False
+            tell("cleaning up after a pool that ended without `down`")
+            _clear(record)
+        installation = require_installation(prefix)
+        account = daemon_account()
+        _prepare(state)
+        identity = uuid.uuid4().hex[:12]
+        config = state / CONFIGURATION
+        write_configuration(
+            config, state=state, installation=installation, pool_id=identity, user=account.user, slots=slots
+        )
+        tell(f"starting HTCondor {installation.version}")
+        # Known before it exists: a kill of this command must not leave daemons that nobody finds.
+        record = PoolRecord(
+            id=identity,
+            state=str(state),
+            config=str(config),
+            bin=str(installation.bin),
+            sbin=str(installation.sbin),
+            version=installation.version,
+            user=account.user,
+            slots=slots,
+            master_pid=0,
+            master_start_ticks=0,
+            boot=boot_id(),
+            started=to_iso(utc_now()),
+        )
+        write_record(record)
+        try:
+            master = _start(state, config, installation, account, identity)
+            record = replace(record, master_pid=master.pid, master_start_ticks=master.start_ticks)
+            write_record(record)
+            _wait_ready(record, tell)
+        except BaseException:
+            _clear(record)
+            raise
+        return record, True
+
+
+def down(state: Path | None = None) -> PoolRecord | None:
+    """End the pool's daemons and jobs, and nothing else; return what was running, or None.
+
+    The job queue stays in the state folder: what waits in it runs after the next `up`.
+    """
+    state = (state or default_state()).absolute()
+    if not state.is_dir():
+        return None
+    with only_one(state):
+        record = read_record(state)
+        if record is None:
+            return None
+        was_running = record.running()
+        _clear(record)
+        return record if was_running else None
+
+
+def _prepare(state: Path) -> None:
+    for name in _FOLDERS:
+        (state / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    (state / "tokens.d" / _IDENTITY_FILE).unlink(missing_ok=True)
+    # Addresses of daemons that are gone would be taken for those of the new ones.
+    _create_key(state / "passwords.d" / "POOL")
+    for stale in (*state.glob("log/.*_address*"), *state.glob("spool/.*_address*"), state / "master.pid"):
+        stale.unlink(missing_ok=True)
+
+
+def _create_key(path: Path) -> None:
+    """Make the key with which the pool signs tokens.
+
+    Left to the daemons, they make it while they start and do not agree on it until they are started again.
+    """
+    if path.is_file():
+        return
+    # HTCondor may read a key as text that ends at a zero byte, after undoing an exclusive-or with 0xDEADBEEF.
+    usable = bytes(set(range(256)) - {0, 0xDE, 0xAD, 0xBE, 0xEF})
+    with replacing(path) as partial:
+        partial.touch(mode=0o600)
+        partial.write_bytes(bytes(secrets.choice(usable) for _ in range(64)))
+
+
+def _start(state: Path, config: Path, installation: Installation, account: Account, identity: str) -> Process:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CONDOR_", "_CONDOR_"))}
+    environment = {**kept, "CONDOR_CONFIG": str(config), MARK: identity}
+    pidfile = state / "master.pid"
+    command = [*account.prefix, str(installation.sbin / "condor_master"), "-pidfile", str(pidfile)]
+    with (state / "log" / "start.log").open("wb") as log:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=state,
+            check=False,
+        )
+    deadline = time.monotonic() + 5.0
+    while done.returncode == 0 and time.monotonic() < deadline:
+        try:
+            process = find(int(pidfile.read_text()))
+        except (OSError, ValueError):
+            process = None
+        if process is not None:
+            return process
+        time.sleep(0.02)
+    raise RetryableError("condor_master did not start", where=state, expected=_last_words(state))
+
+
+def _last_words(state: Path) -> str:
+    for name in ("start.log", "MasterLog", "CollectorLog"):
+        path = state / "log" / name
+        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+        bad = [line for line in lines if "ERROR" in line or "rror:" in line]
+        if bad:
+            return f"no error in {name}, but it says: {bad[-1].strip()}"
+    return f"its logs are in {state / 'log'}"
+
+
+def _wait_ready(record: PoolRecord, tell: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    key = Path(record.state) / "passwords.d" / "POOL"
+    token = Path(record.state) / "tokens.d" / _IDENTITY_FILE
+    missing = set(_DAEMONS)
+    told = False
+    while time.monotonic() < deadline:
+        if not record.running():
+            break
+        if not token.exists() and key.is_file():
+            _create_token(record, token.name)
+        if token.exists():
+            missing = _DAEMONS - {kind for kind, _ in advertised(record)}
+            if not missing:
+                return
+        if not told:
+            tell("waiting for the daemons")
+            told = True
+        time.sleep(0.1)
+    raise RetryableError(
+        f"the pool is not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(sorted(missing))} did not report",
+        where=record.state,
+        expected=_last_words(Path(record.state)),
+    )
+
+
+def _create_token(record: PoolRecord, name: str) -> None:
+    account = daemon_account()
+    command = [*account.prefix, f"{record.bin}/condor_token_create", "-identity", f"{account.user}@{DOMAIN}"]
+    done = subprocess.run(
+        [*command, "-token", name],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CONDOR_CONFIG": record.config},
+        check=False,
+    )
+    if done.returncode != 0:
+        raise MissingPartError(f"HTCondor made no token: {(done.stderr or done.stdout).strip()}", where=record.state)
+
+
+def _clear(record: PoolRecord) -> None:
+    """End whatever is left of the pool and forget it."""
+    family = record.processes()
+    if record.running():
+        # SIGQUIT: end jobs and daemons at once, in order.
+        record.master.send(signal.SIGQUIT)
+        wait_gone([record.master], STOP_TIMEOUT_S)
+    state = Path(record.state)
+    if family or record.boot == boot_id():
+        # Daemons whose master was killed, and jobs that left their daemon.
+        family = sorted({*family, *record.processes()}, key=lambda process: process.pid)
+        for process in wait_gone(family, 1.0):
+            process.send(signal.SIGKILL)
+        left = wait_gone(family, 3.0)
+        if left:
+            numbers = ", ".join(str(process.pid) for process in left)
+            raise RetryableError("processes of the pool do not end", where=f"pid {numbers}", hint="try again")
+    for name in ("execute", "run", "lock"):
+        shutil.rmtree(state / name, ignore_errors=True)
+    _prepare(state)
+    remove_record(state)
