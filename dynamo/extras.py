@@ -1,0 +1,65 @@
+"""Optional libraries: import one or say how to get it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from dynamo.errors import MissingPartError
+
+
+def need(module: str, *, extra: str = "nowcast") -> Any:
+    """Import ``module`` quietly and return it.
+
+    Raises
+    ------
+    MissingPartError
+        If it is not installed or cannot start; the hint names the extra of this package that brings it.
+    """
+    try:
+        with quiet():
+            return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingPartError(
+            f"the Python library {module.split('.', maxsplit=1)[0]} is needed: {error}",
+            hint=f"pip install 'dynamo-radar[{extra}]'",
+        ) from error
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        # pysteps reads a `pystepsrc` from the working directory, the environment or the home folder as it is
+        # imported.
+        raise MissingPartError(
+            f"the Python library {module.split('.', maxsplit=1)[0]} does not start: {error}",
+            hint="look at its configuration file" if module.startswith("pysteps") else "reinstall it",
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what libraries print and warn about away from the user's terminal."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def quiet_descriptors() -> Iterator[None]:
+    """As `quiet`, for C libraries that write to the descriptors 1 and 2 themselves.
+
+    The descriptors belong to the whole process: keep the block short.
+    """
+    saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for descriptor, _ in saved:
+            os.dup2(null, descriptor)
+        yield
+    finally:
+        for descriptor, copy in saved:
+            os.dup2(copy, descriptor)
+            os.close(copy)
+        os.close(null)

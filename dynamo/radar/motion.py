@@ -1,0 +1,245 @@
+"""Motion of echoes by optical flow.
+
+Sparse vectors come from Lucas-Kanade tracking (Bouguet 2001) through pysteps. The vectors of several pairs of
+frames are pooled, freed of outliers against their neighbours, reduced to one for each block of cells, and
+interpolated by inverse distance on coarse nodes. Nodes, not cells: motion is smooth, and CONUS has 24 million
+cells. The settings are the outcome of measurements; docs/nowcast.md has the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynamo.errors import InputError
+from dynamo.extras import need, quiet
+
+#: Distance of the motion field's nodes, cells.
+NODE_STEP = 8
+#: Frames are clipped to this from below for tracking (only): the edge of drizzle is noise.
+TRACKING_FLOOR_DBZ = 10.0
+#: Least distance of tracked features and size of the blocks whose vectors become one, cells.
+_FEATURE_DISTANCE = 5
+_BLOCK = 10
+
+
+@dataclass(frozen=True)
+class MotionField:
+    """Velocities on nodes that stand every `step` cells, from cell (0, 0) until past the last cell.
+
+    Parameters
+    ----------
+    velocity
+        Cells a minute; shape ``(2, rows, columns)``: along columns (east), along rows (north).
+    step
+        Distance of nodes, cells.
+    vectors
+        How many sparse vectors the field rests on; 0 where nothing was to be tracked and the field is still.
+    """
+
+    velocity: NDArray[np.float32]
+    step: int
+    vectors: int
+
+    @classmethod
+    def still(cls, shape: tuple[int, int], step: int = NODE_STEP) -> MotionField:
+        """Return no motion at all (persistence)."""
+        rows, columns = node_counts(shape, step)
+        return cls(np.zeros((2, rows, columns), dtype=np.float32), step, 0)
+
+
+def node_counts(shape: tuple[int, int], step: int) -> tuple[int, int]:
+    """Return how many nodes cover a grid of ``shape`` cells in each direction."""
+    return -(-(shape[0] - 1) // step) + 1, -(-(shape[1] - 1) // step) + 1
+
+
+@dataclass(frozen=True)
+class SparseVectors:
+    """What was tracked: ``points`` (n, 2), column and row; ``velocities`` (n, 2), cells a minute."""
+
+    points: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+
+
+def pairs(count: int) -> list[tuple[int, int]]:
+    """Return which of ``count`` frames to track to which: each to the one half the sequence later.
+
+    A displacement over a long time is known better than one over a short time, in which echoes move about a
+    cell; over the whole time too few features survive.
+    """
+    half = max(1, -(-count // 2))
+    return [(index, index + half) for index in range(count - half)]
+
+
+def estimate_motion(
+    frames: Sequence[NDArray[np.float32]],
+    minutes: Sequence[float],
+    *,
+    done: Callable[[int, int], None] | None = None,
+) -> MotionField:
+    """Estimate the motion over a sequence.
+
+    Parameters
+    ----------
+    frames
+        dBZ, all of one shape ``(rows, columns)``, oldest first; NaN where missing. At least two.
+    minutes
+        Their times, ascending; the origin does not matter.
+    done
+        Called with the pairs tracked so far and their number.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two frames, they differ in shape, or the times do not ascend.
+    MissingPartError
+        If pysteps or OpenCV is not installed.
+    """
+    if len(frames) < 2 or len(frames) != len(minutes):
+        raise InputError(f"{len(frames)} frames at {len(minutes)} times", expected="two or more, a time each")
+    if len({frame.shape for frame in frames}) > 1:
+        raise InputError("the frames differ in shape", expected="one grid")
+    if any(later <= earlier for earlier, later in pairwise(minutes)):
+        raise InputError("the times of the frames do not ascend", expected="oldest first, no two alike")
+    chosen = pairs(len(frames))
+    parts = []
+    for number, (first, second) in enumerate(chosen, start=1):
+        parts.append(track(frames[first], frames[second], minutes[second] - minutes[first]))
+        if done:
+            done(number, len(chosen))
+    vectors = one_a_block(without_outliers(pool(parts)), _BLOCK)
+    return interpolate(vectors, (frames[0].shape[0], frames[0].shape[1]))
+
+
+def track(earlier: NDArray[np.float32], later: NDArray[np.float32], minutes: float) -> SparseVectors:
+    """Track features from one frame to another ``minutes`` later.
+
+    Parameters
+    ----------
+    earlier, later
+        dBZ, the same shape; NaN where missing.
+    minutes
+        Time between them, positive.
+
+    Returns
+    -------
+    SparseVectors
+        Empty where there is nothing to track.
+
+    Raises
+    ------
+    MissingPartError
+        If pysteps or OpenCV is not installed.
+    """
+    need("cv2")
+    lucaskanade: Any = need("pysteps.motion.lucaskanade")
+    floor = np.float32(TRACKING_FLOOR_DBZ)
+    images = np.stack([np.maximum(earlier, floor), np.maximum(later, floor)])
+    # A field without contrast has no features; the library divides by its range.
+    if any(not (image > floor).any() for image in images):
+        return SparseVectors(np.empty((0, 2)), np.empty((0, 2)))
+    with quiet():
+        points, displacements = lucaskanade.dense_lucaskanade(
+            images,
+            dense=False,
+            # Outliers are judged later, over all pairs together.
+            nr_std_outlier=np.inf,
+            k_outlier=None,
+            # max_corners 0 takes them all. With a buffer pysteps uses its mask as row numbers: work that grows
+            # with cells times columns, for no skill here.
+            fd_kwargs={"max_corners": 0, "min_distance": _FEATURE_DISTANCE, "buffer_mask": 0},
+        )
+    return SparseVectors(np.asarray(points, dtype=np.float64), np.asarray(displacements, dtype=np.float64) / minutes)
+
+
+def pool(parts: Sequence[SparseVectors]) -> SparseVectors:
+    """Return the vectors of several pairs of frames as one set."""
+    return SparseVectors(
+        np.concatenate([part.points for part in parts]), np.concatenate([part.velocities for part in parts])
+    )
+
+
+def without_outliers(
+    vectors: SparseVectors, *, neighbours: int = 30, limit: float = 3.0, least: float = 0.1
+) -> SparseVectors:
+    """Drop vectors far from the median of their neighbours.
+
+    Parameters
+    ----------
+    vectors
+        Any number.
+    neighbours
+        How many nearest vectors are the neighbourhood.
+    limit
+        Largest accepted distance from their median, in median absolute distances.
+    least
+        Cells a minute; smaller distances are never outliers.
+    """
+    count = len(vectors.points)
+    if count < 4:
+        return vectors
+    spatial: Any = need("scipy.spatial")
+    nearest = spatial.cKDTree(vectors.points).query(vectors.points, k=min(neighbours + 1, count))[1]
+    around = vectors.velocities[nearest]
+    middle = np.median(around, axis=1)
+    spread = np.median(np.linalg.norm(around - middle[:, None], axis=2), axis=1)
+    far = np.linalg.norm(vectors.velocities - middle, axis=1) > np.maximum(limit * spread, least)
+    return SparseVectors(vectors.points[~far], vectors.velocities[~far])
+
+
+def one_a_block(vectors: SparseVectors, size: int) -> SparseVectors:
+    """Replace the vectors of each block of ``size`` x ``size`` cells by their median."""
+    if not len(vectors.points):
+        return vectors
+    blocks = np.floor(vectors.points / size).astype(np.int64)
+    _, group = np.unique(blocks, axis=0, return_inverse=True)
+    group = group.ravel()
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    members = np.split(order, starts[1:])
+    return SparseVectors(
+        np.array([np.median(vectors.points[member], axis=0) for member in members]),
+        np.array([np.median(vectors.velocities[member], axis=0) for member in members]),
+    )
+
+
+def interpolate(
+    vectors: SparseVectors,
+    shape: tuple[int, int],
+    *,
+    step: int = NODE_STEP,
+    neighbours: int = 20,
+    power: float = 2.0,
+) -> MotionField:
+    """Spread sparse vectors over a grid by inverse distance.
+
+    Parameters
+    ----------
+    vectors
+        Any number; none gives a still field.
+    shape
+        Rows and columns of the grid, cells.
+    step
+        Distance of nodes, cells.
+    neighbours, power
+        The nearest vectors that count, and the weight ``distance**-power``.
+    """
+    count = len(vectors.points)
+    if not count:
+        return MotionField.still(shape, step)
+    spatial: Any = need("scipy.spatial")
+    rows, columns = node_counts(shape, step)
+    node_x, node_y = np.meshgrid(np.arange(columns) * float(step), np.arange(rows) * float(step))
+    nodes = np.column_stack([node_x.ravel(), node_y.ravel()])
+    distance, nearest = spatial.cKDTree(vectors.points).query(nodes, k=min(neighbours, count))
+    if count == 1:
+        distance, nearest = distance[:, None], nearest[:, None]
+    weight = (distance + 1.0) ** -power
+    weight /= weight.sum(axis=1, keepdims=True)
+    velocity = np.einsum("nk,nkc->cn", weight, vectors.velocities[nearest])
+    return MotionField(velocity.reshape(2, rows, columns).astype(np.float32), step, count)
