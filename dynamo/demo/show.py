@@ -1,0 +1,177 @@
+"""Running the demonstration: one nowcast after the other through the daemon, in this process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from dynamo.config import parse_config
+from dynamo.daemon.watcher import Watcher
+from dynamo.demo.sources import Progress, Source
+from dynamo.errors import DynamoError, RunFailedError
+from dynamo.picture import draw_storms
+from dynamo.runs.events import Event
+
+LEVELS = (35.0, 45.0, 55.0)
+#: Longest that one nowcast may take before the demonstration gives up, seconds.
+_PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What became of one nowcast."""
+
+    label: str
+    path: Path
+    latency_s: float
+    polygons: int
+    products: int
+    product_dir: Path
+
+
+class Display(Protocol):
+    """Where the demonstration shows what happens."""
+
+    def making(self, label: str, index: int, count: int) -> Progress:
+        """Tell that nowcast ``index`` is being made; returns what follows its making."""
+        ...
+
+    def working(self, label: str, done: int, total: int) -> None:
+        """Tell how many jobs of the run are done."""
+        ...
+
+    def shown(self, result: Shown) -> None:
+        """Tell that the products of a nowcast are published."""
+        ...
+
+
+def run_demo(source: Source, folder: Path, display: Display, *, engine: str = "local") -> tuple[list[Shown], Path]:
+    """Feed ``source`` to a daemon and draw the last nowcast.
+
+    Parameters
+    ----------
+    source
+        Where the nowcasts come from.
+    folder
+        A new folder for feed, state, products and the picture.
+    display
+        Told of all progress.
+    engine
+        The engine of the runs.
+
+    Returns
+    -------
+    list of Shown, pathlib.Path
+        What became of each nowcast, and the picture.
+
+    Raises
+    ------
+    RunFailedError
+        If a run fails or nothing is published in two minutes.
+    """
+    feed = folder / "feed"
+    feed.mkdir(parents=True)
+    config = parse_config(
+        {
+            "folders": {"state": "state", "products": "products"},
+            "runs": {"engine": engine},
+            "feeds": [{"name": "nowcasts", "path": "feed"}],
+            "triggers": [
+                {
+                    "name": "storms",
+                    "feed": "nowcasts",
+                    "workflow": "nowcast",
+                    "parameters": {"levels": list(LEVELS)},
+                }
+            ],
+        },
+        base=folder,
+    )
+    results: list[Shown] = []
+    with Watcher(config) as watcher:
+        follower = _Follower()
+        watcher.events.subscribe(follower)
+        labels = source.labels
+        for index, label in enumerate(labels):
+            follower.begin()
+            path = source.write(index, feed, display.making(label, index, len(labels)))
+            published = follower.follow(lambda done, total, label=label: display.working(label, done, total))  # type: ignore[misc]
+            products = Path(published["product_dir"])
+            result = Shown(
+                label, path, published["total_s"], _count_polygons(products), published["products"], products
+            )
+            results.append(result)
+            display.shown(result)
+    last = results[-1]
+    contours = {_lead(file): file for file in last.product_dir.glob("mrt_STORM_CASA_*.geojson")}
+    picture = folder / "storms.png"
+    draw_storms(last.path, contours, picture)
+    return results, picture
+
+
+class _Follower:
+    """Turns the daemon's events into a call that waits for the publication."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        with self._changed:
+            self._events.append(event)
+            self._changed.notify_all()
+
+    def begin(self) -> None:
+        with self._changed:
+            self._events.clear()
+
+    def follow(self, working: Any) -> dict[str, Any]:
+        seen = 0
+        with self._changed:
+            while True:
+                if not self._changed.wait_for(lambda: len(self._events) > seen, _PATIENCE_S):
+                    raise RunFailedError(f"nothing happened for {_PATIENCE_S:g} s", where="demo")
+                for event in self._events[seen:]:
+                    seen += 1
+                    if event.kind == "job_progress":
+                        working(event.data["done"], event.data["total"])
+                    elif event.kind == "published":
+                        return dict(event.data)
+                    elif event.kind == "quarantined" or (
+                        event.kind == "run_state" and event.data["state"] in ("failed", "cancelled", "skipped")
+                    ):
+                        raise RunFailedError(str(event.data.get("reason")), where=event.subject)
+
+
+def _count_polygons(folder: Path) -> int:
+    return sum(len(orjson.loads(path.read_bytes())["features"]) for path in folder.glob("*.geojson"))
+
+
+def _lead(path: Path) -> int:
+    try:
+        return int(path.name.split("_")[3])
+    except (IndexError, ValueError):
+        raise DynamoError("not the name of a contour file", where=path) from None
+
+
+def as_json(results: Sequence[Shown], picture: Path) -> dict[str, Any]:
+    """Return the results as JSON data."""
+    return {
+        "arrivals": [
+            {
+                "label": result.label,
+                "path": str(result.path),
+                "latency_s": result.latency_s,
+                "polygons": result.polygons,
+                "products": result.products,
+                "product_dir": str(result.product_dir),
+            }
+            for result in results
+        ],
+        "picture": str(picture),
+    }
