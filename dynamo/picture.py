@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,9 @@ _LINES = ("#1a1a1a", "#ffffff", "#00e5ff", "#ffea00", "#ff2bd6")
 #: More nodes than this a panel cannot show; the reflectivity below the contours is thinned.
 _MAX_SIDE = 900
 _KM_PER_DEG = 111.2
+#: The view holds the largest polygons that make up this share of all storm area, and is at least this wide.
+_MAIN_SHARE = 0.95
+_LEAST_VIEW_DEG = 0.5
 
 
 def draw_storms(
@@ -77,7 +81,8 @@ def draw_storms(
         grid = header.grid
         columns = min(2, len(shown))
         rows = -(-len(shown) // columns)
-        width_km, height_km = _size_km(grid)
+        view = _focus([contours[lead] for lead in shown], grid)
+        width_km, height_km = view.size_km
         height = 5.6 * rows * min(max(height_km / width_km, 0.5), 1.3) + 1.4
         figure = Figure(figsize=(5.6 * columns + 1.4, height), layout="constrained")
         FigureCanvasAgg(figure)
@@ -89,14 +94,19 @@ def draw_storms(
         colours.set_bad("#c9c9c9")
         colours.set_under("#f4f2ec")
         norm = BoundaryNorm(bounds, colours.N)
-        step = max(1, -(-max(grid.shape) // _MAX_SIDE))
+        rows_shown = slice(*np.searchsorted(grid.latitudes, (view.south, view.north)))
+        columns_shown = slice(*np.searchsorted(grid.longitudes, (view.west, view.east)))
+        step = max(
+            1, -(-max(rows_shown.stop - rows_shown.start, columns_shown.stop - columns_shown.start) // _MAX_SIDE)
+        )
+        cut = (slice(rows_shown.start, rows_shown.stop, step), slice(columns_shown.start, columns_shown.stop, step))
         seen: dict[float, str] = {}
         mesh: Any = None
         for panel, lead in zip(panels, shown, strict=False):
-            field = reader.read(lead)[::step, ::step]
+            field = reader.read(lead)[cut]
             mesh = panel.pcolormesh(
-                grid.longitudes[::step],
-                grid.latitudes[::step],
+                grid.longitudes[cut[1]],
+                grid.latitudes[cut[0]],
                 np.ma.masked_invalid(field),
                 cmap=colours,
                 norm=norm,
@@ -105,7 +115,7 @@ def draw_storms(
                 rasterized=True,
             )
             count = _draw_polygons(panel, contours[lead], seen)
-            _decorate(panel, grid)
+            _decorate(panel, view)
             label = "observed" if lead == 0 else f"in {lead} min"
             panel.set_title(
                 f"{label}: {header.valid_time(lead):%H:%M} UTC, {count} storm polygons",
@@ -154,18 +164,16 @@ def _draw_polygons(panel: Axes, path: Path, seen: dict[float, str]) -> int:
     return len(collection["features"])
 
 
-def _decorate(panel: Axes, grid: LatLonGrid) -> None:
-    west, east = grid.longitudes[0], grid.longitudes[-1]
-    south, north = grid.latitudes[0], grid.latitudes[-1]
-    panel.set_xlim(west, east)
-    panel.set_ylim(south, north)
-    panel.set_aspect(1 / np.cos(np.radians((south + north) / 2)))
+def _decorate(panel: Axes, view: _View) -> None:
+    panel.set_xlim(view.west, view.east)
+    panel.set_ylim(view.south, view.north)
+    panel.set_aspect(float(1 / np.cos(np.radians((view.south + view.north) / 2))))
     panel.grid(color="#00000033", linewidth=0.5)
     panel.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}°{'W' if value < 0 else 'E'}")
     panel.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}°{'S' if value < 0 else 'N'}")
     panel.tick_params(labelsize=9)
     for name, (latitude, longitude) in TOWNS.items():
-        if south < latitude < north and west < longitude < east:
+        if view.south < latitude < view.north and view.west < longitude < view.east:
             panel.plot(longitude, latitude, "o", color="#333333", markersize=3)
             panel.annotate(
                 name,
@@ -175,22 +183,64 @@ def _decorate(panel: Axes, grid: LatLonGrid) -> None:
                 fontsize=8,
                 bbox={"boxstyle": "round,pad=0.15", "facecolor": "#ffffffb0", "edgecolor": "none"},
             )
-    _scale_bar(panel, grid)
+    _scale_bar(panel, view)
 
 
-def _scale_bar(panel: Axes, grid: LatLonGrid) -> None:
-    width_km, _ = _size_km(grid)
+def _scale_bar(panel: Axes, view: _View) -> None:
+    width_km, _ = view.size_km
     wanted = width_km / 5
     length = max(nice * 10**power for power in range(-1, 5) for nice in (1, 2, 5) if nice * 10**power <= wanted)
-    span = float(grid.longitudes[-1] - grid.longitudes[0])
-    left = float(grid.longitudes[0]) + 0.04 * span
-    bottom = float(grid.latitudes[0]) + 0.04 * float(grid.latitudes[-1] - grid.latitudes[0])
+    span = view.east - view.west
+    left, bottom = view.west + 0.04 * span, view.south + 0.04 * (view.north - view.south)
     box = {"boxstyle": "round,pad=0.2", "facecolor": "#ffffffc0", "edgecolor": "none"}
     panel.plot([left, left + length / width_km * span], [bottom, bottom], color="black", linewidth=3)
     panel.annotate(f"{length:g} km", (left, bottom), xytext=(0, 4), textcoords="offset points", fontsize=9, bbox=box)
 
 
-def _size_km(grid: LatLonGrid) -> tuple[float, float]:
-    middle = np.radians((grid.latitudes[0] + grid.latitudes[-1]) / 2)
-    width = (grid.longitudes[-1] - grid.longitudes[0]) * _KM_PER_DEG * np.cos(middle)
-    return float(width), float((grid.latitudes[-1] - grid.latitudes[0]) * _KM_PER_DEG)
+@dataclass(frozen=True)
+class _View:
+    """The part of the domain that is shown, degrees."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    @property
+    def size_km(self) -> tuple[float, float]:
+        """Width in the middle, and height."""
+        middle = np.radians((self.south + self.north) / 2)
+        width = (self.east - self.west) * _KM_PER_DEG * float(np.cos(middle))
+        return width, (self.north - self.south) * _KM_PER_DEG
+
+
+def _focus(files: Sequence[Path], grid: LatLonGrid) -> _View:
+    """Return the view of the storms: around the largest polygons that make up most of the area; else everything."""
+    whole = _View(
+        *(float(edge) for edge in (grid.longitudes[0], grid.latitudes[0], grid.longitudes[-1], grid.latitudes[-1]))
+    )
+    areas: list[float] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    for path in files:
+        for feature in orjson.loads(path.read_bytes())["features"]:
+            ring = np.asarray(feature["geometry"]["coordinates"][0])
+            areas.append(feature["properties"]["area_km2"])
+            boxes.append((*ring.min(axis=0), *ring.max(axis=0)))
+    if not boxes:
+        return whole
+    order = np.argsort(areas)[::-1]
+    enough = int(np.searchsorted(np.cumsum(np.asarray(areas)[order]), _MAIN_SHARE * sum(areas))) + 1
+    main = np.asarray(boxes)[order[:enough]]
+    west, south = main[:, :2].min(axis=0)
+    east, north = main[:, 2:].max(axis=0)
+    # A margin, and no panel narrower than half its other side.
+    margin = 0.12 * max(east - west, north - south, _LEAST_VIEW_DEG)
+    half_width = max((east - west) / 2, (north - south) / 4, _LEAST_VIEW_DEG / 2) + margin
+    half_height = max((north - south) / 2, (east - west) / 4, _LEAST_VIEW_DEG / 2) + margin
+    middle_x, middle_y = (west + east) / 2, (south + north) / 2
+    return _View(
+        max(whole.west, float(middle_x - half_width)),
+        max(whole.south, float(middle_y - half_height)),
+        min(whole.east, float(middle_x + half_width)),
+        min(whole.north, float(middle_y + half_height)),
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,7 +101,7 @@ def run_demo(source: Source, folder: Path, display: Display, *, engine: str = "l
         for index, label in enumerate(labels):
             follower.begin()
             path = source.write(index, feed, display.making(label, index, len(labels)))
-            published = follower.follow(lambda done, total, label=label: display.working(label, done, total))  # type: ignore[misc]
+            published = follower.follow(functools.partial(display.working, label))
             products = Path(published["product_dir"])
             result = Shown(
                 label, path, published["total_s"], _count_polygons(products), published["products"], products
@@ -130,22 +131,21 @@ class _Follower:
         with self._changed:
             self._events.clear()
 
-    def follow(self, working: Any) -> dict[str, Any]:
-        seen = 0
-        with self._changed:
-            while True:
-                if not self._changed.wait_for(lambda: len(self._events) > seen, _PATIENCE_S):
+    def follow(self, working: Callable[[int, int], None]) -> dict[str, Any]:
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: bool(self._events), _PATIENCE_S):
                     raise RunFailedError(f"nothing happened for {_PATIENCE_S:g} s", where="demo")
-                for event in self._events[seen:]:
-                    seen += 1
-                    if event.kind == "job_progress":
-                        working(event.data["done"], event.data["total"])
-                    elif event.kind == "published":
-                        return dict(event.data)
-                    elif event.kind == "quarantined" or (
-                        event.kind == "run_state" and event.data["state"] in ("failed", "cancelled", "skipped")
-                    ):
-                        raise RunFailedError(str(event.data.get("reason")), where=event.subject)
+                events, self._events = self._events, []
+            for event in events:
+                if event.kind == "job_progress":
+                    working(event.data["done"], event.data["total"])
+                elif event.kind == "published":
+                    return dict(event.data)
+                elif event.kind == "quarantined" or (
+                    event.kind == "run_state" and event.data["state"] in ("failed", "cancelled", "skipped")
+                ):
+                    raise RunFailedError(str(event.data.get("reason")), where=event.subject)
 
 
 def _count_polygons(folder: Path) -> int:

@@ -25,7 +25,10 @@ Progress = Callable[[str, int, int], None]
 class Source(Protocol):
     """A sequence of nowcasts to be written into a feed."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """What the data are."""
+        ...
 
     @property
     def labels(self) -> Sequence[str]:
@@ -82,7 +85,9 @@ class MrmsSource:
         self._frames = sorted(folder.glob("*.grib2"))
         if len(self._frames) <= _FIRST_ISSUE:
             raise NotFoundError(
-                f"{len(self._frames)} GRIB2 files", where=folder, expected="the MRMS sequence, 16 files two minutes apart"
+                f"{len(self._frames)} GRIB2 files",
+                where=folder,
+                expected="the MRMS sequence, 16 files two minutes apart",
             )
         self.title = "real MRMS composites of 2019-06-10 over Texas"
         self._issues = list(range(_FIRST_ISSUE, len(self._frames), _FRAME_STEP))
