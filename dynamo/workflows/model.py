@@ -110,9 +110,7 @@ class Plan:
     @cached_property
     def parents(self) -> dict[str, frozenset[str]]:
         """The ids of the jobs that each job waits for."""
-        return {
-            job.id: frozenset(self.writers[lfn] for lfn in job.reads if lfn in self.writers) for job in self.jobs
-        }
+        return {job.id: frozenset(self.writers[lfn] for lfn in job.reads if lfn in self.writers) for job in self.jobs}
 
     @cached_property
     def ordered(self) -> tuple[Job, ...]:

@@ -1,0 +1,195 @@
+"""`dynamo workflow`: list workflow documents, publish their schema, check one, plan one for Pegasus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from dynamo.workflows.model import InputFacts
+    from dynamo.workflows.workflow import Workflow
+
+workflow_app = typer.Typer(
+    help="Workflow documents: list, check and plan them (docs/workflows.md teaches to write one).",
+    no_args_is_help=True,
+)
+
+_WORKFLOW = typer.Argument(help="A file, or the name of a template; `dynamo workflow list` names them.")
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+
+
+@workflow_app.command("list")
+def list_workflows(as_json: bool = _JSON) -> None:
+    """List the shipped templates with their inputs and parameters."""
+    from dynamo.cli.console import print_json, print_table
+    from dynamo.modules.registry import contracts
+    from dynamo.workflows.workflow import read_workflow, templates
+
+    rows = [(path, read_workflow(path, contracts())) for path in templates().values()]
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": item.name,
+                    "version": item.version,
+                    "description": item.description,
+                    "inputs": {name: spec.format for name, spec in item.inputs.items()},
+                    "parameters": list(item.parameters),
+                    "file": str(path),
+                }
+                for path, item in rows
+            ]
+        )
+        return
+    print_table(
+        "",
+        ("workflow", "version", "inputs", "parameters", "what it does"),
+        (
+            (item.name, item.version, ", ".join(item.inputs), ", ".join(item.parameters), item.description)
+            for _, item in rows
+        ),
+    )
+
+
+@workflow_app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema (draft 2020-12) of the workflow document, for editors and other programs."""
+    from dynamo.cli.console import print_json
+    from dynamo.workflows.schema import document_schema
+
+    print_json(document_schema())
+
+
+@workflow_app.command("validate")
+def validate(name: str = _WORKFLOW, as_json: bool = _JSON) -> None:
+    """Report every error of a workflow with its JSON path; the exit code is 3 if there are any."""
+    from dynamo.cli.console import out, print_json
+    from dynamo.modules.registry import contracts
+    from dynamo.workflows.problems import DocumentError
+    from dynamo.workflows.workflow import read_workflow
+
+    try:
+        workflow = read_workflow(name, contracts())
+    except DocumentError as error:
+        if as_json:
+            print_json({"valid": False, "problems": [problem.to_json() for problem in error.problems]})
+        else:
+            for problem in error.problems:
+                out.print(str(problem), markup=False)
+            count = len(error.problems)
+            out.print(f"{count} error{'s' * (count != 1)} in {error.where}", markup=False)
+        raise typer.Exit(error.exit_code) from None
+    if as_json:
+        print_json({"valid": True, "problems": [], "name": workflow.name, "version": workflow.version})
+        return
+    out.print(f"{workflow.name} {workflow.version}: good", markup=False)
+
+
+@workflow_app.command("plan")
+def plan(
+    name: str = _WORKFLOW,
+    inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="The file of an input."),
+    parameters: list[str] = typer.Option([], "--param", "-p", metavar="NAME=VALUE", help="A parameter's value."),
+    output: Path = typer.Option(..., "--output", "-o", help="Folder for the files."),
+    slots: int = typer.Option(2, min=1, help="Jobs that the pool runs at the same time."),
+    job_overhead_s: float = typer.Option(5.0, min=0, help="Seconds that a job costs beside its payload."),
+    image: str = typer.Option("", help="Container image with the modules; dynamo-modules of this version if empty."),
+    container: bool = typer.Option(True, help="Run the modules in the container."),
+    executable: str = typer.Option("", help="Path of dynamo-module in the image or on the workers."),
+    site: str = typer.Option("condorpool", help="Name of the execution site."),
+    as_json: bool = _JSON,
+) -> None:
+    """Write what pegasus-plan 5.1 plans: abstract workflow, catalogs and properties."""
+    import shlex
+
+    from dynamo.cli.console import out, print_json
+    from dynamo.modules.registry import contracts
+    from dynamo.workflows.layout import choose_layout
+    from dynamo.workflows.pegasus_write import PegasusSettings, planner_command, write_plan
+    from dynamo.workflows.workflow import plan_run, read_workflow
+
+    modules = contracts()
+    workflow = read_workflow(name, modules)
+    paths = {key: Path(value) for key, value in _pairs(inputs, "--input").items()}
+    values = _pairs(parameters, "--param")
+    run = plan_run(workflow, paths, values, _facts(workflow, paths, values), modules)
+    layout = choose_layout(run, slots=slots, job_overhead_s=job_overhead_s, single_threshold_s=0.0)
+    defaults = PegasusSettings()
+    settings = PegasusSettings(
+        image=(image or defaults.image) if container else None,
+        container_type=defaults.container_type,
+        executable=executable or (defaults.executable if container else _installed(defaults.executable)),
+        site=site,
+    )
+    files = write_plan(run, layout, modules, output, settings)
+    command = planner_command(output, site)
+    if as_json:
+        print_json(
+            {
+                "files": {file: str(path) for file, path in files.items()},
+                "jobs": len(run.jobs),
+                "products": len(run.products),
+                "predicted_s": run.predicted_s,
+                "layout": {"kind": layout.kind, "tasks": len(layout.tasks), "reason": layout.reason},
+                "command": command,
+            }
+        )
+        return
+    for path in files.values():
+        out.print(str(path), markup=False)
+    out.print(f"{len(run.jobs)} jobs, {len(run.products)} products; {layout.reason}", markup=False)
+    out.print(f"next: cd {shlex.quote(str(output.absolute()))} && {shlex.join(command)}", markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `dynamo workflow` to the command line."""
+    app.add_typer(workflow_app, name="workflow")
+
+
+def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    from dynamo.errors import UsageError
+
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{option} {text!r:.60}", expected=f"{option} NAME=VALUE")
+        if key in pairs:
+            raise UsageError(f"{option} {key} is given twice", expected="every name once")
+        pairs[key] = value
+    return pairs
+
+
+def _facts(workflow: Workflow, paths: dict[str, Path], values: dict[str, str]) -> dict[str, InputFacts]:
+    from dynamo.formats.inspect import FORMAT, inspect_input
+    from dynamo.workflows.document import Document
+    from dynamo.workflows.expand import check_parameters
+    from dynamo.workflows.problems import Problems
+
+    levels: object = None
+    if isinstance(workflow, Document):
+        problems = Problems()
+        levels = check_parameters(problems, workflow, values).get("levels")
+        problems.raise_any(where=workflow.name)
+    else:
+        given = [job.arguments.get("levels") for job in workflow.jobs]
+        levels = [level for item in given if isinstance(item, list) for level in item]
+    wanted = sorted({float(level) for level in levels}) if isinstance(levels, list) else []
+    return {
+        name: inspect_input(paths[name], wanted)
+        for name, spec in workflow.inputs.items()
+        if name in paths and FORMAT in spec.format.split("|")
+    }
+
+
+def _installed(default: str) -> str:
+    import shutil
+    import sys
+
+    beside = Path(sys.executable).with_name("dynamo-module")
+    if beside.is_file():
+        return str(beside)
+    return shutil.which("dynamo-module") or default

@@ -1,0 +1,1 @@
+"""The workflow document, its expansion, cost model, clustering and Pegasus form."""

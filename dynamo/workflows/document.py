@@ -1,0 +1,240 @@
+"""The workflow document as typed models: what a researcher may write, and nothing else.
+
+``docs/workflows.md`` teaches it, `dynamo.workflows.schema` publishes it as JSON Schema.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from dynamo.contract import Kind, Parameter, Value
+from dynamo.workflows.names import ID_PATTERN, NAME_PATTERN, VERSION_PATTERN
+from dynamo.workflows.templates import MAX_TEMPLATE
+
+DOCUMENT_VERSION = 1
+#: After expansion; counted before expanding.
+MAX_JOBS = 20_000
+#: Input and output files of all jobs after expansion; counted before expanding.
+MAX_FILES = 200_000
+MAX_LIST = 1000
+
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
+#: Ids of modules, formats and output references are looked up; here they are only bounded.
+Word = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Text = Annotated[str, StringConstraints(max_length=4000)]
+TemplateText = Annotated[
+    str, Field(min_length=1, max_length=MAX_TEMPLATE, description="text with placeholders as {lead}")
+]
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | bool | int | float)
+
+
+def _check_value(value: object) -> Any:
+    if _is_scalar(value):
+        return value
+    if isinstance(value, list) and 1 <= len(value) <= MAX_LIST and all(_is_scalar(item) for item in value):
+        return value
+    raise PydanticCustomError("value", "not a value; expected a number, true, false, a text or a list of numbers")
+
+
+def _check_loop(value: object) -> Any:
+    if isinstance(value, str) and len(value) <= MAX_TEMPLATE:
+        return value
+    if (
+        isinstance(value, list)
+        and 1 <= len(value) <= MAX_LIST
+        and all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in value)
+    ):
+        return value
+    raise PydanticCustomError(
+        "loop",
+        "not something to loop over; expected a list of 1 to {most} numbers or words, or {example}",
+        {"most": MAX_LIST, "example": '"{inputs.NAME.leads}"'},
+    )
+
+
+_SCALAR_SCHEMA: dict[str, Any] = {"type": ["number", "boolean", "string"]}
+#: A value in a document; whether it fits is for the contract of the module or parameter to say.
+Argument = Annotated[
+    Any,
+    AfterValidator(_check_value),
+    WithJsonSchema(
+        {
+            "description": "a value, or a text with placeholders as {parameters.levels}",
+            "anyOf": [
+                _SCALAR_SCHEMA,
+                {"type": "array", "minItems": 1, "maxItems": MAX_LIST, "items": _SCALAR_SCHEMA},
+            ],
+        }
+    ),
+]
+LoopSource = Annotated[
+    Any,
+    AfterValidator(_check_loop),
+    WithJsonSchema(
+        {
+            "description": "a list, or the placeholder of one as {inputs.NAME.leads} or {parameters.NAME}",
+            "anyOf": [
+                {"type": "string", "maxLength": MAX_TEMPLATE},
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": MAX_LIST,
+                    "items": {"type": ["number", "string"]},
+                },
+            ],
+        }
+    ),
+]
+ForEach = Annotated[dict[Name, LoopSource], Field(min_length=1, max_length=4)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+
+class FileLoop(_Part):
+    """Several files from one name: one for each value of the loop."""
+
+    for_each: ForEach
+    name: TemplateText
+
+
+class FilesFrom(_Part):
+    """The files of another job's output whose loop variables agree with this job's."""
+
+    source: Annotated[Word, Field(alias="from", description="JOB.PORT")]
+
+
+def _file_kind(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<text>"
+    if isinstance(value, list):
+        return "<list>"
+    if isinstance(value, FilesFrom) or (isinstance(value, dict) and "from" in value):
+        return "<from>"
+    if isinstance(value, dict | FileLoop):
+        return "<loop>"
+    return None
+
+
+_Names = Annotated[list[TemplateText], Field(min_length=1, max_length=MAX_LIST)]
+OutputFiles = Annotated[
+    Annotated[TemplateText, Tag("<text>")] | Annotated[_Names, Tag("<list>")] | Annotated[FileLoop, Tag("<loop>")],
+    Discriminator(
+        lambda value: "<loop>" if _file_kind(value) == "<from>" else _file_kind(value),
+        custom_error_type="files",
+        custom_error_message='not file names; expected a name, a list of names, or {"for_each": ..., "name": ..}',
+    ),
+]
+InputFiles = Annotated[
+    Annotated[TemplateText, Tag("<text>")]
+    | Annotated[_Names, Tag("<list>")]
+    | Annotated[FilesFrom, Tag("<from>")]
+    | Annotated[FileLoop, Tag("<loop>")],
+    Discriminator(
+        _file_kind,
+        custom_error_type="files",
+        custom_error_message='not files; expected {"from": "JOB.PORT"}, a name, a list of names, or '
+        '{"for_each": ..., "name": ...}',
+    ),
+]
+
+
+class InputSpec(_Part):
+    """A file that the run is started with."""
+
+    format: Annotated[Word, Field(description="format as in the modules' ports, as casa-nowcast")]
+    description: Text = ""
+    name: Annotated[
+        TemplateText | None, Field(description="its name inside the run; the file's own name by default")
+    ] = None
+
+
+class ParameterSpec(_Part):
+    """A value that may be given when a run is started."""
+
+    type: Kind
+    description: Text = ""
+    default: Argument | None = None
+    unit: Annotated[str, Field(max_length=40)] = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: Annotated[list[Word], Field(max_length=MAX_LIST)] = Field(default_factory=list)
+
+    def contract(self, name: str) -> Parameter:
+        """Return the parameter in the form that modules use."""
+        default: Value | None = self.default
+        return Parameter(
+            name=name,
+            kind=self.type,
+            description=self.description,
+            default=default,
+            unit=self.unit,
+            minimum=self.minimum,
+            maximum=self.maximum,
+            choices=tuple(self.choices),
+        )
+
+
+class ResourceSpec(_Part):
+    """What one job needs on a worker."""
+
+    cpus: Annotated[int, Field(ge=1, le=1024)] = 1
+    memory_mb: Annotated[int, Field(ge=1, le=16_000_000)] = 512
+    disk_mb: Annotated[int, Field(ge=1, le=100_000_000)] = 512
+    max_seconds: Annotated[int, Field(ge=1, le=30 * 86400)] = 3600
+
+
+class JobSpec(_Part):
+    """One job, or with ``for_each`` one job for each combination of the loop variables."""
+
+    id: Id
+    module: Word
+    for_each: ForEach | None = None
+    inputs: Annotated[dict[Name, InputFiles], Field(max_length=50)] = Field(default_factory=dict)
+    outputs: Annotated[dict[Name, OutputFiles], Field(min_length=1, max_length=50)]
+    arguments: Annotated[dict[Name, Argument], Field(max_length=100)] = Field(default_factory=dict)
+    resources: ResourceSpec = Field(default_factory=ResourceSpec)
+    retries: Annotated[int | None, Field(ge=0, le=20, description="the document's by default")] = None
+
+
+class Document(_Part):
+    """A workflow document."""
+
+    dynamo: Annotated[Literal[1], Field(description="version of this language")]
+    name: Id
+    version: Version
+    description: Text = ""
+    inputs: Annotated[dict[Name, InputSpec], Field(max_length=50)] = Field(default_factory=dict)
+    parameters: Annotated[dict[Name, ParameterSpec], Field(max_length=100)] = Field(default_factory=dict)
+    jobs: Annotated[list[JobSpec], Field(min_length=1, max_length=MAX_JOBS)]
+    outputs: Annotated[
+        list[Word], Field(min_length=1, max_length=MAX_JOBS, description="what is published, each JOB.PORT")
+    ]
+    deadline_s: Annotated[
+        float | None, Field(gt=0, le=30 * 86400, description="seconds after which the products are of no use")
+    ] = None
+    priority: Annotated[int, Field(ge=-1000, le=1000, description="higher runs first")] = 0
+    retries: Annotated[int, Field(ge=0, le=20, description="further attempts of a job that failed")] = 1
+    schema_: Annotated[str | None, Field(alias="$schema", max_length=500)] = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document as JSON data without what is at its default."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)

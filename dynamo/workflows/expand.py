@@ -1,0 +1,181 @@
+"""From a workflow document, its input files and parameters to the plan of one run.
+
+Expansion is deterministic: the same document, names, facts and parameters give the same plan. It counts before it
+expands, and reports every problem it meets, not the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dynamo.contract import Module, Value
+from dynamo.errors import InputError
+from dynamo.workflows.cost import DEFAULT_COEFFICIENTS, Coefficients
+from dynamo.workflows.document import Document, JobSpec
+from dynamo.workflows.estimate import with_predictions
+from dynamo.workflows.expander import Expander
+from dynamo.workflows.model import InputFacts, Plan
+from dynamo.workflows.names import is_lfn
+from dynamo.workflows.naming import Known, is_good_lfn, render_text
+from dynamo.workflows.ports import check_names, known_formats
+from dynamo.workflows.problems import Problems
+
+
+def expand(
+    document: Document,
+    inputs: Mapping[str, Path],
+    parameters: Mapping[str, object],
+    facts: Mapping[str, InputFacts],
+    contracts: Mapping[str, Module],
+    *,
+    coefficients: Coefficients = DEFAULT_COEFFICIENTS,
+) -> Plan:
+    """Return the plan of one run.
+
+    Parameters
+    ----------
+    document
+        The workflow.
+    inputs
+        The file of each input of the document.
+    parameters
+        Values for its parameters; texts are read as on the command line where a number or list is meant.
+    facts
+        What each input file says of itself, by input; needed for leads and issue times.
+    contracts
+        The registered modules.
+    coefficients
+        Of the cost model, for the predictions.
+
+    Raises
+    ------
+    DocumentError
+        With every problem: of the document, of the inputs and parameters given (paths ``$.inputs.NAME`` and
+        ``$.parameters.NAME``).
+    """
+    problems = Problems()
+    check_jobs(problems, document, contracts)
+    paths = _check_inputs(problems, document, inputs, facts)
+    values = check_parameters(problems, document, parameters)
+    problems.raise_any(where=document.name)
+    known = scope_of(problems, document, values, facts, paths)
+    problems.raise_any(where=document.name)
+    expander = Expander(problems, document, known, contracts)
+    jobs, products = expander.expand()
+    problems.raise_any(where=document.name)
+    lfns = {name: str(known.values[f"inputs.{name}"]) for name in document.inputs}
+    plan = Plan(
+        name=document.name,
+        version=document.version,
+        jobs=jobs,
+        replicas={lfns[name]: path for name, path in paths.items()},
+        products=products,
+        description=document.description,
+        deadline_s=document.deadline_s,
+        priority=document.priority,
+    )
+    return with_predictions(plan, {lfns[name]: facts[name] for name in paths if name in facts}, coefficients)
+
+
+def check_parameters(problems: Problems, document: Document, given: Mapping[str, object]) -> dict[str, Value]:
+    """Return the values of all parameters: those given, checked, and the defaults of the others."""
+    for name in given:
+        if name not in document.parameters:
+            problems.add_unknown(f"$.parameters.{name}", "parameter", name, document.parameters)
+    values: dict[str, Value] = {}
+    for name, spec in document.parameters.items():
+        path = f"$.parameters.{name}"
+        contract = spec.contract(name)
+        value = given.get(name, spec.default)
+        if value is None:
+            problems.add(path, f"parameter {name} is missing", expected=contract.expectation())
+            continue
+        try:
+            if isinstance(value, str) and contract.kind != "str":
+                values[name] = contract.parse(value, where=path)
+            else:
+                values[name] = contract.check(value, where=path)
+        except InputError as error:
+            problems.add(error.where or path, error.what, expected=error.expected or "")
+    return values
+
+
+def _check_inputs(
+    problems: Problems, document: Document, inputs: Mapping[str, Path], facts: Mapping[str, InputFacts]
+) -> dict[str, Path]:
+    for name in inputs:
+        if name not in document.inputs:
+            problems.add_unknown(f"$.inputs.{name}", "input", name, document.inputs)
+    paths: dict[str, Path] = {}
+    for name, spec in document.inputs.items():
+        path = f"$.inputs.{name}"
+        if name not in inputs:
+            problems.add(path, f"input {name} is missing", expected=f"a file in format {spec.format}")
+            continue
+        paths[name] = inputs[name].absolute()
+        if name in facts and facts[name].format != spec.format:
+            problems.add(path, f"the file is in format {facts[name].format}", expected=spec.format)
+    return paths
+
+
+def scope_of(
+    problems: Problems,
+    document: Document,
+    values: Mapping[str, object],
+    facts: Mapping[str, InputFacts],
+    paths: Mapping[str, Path],
+) -> Known:
+    """Return what placeholders stand for outside of loops; names the input files too."""
+    scope: dict[str, object] = {f"parameters.{name}": value for name, value in values.items()}
+    for index, name in enumerate(document.inputs):
+        if name in facts:
+            if index == 0:
+                scope["issue"] = facts[name].issue_time
+            scope[f"inputs.{name}.issue"] = facts[name].issue_time
+            scope[f"inputs.{name}.leads"] = list(facts[name].leads)
+    for name, spec in document.inputs.items():
+        path = f"$.inputs.{name}.name"
+        own = paths[name].name
+        if spec.name is not None:
+            lfn = render_text(problems, path, spec.name, scope)
+            if lfn is not None:
+                is_good_lfn(problems, path, lfn)
+                scope[f"inputs.{name}"] = lfn
+        else:
+            scope[f"inputs.{name}"] = own if is_lfn(own) else name + _suffix(own)
+    return Known(scope)
+
+
+def _suffix(name: str) -> str:
+    suffix = Path(name).suffix
+    return suffix if is_lfn(f"x{suffix}") else ""
+
+
+def check_jobs(problems: Problems, document: Document, contracts: Mapping[str, Module]) -> None:
+    """Note what is wrong with names: modules, ports, parameters, formats, ids."""
+    formats = known_formats(contracts)
+    for name, spec in document.inputs.items():
+        if spec.format not in formats:
+            problems.add_unknown(f"$.inputs.{name}.format", "format", spec.format, formats)
+    seen: set[str] = set()
+    for index, job in enumerate(document.jobs):
+        path = f"$.jobs[{index}]"
+        if job.id in seen:
+            problems.add(f"{path}.id", f"two jobs are called {job.id}", expected="an id of its own for every job")
+        seen.add(job.id)
+        check_job_names(problems, path, job, contracts)
+
+
+def check_job_names(problems: Problems, path: str, job: JobSpec, contracts: Mapping[str, Module]) -> None:
+    """Note what is wrong with the names in one job: module, ports, parameters."""
+    module = contracts.get(job.module)
+    if module is None:
+        problems.add_unknown(f"{path}.module", "module", job.module, contracts)
+        return
+    check_names(problems, f"{path}.inputs", "input", given=job.inputs, ports=module.inputs, module=module.name)
+    check_names(problems, f"{path}.outputs", "output", given=job.outputs, ports=module.outputs, module=module.name)
+    known = [parameter.name for parameter in module.parameters]
+    for argument in job.arguments:
+        if argument not in known:
+            problems.add_unknown(f"{path}.arguments.{argument}", f"parameter of module {module.name}", argument, known)

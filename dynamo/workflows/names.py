@@ -1,0 +1,55 @@
+"""Which names a workflow may use: identifiers, and logical file names that stay inside the run folder."""
+
+from __future__ import annotations
+
+import re
+
+from dynamo.errors import InputError
+
+#: Ids of jobs name nodes of DAGMan and files of Pegasus: no dots, blanks or slashes.
+ID_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+#: Inputs, parameters, ports and loop variables.
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
+VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"
+_LFN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]*\Z")
+_JOB_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
+_MAX_LFN = 240
+_MAX_DEPTH = 8
+LFN_EXPECTATION = (
+    "a relative file name of letters, digits and _ . + @ - (folders by /), without leading dots or dashes, "
+    f"at most {_MAX_LFN} characters"
+)
+
+
+def check_lfn(lfn: str) -> str:
+    """Return ``lfn`` if it names a file inside the run folder.
+
+    Raises
+    ------
+    InputError
+        For absolute paths, ``..``, leading dots or dashes, blanks, control characters and names that are too
+        long.
+    """
+    parts = lfn.split("/")
+    if len(lfn) > _MAX_LFN or len(parts) > _MAX_DEPTH or not all(_LFN_PART.match(part) for part in parts):
+        raise InputError(f"not a logical file name: {lfn[:80]!r}", expected=LFN_EXPECTATION)
+    return lfn
+
+
+def is_lfn(text: str) -> bool:
+    """Tell whether `check_lfn` accepts ``text``."""
+    try:
+        check_lfn(text)
+    except InputError:
+        return False
+    return True
+
+
+def check_job_id(name: str) -> str:
+    """Return ``name`` if it can be the id of an expanded job; raises `InputError` otherwise."""
+    if len(name) > 200 or not _JOB_ID.match(name):
+        raise InputError(
+            f"not a job id: {name[:80]!r}",
+            expected="a letter, then letters, digits, _ and -, at most 200 characters",
+        )
+    return name

@@ -1,0 +1,50 @@
+"""Checks of a job against the contract of its module: ports, numbers of files, formats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from dynamo.contract import Module, Port
+from dynamo.workflows.problems import Problems
+
+_ALTERNATIVES = re.compile(r"[|,\s]+")
+
+
+def formats_of(port: Port) -> tuple[str, ...]:
+    """Return the formats that a port takes; several are written ``casa-split|casa-nowcast``."""
+    return tuple(name for name in _ALTERNATIVES.split(port.format) if name)
+
+
+def known_formats(contracts: Mapping[str, Module]) -> set[str]:
+    """Return every format that some module reads or writes."""
+    ports = (port for module in contracts.values() for port in (*module.inputs, *module.outputs))
+    return {name for port in ports for name in formats_of(port)}
+
+
+def check_names(
+    problems: Problems, path: str, kind: str, *, given: Iterable[str], ports: Sequence[Port], module: str
+) -> None:
+    """Note ports that the module lacks and required ports that are not given; ``kind`` is input or output."""
+    known = {port.name: port for port in ports}
+    names = list(given)
+    for name in names:
+        if name not in known:
+            problems.add_unknown(f"{path}.{name}", f"{kind} of module {module}", name, known)
+    for name, port in known.items():
+        if port.required and name not in names:
+            problems.add(path, f"{kind} {name} of module {module} is missing", expected=f"a file in {port.format}")
+
+
+def check_count(problems: Problems, path: str, port: Port, count: int) -> None:
+    """Note several files at a port that takes one."""
+    if count != 1 and not port.many:
+        problems.add(path, f"{count} files", expected="exactly one file")
+    elif count == 0:
+        problems.add(path, "no file", expected="one file or more")
+
+
+def check_format(problems: Problems, path: str, port: Port, lfn: str, format_: str) -> None:
+    """Note a file in a format that the port does not take."""
+    if format_ not in formats_of(port):
+        problems.add(path, f"{lfn} is in format {format_}", expected=" or ".join(formats_of(port)))

@@ -1,0 +1,150 @@
+"""What is wrong with a workflow document: every problem with its JSON path, and the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dynamo.errors import InputError
+
+#: More problems than a person fixes in one go are not collected.
+MAX_PROBLEMS = 100
+_MAX_CANDIDATES = 1000
+_MAX_SHOWN = 80
+_PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_]*\Z")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    path
+        JSON path as ``$.jobs[2].arguments.levels``; ``$`` is the whole document.
+    what
+        What is wrong, as a short clause.
+    expected
+        What would have been right; empty where the clause says it.
+    nearest
+        The valid name that is most like the one given; empty if there is none.
+    """
+
+    path: str
+    what: str
+    expected: str = ""
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {self.what}"
+        if self.expected:
+            text += f"; expected {self.expected}"
+        if self.nearest:
+            text += f" (did you mean {self.nearest}?)"
+        return text
+
+    def to_json(self) -> dict[str, str]:
+        """Return the problem as JSON data."""
+        return {"path": self.path, "what": self.what, "expected": self.expected, "nearest": self.nearest}
+
+
+class DocumentError(InputError):
+    """A workflow document, or what was given for it, is wrong; ``problems`` has every reason.
+
+    The message is the first problem and how many more there are.
+    """
+
+    def __init__(self, problems: Sequence[Problem], *, where: object = None) -> None:
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        what = f"{first.path}: {first.what}"
+        if len(self.problems) > 1:
+            what = f"{len(self.problems)} errors; the first: {what}"
+        super().__init__(
+            what,
+            where=where,
+            expected=first.expected or None,
+            hint=f"did you mean {first.nearest}?" if first.nearest else None,
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (self.problems, self.where))
+
+
+def _rebuild(problems: tuple[Problem, ...], where: str | None) -> DocumentError:
+    return DocumentError(problems, where=where)
+
+
+class Problems:
+    """Collects problems, each once, up to `MAX_PROBLEMS`."""
+
+    def __init__(self) -> None:
+        self._found: dict[Problem, None] = {}
+
+    def add(self, path: str, what: str, *, expected: str = "", nearest: str = "") -> None:
+        """Note one problem."""
+        if len(self._found) < MAX_PROBLEMS:
+            self._found.setdefault(Problem(path, what, expected, nearest))
+
+    def add_unknown(self, path: str, kind: str, name: str, known: Iterable[str]) -> None:
+        """Note that ``name`` is no ``kind``; say which are, and which is the nearest."""
+        if self.full:
+            return
+        names = sorted(known)
+        expected = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        self.add(
+            path,
+            f"unknown {kind} {shown(name)}",
+            expected=expected or f"no {kind} at all",
+            nearest=nearest(name, names),
+        )
+
+    def nearest(self, name: str, known: Iterable[str]) -> str:
+        """Return the nearest name, or nothing once enough was found: looking for it takes milliseconds."""
+        return "" if self.full else nearest(name, known)
+
+    @property
+    def full(self) -> bool:
+        """Whether further problems will not be noted."""
+        return len(self._found) >= MAX_PROBLEMS
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def all(self) -> tuple[Problem, ...]:
+        """The problems in the order in which they were found."""
+        return tuple(self._found)
+
+    def raise_any(self, *, where: object = None) -> None:
+        """Raise `DocumentError` if there are any problems."""
+        if self._found:
+            raise DocumentError(self.all, where=where)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is most like ``name``, or an empty string."""
+    candidates = [candidate for _, candidate in zip(range(_MAX_CANDIDATES), known, strict=False)]
+    lowered = {candidate.lower(): candidate for candidate in candidates}
+    found = difflib.get_close_matches(name[:100].lower(), lowered, n=1, cutoff=0.6)
+    return lowered[found[0]] if found else ""
+
+
+def shown(value: object) -> str:
+    """Return ``value`` as text for a message, never longer than a line."""
+    # The repr of a hostile value may be as long as the document.
+    text = repr(value[:_MAX_SHOWN]) if isinstance(value, str) else repr(value)
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
+
+
+def json_path(parts: Iterable[str | int]) -> str:
+    """Return the JSON path of a sequence of keys and positions."""
+    path = "$"
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if _PLAIN_KEY.match(part) else f"[{shown(part)}]"
+    return path

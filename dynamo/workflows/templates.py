@@ -1,0 +1,148 @@
+"""The placeholders of a workflow document: ``{lead}``, ``{issue:%Y%m%d-%H%M}``, ``{parameters.levels}``.
+
+A placeholder is a dotted name that is looked up, as a whole, in a table of plain values; there is no
+attribute access, indexing, arithmetic or conversion. After a colon a time takes ``%Y %m %d %H %M %S %j``
+mixed with letters, digits and ``_ . -``; a whole number takes its width with leading zeros (``{lead:02}``); a
+number takes its decimals (``{level:.1}``). There are no literal braces: file names have none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from dynamo.errors import InputError
+from dynamo.workflows.problems import nearest, shown
+
+MAX_TEMPLATE = 500
+SYNTAX = "{name} or {name:format}"
+_PLACEHOLDER = re.compile(r"\{([A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*){0,2})(?::([^{}]{1,40}))?\}")
+_TIME_FORMAT = re.compile(r"(?:%[YmdHMSj]|[A-Za-z0-9_.-])+\Z")
+_WIDTH = re.compile(r"0([1-9])\Z")
+_DECIMALS = re.compile(r"\.([0-9])\Z")
+#: How a time is written where no format is given.
+DEFAULT_TIME = "%Y%m%d-%H%M%S"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One placeholder: a dotted name and the format after the colon."""
+
+    name: str
+    format: str = ""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text with placeholders, in parts."""
+
+    text: str
+    parts: tuple[str | Reference, ...]
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The placeholders in order."""
+        return tuple(part for part in self.parts if isinstance(part, Reference))
+
+    @property
+    def whole(self) -> Reference | None:
+        """The placeholder, if it is all there is and has no format: it stands for the value itself."""
+        if len(self.parts) == 1 and isinstance(self.parts[0], Reference) and not self.parts[0].format:
+            return self.parts[0]
+        return None
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> Template:
+    """Split a text into literals and placeholders.
+
+    Raises
+    ------
+    InputError
+        If a brace does not belong to a placeholder.
+    """
+    if len(text) > MAX_TEMPLATE:
+        raise InputError(f"a text of {len(text)} characters", expected=f"at most {MAX_TEMPLATE}")
+    parts: list[str | Reference] = []
+    end = 0
+    for match in _PLACEHOLDER.finditer(text):
+        parts += [text[end : match.start()], Reference(match[1], match[2] or "")]
+        end = match.end()
+    parts.append(text[end:])
+    kept = tuple(part for part in parts if part)
+    for part in kept:
+        if isinstance(part, str) and ("{" in part or "}" in part):
+            raise InputError(f"a brace that is not part of a placeholder in {shown(text)}", expected=SYNTAX)
+    return Template(text, kept)
+
+
+def look_up(reference: Reference, scope: Mapping[str, object]) -> object:
+    """Return the value of a placeholder.
+
+    Raises
+    ------
+    InputError
+        If nothing has that name here; ``hint`` is the nearest name.
+    """
+    try:
+        return scope[reference.name]
+    except KeyError:
+        raise InputError(
+            f"unknown placeholder {{{reference.name}}}",
+            expected=", ".join(f"{{{name}}}" for name in list(scope)[:20]) or "no placeholder here",
+            hint=nearest(reference.name, scope),
+        ) from None
+
+
+def render(template: Template, scope: Mapping[str, object]) -> str:
+    """Return the text with every placeholder replaced.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a format that does not fit the value, or a list.
+    """
+    return "".join(part if isinstance(part, str) else _text(look_up(part, scope), part) for part in template.parts)
+
+
+def _text(value: object, reference: Reference) -> str:
+    spec = reference.format
+    if isinstance(value, datetime):
+        if not _TIME_FORMAT.match(spec or DEFAULT_TIME):
+            raise InputError(
+                f"{shown(spec)} is not a format of a time",
+                expected="%Y %m %d %H %M %S %j, letters, digits and _ . -",
+            )
+        return value.astimezone(UTC).strftime(spec or DEFAULT_TIME)
+    if isinstance(value, str):
+        if spec:
+            raise InputError(f"{{{reference.name}}} is a word, it takes no format", expected=f"{{{reference.name}}}")
+        return value
+    if isinstance(value, bool):
+        if spec:
+            raise InputError(f"{{{reference.name}}} is true or false, it takes no format")
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return _number(value, reference)
+    raise InputError(
+        f"{{{reference.name}}} is a list and cannot be part of a text",
+        expected="a loop variable, or the placeholder alone where a list is meant",
+    )
+
+
+def _number(value: float, reference: Reference) -> str:
+    spec = reference.format
+    whole = float(value).is_integer()
+    if not spec:
+        return str(int(value)) if whole else repr(float(value))
+    if (width := _WIDTH.match(spec)) and whole:
+        return f"{int(value):0{width[1]}d}"
+    if decimals := _DECIMALS.match(spec):
+        return f"{value:.{decimals[1]}f}"
+    raise InputError(
+        f"{shown(spec)} is not a format of {{{reference.name}}}",
+        expected="a width as {name:02} for whole numbers, decimals as {name:.1}",
+    )

@@ -1,0 +1,241 @@
+"""Every error of a workflow document at once: its form, its names, and a rehearsal of its expansion.
+
+What depends on the files and parameters of a run is rehearsed with samples (leads 0 to 30), so that most
+mistakes are found when the document is written, not when the storm is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from dynamo.contract import Module, Value
+from dynamo.errors import InputError
+from dynamo.workflows.document import (
+    DOCUMENT_VERSION,
+    Document,
+    FileLoop,
+    FilesFrom,
+    InputSpec,
+    JobSpec,
+    ParameterSpec,
+    ResourceSpec,
+)
+from dynamo.workflows.expand import check_job_names, check_jobs, scope_of
+from dynamo.workflows.expander import Expander
+from dynamo.workflows.model import InputFacts, Plan
+from dynamo.workflows.naming import Known
+from dynamo.workflows.problems import DocumentError, Problem, Problems, json_path, nearest, shown
+
+_SAMPLE_TIME = datetime(2019, 6, 10, 0, 0, tzinfo=UTC)
+_SAMPLE_LEADS = tuple(range(31))
+
+
+def validate(data: object, contracts: Mapping[str, Module]) -> tuple[Problem, ...]:
+    """Return every problem of a workflow document; none if it is good.
+
+    Parameters
+    ----------
+    data
+        The document as plain data (`dynamo.workflows.loading.read_data`).
+    contracts
+        The registered modules.
+    """
+    try:
+        parse_document(data, contracts)
+    except DocumentError as error:
+        return error.problems
+    return ()
+
+
+def parse_document(data: object, contracts: Mapping[str, Module], *, where: object = None) -> Document:
+    """Return the document that plain data hold.
+
+    Raises
+    ------
+    DocumentError
+        With every problem.
+    """
+    problems = Problems()
+    if isinstance(data, dict) and data.get("dynamo", DOCUMENT_VERSION) != DOCUMENT_VERSION:
+        problems.add(
+            "$.dynamo",
+            f"version {shown(data['dynamo'])} of the document language",
+            expected=f"{DOCUMENT_VERSION} (this DyNamo knows no other)",
+        )
+        problems.raise_any(where=where)
+    try:
+        document = Document.model_validate(data)
+    except ValidationError as error:
+        _report(problems, error)
+        # Names can be looked up in the jobs that are well formed, even though others are not.
+        _check_loose_names(problems, data, contracts)
+        raise DocumentError(problems.all, where=where) from None
+    check_jobs(problems, document, contracts)
+    _rehearse(problems, document, contracts)
+    problems.raise_any(where=where)
+    return document
+
+
+def _rehearse(problems: Problems, document: Document, contracts: Mapping[str, Module]) -> None:
+    values: dict[str, object] = {}
+    samples: set[str] = set()
+    for name, spec in document.parameters.items():
+        path = f"$.parameters.{name}"
+        contract = spec.contract(name)
+        if spec.minimum is not None and spec.maximum is not None and spec.minimum > spec.maximum:
+            problems.add(f"{path}.minimum", "the minimum is above the maximum", expected=f"at most {spec.maximum:g}")
+            continue
+        if spec.choices and spec.type != "str":
+            problems.add(f"{path}.choices", f"choices for a parameter of type {spec.type}", expected="type str")
+        if spec.default is None:
+            values[name] = _sample(spec)
+            samples.add(f"parameters.{name}")
+            continue
+        try:
+            values[name] = contract.check(spec.default, where=f"{path}.default")
+        except InputError as error:
+            problems.add(error.where or path, error.what, expected=error.expected or "")
+            values[name] = _sample(spec)
+            samples.add(f"parameters.{name}")
+    facts = {
+        name: InputFacts(spec.format, _SAMPLE_TIME, _SAMPLE_LEADS, (201, 201)) for name, spec in document.inputs.items()
+    }
+    paths = {name: Path(f"{name}.dat") for name in document.inputs}
+    known = scope_of(problems, document, values, facts, paths)
+    samples |= {name for name in known.values if not name.startswith("parameters.")}
+    before = len(problems)
+    jobs, products = Expander(problems, document, Known(known.values, samples), contracts).expand()
+    if len(problems) > before or not jobs:
+        return
+    try:
+        Plan(
+            name=document.name,
+            version=document.version,
+            jobs=jobs,
+            replicas={str(known.values[f"inputs.{name}"]): paths[name] for name in document.inputs},
+            products=products,
+        )
+    except InputError as error:
+        problems.add("$.jobs", error.what, expected=error.expected or "")
+
+
+def _sample(spec: ParameterSpec) -> Value:
+    if spec.type == "str":
+        return spec.choices[0] if spec.choices else "word"
+    if spec.type == "bool":
+        return True
+    low = spec.minimum if spec.minimum is not None else spec.maximum if spec.maximum is not None else 1.0
+    number = int(low) if spec.type in ("int", "ints") else float(low)
+    return [number] if spec.type in ("ints", "floats") else number
+
+
+_TYPES = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "list_type": "a list [...]",
+    "dict_type": "an object {...}",
+    "model_type": "an object {...}",
+    "model_attributes_type": "an object {...}",
+}
+_MODELS: dict[str, type[BaseModel]] = {
+    "inputs": InputSpec,
+    "parameters": ParameterSpec,
+    "resources": ResourceSpec,
+}
+
+
+def _report(problems: Problems, error: ValidationError) -> None:
+    for found in error.errors(include_url=False):
+        # Tags of unions stand in angle brackets; `[key]` marks a key that is wrong itself.
+        parts = [part for part in found["loc"] if not (isinstance(part, str) and part.startswith("<"))]
+        if parts and parts[-1] == "[key]":
+            parts.pop()
+            problems.add(
+                json_path(parts[:-1]),
+                f"not a name: {shown(parts[-1])}",
+                expected="a letter, then letters, digits and _, at most 64 characters",
+            )
+            continue
+        path = json_path(parts)
+        kind = found["type"]
+        if kind == "extra_forbidden":
+            names = _fields_of(parts[:-1])
+            problems.add(path, "unknown key", expected=", ".join(names), nearest=nearest(str(parts[-1]), names))
+        elif kind == "missing":
+            problems.add(path, "is missing", expected=_what(parts))
+        elif kind == "literal_error":
+            names = [name.strip(" '") for name in str(found["ctx"]["expected"]).replace(" or ", ",").split(",")]
+            problems.add(
+                path,
+                f"unknown value {shown(found['input'])}",
+                expected=", ".join(names),
+                nearest=nearest(found["input"], names) if isinstance(found["input"], str) else "",
+            )
+        elif kind == "string_pattern_mismatch":
+            problems.add(path, f"not a name: {shown(found['input'])}", expected=_pattern(parts))
+        elif kind in _TYPES:
+            problems.add(path, f"is {shown(found['input'])}", expected=_TYPES[kind])
+        else:
+            what, _, expected = found["msg"].partition("; expected ")
+            given = "" if isinstance(found["input"], dict | list) else f": {shown(found['input'])}"
+            problems.add(path, f"{what[:1].lower()}{what[1:]}{given}", expected=expected)
+
+
+def _fields_of(parts: list[str | int]) -> list[str]:
+    """Return the keys that are allowed in the object at a path."""
+    model: type[BaseModel] = Document
+    if parts and parts[0] in ("inputs", "parameters") and len(parts) == 2:
+        model = _MODELS[str(parts[0])]
+    elif parts and parts[0] == "jobs":
+        if len(parts) == 2:
+            model = JobSpec
+        elif parts[2] == "resources":
+            model = ResourceSpec
+        else:
+            return sorted({*_aliases(FileLoop), *(_aliases(FilesFrom) if parts[2] == "inputs" else ())})
+    return _aliases(model)
+
+
+def _aliases(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _what(parts: list[str | int]) -> str:
+    whats = {
+        "dynamo": f"{DOCUMENT_VERSION}, the version of the document language",
+        "name": "a name",
+        "version": 'the version of the workflow as a text, as "1"',
+        "jobs": "a list of jobs",
+        "outputs": "what is written or published",
+        "module": "the name of a module",
+        "format": "the name of a format",
+        "type": "float, int, bool, str, floats or ints",
+        "id": "an id",
+        "for_each": "the loop",
+    }
+    return whats.get(str(parts[-1]) if parts else "", "a value")
+
+
+def _pattern(parts: list[str | int]) -> str:
+    last = str(parts[-1]) if parts else ""
+    if last == "version":
+        return "letters, digits and _ . + -, at most 64 characters"
+    return "a letter, then letters, digits, _ and -, at most 64 characters"
+
+
+def _check_loose_names(problems: Problems, data: object, contracts: Mapping[str, Module]) -> None:
+    jobs: Any = data.get("jobs") if isinstance(data, dict) else None
+    for index, job in enumerate(jobs[:1000] if isinstance(jobs, list) else []):
+        path = f"$.jobs[{index}]"
+        try:
+            check_job_names(problems, path, JobSpec.model_validate(job), contracts)
+        except ValidationError:
+            name = job.get("module") if isinstance(job, dict) else None
+            if isinstance(name, str) and 0 < len(name) <= 100 and name not in contracts:
+                problems.add_unknown(f"{path}.module", "module", name, contracts)

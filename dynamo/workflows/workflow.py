@@ -1,0 +1,87 @@
+"""One door to both kinds of workflow: our document, and a plain Pegasus 5 abstract workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dynamo.contract import Module
+from dynamo.errors import NotFoundError
+from dynamo.resources import data_folder
+from dynamo.workflows.cost import DEFAULT_COEFFICIENTS, Coefficients
+from dynamo.workflows.document import Document
+from dynamo.workflows.expand import expand
+from dynamo.workflows.loading import read_data
+from dynamo.workflows.model import InputFacts, Plan
+from dynamo.workflows.pegasus_read import AbstractWorkflow, expand_abstract, parse_abstract
+from dynamo.workflows.problems import DocumentError, Problem, nearest
+from dynamo.workflows.validate import parse_document
+
+#: Both have ``name``, ``version``, ``description`` and ``inputs`` (input name to what it is).
+Workflow = Document | AbstractWorkflow
+
+
+def templates() -> dict[str, Path]:
+    """Return the shipped workflow documents by name."""
+    return {path.stem: path for path in sorted(data_folder("workflows").glob("*.json"))}
+
+
+def find_workflow(name: str | Path) -> Path:
+    """Return the file of a workflow: a path, or the name of a shipped template.
+
+    Raises
+    ------
+    NotFoundError
+        If there is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = templates()
+    if str(name) in known:
+        return known[str(name)]
+    guess = nearest(str(name), known)
+    raise NotFoundError(
+        "no such workflow",
+        where=name,
+        expected=f"a file, or a template: {', '.join(known)}",
+        hint=f"did you mean {guess}?" if guess else None,
+    )
+
+
+def read_workflow(name: str | Path, contracts: Mapping[str, Module]) -> Workflow:
+    """Return the checked workflow of a file or template.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    DocumentError
+        With every problem.
+    """
+    path = find_workflow(name)
+    return parse_workflow(read_data(path), contracts, where=path)
+
+
+def parse_workflow(data: object, contracts: Mapping[str, Module], *, where: object = None) -> Workflow:
+    """Return the checked workflow that plain data hold; raises `DocumentError` with every problem."""
+    if not isinstance(data, dict):
+        raise DocumentError([Problem("$", "not a workflow", expected="an object {...}")], where=where)
+    if "pegasus" in data and "dynamo" not in data:
+        return parse_abstract(data, contracts, where=where)
+    return parse_document(data, contracts, where=where)
+
+
+def plan_run(
+    workflow: Workflow,
+    inputs: Mapping[str, Path],
+    parameters: Mapping[str, object],
+    facts: Mapping[str, InputFacts],
+    contracts: Mapping[str, Module],
+    *,
+    coefficients: Coefficients = DEFAULT_COEFFICIENTS,
+) -> Plan:
+    """Return the plan of one run of either kind of workflow; see `dynamo.workflows.expand.expand`."""
+    if isinstance(workflow, AbstractWorkflow):
+        return expand_abstract(workflow, inputs, parameters, facts, contracts, coefficients=coefficients)
+    return expand(workflow, inputs, parameters, facts, contracts, coefficients=coefficients)
