@@ -14,7 +14,7 @@ from dynamo.cli.console import err, out
 from dynamo.errors import DynamoError
 
 #: One line for each group of commands: the module in `dynamo.cli` that offers `register(app)`.
-COMMANDS = ("demo", "modules", "nowcast", "pool", "simulate")
+COMMANDS = ("demo", "modules", "nowcast", "pool", "simulate", "workflow")
 
 app = typer.Typer(
     name="dynamo",

@@ -1,0 +1,1 @@
+"""Radar sweeps and volumes: one internal model, one small reader for each format."""

@@ -1,0 +1,203 @@
+"""The internal model of a sweep: an `xarray.Dataset` with CF/Radial names, metres, degrees and UTC.
+
+Every reader gives this and nothing else, whatever units and names its format has.
+
+Dimensions ``azimuth`` (rays in ascending azimuth) and ``range`` (gates).
+
+========================= ======================= ==================================================================
+name                      dimensions              meaning
+========================= ======================= ==================================================================
+``azimuth``               azimuth                 degrees clockwise from north, centre of the ray, 0 <= a < 360
+``elevation``             azimuth                 degrees above the horizon
+``range``                 range                   metres to the centre of the gate, evenly spaced, ascending
+``time``                  azimuth                 ``datetime64[ns]``, UTC
+``DBZH``                  azimuth, range          equivalent reflectivity, horizontal, dBZ
+``ZDR``                   azimuth, range          differential reflectivity, dB
+``RHOHV``                 azimuth, range          co-polar correlation, 1
+``PHIDP``                 azimuth, range          differential phase, degrees
+``KDP``                   azimuth, range          specific differential phase, degrees km-1
+``VRADH``                 azimuth, range          radial velocity away from the radar, m s-1
+``WRADH``                 azimuth, range          spectrum width, m s-1
+``SNRH``                  azimuth, range          signal-to-noise ratio, dB
+``SQIH``                  azimuth, range          signal quality (normalised coherent power), 1
+========================= ======================= ==================================================================
+
+Moments are float32 with NaN for missing; ``DBZH`` is always there, the others where the format has them.
+Attributes: ``radar`` (name), ``latitude_deg``, ``longitude_deg``, ``altitude_m`` (of the antenna above sea level),
+``fixed_angle_deg``, ``sweep_number``, ``band`` (``S``, ``C`` or ``X``), ``nyquist_m_s`` (NaN where unknown),
+``volume_time`` and ``start_time`` (ISO 8601, UTC), ``format``, ``flags`` (list of remarks such as ``truncated``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from dynamo.errors import InputError
+from dynamo.times import parse_time, to_iso
+
+Band = Literal["S", "C", "X"]
+
+#: CF/Radial name to (standard name, units) of each moment of the model.
+MOMENTS: Mapping[str, tuple[str, str]] = {
+    "DBZH": ("radar_equivalent_reflectivity_factor_h", "dBZ"),
+    "ZDR": ("radar_differential_reflectivity_hv", "dB"),
+    "RHOHV": ("radar_correlation_coefficient_hv", "1"),
+    "PHIDP": ("radar_differential_phase_hv", "degrees"),
+    "KDP": ("radar_specific_differential_phase_hv", "degrees km-1"),
+    "VRADH": ("radial_velocity_of_scatterers_away_from_instrument_h", "m s-1"),
+    "WRADH": ("radar_doppler_spectrum_width_h", "m s-1"),
+    "SNRH": ("signal_noise_ratio_h", "dB"),
+    "SQIH": ("normalized_coherent_power_h", "1"),
+}
+#: The moments that hail and hydrometeor classes need.
+POLARIMETRIC = ("ZDR", "RHOHV")
+#: A sweep has no more rays and gates than this; a file that claims more is broken or hostile.
+MAX_RAYS, MAX_GATES = 1500, 20_000
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a radar stands, and at which band it sends."""
+
+    radar: str
+    latitude_deg: float
+    longitude_deg: float
+    altitude_m: float
+    band: Band
+
+    def __post_init__(self) -> None:
+        if not (
+            -90 <= self.latitude_deg <= 90 and -180 <= self.longitude_deg <= 180 and -500 <= self.altitude_m <= 9000
+        ):
+            raise InputError(
+                f"radar {self.radar} at {self.latitude_deg:g}, {self.longitude_deg:g}, {self.altitude_m:g} m",
+                expected="a place on the Earth",
+            )
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The sweeps of one volume in the order of their start; a single sweep is a volume of one.
+
+    ``flags`` say what is wrong with it as a whole (``incomplete``, ``clock in the future``, ...).
+    """
+
+    site: Site
+    time: datetime
+    sweeps: tuple[xr.Dataset, ...]
+    flags: tuple[str, ...] = field(default=())
+
+    def polarimetric(self) -> tuple[xr.Dataset, ...]:
+        """Return the sweeps that carry ZDR and RHOHV."""
+        return tuple(sweep for sweep in self.sweeps if is_polarimetric(sweep))
+
+
+def make_sweep(
+    *,
+    site: Site,
+    azimuth_deg: NDArray[Any],
+    elevation_deg: NDArray[Any],
+    range_m: NDArray[Any],
+    time: NDArray[np.datetime64],
+    moments: Mapping[str, NDArray[Any]],
+    fixed_angle_deg: float,
+    sweep_number: int,
+    volume_time: datetime,
+    file_format: str,
+    nyquist_m_s: float = float("nan"),
+    flags: Sequence[str] = (),
+) -> xr.Dataset:
+    """Build a sweep of the model from arrays; rays are put in ascending azimuth.
+
+    Parameters
+    ----------
+    site
+        The radar.
+    azimuth_deg, elevation_deg, time
+        One value a ray.
+    range_m
+        Centres of the gates, metres.
+    moments
+        By CF/Radial name (see `MOMENTS`), shape ``(rays, gates)``, NaN where missing; ``DBZH`` must be there.
+    fixed_angle_deg, sweep_number, volume_time, file_format, nyquist_m_s, flags
+        As in the table of this module.
+
+    Raises
+    ------
+    InputError
+        If shapes do not agree, a coordinate is unfit, or a moment is unknown.
+    """
+    rays, gates = azimuth_deg.size, range_m.size
+    where = f"radar {site.radar}, sweep {sweep_number}"
+    if not (1 <= rays <= MAX_RAYS and 2 <= gates <= MAX_GATES):
+        raise InputError(
+            f"{rays} rays of {gates} gates", where=where, expected=f"up to {MAX_RAYS} rays of {MAX_GATES} gates"
+        )
+    if "DBZH" not in moments:
+        raise InputError("no reflectivity", where=where, expected="the moment DBZH")
+    steps = np.diff(range_m)
+    if not (np.isfinite(range_m).all() and (steps > 0).all() and np.allclose(steps, steps[0], rtol=1e-3)):
+        raise InputError("the gates are not evenly spaced", where=where, expected="ascending ranges in metres")
+    azimuth = np.asarray(azimuth_deg, dtype=np.float64) % 360.0
+    if not (np.isfinite(azimuth).all() and np.isfinite(elevation_deg).all()):
+        raise InputError("a ray has no direction", where=where, expected="finite azimuths and elevations")
+    order = np.argsort(azimuth, kind="stable")
+    variables: dict[str, Any] = {}
+    for name, data in moments.items():
+        if name not in MOMENTS:
+            raise InputError(f"unknown moment {name!r}", where=where, expected=", ".join(MOMENTS))
+        if data.shape != (rays, gates):
+            raise InputError(f"{name} has shape {data.shape}", where=where, expected=f"{(rays, gates)}")
+        standard_name, units = MOMENTS[name]
+        values = np.ascontiguousarray(data[order], dtype=np.float32)
+        variables[name] = (("azimuth", "range"), values, {"standard_name": standard_name, "units": units})
+    return xr.Dataset(
+        variables,
+        coords={
+            "azimuth": ("azimuth", azimuth[order], {"units": "degrees"}),
+            "range": ("range", np.asarray(range_m, dtype=np.float64), {"units": "metres"}),
+            "elevation": ("azimuth", np.asarray(elevation_deg, dtype=np.float64)[order], {"units": "degrees"}),
+            "time": ("azimuth", np.asarray(time).astype("datetime64[ns]")[order]),
+        },
+        attrs={
+            "radar": site.radar,
+            "latitude_deg": site.latitude_deg,
+            "longitude_deg": site.longitude_deg,
+            "altitude_m": site.altitude_m,
+            "band": site.band,
+            "fixed_angle_deg": float(fixed_angle_deg),
+            "sweep_number": int(sweep_number),
+            "nyquist_m_s": float(nyquist_m_s),
+            "volume_time": to_iso(volume_time),
+            "start_time": to_iso(_instant(np.asarray(time).min())),
+            "format": file_format,
+            "flags": list(flags),
+        },
+    )
+
+
+def site_of(sweep: xr.Dataset) -> Site:
+    """Return the radar of a sweep."""
+    attrs = sweep.attrs
+    return Site(attrs["radar"], attrs["latitude_deg"], attrs["longitude_deg"], attrs["altitude_m"], attrs["band"])
+
+
+def start_time(sweep: xr.Dataset) -> datetime:
+    """Return the time of the first ray."""
+    return parse_time(sweep.attrs["start_time"])
+
+
+def is_polarimetric(sweep: xr.Dataset) -> bool:
+    """Whether a sweep carries what hydrometeor classes need."""
+    return all(name in sweep for name in POLARIMETRIC)
+
+
+def _instant(time: np.datetime64) -> datetime:
+    return parse_time(str(time.astype("datetime64[ms]")))
