@@ -82,7 +82,7 @@ def run(data: Path | None) -> list[dict[str, Any]]:
                 ("jobs", status.jobs_done),
                 *((f"CPU seconds of {module}", seconds) for module, seconds in cpu.items()),
             ],
-            "Goals: under the 60 s cadence, peak memory <= 4 GiB. The 16 real frames make the 31 leads, forth and back.",
+            "Goals: below the 60 s cadence, peak memory <= 4 GiB. 16 real frames make the 31 leads, forth and back.",
         )
     ]
 

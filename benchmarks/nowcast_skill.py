@@ -1,6 +1,6 @@
 """Skill of `dynamo nowcast` on real sequences, against persistence and the other optical flows of pysteps.
 
-    python benchmarks/nowcast_skill.py --data DIR [--flows] [--conus]
+    python -m benchmarks.nowcast_skill --data DIR [--flows] [--conus]
 
 DIR holds composites/. The table says precisely what is verified: frames in, issue time, lead, area; the
 product is made by `make_nowcast` and read back from its file. Where several issue times are given, their
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.report import console, show
 from dynamo.cli.console import out, print_table
 from dynamo.extras import need, quiet
 from dynamo.formats.composites import BBox, read_composite
@@ -33,6 +34,7 @@ from dynamo.radar.zr import NO_ECHO_DBZ
 
 TEXAS: BBox = (28.0, -102.0, 36.0, -92.0)
 THRESHOLDS_DBZ = (30.0, 40.0)
+SCORES = tuple(f"{score} {level:.0f}" for level in THRESHOLDS_DBZ for score in ("CSI", "POD", "FAR"))
 Frame = NDArray[np.float32]
 Flow = Callable[[Sequence[Frame], float], MotionField]
 
@@ -190,13 +192,23 @@ def conus(data: Path, scratch: Path) -> None:
     out.print(f"CONUS {size}: {seconds:.1f} s, peak memory {peak:.2f} GiB")
 
 
+def run(data: Path | None) -> list[dict[str, Any]]:
+    """Measure the product against persistence."""
+    if data is None:
+        console.print("nowcast_skill: needs --data with composites/; not measured")
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [cells for case in CASES for cells in product_rows(data, case, Path(folder))]
+    rows += reference_rows(data)
+    return [show("skill of the nowcast", ["case", "lead min", "method", *SCORES, "s each"], rows)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds composites/")
     parser.add_argument("--flows", action="store_true", help="also the other optical flows of pysteps (minutes)")
     parser.add_argument("--conus", action="store_true", help="also time and memory of CONUS (3 GB on disk)")
     arguments = parser.parse_args()
-    scores = [f"{score} {level:.0f}" for level in THRESHOLDS_DBZ for score in ("CSI", "POD", "FAR")]
     with tempfile.TemporaryDirectory() as folder:
         if arguments.conus:
             conus(arguments.data, Path(folder))
@@ -204,7 +216,7 @@ def main() -> None:
     rows += reference_rows(arguments.data)
     if arguments.flows:
         rows += flow_rows(arguments.data)
-    print_table("Nowcast skill", ["case", "lead min", "method", *scores, "s each"], rows)
+    print_table("Nowcast skill", ["case", "lead min", "method", *SCORES, "s each"], rows)
 
 
 if __name__ == "__main__":

@@ -102,16 +102,13 @@ def _plain_contourpy(field: NDArray[np.float32]) -> int:
     )
     polygons: list[Any] = []
     for level in LEVELS:
-        points, offsets, outer = (
-            chunk[0] for chunk in cast("tuple[list[Any], ...]", generator.filled(level, np.inf))
-        )
+        points, offsets, outer = (chunk[0] for chunk in cast("tuple[list[Any], ...]", generator.filled(level, np.inf)))
         if points is None:
             continue
         places = np.round(points * 0.01, 5)
         rings, groups = offsets.tolist(), outer.tolist()
         polygons += [
-            [places[rings[r] : rings[r + 1]] for r in range(first, last)]
-            for first, last in itertools.pairwise(groups)
+            [places[rings[r] : rings[r + 1]] for r in range(first, last)] for first, last in itertools.pairwise(groups)
         ]
     return len(orjson.dumps(polygons, option=orjson.OPT_SERIALIZE_NUMPY))
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 #: Side of a block in nodes. Small enough to follow storms, large enough that 24 million nodes are 24,000 blocks.
 BLOCK = 32
@@ -62,13 +61,14 @@ def active_windows(field: NDArray[np.floating[Any]], level: float) -> list[Windo
             return []
         columns = np.flatnonzero(active[rows[0] : rows[-1] + 1].any(axis=0))
         return [_window(field.shape, rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)]
+    # Only large grids need it: its import costs a small job as much as its work.
+    from scipy import ndimage
+
     blocks = _any_in_block(active)
     labels, count = ndimage.label(blocks, structure=np.ones((3, 3)))
     windows = []
     for index, (down, across) in enumerate(ndimage.find_objects(labels), start=1):
-        window = _window(
-            field.shape, down.start * BLOCK, down.stop * BLOCK, across.start * BLOCK, across.stop * BLOCK
-        )
+        window = _window(field.shape, down.start * BLOCK, down.stop * BLOCK, across.start * BLOCK, across.stop * BLOCK)
         if count > 1:
             top, left = window.row // BLOCK, window.column // BLOCK
             bottom = -(-(window.row + window.rows) // BLOCK)

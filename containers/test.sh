@@ -1,0 +1,200 @@
+#!/bin/bash
+# Builds the image without a registry and shows that its products are those made outside, byte for byte.
+#
+#   sudo containers/test.sh        (= make test-containers)        Debian, root
+#
+# A Debian 12 base is debootstrapped (once; kept below the user's cache folder) and imported under the name that the
+# Containerfile builds from. The same nowcast is then worked on by this checkout's Python, in the image with podman,
+# and in the result of the Apptainer definition's %post. Images and runs are kept in a folder that is removed at the end.
+#
+# DYNAMO_DEBIAN_MIRROR  the mirror, where apt's configuration names none of Debian
+# PYTHON                the Python with DyNamo's libraries; else .venv, else python3
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$here")
+release=bookworm
+base=docker.io/library/debian:bookworm-slim
+tools=(debootstrap podman runc)
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/dynamo/containers
+python=${PYTHON:-}
+[ -n "$python" ] || { [ -x "$root/.venv/bin/python" ] && python=$root/.venv/bin/python; } || python=python3
+started=$SECONDS
+
+say() { printf '%4d s  %s\n' "$((SECONDS - started))" "$*"; }
+fail() {
+    echo "test-containers: $1" >&2
+    exit "${2:-1}"
+}
+dynamo() { PYTHONPATH=$root "$python" -m "$@"; }
+
+[ "$(id -u)" = 0 ] || fail "must be root (debootstrap and chroot builds need it): sudo make test-containers" 5
+[ -f "$root/setup.cfg" ] || fail "$root is not a checkout of DyNamo" 2
+PYTHONPATH=$root "$python" -c 'from dynamo.modules.warm import import_science; import_science()' 2>/dev/null ||
+    fail "$python lacks DyNamo's libraries: run make once, or set PYTHON" 5
+
+# --- the tools -------------------------------------------------------------------------------------------------------
+missing=()
+for tool in "${tools[@]}"; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+if [ ${#missing[@]} -gt 0 ]; then
+    command -v apt-get >/dev/null || fail "${missing[*]} missing, and there is no apt-get: install them" 5
+    say "installing ${missing[*]}"
+    apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+    "${apt[@]}" update >/dev/null || say "apt-get update failed; trying with the lists that are there"
+    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null ||
+        fail "apt-get could not install ${missing[*]}" 5
+fi
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/dynamo-containers.XXXXXX")
+clean() {
+    # podman keeps its overlay folder mounted onto itself, and a failed container its root.
+    awk -v under="$work/" 'index($2, under) == 1 { print $2 }' /proc/mounts | tac | while read -r mounted; do
+        umount "$mounted" || true
+    done
+    rm -rf --one-file-system "$work"
+}
+trap clean EXIT
+trap 'exit 130' INT TERM
+
+# --- the base --------------------------------------------------------------------------------------------------------
+mirror() {
+    if [ -n "${DYNAMO_DEBIAN_MIRROR:-}" ]; then
+        echo "$DYNAMO_DEBIAN_MIRROR"
+    else
+        command -v apt-get >/dev/null || return 0
+        # shellcheck disable=SC2016 # apt's own variable
+        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 'Component: main' | sed -n 1p
+    fi
+}
+make_base() {
+    local uri tree=$work/tree proxy=
+    uri=$(mirror)
+    [ -n "$uri" ] || fail "apt's configuration names no Debian mirror: set DYNAMO_DEBIAN_MIRROR" 5
+    eval "$(apt-config shell proxy Acquire::http::Proxy || true)"
+    say "debootstrapping $release"
+    http_proxy=${http_proxy:-$proxy} debootstrap --variant=minbase --include=python3 "$release" "$tree" "$uri" \
+        >"$work/debootstrap.log" 2>&1 || { tail -n 20 "$work/debootstrap.log" >&2; fail "debootstrap failed" 5; }
+    # What the registry's slim image leaves out too.
+    tar -C "$tree" --numeric-owner --exclude='./dev/*' --exclude='./usr/share/doc/*' --exclude='./usr/share/info/*' \
+        --exclude='./usr/share/locale/*' --exclude='./usr/share/man/*' --exclude='./var/cache/apt/*' \
+        --exclude='./var/lib/apt/lists/*' --exclude='./var/log/*' -cf "$1.part" .
+    mv "$1.part" "$1"
+    rm -rf --one-file-system "$tree"
+}
+mkdir -p "$cache"
+tarball=$cache/$release-$(dpkg --print-architecture).tar
+exec 9>"$cache/lock"
+flock 9
+[ -f "$tarball" ] || make_base "$tarball"
+say "base: $(du -m "$tarball" | cut -f1) MB ($tarball; remove it to renew)"
+
+# --- the build context and the image ---------------------------------------------------------------------------------
+PYTHON=$python WHEELS=$cache/wheels "$here/context.sh" "$work/context"
+flock -u 9
+version=$(PYTHONPATH=$root "$python" -c 'import dynamo; print(dynamo.__version__)')
+image=dynamo-modules:$version
+say "build context: $(du -sm "$work/context" | cut -f1) MB"
+
+driver=overlay
+[ "$(stat -f -c %T "$work")" != overlayfs ] || driver=vfs # overlay does not stack on itself
+podman() {
+    command podman --root "$work/storage" --runroot "$work/run" --storage-driver "$driver" \
+        --cgroup-manager=cgroupfs --runtime runc "$@"
+}
+podman import --quiet - "$base" <"$tarball" >/dev/null
+podman build --quiet --isolation=chroot --pull=never --timestamp 0 --tag "$image" "$work/context" \
+    >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; fail "podman build failed"; }
+size=$(podman image inspect --format '{{.Size}}' "$image")
+based=$(podman image inspect --format '{{.Size}}' "$base")
+say "image $image: $((size / 1000000)) MB, of which base $((based / 1000000)) MB"
+
+# --- one nowcast, three times ----------------------------------------------------------------------------------------
+dynamo dynamo simulate nowcast --regime wide --start 2019-06-10T00:00:00Z --seed 7 --out "$work/feed" >/dev/null 2>&1
+PYTHONPATH=$root "$python" - "$work" <<'PY'
+import sys
+from pathlib import Path
+
+from dynamo.engines.base import RunFolder
+from dynamo.formats.inspect import inspect_input
+from dynamo.modules.registry import contracts
+from dynamo.workflows.layout import choose_layout
+from dynamo.workflows.workflow import plan_run, read_workflow
+
+work = Path(sys.argv[1])
+nowcast = next((work / "feed").glob("*.nc"))
+levels = [35.0, 40.0, 45.0, 50.0, 55.0]
+facts = {"nowcast": inspect_input(nowcast, levels)}
+workflow = read_workflow("nowcast", contracts())
+plan = plan_run(workflow, {"nowcast": nowcast}, {"levels": levels}, facts, contracts())
+layout = choose_layout(plan, slots=1, job_overhead_s=1.0, single_threshold_s=1e9)
+for name in ("outside", "image", "apptainer"):
+    RunFolder(work / name).prepare(plan, layout)
+(work / "products").write_text("".join(f"{lfn}\n" for lfn in sorted(plan.products)))
+(work / "task").write_text(layout.tasks[0].id)
+PY
+task=$(<"$work/task")
+count=$(wc -l <"$work/products")
+
+compare() { # compare RUN NAME
+    local different=() lfn
+    while read -r lfn; do
+        cmp -s "$work/outside/work/$lfn" "$1/work/$lfn" || different+=("$lfn")
+    done <"$work/products"
+    [ ${#different[@]} = 0 ] ||
+        fail "$2: ${#different[@]} of $count products differ from those made outside: ${different[*]:0:4}"
+    say "$2: $count products, all byte for byte those made outside"
+}
+in_image() { # in_image FOLDER COMMAND...
+    # podman would raise these limits, which root without CAP_SYS_RESOURCE may not. The input is a link in the run
+    # folder to where it lies, so that place must be there too.
+    podman run --rm --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --network none --read-only --cap-drop all \
+        --security-opt no-new-privileges --volume "$1:/work" --volume "$work/feed:$work/feed:ro" "$image" "${@:2}"
+}
+dynamo dynamo.modules.runner "$work/outside" "$task" >"$work/outside.log" ||
+    fail "the run outside failed: $(tail -n 1 "$work/outside.log")"
+[ "$count" = 62 ] || fail "$count products are planned; expected 62"
+outside=$("$python" -c 'import platform, numpy; print(platform.python_version(), "numpy", numpy.__version__)')
+say "outside: $count products (Python $outside)"
+
+chown -R 10001:10001 "$work/image"
+[ "$(in_image "$work/image" id -u)" = 10001 ] || fail "the image does not run as its own user"
+in_image "$work/image" python -m dynamo.modules.runner /work "$task" >"$work/image.log" ||
+    fail "the run in the image failed: $(tail -n 1 "$work/image.log")"
+inside=$(in_image "$work/image" python -c 'import platform, numpy; print(platform.python_version(), "numpy", numpy.__version__)')
+compare "$work/image" "image (Python $inside; read-only, no network, uid 10001)"
+
+# The command form, with names as an abstract workflow gives them.
+grid=$(cd "$work/image/work" && ls PredictedReflectivity_10min_*.nc)
+contours=$(cd "$work/image/work" && ls mrt_STORM_CASA_10_*.geojson)
+in_image "$work/image/work" dynamo-module contour --input "grid=$grid" --output geojson=again.geojson \
+    --param levels=35,40,45,50,55 >/dev/null || fail "dynamo-module in the image failed"
+cmp -s "$work/image/work/again.geojson" "$work/outside/work/$contours" ||
+    fail "dynamo-module in the image gives another file"
+say "image: dynamo-module contour gives the same file"
+
+# --- the Apptainer definition ----------------------------------------------------------------------------------------
+# Debian 12 has no Apptainer: %files, %post, %environment, %runscript and %test are carried out in a chroot without a network.
+section() { awk -v name="%$1" '/^%/ { inside = ($1 == name); next } inside' "$work/context/dynamo-modules.def"; }
+tree=$work/tree
+mkdir -p "$tree"
+tar -C "$tree" -xf "$tarball"
+while read -r source target; do
+    if [ -n "$source" ]; then cp -r "$work/context/$source" "$tree$target"; fi
+done < <(section files)
+in_tree() { # in_tree USER SCRIPT ARGUMENTS...
+    # shellcheck disable=SC2016 # expanded inside
+    unshare --mount --net --pid --fork bash -c '
+        mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" || exit 1
+        user=$1; shift
+        exec chroot --userspec="$user" --groups="" "$0" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp /bin/sh -c "$@"
+    ' "$tree" "$@"
+}
+in_tree 0:0 "set -e; $(section post)" || fail "%post of dynamo-modules.def failed"
+in_tree 10001:10001 "set -e; $(section test)" || fail "%test of dynamo-modules.def failed"
+mkdir -p "$tree$work" "$tree/work"
+cp -r "$work/feed" "$tree$work/"
+cp -r "$work/apptainer/." "$tree/work/"
+chown -R 10001:10001 "$tree/work"
+in_tree 10001:10001 "$(section environment)
+$(section runscript)" run python -m dynamo.modules.runner /work "$task" >"$work/apptainer.log" ||
+    fail "the run by dynamo-modules.def failed: $(tail -n 1 "$work/apptainer.log")"
+compare "$tree/work" "apptainer definition (its sections in a chroot, no network, uid 10001; Apptainer itself not run)"
