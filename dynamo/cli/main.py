@@ -14,7 +14,7 @@ from dynamo.cli.console import err, out
 from dynamo.errors import DynamoError
 
 #: One line for each group of commands: the module in `dynamo.cli` that offers `register(app)`.
-COMMANDS = ("demo", "modules", "nowcast", "pool", "simulate", "workflow")
+COMMANDS = ("demo", "modules", "nowcast", "pool", "runs", "simulate", "store", "submit", "watch", "workflow")
 
 app = typer.Typer(
     name="dynamo",
@@ -27,12 +27,12 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        out.print(f"dynamo {dynamo.__version__}")
+        out.print(f"DyNamo {dynamo.__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def _root(
+def root(
     debug: bool = typer.Option(False, "--debug", envvar="DYNAMO_DEBUG", help="Show the traceback of an error."),
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:

@@ -1,0 +1,267 @@
+"""`dynamo runs`: what has run, what runs, and what to do about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from dynamo.runs.service import RunService
+
+JsonOption = typer.Option(False, "--json", help="Print JSON.")
+RunArgument = typer.Argument(help="Id of the run, or its beginning.", metavar="RUN")
+_TAIL = 50
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(no_args_is_help=True, help="List, show, cancel and retry runs.")
+    group.command("list")(list_runs)
+    group.command("show")(show)
+    group.command("logs")(logs)
+    group.command("cancel")(cancel)
+    group.command("retry")(retry)
+    group.command("work", hidden=True)(work)
+    app.add_typer(group, name="runs")
+
+
+def list_runs(
+    config: Path | None = ConfigOption,
+    state: list[str] = typer.Option([], "--state", "-s", help="Only runs in this state; repeat for more."),
+    workflow: str | None = typer.Option(None, "--workflow", "-w", help="Only runs of this workflow."),
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
+    as_json: bool = JsonOption,
+) -> None:
+    """List runs, the newest first."""
+    from sqlalchemy import select
+
+    from dynamo.errors import UsageError
+    from dynamo.runs.record import latencies, run_json
+    from dynamo.runs.states import TRANSITIONS
+    from dynamo.store.models import Run
+
+    unknown = [name for name in state if name not in TRANSITIONS]
+    if unknown:
+        raise UsageError(f"no state {unknown[0]!r:.40}", where="--state", expected=", ".join(TRANSITIONS))
+    query = select(Run).order_by(Run.created_at.desc(), Run.id).limit(limit)
+    if state:
+        query = query.where(Run.state.in_(state))
+    if workflow is not None:
+        query = query.where(Run.workflow == workflow)
+    store = _store(config)
+    with store.reading() as session:
+        found = session.scalars(query).all()
+    store.close()
+    if as_json:
+        print_json([run_json(run) for run in found])
+        return
+    print_table(
+        "",
+        ("run", "workflow", "valid", "state", "jobs", "engine", "total s", "reason"),
+        [
+            (
+                run.id,
+                run.workflow,
+                _time(run.valid_at),
+                run.state,
+                f"{run.jobs_done}/{run.jobs_total}",
+                run.engine,
+                latencies(run).get("total_s", ""),
+                run.reason[:80],
+            )
+            for run in found
+        ],
+    )
+
+
+def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+    """Show one run: its times, jobs, products and decisions."""
+    from dynamo.runs import ledger
+    from dynamo.runs.record import decision_json, product_json, run_json
+
+    store = _store(config)
+    with store.reading() as session:
+        run = ledger.find_run(session, name)
+        products = [product_json(item) for item in ledger.products_of(session, run.id)]
+        decisions = [decision_json(item) for item in ledger.decisions_about(session, run.id)]
+    store.close()
+    data = run_json(run)
+    if as_json:
+        print_json({**data, "products": products, "decisions": decisions})
+        return
+    rows: list[tuple[str, object]] = [
+        (label, data[label])
+        for label in ("id", "workflow", "version", "trigger", "engine", "state", "reason", "layout", "run_dir")
+        if data[label]
+    ]
+    rows += [("input", f"{item['port']} = {item['path']}") for item in run.inputs]
+    rows += [("parameter", f"{key} = {value}") for key, value in run.parameters.items()]
+    rows.append(("jobs", f"{run.jobs_done} done, {run.jobs_failed} failed, {run.jobs_total} in all"))
+    rows.append(("CPU", f"{run.cpu_s:.3f} s, {run.predicted_s:.3f} s predicted"))
+    rows += [(key, value) for key, value in data["times"].items() if value]
+    rows += [(key, value) for key, value in data["latencies"].items()]
+    rows.append(("products", f"{len(products)} in {run.product_dir}" if run.product_dir else len(products)))
+    rows += [("decision", f"{item['time']} {item['action']}: {item['reason']}") for item in decisions]
+    print_table("", ("", "run"), rows)
+
+
+def logs(
+    name: str = RunArgument,
+    config: Path | None = ConfigOption,
+    full: bool = typer.Option(False, "--all", help="Whole files, not their ends."),
+    as_json: bool = JsonOption,
+) -> None:
+    """Show what the run's jobs reported and printed; failed jobs first."""
+    from dynamo.engines.base import RunFolder
+    from dynamo.runs import ledger
+    from dynamo.runs.results import read_results
+
+    store = _store(config)
+    with store.reading() as session:
+        run = ledger.find_run(session, name)
+    store.close()
+    folder = RunFolder(Path(run.run_dir))
+    results = sorted(read_results(folder).values(), key=lambda item: item.succeeded)
+    texts = _texts(folder.root, full)
+    if as_json:
+        jobs = [
+            {
+                "job": item.job,
+                "module": item.module,
+                "succeeded": item.succeeded,
+                "wall_s": item.wall_s,
+                "cpu_s": item.cpu_s,
+                "error": item.error,
+                "metrics": item.metrics,
+            }
+            for item in results
+        ]
+        print_json({"run": run.id, "state": run.state, "reason": run.reason, "jobs": jobs, "files": texts})
+        return
+    if not results and not texts:
+        out.print(f"run {run.id} is {run.state}; it has no logs (or they were tidied up)", markup=False)
+    for item in results:
+        state = "succeeded" if item.succeeded else "FAILED"
+        out.print(f"{item.job} {item.module} {state} {item.wall_s:.3f} s {item.error or ''}".rstrip(), markup=False)
+    for file, text in texts.items():
+        out.print(f"--- {file}", markup=False)
+        out.print(text.rstrip("\n"), markup=False)
+
+
+def cancel(
+    name: str = RunArgument,
+    reason: str = typer.Option("asked for", "--reason", help="Is stored with the decision."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Cancel a run; whoever works on it ends it within a second or so."""
+    import time
+
+    from dynamo.runs.states import FINAL
+
+    service = _service(config)
+    try:
+        run = service.cancel(name, reason)
+        deadline = time.monotonic() + 10.0
+        while run.state not in FINAL and time.monotonic() < deadline:
+            time.sleep(0.1)
+            run = service.get(run.id)
+        _answer(service, run.id, as_json, pending="asked for; its process has not answered yet")
+    finally:
+        _close(service)
+
+
+def retry(
+    name: str = RunArgument,
+    reason: str = typer.Option("asked for", "--reason", help="Is stored with the decision."),
+    wait: bool = typer.Option(False, "--wait", help="Wait for the end."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Run a failed, cancelled or skipped run again; jobs that have succeeded are not repeated."""
+    from dynamo.cli.submit import detach, execute_and_show, finish
+
+    service = _service(config)
+    try:
+        run = service.retry(name, reason)
+        if wait:
+            run = execute_and_show(service, run, quiet=as_json)
+            finish(run, None)
+        else:
+            detach(run, config)
+        _answer(service, run.id, as_json)
+    finally:
+        _close(service)
+
+
+def work(name: str = RunArgument, config: Path | None = ConfigOption) -> None:
+    """Take a run to its end in this process; `dynamo submit` starts it detached."""
+    import signal
+    import threading
+
+    from dynamo.daemon.logs import set_up_logging
+    from dynamo.errors import RunFailedError
+
+    set_up_logging("logfmt", "info")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    service = _service(config)
+    try:
+        run = service.execute(service.get(name).id, stop)
+    finally:
+        _close(service)
+    if run is not None and run.state in ("failed", "cancelled"):
+        raise RunFailedError(run.reason, where=f"run {run.id}")
+
+
+def _store(config: Path | None) -> Any:
+    from dynamo.config import find_config
+    from dynamo.store.engine import open_store
+
+    return open_store(find_config(config).store_url)
+
+
+def _service(config: Path | None) -> RunService:
+    from dynamo.config import find_config
+    from dynamo.runs.setup import make_service
+
+    return make_service(find_config(config))
+
+
+def _close(service: RunService) -> None:
+    service.close()
+    service.store.close()
+
+
+def _answer(service: RunService, run_id: str, as_json: bool, *, pending: str = "") -> None:
+    from dynamo.runs.record import run_json
+    from dynamo.runs.states import FINAL
+
+    run = service.get(run_id)
+    if as_json:
+        print_json(run_json(run))
+        return
+    note = f" ({pending})" if pending and run.state not in FINAL else ""
+    out.print(f"run {run.id} {run.state}{note}", markup=False)
+
+
+def _texts(root: Path, full: bool) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for path in [*sorted((root / "logs").glob("*")), root / "runner.log"]:
+        if path.is_file() and path.stat().st_size:
+            lines = path.read_text(errors="replace").splitlines()
+            texts[path.relative_to(root).as_posix()] = "\n".join(lines if full else lines[-_TAIL:])
+    return texts
+
+
+def _time(time: datetime | None) -> str:
+    from dynamo.times import to_iso
+
+    return "" if time is None else to_iso(time)

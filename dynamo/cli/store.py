@@ -1,0 +1,137 @@
+"""`dynamo store`: the store's tables, arrivals and decisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.runs import JsonOption
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(no_args_is_help=True, help="The store: upgrade it, look at arrivals and decisions.")
+    group.command("upgrade")(upgrade)
+    group.command("status")(status)
+    group.command("arrivals")(arrivals)
+    group.command("decisions")(decisions)
+    app.add_typer(group, name="store")
+
+
+def upgrade(config: Path | None = ConfigOption) -> None:
+    """Bring the store to the tables of this version; every command does it by itself when it opens the store."""
+    from dynamo.config import find_config
+    from dynamo.store.engine import open_store
+    from dynamo.store.migrations import HEAD
+
+    store = open_store(find_config(config).store_url)
+    out.print(f"{store.url} is at revision {HEAD}", markup=False)
+    store.close()
+
+
+def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+    """Count what is in the store."""
+    from sqlalchemy import func, select
+
+    from dynamo.config import find_config
+    from dynamo.store.engine import open_store
+    from dynamo.store.migrations import HEAD
+    from dynamo.store.models import Arrival, Decision, Product, Run
+
+    store = open_store(find_config(config).store_url)
+    with store.reading() as session:
+        data = {
+            "store": store.url,
+            "revision": HEAD,
+            "arrivals": _counts(session, Arrival.state),
+            "runs": _counts(session, Run.state),
+            "products": session.scalar(select(func.count(Product.id))),
+            "decisions": session.scalar(select(func.count(Decision.id))),
+        }
+    store.close()
+    if as_json:
+        print_json(data)
+        return
+    for name, value in data.items():
+        text = ", ".join(f"{count} {state}" for state, count in value.items()) if isinstance(value, dict) else value
+        out.print(f"{name:10} {text or '-'}", markup=False)
+
+
+def arrivals(
+    config: Path | None = ConfigOption,
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
+    state: str | None = typer.Option(None, "--state", "-s", help="accepted, duplicate or quarantined."),
+    as_json: bool = JsonOption,
+) -> None:
+    """List arrivals, the newest first."""
+    from sqlalchemy import select
+
+    from dynamo.config import find_config
+    from dynamo.store.engine import open_store
+    from dynamo.store.models import Arrival
+    from dynamo.times import to_iso
+
+    query = select(Arrival).order_by(Arrival.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(Arrival.state == state)
+    store = open_store(find_config(config).store_url)
+    with store.reading() as session:
+        found = session.scalars(query).all()
+    store.close()
+    data = [
+        {
+            "feed": item.feed,
+            "path": item.path,
+            "bytes": item.size,
+            "sha256": item.sha256,
+            "state": item.state,
+            "reason": item.reason,
+            "valid_at": None if item.valid_at is None else to_iso(item.valid_at),
+            "moved_to": item.moved_to,
+            "detected_at": to_iso(item.detected_at),
+        }
+        for item in found
+    ]
+    if as_json:
+        print_json(data)
+        return
+    columns = ("feed", "path", "state", "valid_at", "reason")
+    print_table("", columns, [[item[column] for column in columns] for item in data])
+
+
+def decisions(
+    config: Path | None = ConfigOption,
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
+    as_json: bool = JsonOption,
+) -> None:
+    """List what was decided, with the reasons, the newest first."""
+    from sqlalchemy import select
+
+    from dynamo.config import find_config
+    from dynamo.runs.record import decision_json
+    from dynamo.store.engine import open_store
+    from dynamo.store.models import Decision
+
+    store = open_store(find_config(config).store_url)
+    with store.reading() as session:
+        found = session.scalars(select(Decision).order_by(Decision.id.desc()).limit(limit)).all()
+    store.close()
+    data = [decision_json(item) for item in found]
+    if as_json:
+        print_json(data)
+        return
+    columns = ("time", "subject", "action", "reason")
+    print_table("", columns, [[item[column] for column in columns] for item in data])
+
+
+def _counts(session: Session, column: Any) -> dict[str, int]:
+    from sqlalchemy import func, select
+
+    return {row[0]: row[1] for row in session.execute(select(column, func.count()).group_by(column))}

@@ -1,0 +1,209 @@
+"""`dynamo submit`: one run of a workflow, asked for by a person."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dynamo.cli.console import err, out, print_json, progress
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from dynamo.config import Config
+    from dynamo.runs.service import RunService
+    from dynamo.store.models import Run
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("submit")(submit)
+
+
+def submit(
+    workflow: str = typer.Argument(help="A workflow document, a Pegasus workflow, or the name of a template."),
+    inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="An input file; repeat for more."),
+    params: list[str] = typer.Option([], "--param", "-p", metavar="NAME=VALUE", help="A parameter; lists as 35,45."),
+    engine: str | None = typer.Option(None, "--engine", "-e", help="local, condor or pegasus."),
+    out_dir: Path | None = typer.Option(None, "--out", "-o", help="Put the products here too."),
+    wait: bool = typer.Option(False, "--wait", help="Wait for the end; without it the run goes on by itself."),
+    config: Path | None = ConfigOption,
+    as_json: bool = typer.Option(False, "--json", help="Print the run as JSON."),
+) -> None:
+    """Submit one run of a workflow.
+
+    The same workflow with the same inputs and parameters is one run: asked for again, it is not run again. Without
+    --wait a process of its own takes the run to its end; `dynamo runs show` tells where it stands.
+
+    Exit codes: 0 submitted, or with --wait published; 3 bad input; 6 the run failed, was cancelled or skipped.
+    """
+    from dynamo.config import find_config
+    from dynamo.errors import UsageError
+    from dynamo.runs.setup import make_service
+
+    if out_dir is not None and not wait:
+        raise UsageError("--out needs --wait", hint="without --wait the products go to the products folder")
+    settings = find_config(config)
+    service = make_service(settings)
+    try:
+        run, new = service.create(
+            _request(service, settings, workflow, _pairs(inputs, "--input"), _pairs(params, "--param"), engine)
+        )
+        if not new and run.state in ("failed", "cancelled", "skipped"):
+            run = service.retry(run.id, "submitted again")
+        if not wait:
+            if run.state != "succeeded":
+                detach(run, config)
+            _report(run, new, as_json)
+            return
+        run = execute_and_show(service, run, quiet=as_json)
+        finish(run, out_dir)
+        _report(run, new, as_json)
+    finally:
+        service.close()
+        service.store.close()
+
+
+def execute_and_show(service: RunService, run: Run, *, quiet: bool = False) -> Run:
+    """Take a run to its end, or follow the process that does, with a progress display on a terminal."""
+    import time
+
+    from dynamo.runs.states import FINAL
+
+    with progress() as bar:
+        bar.disable = quiet or not err.is_terminal
+        task = bar.add_task(f"{run.workflow} {run.id}", total=None)
+
+        def follow(event: Any) -> None:
+            if event.subject != run.id:
+                return
+            if event.kind == "run_state":
+                bar.update(task, description=f"{run.workflow} {run.id}: {event.data['state']}")
+            elif event.kind == "job_progress":
+                bar.update(task, completed=event.data["done"], total=event.data["total"])
+
+        unsubscribe = service.events.subscribe(follow)
+        try:
+            while True:
+                ended = service.execute(run.id)
+                if ended is None:
+                    # Another process works on it: the daemon, or an earlier submission.
+                    time.sleep(0.1)
+                    ended = service.get(run.id)
+                    bar.update(task, description=f"{run.workflow} {run.id}: {ended.state} (in another process)")
+                if ended.state in FINAL:
+                    return ended
+        finally:
+            unsubscribe()
+
+
+def finish(run: Run, out_dir: Path | None) -> None:
+    """Export the products of a run; raises `RunFailedError` with the reason if it has none."""
+    from dynamo.errors import RunFailedError
+    from dynamo.runs.publish import export
+    from dynamo.runs.service import publication_of
+
+    if run.state != "succeeded":
+        raise RunFailedError(
+            f"{run.state}: {run.reason or 'no reason given'}", where=f"run {run.id}", hint=f"dynamo runs logs {run.id}"
+        )
+    publication = publication_of(run)
+    if publication is None:
+        raise RunFailedError("its products are gone", where=run.product_dir, hint="were they removed?")
+    if out_dir is not None:
+        export(publication, out_dir)
+
+
+def detach(run: Run, config: Path | None) -> None:
+    """Start a process that takes the run to its end after this one is gone."""
+    folder = Path(run.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dynamo", "runs", "work", run.id]
+    if config is not None:
+        command += ["--config", str(config.absolute())]
+    with (folder / "runner.log").open("ab") as log:
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
+        )
+
+
+def _environment() -> dict[str, str]:
+    """Let the detached process find this very DyNamo, installed or not."""
+    import dynamo
+
+    root = str(Path(dynamo.__file__).parent.parent)
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
+def _request(
+    service: RunService,
+    settings: Config,
+    name: str,
+    inputs: dict[str, str],
+    params: dict[str, str],
+    engine: str | None,
+) -> Any:
+    from dynamo.engines.registry import ENGINES
+    from dynamo.errors import InputError, NotFoundError
+    from dynamo.feeds.inspection import inspect
+    from dynamo.files import sha256_file
+    from dynamo.runs.ledger import InputFile, RunRequest
+
+    engine = engine or settings.runs.engine
+    if engine not in ENGINES:
+        raise NotFoundError(f"no engine {engine!r:.60}", expected=", ".join(ENGINES))
+    workflow = service.planner.load(name)
+    unknown = sorted(set(inputs) - set(workflow.inputs))
+    missing = sorted(set(workflow.inputs) - set(inputs))
+    if unknown or missing:
+        what = f"no input {unknown[0]!r:.60}" if unknown else f"input {missing[0]} is missing"
+        expected = ", ".join(f"--input {port}=PATH" for port in workflow.inputs) or "no inputs"
+        raise InputError(what, where=workflow.name, expected=expected)
+    parameters = service.planner.parameters(workflow, params)
+    files, times = [], []
+    for port, text in inputs.items():
+        path = Path(text).absolute()
+        facts = inspect(path, ())
+        known = path.stat()
+        files.append(InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns))
+        times.append(facts.issue_time)
+    return RunRequest(
+        workflow=workflow,
+        inputs=tuple(files),
+        parameters=parameters,
+        engine=engine,
+        trigger="submit",
+        priority=workflow.priority,
+        valid_at=max(times, default=None),
+    )
+
+
+def _pairs(texts: list[str], option: str) -> dict[str, str]:
+    from dynamo.errors import UsageError
+
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise UsageError(f"not a pair: {text!r:.80}", where=option, expected="NAME=VALUE")
+        if name in pairs:
+            raise UsageError(f"{name} is given twice", where=option)
+        pairs[name] = value
+    return pairs
+
+
+def _report(run: Run, new: bool, as_json: bool) -> None:
+    from dynamo.runs.record import run_json
+
+    if as_json:
+        print_json({**run_json(run), "new": new})
+    elif run.state == "succeeded":
+        note = "" if new else " (this run was there already)"
+        out.print(f"run {run.id} succeeded{note}: {run.jobs_done} jobs, products in {run.product_dir}", markup=False)
+    else:
+        out.print(f"run {run.id} {run.state}; follow it with: dynamo runs show {run.id}", markup=False)

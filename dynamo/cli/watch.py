@@ -1,0 +1,140 @@
+"""`dynamo watch`: the daemon; `dynamo config`: its options."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dynamo.cli.console import out, print_json
+
+if TYPE_CHECKING:
+    from dynamo.config import Config
+    from dynamo.runs.events import Event
+
+ConfigOption = typer.Option(
+    None,
+    "--config",
+    "-c",
+    envvar="DYNAMO_CONFIG",
+    help="Configuration file; ./dynamo.toml if it is there, else the defaults.",
+    show_default=False,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("watch")(watch)
+    group = typer.Typer(no_args_is_help=True, help="The configuration file: its options, an example, what is in force.")
+    group.command("show")(show)
+    group.command("docs")(docs)
+    group.command("example")(example)
+    app.add_typer(group, name="config")
+
+
+def watch(
+    config: Path | None = ConfigOption,
+    once: bool = typer.Option(False, "--once", help="Process what lies in the feeds, then end (for cron)."),
+    as_json: bool = typer.Option(False, "--json", help="Log lines and the summary of --once as JSON."),
+    log_format: str | None = typer.Option(None, "--log-format", help="logfmt or json; overrides the file."),
+    hold: bool = typer.Option(False, "--hold", help="Accept files and make runs, but start none (maintenance)."),
+    check: bool = typer.Option(False, "--check", help="Check the configuration and its workflows, then end."),
+) -> None:
+    """Watch the feeds of a configuration and run their workflows until SIGTERM or Ctrl-C.
+
+    Exit codes: 0 after a clean stop, 3 for a bad configuration, 7 if another daemon has the store or a feed.
+    """
+    from dynamo.config import find_config
+    from dynamo.daemon.logs import set_up_logging
+    from dynamo.errors import UsageError
+
+    settings = find_config(config)
+    form = "json" if as_json else log_format or settings.watch.log_format
+    if form not in ("json", "logfmt"):
+        raise UsageError(f"no log format {form!r}", where="--log-format", expected="logfmt or json")
+    set_up_logging("json" if form == "json" else "logfmt", settings.watch.log_level)
+    if check:
+        _check(settings)
+        return
+    stop = threading.Event()
+
+    def ask_to_stop(_number: int, _frame: Any) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask_to_stop)
+    from dynamo.daemon.watcher import Watcher
+
+    watcher = Watcher(settings, paused=hold)
+    tally = _Tally()
+    watcher.events.subscribe(tally)
+    if once:
+        watcher.run_once(stop)
+        if as_json:
+            print_json(tally.counts)
+    else:
+        watcher.run(stop)
+
+
+def show(config: Path | None = ConfigOption) -> None:
+    """Print the configuration that is in force, defaults filled in, as JSON."""
+    from dynamo.config import find_config
+
+    settings = find_config(config)
+    data = settings.model_dump(mode="json")
+    data["resolved"] = {
+        "store": str(settings.store_url),
+        "runs": str(settings.runs_dir),
+        "products": str(settings.products_dir),
+        "quarantine": str(settings.quarantine_dir),
+    }
+    print_json(data)
+
+
+def docs() -> None:
+    """Print the manual page of the configuration file (Markdown)."""
+    from dynamo.config_docs import markdown
+
+    out.print(markdown(), markup=False, end="")
+
+
+def example() -> None:
+    """Print a commented configuration file with every option."""
+    from dynamo.config_docs import example as text
+
+    out.print(text(), markup=False, end="")
+
+
+class _Tally:
+    """Counts what happened, for the summary."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = dict.fromkeys(
+            ("arrivals", "duplicates", "quarantined", "runs", "published", "failed", "skipped"), 0
+        )
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        name = {
+            "arrival": "arrivals",
+            "duplicate": "duplicates",
+            "quarantined": "quarantined",
+            "run_created": "runs",
+            "published": "published",
+        }.get(event.kind)
+        if event.kind == "run_state" and event.data["state"] in ("failed", "skipped"):
+            name = str(event.data["state"])
+        if name is not None:
+            with self._lock:
+                self.counts[name] += 1
+
+
+def _check(settings: Config) -> None:
+    from dynamo.daemon.rules import make_rules
+    from dynamo.runs.setup import make_planner
+
+    rules = make_rules(settings, make_planner(settings))
+    out.print(f"{len(settings.feeds)} feeds, {len(rules)} triggers: good")

@@ -1,0 +1,321 @@
+"""The configuration file `dynamo.toml`: every option, with its meaning, in this one place.
+
+`dynamo.config_docs` makes the manual page and the commented example from these models.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dynamo.errors import InputError, NotFoundError
+
+#: Read when no file is named; the environment variable comes first.
+DEFAULT_FILE = "dynamo.toml"
+ENVIRONMENT = "DYNAMO_CONFIG"
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class StoreSection(_Section):
+    """Where everything that must survive a crash is kept."""
+
+    url: str | None = Field(
+        None,
+        description="`sqlite:///PATH` or `postgresql://USER@HOST/DATABASE`. Without it, SQLite in `folders.state`.",
+    )
+
+
+class FoldersSection(_Section):
+    """Folders. Relative paths are relative to the folder of this file."""
+
+    state: str = Field(".dynamo", description="State of the daemon: SQLite store, run folders, quarantine.")
+    runs: str | None = Field(None, description="Run folders. Without it, `runs` in `state`.")
+    products: str = Field("products", description="Published products: `WORKFLOW/YYYYmmdd/HHMMSS-KEY/`.")
+    quarantine: str | None = Field(None, description="Bad files. Without it, `quarantine` in `state`.")
+
+
+class RunsSection(_Section):
+    """How runs are executed and published."""
+
+    engine: str = Field("local", description="Engine of runs whose trigger names none: local, condor or pegasus.")
+    max_runs: int = Field(2, ge=1, le=1000, description="Runs at the same time; the freshest go first.")
+    keep_succeeded_h: float = Field(
+        24.0, ge=0, description="Hours until the run folder of a succeeded run is removed (not its products)."
+    )
+    keep_failed_h: float = Field(
+        168.0,
+        ge=0,
+        description="Hours until the run folder of a failed, cancelled or skipped run is removed.",
+    )
+    min_free_mb: int = Field(
+        200, ge=0, description="No run starts while less space, in MB, is free for runs or products."
+    )
+    fsync: bool = Field(
+        True,
+        description="Write products to the disk before they appear, so that a power cut leaves no half product; "
+        "costs some 20 ms a run on an SSD. A killed process leaves none either way.",
+    )
+    refit_runs: int = Field(20, ge=0, description="Fit the cost model anew after this many runs; 0 never.")
+
+
+class WatchSection(_Section):
+    """How the daemon behaves."""
+
+    stop_grace_s: float = Field(
+        3.0,
+        ge=0,
+        le=600,
+        description="Seconds that runs get to end on SIGTERM; later ones are resumed at the next start.",
+    )
+    resume_s: float = Field(
+        30.0, gt=0, description="How often, in seconds, to look for unfinished runs that nobody works on."
+    )
+    log_format: Literal["logfmt", "json"] = Field("logfmt", description="Form of the log lines on standard error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+
+class EngineSection(_Section):
+    """Options of one engine and how its jobs are grouped."""
+
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the engine itself, as `workers` of local."
+    )
+    slots: int | None = Field(None, ge=1, description="Jobs that run at the same time, for the physical plan.")
+    job_overhead_s: float | None = Field(None, ge=0, description="Seconds that a task costs beside its payload.")
+    single_threshold_s: float | None = Field(
+        None, ge=0, description="Predicted CPU seconds up to which a whole run is one task."
+    )
+
+
+class FeedSection(_Section):
+    """A source of files; one `[[feeds]]` for each."""
+
+    name: Name = Field(description="Name of the feed, as triggers use it.")
+    kind: Literal["directory"] = Field("directory", description="Kind of the feed.")
+    path: str = Field(description="The folder.")
+    patterns: list[str] = Field(
+        default=["*.nc"],
+        min_length=1,
+        description="Shell patterns of file names; hidden and `.part` files never match.",
+    )
+    recursive: bool = Field(False, description="Look into folders below too; links to folders are not followed.")
+    rescan_s: float = Field(
+        30.0, gt=0, description="How often, in seconds, to look for what the kernel did not tell of (NFS)."
+    )
+    settle_s: float = Field(
+        2.0,
+        ge=0,
+        description="Seconds that size and time of a file must be unchanged when nobody told of its closing, and "
+        "before a file that cannot be read goes to quarantine.",
+    )
+
+
+class ConditionSection(_Section):
+    """On the data of an arrival: at least `area_km2` at or above `level_dbz` at some leads."""
+
+    area_km2: float = Field(ge=0, description="Least area, km2.")
+    level_dbz: float = Field(ge=-30, le=100, description="Reflectivity at or above which area counts, dBZ.")
+    leads: Literal["any", "all"] | list[int] = Field(
+        "any", description="`any` lead, `all` leads, or any of a list of leads in minutes."
+    )
+
+
+class TriggerSection(_Section):
+    """A rule: which arrivals start which workflow; one `[[triggers]]` for each."""
+
+    name: Name = Field(description="Name of the trigger, as it appears with runs and decisions.")
+    kind: Literal["arrival", "schedule"] = Field(
+        "arrival", description="`arrival`: each file. `schedule`: at fixed times, with the newest file."
+    )
+    feed: Name = Field(description="Feed whose files it takes.")
+    pattern: str = Field("*", description="Shell pattern of file names (kind arrival).")
+    every_min: int | None = Field(
+        None, ge=1, le=1440, description="Every so many minutes, from 00:00 UTC (kind schedule)."
+    )
+    at_minutes: list[int] = Field(default_factory=list, description="At these minutes of each hour (kind schedule).")
+    workflow: str = Field(description="A template or the path of a workflow document.")
+    input: str | None = Field(
+        None, description="Input of the workflow that the file is; may be left out if it has one."
+    )
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the workflow.")
+    condition: ConditionSection | None = Field(None, description="Start only if the data are so.")
+    engine: str | None = Field(None, description="Engine; without it that of `[runs]`.")
+    priority: int | None = Field(None, ge=-1000, le=1000, description="Higher runs first; without it the workflow's.")
+    deadline_s: float | None = Field(
+        None,
+        ge=0,
+        description="Seconds from arrival after which a run that has not started is skipped if a newer one exists; "
+        "without it the workflow's, 0 for none.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        scheduled = (self.every_min is not None) + bool(self.at_minutes)
+        if self.kind == "schedule" and scheduled != 1:
+            raise ValueError("a schedule needs one of every_min and at_minutes")
+        if self.kind == "arrival" and scheduled:
+            raise ValueError("every_min and at_minutes belong to kind schedule")
+        return self
+
+
+class Config(_Section):
+    """The whole file."""
+
+    store: StoreSection = StoreSection()
+    folders: FoldersSection = FoldersSection()
+    runs: RunsSection = RunsSection()
+    watch: WatchSection = WatchSection()
+    engines: dict[str, EngineSection] = Field(default_factory=dict)
+    feeds: list[FeedSection] = Field(default_factory=list)
+    triggers: list[TriggerSection] = Field(default_factory=list)
+    #: Where relative paths begin; not an option of the file.
+    base: Path = Field(default_factory=Path.cwd, exclude=True)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for kind, names in (
+            ("feed", [f.name for f in self.feeds]),
+            ("trigger", [t.name for t in self.triggers]),
+        ):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise ValueError(f"two {kind}s are named {min(twice)}")
+        feeds = [feed.name for feed in self.feeds]
+        for trigger in self.triggers:
+            if trigger.feed not in feeds:
+                raise ValueError(
+                    f"trigger {trigger.name} names the feed {trigger.feed}, which does not exist"
+                    + _nearest(trigger.feed, feeds)
+                )
+        return self
+
+    def path(self, text: str) -> Path:
+        """Return a path of the file as an absolute one."""
+        return Path(os.path.normpath(self.base / Path(text).expanduser()))
+
+    @property
+    def state_dir(self) -> Path:
+        """The daemon's own folder."""
+        return self.path(self.folders.state)
+
+    @property
+    def runs_dir(self) -> Path:
+        """The folder of run folders."""
+        return self.path(self.folders.runs) if self.folders.runs else self.state_dir / "runs"
+
+    @property
+    def products_dir(self) -> Path:
+        """The folder of published products."""
+        return self.path(self.folders.products)
+
+    @property
+    def quarantine_dir(self) -> Path:
+        """The folder of bad files."""
+        return self.path(self.folders.quarantine) if self.folders.quarantine else self.state_dir / "quarantine"
+
+    @property
+    def store_url(self) -> str | Path:
+        """The store; a relative SQLite path is relative to the file."""
+        url = self.store.url
+        if url is None:
+            return self.state_dir / "store.sqlite"
+        prefix = "sqlite:///"
+        return self.path(url.removeprefix(prefix)) if url.startswith(prefix) else url
+
+
+def load_config(path: Path) -> Config:
+    """Read a configuration file.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    InputError
+        If it is not TOML, or an option is unknown or unfit; the message names it and the nearest one that exists.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = tomllib.load(stream)
+    except FileNotFoundError:
+        raise NotFoundError(
+            "no such configuration file", where=path, hint="dynamo config example > dynamo.toml"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not TOML: {error}", where=path) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+    return parse_config(data, base=path.absolute().parent, where=path)
+
+
+def find_config(named: Path | None = None) -> Config:
+    """Return the named file, the one of the environment, ``dynamo.toml`` here, or the defaults."""
+    if named is not None:
+        return load_config(named)
+    if os.environ.get(ENVIRONMENT):
+        return load_config(Path(os.environ[ENVIRONMENT]))
+    here = Path(DEFAULT_FILE)
+    return load_config(here) if here.exists() else Config(base=Path.cwd())
+
+
+def parse_config(data: Mapping[str, Any], *, base: Path, where: object = None) -> Config:
+    """Return the configuration of TOML data; raises `InputError` naming every option that is wrong."""
+    if "base" in data:
+        raise InputError("base: unknown option", where=where)
+    try:
+        return Config.model_validate({**data, "base": base})
+    except ValidationError as error:
+        problems = [_describe(problem) for problem in error.errors()]
+        raise InputError("; ".join(problems), where=where, hint="dynamo config docs") from error
+
+
+def _describe(problem: Any) -> str:
+    location = problem["loc"]
+    path = _path(location)
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_options(location[:-1]))
+        return f"{path}: unknown option{_nearest(str(location[-1]), known)}, expected one of {', '.join(known)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = problem.get("input")
+    shown = f" (it is {value!r:.60})" if isinstance(value, str | int | float | bool) else ""
+    return f"{path or 'file'}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _options(location: tuple[str | int, ...]) -> list[str]:
+    """Return the names that are allowed at a place in the file."""
+    sections: dict[str, type[_Section]] = {
+        "store": StoreSection,
+        "folders": FoldersSection,
+        "runs": RunsSection,
+        "watch": WatchSection,
+        "engines": EngineSection,
+        "feeds": FeedSection,
+        "triggers": TriggerSection,
+    }
+    words = [part for part in location if isinstance(part, str)]
+    if not words:
+        return list(sections)
+    model = ConditionSection if words[-1] == "condition" else sections[words[0]]
+    return list(model.model_fields)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,124 @@
+"""One daemon for each store: a row in the store says who it is and until when.
+
+On the machine of a killed daemon its row is free at once, because its process is seen to be gone; from another
+machine it is free when it has run out.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import delete, select, update
+
+from dynamo.errors import BusyError
+from dynamo.runs.ledger import insert_new
+from dynamo.store.engine import Store
+from dynamo.store.models import Lease
+from dynamo.times import to_iso, utc_now
+
+NAME = "watch"
+TERM_S = 60.0
+RENEW_S = 15.0
+
+
+class StoreLease:
+    """The right to be the daemon of a store.
+
+    Parameters
+    ----------
+    store
+        The store.
+    name
+        What is held.
+    """
+
+    def __init__(self, store: Store, name: str = NAME) -> None:
+        self._store = store
+        self._name = name
+        self._token = secrets.token_hex(16)
+
+    def take(self) -> None:
+        """Take the lease.
+
+        Raises
+        ------
+        BusyError
+            If a living daemon has it.
+        """
+        mine = {
+            "token": self._token,
+            "host": machine(),
+            "pid": os.getpid(),
+            "pid_started": process_start(os.getpid()) or "",
+            "expires_at": utc_now() + timedelta(seconds=TERM_S),
+        }
+        with self._store.transaction() as session:
+            if insert_new(session, Lease, name=self._name, **mine):
+                return
+            held = session.scalars(select(Lease).where(Lease.name == self._name).with_for_update()).one()
+            if not _is_free(held):
+                raise BusyError(
+                    f"another daemon works on this store: process {held.pid} on {held.host.split('/')[0]}",
+                    where=self._store.url,
+                    hint=f"stop it; after a crash of its machine the store is free at {to_iso(held.expires_at)}",
+                )
+            session.execute(update(Lease).where(Lease.name == self._name).values(**mine))
+
+    def renew(self) -> None:
+        """Keep the lease.
+
+        Raises
+        ------
+        BusyError
+            If it ran out (the machine slept, the store was away) and another daemon has it now.
+        """
+        with self._store.transaction() as session:
+            result = session.execute(
+                update(Lease)
+                .where(Lease.name == self._name, Lease.token == self._token)
+                .values(expires_at=utc_now() + timedelta(seconds=TERM_S))
+                .returning(Lease.name)
+            )
+            if result.first() is None:
+                raise BusyError("another daemon has taken over this store", where=self._store.url)
+
+    def give_back(self) -> None:
+        """Free the lease if it is ours."""
+        with self._store.transaction() as session:
+            session.execute(delete(Lease).where(Lease.name == self._name, Lease.token == self._token))
+
+
+def machine() -> str:
+    """Return the host's name and, where there is one, the id of its present boot."""
+    boot = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{socket.gethostname()}/{boot}"
+
+
+def process_start(pid: int) -> str | None:
+    """Return what tells this process from another one that gets its number later; None if it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The name in parentheses may hold spaces; field 22 is the start time, field 3 the state.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in ("Z", "X") else fields[19]
+
+
+def _is_free(held: Lease) -> bool:
+    if held.expires_at <= utc_now():
+        return True
+    here = machine()
+    if held.host == here:
+        return process_start(held.pid) != held.pid_started
+    # The same machine after a reboot: none of its processes has lived on.
+    return (
+        held.host.split("/")[0] == here.split("/")[0] and "/" in here and held.host.split("/")[1] != here.split("/")[1]
+    )

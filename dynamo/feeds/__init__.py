@@ -1,0 +1,1 @@
+"""Sources of files: one kind a file; each finds candidates and says when one is complete."""

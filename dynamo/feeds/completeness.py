@@ -1,0 +1,81 @@
+"""Whether a file is complete, as far as that can be told without reading it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a path, without following a link into nothing or opening what blocks.
+
+    ``problem`` is why it can never be a file of a feed; the rest is zero then, as far as it is unknown.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_s: float
+    problem: str = ""
+
+    @property
+    def changed_s(self) -> float:
+        """When it last changed, content or name, in seconds since the epoch."""
+        return max(self.mtime_ns / 1e9, self.ctime_s)
+
+
+def look(path: Path) -> Look | None:
+    """Look at a path; None if nothing is there."""
+    try:
+        own = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISLNK(own.st_mode):
+        return Look(own.st_size, own.st_mtime_ns, own.st_ctime, _problem(own.st_mode))
+    try:
+        real = path.stat()
+    except OSError as error:
+        what = "a link in a circle" if error.errno == errno.ELOOP else f"a link that leads nowhere: {error.strerror}"
+        return Look(own.st_size, own.st_mtime_ns, own.st_ctime, what)
+    return Look(real.st_size, real.st_mtime_ns, max(own.st_ctime, real.st_ctime), _problem(real.st_mode))
+
+
+def is_settled(seen: Look, now_s: float, settle_s: float) -> bool:
+    """Whether nothing has changed for ``settle_s``; a time in the future (another machine's clock) counts as now."""
+    return now_s - seen.changed_s >= settle_s or seen.changed_s > now_s + settle_s
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether some process on this machine has the file open for writing, where the kernel can tell.
+
+    A read lease is granted only while nobody has the file open for writing. Where it cannot be asked for (a file of
+    another user, NFS) the answer is no, and stability has to do.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # If somebody opens the file for writing while we hold the lease, the kernel sends a signal: not the usual
+        # SIGIO, which would end this process, but one that is ignored unless it is asked for.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _problem(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return ""
+    if stat.S_ISDIR(mode):
+        return "is a directory"
+    return "is a pipe, socket or device"

@@ -1,0 +1,145 @@
+"""Feed kind `directory`: files that are written into, or moved into, a folder.
+
+The kernel tells of files that were closed after writing and of files that were moved in (inotify through watchdog). A
+scan finds what came while nobody watched, and what the kernel does not tell of (NFS, an overflowing queue).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dynamo.errors import BusyError, InputError
+from dynamo.feeds.base import Candidate, How, Sink
+from dynamo.times import utc_now
+
+_PARTIAL_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload")
+
+
+class DirectoryFeed:
+    """A folder, or with ``recursive`` a tree.
+
+    Parameters
+    ----------
+    name
+        Of the feed.
+    path
+        The folder.
+    patterns
+        Shell patterns of file names; a file must match one.
+    recursive
+        Look into folders below too; links to folders are not followed.
+
+    Raises
+    ------
+    InputError
+        If ``path`` is not a folder.
+    BusyError
+        If another daemon on this machine watches it.
+    """
+
+    def __init__(self, name: str, *, path: Path, patterns: Sequence[str] = ("*",), recursive: bool = False) -> None:
+        if not path.is_dir():
+            raise InputError("is not a folder", where=path, expected=f"the folder of the feed {name}")
+        self.name = name
+        self.path = path.resolve()
+        self.patterns = tuple(patterns)
+        self.recursive = recursive
+        self._observer: Any = None
+        self._lock = _lock_folder(self.path)
+
+    def matches(self, name: str) -> bool:
+        """Whether a file of this name belongs to the feed; hidden and partial files never do."""
+        if name.startswith(".") or name.endswith(_PARTIAL_SUFFIXES):
+            return False
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns)
+
+    def start(self, sink: Sink) -> None:
+        """Begin to hand over what is closed or moved in."""
+        from dynamo.feeds.inotify import watch
+
+        self._stop_observer()
+        self._observer = watch(
+            self.path,
+            recursive=self.recursive,
+            on_file=lambda path, how: self._offer(path, how, sink),
+            on_folder=lambda path, how: self._offer_tree(path, how, sink),
+        )
+
+    def scan(self, sink: Sink) -> int:
+        """Hand over everything of the feed that lies there."""
+        count = 0
+        for path in self._walk(self.path):
+            self._offer(path, "scan", sink)
+            count += 1
+        return count
+
+    def healthy(self) -> bool:
+        """Whether the watching thread is alive."""
+        return self._observer is not None and self._observer.is_alive()
+
+    def stop(self) -> None:
+        """End the watching and give the folder free."""
+        self._stop_observer()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _stop_observer(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            with contextlib.suppress(RuntimeError):
+                self._observer.join(2.0)
+            self._observer = None
+
+    def _offer(self, path: Path, how: How, sink: Sink) -> None:
+        if self.matches(path.name) and (self.recursive or path.parent == self.path):
+            sink(Candidate(self.name, path, how, utc_now()))
+
+    def _offer_tree(self, folder: Path, how: How, sink: Sink) -> None:
+        if self.matches(folder.name):
+            self._offer(folder, how, sink)
+        elif self.recursive and not folder.name.startswith("."):
+            for path in self._walk(folder):
+                self._offer(path, how, sink)
+
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        try:
+            with os.scandir(folder) as entries:
+                found = list(entries)
+        except FileNotFoundError:
+            if folder == self.path:
+                raise
+            return
+        for entry in found:
+            # A folder that is named like a file of the feed is a mistake, not a place to look into.
+            if self.matches(entry.name):
+                yield Path(entry.path)
+            elif self.recursive and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                yield from self._walk(Path(entry.path))
+
+
+def _lock_folder(folder: Path) -> int | None:
+    """Lock the folder itself: nothing is written into it, and the lock ends with the process.
+
+    Returns None where the file system cannot (NFS); the lease in the store still stands between two daemons.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BusyError(
+            "another daemon watches this folder",
+            where=folder,
+            hint="stop it, or give this one another folder",
+        ) from None
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,79 @@
+"""Quarantine: a bad file is moved aside with its reason in a line beside it; nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import shutil
+from pathlib import Path
+
+_IMPOSSIBLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENOENT})
+
+
+def move_aside(path: Path, folder: Path, reason: str) -> Path | None:
+    """Move ``path`` into ``folder`` and write ``NAME.reason`` beside it.
+
+    The name is reserved first, through the reason file, so that two bad files of one name both stay.
+
+    Returns
+    -------
+    Path or None
+        Where it is now; None where it cannot be moved (a feed that is read-only) or has gone by itself.
+
+    Raises
+    ------
+    OSError
+        If the quarantine cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    goal, note = _reserve(path.name, folder, reason)
+    try:
+        try:
+            path.rename(goal)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _move_across(path, goal)
+    except OSError as error:
+        note.unlink(missing_ok=True)
+        if error.errno in _IMPOSSIBLE:
+            return None
+        raise
+    return goal
+
+
+def _reserve(name: str, folder: Path, reason: str) -> tuple[Path, Path]:
+    line = " ".join(reason.split()) + "\n"
+    for number in itertools.count():
+        goal = folder / (name if number == 0 else f"{name}.{number}")
+        note = goal.with_name(goal.name + ".reason")
+        if goal.exists() or goal.is_symlink():
+            continue
+        try:
+            with note.open("x") as stream:
+                stream.write(line)
+        except FileExistsError:
+            continue
+        return goal, note
+    raise AssertionError("unreachable: the numbers do not end")
+
+
+def _move_across(path: Path, goal: Path) -> None:
+    """Move between file systems; where the original cannot be removed, the copy is removed again."""
+    partial = goal.with_name(f".{goal.name}.part")
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, partial, symlinks=True)
+            partial.rename(goal)
+            shutil.rmtree(path)
+        else:
+            shutil.copy2(path, partial, follow_symlinks=False)
+            partial.rename(goal)
+            path.unlink()
+    except OSError:
+        for leftover in (partial, goal):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,23 @@
+"""Only one process works on a run: it holds a lock on the run's folder, which ends with the process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+_LOCK = "lock"
+
+
+@contextlib.contextmanager
+def claimed(run_dir: Path) -> Iterator[bool]:
+    """Hold the run while the block runs; gives False, without waiting, where another process holds it."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / _LOCK).open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

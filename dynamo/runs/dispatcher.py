@@ -1,0 +1,206 @@
+"""Many runs at once: the freshest first, a bounded number at a time, each in its own thread.
+
+A run that has not started when its deadline passes is skipped if a newer one of its kind exists; the newest is always
+run, because late products are better than none.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import shutil
+import threading
+from datetime import datetime
+from pathlib import Path
+
+from dynamo.errors import DynamoError
+from dynamo.runs import ledger
+from dynamo.runs.patience import Stopped, patiently
+from dynamo.runs.service import RunService
+from dynamo.runs.states import FINAL, WAITING
+from dynamo.store.models import Run
+from dynamo.times import to_iso, utc_now
+
+_log = logging.getLogger("dynamo.runs")
+_MEGABYTE = 1_000_000
+_DISK_LOOK_S = 1.0
+
+
+class Dispatcher:
+    """Executes queued runs until it is stopped.
+
+    Parameters
+    ----------
+    service
+        Executes one run.
+    max_runs
+        Runs at the same time, at least 1.
+    """
+
+    def __init__(self, service: RunService, max_runs: int) -> None:
+        self._service = service
+        self._changed = threading.Condition()
+        self._queue: list[tuple[tuple[float, float, float], int, str]] = []
+        self._known: set[str] = set()
+        self._active: set[str] = set()
+        self._sequence = itertools.count()
+        self._paused = False
+        self._full = False
+        self.stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"run-{index}", daemon=True) for index in range(max_runs)
+        ]
+
+    def start(self) -> None:
+        """Start the threads and queue what an earlier process left unfinished."""
+        self.resume()
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, run: Run) -> None:
+        """Queue a run; one that is queued or active already is left alone."""
+        with self._changed:
+            if run.id in self._known:
+                return
+            self._known.add(run.id)
+            heapq.heappush(self._queue, (_urgency(run), next(self._sequence), run.id))
+            self._changed.notify()
+
+    def resume(self) -> int:
+        """Queue every unfinished run of the store that no living process works on; return how many are queued."""
+        with self._service.store.reading() as session:
+            runs = ledger.unfinished(session)
+        for run in runs:
+            self.put(run)
+        return len(runs)
+
+    def pause(self) -> None:
+        """Start no more runs until `unpause`; those under way go on."""
+        with self._changed:
+            self._paused = True
+
+    def unpause(self) -> None:
+        """Start runs again."""
+        with self._changed:
+            self._paused = False
+            self._changed.notify_all()
+
+    def idle(self) -> bool:
+        """Whether nothing is queued or under way."""
+        with self._changed:
+            return not self._known
+
+    def wait_idle(self, timeout_s: float | None = None) -> bool:
+        """Wait until nothing is queued or under way; tell whether that came."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._known or self.stopping.is_set(), timeout_s)
+
+    def counts(self) -> tuple[int, int]:
+        """Return the numbers of queued and of active runs."""
+        with self._changed:
+            return len(self._queue), len(self._active)
+
+    def stop(self, grace_s: float) -> None:
+        """Start nothing more, give runs under way ``grace_s`` to end, then leave them to be resumed."""
+        with self._changed:
+            self._queue.clear()
+            self._known &= self._active
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._active, grace_s)
+        self.stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(2.0 + self._service.settings.tick_s)
+
+    def _work(self) -> None:
+        while (run_id := self._next()) is not None:
+            try:
+                self._run(run_id)
+            except Stopped:
+                pass
+            except (DynamoError, OSError) as error:
+                _log.error("left for later", extra={"run": run_id, "reason": str(error)})
+            except Exception:  # one run must never end the thread that the others wait for
+                _log.exception("a defect in the dispatcher", extra={"run": run_id})
+            finally:
+                with self._changed:
+                    self._active.discard(run_id)
+                    self._known.discard(run_id)
+                    self._changed.notify_all()
+
+    def _next(self) -> str | None:
+        with self._changed:
+            while not self.stopping.is_set():
+                if self._queue and not self._paused and self._has_room():
+                    run_id = heapq.heappop(self._queue)[2]
+                    self._active.add(run_id)
+                    return run_id
+                self._changed.wait(_DISK_LOOK_S if self._full else None)
+            return None
+
+    def _run(self, run_id: str) -> None:
+        service, stop = self._service, self.stopping
+        run = patiently(lambda: service.get(run_id), stop=stop, events=service.events, subject=run_id)
+        if run.state in FINAL:
+            return
+        if run.state in WAITING and patiently(
+            lambda: self._skip_if_stale(run), stop=stop, events=service.events, subject=run_id
+        ):
+            return
+        ended = service.execute(run_id, stop)
+        if ended is None:
+            return
+        if ended.state == "failed" and not self._disk_has_room():
+            # What fails on a full disk says nothing about the run.
+            service.retry(run_id, "failed while the disk was full")
+            with self._changed:
+                self._known.discard(run_id)
+            self.put(service.get(run_id))
+
+    def _skip_if_stale(self, run: Run) -> bool:
+        now = utc_now()
+        if run.deadline_at is None or now <= run.deadline_at:
+            return False
+        with self._service.store.reading() as session:
+            newer = ledger.superseded_by(session, run)
+        if newer is None or newer.valid_at is None:
+            return False
+        late_s = round((now - run.deadline_at).total_seconds(), 3)
+        reason = f"{late_s:g} s past its deadline and superseded by {newer.id}, valid {to_iso(newer.valid_at)}"
+        return self._service.skip(run, reason, late_s=late_s, superseded_by=newer.id)
+
+    def _has_room(self) -> bool:
+        room = self._disk_has_room()
+        if room == self._full:
+            self._full = not room
+            if room:
+                _log.warning("there is room on the disk again")
+                self._service.events.emit("recovered", "disk")
+            else:
+                limit = self._service.settings.min_free_mb
+                _log.error("no run starts: the disk is full", extra={"min_free_mb": limit})
+                self._service.events.emit("trouble", "disk", reason=f"less than {limit} MB free", retry_s=_DISK_LOOK_S)
+        return room
+
+    def _disk_has_room(self) -> bool:
+        limit = self._service.settings.min_free_mb * _MEGABYTE
+        return all(_free_bytes(folder) >= limit for folder in self._service.settings.lowest_free)
+
+
+def _urgency(run: Run) -> tuple[float, float, float]:
+    """Smaller is sooner: what was started already, then priority, the newest valid time, the oldest creation."""
+    started = 0.0 if run.state in WAITING else -1.0
+    return (1e6 * started - run.priority, -_epoch(run.valid_at), _epoch(run.created_at))
+
+
+def _epoch(time: datetime | None) -> float:
+    return 0.0 if time is None else time.timestamp()
+
+
+def _free_bytes(folder: Path) -> int:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

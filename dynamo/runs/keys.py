@@ -1,0 +1,59 @@
+"""The key that makes a run exactly one: the same work asked for twice has the same key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+#: Length of the part of the key that names a run and its product folder.
+SHORT = 12
+
+
+def run_key(
+    workflow: str,
+    version: str,
+    document_sha256: str,
+    inputs: Mapping[str, Sequence[str]],
+    parameters: Mapping[str, object],
+) -> str:
+    """Return the key of a run.
+
+    Parameters
+    ----------
+    workflow, version, document_sha256
+        What is run.
+    inputs
+        The SHA-256 of the files of each input, in their order; names and folders of the files do not count.
+    parameters
+        The complete parameters, defaults filled in; 45 and 45.0 are the same.
+
+    Returns
+    -------
+    str
+        64 lower-case hexadecimal digits.
+    """
+    identity = {
+        "workflow": workflow,
+        "version": version,
+        "document": document_sha256,
+        "inputs": {port: list(sums) for port, sums in inputs.items()},
+        "parameters": _plain(parameters),
+    }
+    return hashlib.sha256(canonical_json(identity)).hexdigest()
+
+
+def canonical_json(value: object) -> bytes:
+    """Return ``value`` as JSON in the one form that is hashed: sorted keys, no spaces, UTF-8."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

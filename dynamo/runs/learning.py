@@ -1,0 +1,94 @@
+"""Learning what jobs cost: each finished run adds observations, and now and then the coefficients are fitted anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from dynamo.runs.ledger import insert_new
+from dynamo.runs.planning import Planner
+from dynamo.runs.results import JobResult
+from dynamo.store.engine import Store
+from dynamo.store.models import CostCoefficients, CostObservation
+from dynamo.times import utc_now
+from dynamo.workflows.model import Plan
+
+#: Observations of one module that a fit looks at; older ones weigh next to nothing.
+WINDOW = 4000
+
+
+def observe(session: Session, run_id: str, plan: Plan, results: Mapping[str, JobResult]) -> None:
+    """Store the cost of each job that succeeded; a second time for the same run changes nothing."""
+    now = utc_now()
+    rows: list[dict[str, Any]] = [
+        {
+            "run_id": run_id,
+            "job": job.id,
+            "module": job.module,
+            "features": dict(job.features),
+            "cpu_s": results[job.id].cpu_s,
+            "wall_s": results[job.id].wall_s,
+            "observed_at": now,
+        }
+        for job in plan.jobs
+        if job.features and job.id in results and results[job.id].succeeded
+    ]
+    if not rows:
+        return
+    first, *rest = rows
+    if insert_new(session, CostObservation, **first) and rest:
+        session.execute(insert(CostObservation), rest)
+
+
+def current(session: Session) -> dict[str, dict[str, float]]:
+    """Return the newest coefficients of every module; empty before the first fit."""
+    newest = select(func.max(CostCoefficients.id)).group_by(CostCoefficients.module)
+    rows = session.scalars(select(CostCoefficients).where(CostCoefficients.id.in_(newest)))
+    return {row.module: dict(row.coefficients) for row in rows}
+
+
+def refit(store: Store, planner: Planner, after_runs: int) -> dict[str, dict[str, float]] | None:
+    """Fit anew if ``after_runs`` runs have finished since the last fit; return the coefficients if it did."""
+    if after_runs <= 0:
+        return None
+    with store.reading() as session:
+        last = session.scalar(select(func.max(CostCoefficients.fitted_at)))
+        runs = select(func.count(CostObservation.run_id.distinct()))
+        if last is not None:
+            runs = runs.where(CostObservation.observed_at > last)
+        if (session.scalar(runs) or 0) < after_runs:
+            return None
+        seen = _window(session)
+        prior = current(session)
+    fitted = planner.fit([(row.module, row.features, row.cpu_s) for row in seen], prior)
+    counts: dict[str, int] = {}
+    for row in seen:
+        counts[row.module] = counts.get(row.module, 0) + 1
+    now = utc_now()
+    oldest = {module: min(row.id for row in seen if row.module == module) for module in counts}
+    with store.transaction() as session:
+        for module, first in oldest.items():
+            # What no fit looks at any more is not kept.
+            session.execute(delete(CostObservation).where(CostObservation.module == module, CostObservation.id < first))
+        for module in sorted(set(fitted) & set(counts)):
+            session.add(
+                CostCoefficients(module=module, coefficients=fitted[module], observations=counts[module], fitted_at=now)
+            )
+    return fitted
+
+
+def _window(session: Session) -> list[CostObservation]:
+    modules = session.scalars(select(CostObservation.module).distinct()).all()
+    rows: list[CostObservation] = []
+    for module in modules:
+        newest = (
+            select(CostObservation)
+            .where(CostObservation.module == module)
+            .order_by(CostObservation.id.desc())
+            .limit(WINDOW)
+        )
+        rows += reversed(session.scalars(newest).all())
+    return rows

@@ -1,0 +1,248 @@
+"""The runs in the store: making one by its key, moving it from state to state, finding it, and decisions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, Table, bindparam, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+import dynamo
+from dynamo.contract import Value
+from dynamo.errors import InputError, NotFoundError
+from dynamo.runs.keys import SHORT, run_key
+from dynamo.runs.planning import Workflow
+from dynamo.runs.states import UNFINISHED, RunState, sources
+from dynamo.store.models import Base, Decision, Document, Product, Run
+from dynamo.times import utc_now
+
+SOFTWARE = f"dynamo {dynamo.__version__}"
+_SHOWN_AMBIGUOUS = 5
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One input of a run, as it was when the run was asked for."""
+
+    port: str
+    path: Path
+    sha256: str
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run is made from; ``parameters`` are complete and checked."""
+
+    workflow: Workflow
+    inputs: tuple[InputFile, ...]
+    parameters: Mapping[str, Value]
+    engine: str
+    trigger: str = ""
+    priority: int = 0
+    arrival_id: int | None = None
+    valid_at: datetime | None = None
+    deadline_at: datetime | None = None
+    closed_at: datetime | None = None
+    detected_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        """The run key."""
+        sums: dict[str, list[str]] = {}
+        for item in self.inputs:
+            sums.setdefault(item.port, []).append(item.sha256)
+        workflow = self.workflow
+        return run_key(workflow.name, workflow.version, workflow.sha256, sums, self.parameters)
+
+
+def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tuple[Run, bool]:
+    """Make the run of ``request``, or return the one that has its key already.
+
+    Returns
+    -------
+    tuple
+        The run, and whether it is new.
+    """
+    key = request.key
+    known = session.scalar(select(Run).where(Run.key == key))
+    if known is not None:
+        return known, False
+    now = utc_now()
+    workflow = request.workflow
+    insert_new(
+        session,
+        Document,
+        sha256=workflow.sha256,
+        name=workflow.name,
+        version=workflow.version,
+        body=dict(workflow.body),
+        recorded_at=now,
+    )
+    new = insert_new(
+        session,
+        Run,
+        id=key[:SHORT],
+        key=key,
+        workflow=workflow.name,
+        version=workflow.version,
+        document=workflow.sha256,
+        trigger=request.trigger,
+        arrival_id=request.arrival_id,
+        engine=request.engine,
+        state="created",
+        reason="",
+        priority=request.priority,
+        attempts=0,
+        inputs=[
+            {
+                "port": item.port,
+                "path": str(item.path),
+                "sha256": item.sha256,
+                "bytes": item.bytes,
+                "mtime_ns": item.mtime_ns,
+            }
+            for item in request.inputs
+        ],
+        parameters=dict(request.parameters),
+        layout="",
+        jobs_total=0,
+        jobs_done=0,
+        jobs_failed=0,
+        predicted_s=0.0,
+        cpu_s=0.0,
+        run_dir=str(runs_dir / key[:SHORT]),
+        software=SOFTWARE,
+        valid_at=request.valid_at,
+        deadline_at=request.deadline_at,
+        closed_at=request.closed_at,
+        detected_at=request.detected_at,
+        created_at=now,
+        updated_at=now,
+    )
+    run = session.scalar(select(Run).where(Run.key == key))
+    if run is None:
+        raise InputError(f"two runs share the first {SHORT} digits of their key", where=key)
+    return run, new
+
+
+def insert_new(session: Session, table: type[Base], **values: Any) -> bool:
+    """Insert a row unless a unique constraint says that it is there; return whether it is new."""
+    dialect = session.get_bind().dialect.name
+    return session.execute(_insert(table, dialect, tuple(sorted(values))), values).first() is not None
+
+
+@functools.cache
+def _insert(table: type[Base], dialect: str, columns: tuple[str, ...]) -> Any:
+    """Return the statement, made once: building it costs more than executing it."""
+    build = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    plain = cast("Table", table.__table__)
+    statement = build(plain).values({name: bindparam(name) for name in columns}).on_conflict_do_nothing()
+    return statement.returning(*plain.primary_key)
+
+
+def move(session: Session, run_id: str, to: RunState, **values: Any) -> bool:
+    """Move a run to a state if it is in one from which that is allowed; return whether it was moved.
+
+    Parameters
+    ----------
+    session, run_id, to
+        Where, which and whereto; see `TRANSITIONS`.
+    **values
+        Further columns to be set with it.
+    """
+    statement = (
+        update(Run).where(Run.id == run_id, Run.state.in_(sources(to))).values(state=to, updated_at=utc_now(), **values)
+    )
+    return _rows(session.execute(statement)) == 1
+
+
+def reopen(session: Session, run_id: str) -> bool:
+    """Put a failed, cancelled or skipped run back to ``created``; its deadline no longer counts."""
+    return move(
+        session,
+        run_id,
+        "created",
+        reason="",
+        cancel_reason=None,
+        deadline_at=None,
+        finished_at=None,
+        started_at=None,
+        submitted_at=None,
+        jobs_done=0,
+        jobs_failed=0,
+    )
+
+
+def decide(session: Session, subject: str, action: str, reason: str, **data: Any) -> None:
+    """Record what was decided about ``subject``, why, and with which numbers."""
+    session.add(Decision(time=utc_now(), subject=subject[:400], action=action, reason=reason, data=data))
+
+
+def find_run(session: Session, name: str) -> Run:
+    """Return the run whose id or key begins with ``name``.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none, or more than one.
+    """
+    matches: Sequence[Run] = ()
+    if name.isalnum():
+        condition = or_(Run.id.startswith(name), Run.key.startswith(name))
+        matches = session.scalars(select(Run).where(condition).limit(_SHOWN_AMBIGUOUS)).all()
+    if not matches:
+        raise NotFoundError(f"no run {name!r:.80}", hint="dynamo runs list")
+    if len(matches) > 1:
+        raise NotFoundError(
+            f"{name!r} is the beginning of several runs", expected=" or ".join(run.id for run in matches)
+        )
+    return matches[0]
+
+
+def unfinished(session: Session) -> Sequence[Run]:
+    """Return the runs that are not final, in the order in which they should be looked at."""
+    return session.scalars(select(Run).where(Run.state.in_(UNFINISHED)).order_by(*freshest_first())).all()
+
+
+def freshest_first() -> tuple[Any, ...]:
+    """Order of runs: priority, then the newest valid time, then the oldest of those created."""
+    return Run.priority.desc(), Run.valid_at.desc().nulls_last(), Run.created_at
+
+
+def superseded_by(session: Session, run: Run) -> Run | None:
+    """Return the newest run of the same trigger and workflow that is valid later than ``run``."""
+    if run.valid_at is None:
+        return None
+    return session.scalar(
+        select(Run)
+        .where(
+            Run.workflow == run.workflow,
+            Run.trigger == run.trigger,
+            Run.valid_at > run.valid_at,
+            Run.state.not_in(("cancelled", "failed", "skipped")),
+        )
+        .order_by(Run.valid_at.desc())
+        .limit(1)
+    )
+
+
+def products_of(session: Session, run_id: str) -> Sequence[Product]:
+    """Return the published files of a run in their order."""
+    return session.scalars(select(Product).where(Product.run_id == run_id).order_by(Product.id)).all()
+
+
+def decisions_about(session: Session, subject: str) -> Sequence[Decision]:
+    """Return the decisions about a run or a path, oldest first."""
+    return session.scalars(select(Decision).where(Decision.subject == subject).order_by(Decision.id)).all()
+
+
+def _rows(result: Any) -> int:
+    return result.rowcount if isinstance(result, CursorResult) else 0

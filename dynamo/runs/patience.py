@@ -1,0 +1,59 @@
+"""Waiting out what passes: a store that is locked or away, a disk that is full."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from dynamo.errors import RetryableError
+from dynamo.runs.events import Events
+
+T = TypeVar("T")
+
+FIRST_WAIT_S = 0.2
+LONGEST_WAIT_S = 10.0
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENFILE, errno.EMFILE})
+
+_log = logging.getLogger("dynamo.runs")
+
+
+class Stopped(Exception):
+    """The wait was ended by a request to stop; the store says where to go on."""
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same call may succeed later without anybody changing the run."""
+    return isinstance(error, RetryableError) or (isinstance(error, OSError) and error.errno in _PASSING)
+
+
+def patiently(call: Callable[[], T], *, stop: threading.Event, events: Events, subject: str) -> T:
+    """Return ``call()``, tried again with growing pauses while its failure is one that passes.
+
+    Raises
+    ------
+    Stopped
+        If ``stop`` was set while waiting.
+    """
+    pause_s = FIRST_WAIT_S
+    troubled = False
+    while True:
+        try:
+            result = call()
+        except (RetryableError, OSError) as error:
+            if not passes(error):
+                raise
+            if not troubled or pause_s >= LONGEST_WAIT_S:
+                _log.warning("waiting: %s", error, extra={"subject": subject, "retry_s": pause_s})
+            events.emit("trouble", subject, reason=str(error), retry_s=pause_s)
+            troubled = True
+            if stop.wait(pause_s):
+                raise Stopped from error
+            pause_s = min(2 * pause_s, LONGEST_WAIT_S)
+            continue
+        if troubled:
+            _log.warning("recovered", extra={"subject": subject})
+            events.emit("recovered", subject)
+        return result

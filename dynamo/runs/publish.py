@@ -1,0 +1,270 @@
+"""Publication: all products of a run and their index appear at once, or not at all.
+
+The products are hard-linked (or copied) into a staging folder on the file system of the products, the index is written
+beside them, and the folder is renamed to ``PRODUCTS/WORKFLOW/YYYYmmdd/HHMMSS-SHORTKEY``. A folder that is there
+already under this key was published before a crash: it is recognised by its index and taken as it is.
+
+``PRODUCTS/WORKFLOW/latest`` is a link to the newest by valid time; it is swapped atomically and never goes back.
+
+A killed process never leaves half a product. For a power cut, ``fsync`` writes every file and folder to the disk before
+the rename becomes visible, and the rename itself before the store says that it was published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dynamo.errors import InputError, RunFailedError
+from dynamo.files import sha256_file, sync_directory, write_bytes
+from dynamo.runs.keys import SHORT
+from dynamo.times import to_iso
+
+INDEX = "index.json"
+LATEST = "latest"
+_STAGING = ".staging"
+#: The lead is in the names of the original: ``mrt_STORM_CASA_12_...`` and ``..._12min_...``.
+_LEAD = re.compile(r"_(\d{1,4})min_|_CASA_(\d{1,4})_")
+_RELEASE = re.compile(r"^(\d{8})/(\d{6})-[0-9a-f]+$")
+
+
+@dataclass(frozen=True)
+class Published:
+    """One file of a publication; ``lfn`` is its name inside the product folder."""
+
+    lfn: str
+    sha256: str
+    bytes: int
+    lead_min: int | None
+    valid_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published, and whether an earlier attempt had done so."""
+
+    folder: Path
+    products: tuple[Published, ...]
+    index: Mapping[str, Any]
+    found: bool = False
+
+
+def publish(
+    work: Path,
+    lfns: Sequence[str],
+    *,
+    root: Path,
+    workflow: str,
+    key: str,
+    valid_at: datetime,
+    facts: Mapping[str, Any],
+    fsync: bool = False,
+) -> Publication:
+    """Publish the files ``lfns`` of the folder ``work``.
+
+    Parameters
+    ----------
+    work, lfns
+        Where the products are, and their names.
+    root
+        The products folder.
+    workflow, key, valid_at
+        Name the folder: the workflow, the run key, and the time that the products begin with.
+    facts
+        The rest of the index: run id, versions, inputs, parameters, times.
+    fsync
+        Survive a power cut too.
+
+    Raises
+    ------
+    RunFailedError
+        If a product is missing or is not a file.
+    OSError
+        If the products folder cannot be written (full, read-only); nothing has appeared then.
+    """
+    base = root / workflow
+    target = base / valid_at.strftime("%Y%m%d") / f"{valid_at:%H%M%S}-{key[:SHORT]}"
+    found = read_publication(target, key)
+    if found is None:
+        found = _stage_and_rename(work, lfns, base, target, key, valid_at, facts, fsync)
+    point_latest(base, target)
+    return found
+
+
+def read_publication(folder: Path, key: str | None = None) -> Publication | None:
+    """Return what lies in a product folder, or None if nothing was published there.
+
+    Raises
+    ------
+    InputError
+        If something else than the publication of ``key`` is there.
+    """
+    try:
+        index = orjson.loads((folder / INDEX).read_bytes())
+        products = tuple(
+            Published(
+                lfn=item["name"],
+                sha256=item["sha256"],
+                bytes=item["bytes"],
+                lead_min=item.get("lead_min"),
+                valid_at=None if item.get("valid_at") is None else datetime.fromisoformat(item["valid_at"]),
+            )
+            for item in index["products"]
+        )
+        owner = index["key"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"not an index: {error}", where=folder / INDEX) from error
+    if key is not None and owner != key:
+        raise InputError(f"holds the products of the run {owner}", where=folder, expected=key)
+    return Publication(folder, products, index, found=True)
+
+
+def point_latest(base: Path, target: Path) -> bool:
+    """Let ``base/latest`` point to ``target`` unless it points to something valid later; say whether it does."""
+    relative = target.relative_to(base).as_posix()
+    with _locked(base / ".latest.lock"):
+        link = base / LATEST
+        if link.is_symlink() and _release(link.readlink().as_posix()) > _release(relative) and link.exists():
+            return False
+        fresh = base / f".{LATEST}.{os.getpid()}.part"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(relative)
+        fresh.replace(link)
+        return True
+
+
+def export(publication: Publication, out: Path) -> None:
+    """Put the products and the index into ``out`` too; each file appears whole.
+
+    Raises
+    ------
+    InputError
+        If ``out`` is not a folder.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError("is not a folder", where=out, expected="a folder for the products")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (*(item.lfn for item in publication.products), INDEX):
+        goal = out / name
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        partial = goal.with_name(f".{goal.name}.{os.getpid()}.part")
+        partial.unlink(missing_ok=True)
+        link_or_copy(publication.folder / name, partial)
+        partial.replace(goal)
+
+
+def link_or_copy(source: Path, goal: Path) -> None:
+    """Give ``goal`` the content of ``source`` without copying where the file system allows it."""
+    real = source.resolve()
+    try:
+        os.link(real, goal)
+    except OSError as error:
+        if error.errno not in (
+            errno.EXDEV,
+            errno.EPERM,
+            errno.EMLINK,
+            errno.EOPNOTSUPP,
+            errno.ENOSYS,
+            errno.EACCES,
+        ):
+            raise
+        shutil.copyfile(real, goal)
+
+
+def describe(lfn: str, valid_at: datetime) -> tuple[int | None, datetime | None]:
+    """Return lead in minutes and valid time of a product, from its name, where the name tells."""
+    match = _LEAD.search(lfn)
+    if match is None:
+        return None, None
+    lead = int(match[1] or match[2])
+    return lead, valid_at + timedelta(minutes=lead)
+
+
+def _stage_and_rename(
+    work: Path,
+    lfns: Sequence[str],
+    base: Path,
+    target: Path,
+    key: str,
+    valid_at: datetime,
+    facts: Mapping[str, Any],
+    fsync: bool,
+) -> Publication:
+    staging = base / _STAGING / key
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        products = tuple(_stage(work, lfn, staging, valid_at) for lfn in lfns)
+        index = {**facts, "key": key, "products": [_entry(item) for item in products]}
+        write_bytes(staging / INDEX, orjson.dumps(index, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
+        if fsync:
+            _sync_tree(staging)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.rename(target)
+    except OSError as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        raise InputError("is there but was not published by DyNamo", where=target, hint="move it away") from error
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    if fsync:
+        for folder in (target.parent, base, base.parent):
+            sync_directory(folder)
+    return Publication(target, products, index)
+
+
+def _stage(work: Path, lfn: str, staging: Path, valid_at: datetime) -> Published:
+    source = work / lfn
+    if not source.is_file():
+        raise RunFailedError("the product was not written", where=lfn, expected=f"a file {source}")
+    goal = staging / lfn
+    if "/" in lfn:
+        goal.parent.mkdir(parents=True, exist_ok=True)
+    link_or_copy(source, goal)
+    lead, valid = describe(lfn, valid_at)
+    return Published(lfn, sha256_file(goal), goal.stat().st_size, lead, valid)
+
+
+def _entry(item: Published) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": item.lfn, "sha256": item.sha256, "bytes": item.bytes}
+    if item.lead_min is not None:
+        entry["lead_min"] = item.lead_min
+    if item.valid_at is not None:
+        entry["valid_at"] = to_iso(item.valid_at)
+    return entry
+
+
+def _release(target: str) -> tuple[str, str]:
+    match = _RELEASE.match(target)
+    return ("", "") if match is None else (match[1], match[2])
+
+
+def _sync_tree(folder: Path) -> None:
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            with (Path(parent) / name).open("rb") as stream:
+                os.fsync(stream.fileno())
+        sync_directory(Path(parent))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,131 @@
+"""A run as people and machines read it: the facts of its index, its latencies, and its JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from dynamo.runs.ledger import SOFTWARE
+from dynamo.store.models import Decision, Product, Run
+from dynamo.times import to_iso, utc_now
+from dynamo.workflows.model import Plan
+
+INDEX_FORMAT = 1
+
+
+def index_facts(run: Run, plan: Plan) -> dict[str, Any]:
+    """Return what ``index.json`` says beside the products."""
+    return {
+        "format": INDEX_FORMAT,
+        "run": run.id,
+        "workflow": run.workflow,
+        "version": run.version,
+        "document_sha256": run.document,
+        "description": plan.description,
+        "software": SOFTWARE,
+        "engine": run.engine,
+        "trigger": run.trigger,
+        "inputs": [{name: item[name] for name in ("port", "path", "sha256", "bytes")} for item in run.inputs],
+        "parameters": run.parameters,
+        "times": {
+            name: _iso(time)
+            for name, time in {
+                "issue": run.valid_at,
+                "closed": run.closed_at,
+                "detected": run.detected_at,
+                "created": run.created_at,
+                "submitted": run.submitted_at,
+                "started": run.started_at,
+                "finished": run.finished_at,
+                "published": utc_now(),
+            }.items()
+        },
+    }
+
+
+def latencies(run: Run) -> dict[str, float]:
+    """Return the seconds from one step to the next, for those that have happened.
+
+    ``detection_s`` from the file's close to the run's creation, ``queue_s`` to the submission, ``work_s`` to the
+    end of the last job, ``publish_s`` to the publication, ``total_s`` from the close to the publication.
+    """
+    steps = {
+        "detection_s": (run.closed_at, run.created_at),
+        "queue_s": (run.created_at, run.submitted_at),
+        "work_s": (run.submitted_at, run.finished_at),
+        "publish_s": (run.finished_at, run.published_at),
+        "total_s": (run.closed_at or run.created_at, run.published_at),
+    }
+    return {
+        name: round((end - begin).total_seconds(), 4)
+        for name, (begin, end) in steps.items()
+        if begin is not None and end is not None
+    }
+
+
+def run_json(run: Run) -> dict[str, Any]:
+    """Return one run as JSON data, for lists."""
+    return {
+        "id": run.id,
+        "key": run.key,
+        "workflow": run.workflow,
+        "version": run.version,
+        "trigger": run.trigger,
+        "engine": run.engine,
+        "state": run.state,
+        "reason": run.reason,
+        "priority": run.priority,
+        "attempts": run.attempts,
+        "jobs": {"total": run.jobs_total, "done": run.jobs_done, "failed": run.jobs_failed},
+        "layout": run.layout,
+        "predicted_s": run.predicted_s,
+        "cpu_s": run.cpu_s,
+        "inputs": run.inputs,
+        "parameters": run.parameters,
+        "run_dir": run.run_dir,
+        "product_dir": run.product_dir,
+        "software": run.software,
+        "times": {
+            name: _iso(getattr(run, f"{name}_at"))
+            for name in (
+                "valid",
+                "deadline",
+                "closed",
+                "detected",
+                "created",
+                "planned",
+                "submitted",
+                "started",
+                "finished",
+                "published",
+            )
+        },
+        "latencies": latencies(run),
+    }
+
+
+def product_json(product: Product) -> dict[str, Any]:
+    """Return one product as JSON data."""
+    return {
+        "name": product.lfn,
+        "path": product.path,
+        "sha256": product.sha256,
+        "bytes": product.bytes,
+        "lead_min": product.lead_min,
+        "valid_at": _iso(product.valid_at),
+    }
+
+
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """Return one decision as JSON data."""
+    return {
+        "time": to_iso(decision.time),
+        "subject": decision.subject,
+        "action": decision.action,
+        "reason": decision.reason,
+        "data": decision.data,
+    }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else to_iso(time)

@@ -1,0 +1,59 @@
+"""Reading what the tasks of a run wrote about their jobs (``RUN/results/TASK.jsonl``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from dynamo.engines.base import RunFolder
+from dynamo.errors import InputError
+from dynamo.times import from_epoch, parse_time
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How one logical job ended; of several attempts the last one counts."""
+
+    job: str
+    module: str
+    succeeded: bool
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+def read_results(folder: RunFolder) -> dict[str, JobResult]:
+    """Return the last result of each job; a line that was cut off by a kill is left out."""
+    found: dict[str, JobResult] = {}
+    for path in sorted(folder.results.glob("*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            try:
+                data = orjson.loads(line)
+                result = JobResult(
+                    job=data["job"],
+                    module=data["module"],
+                    succeeded=data["state"] == "succeeded",
+                    wall_s=float(data.get("wall_s") or 0.0),
+                    cpu_s=float(data.get("cpu_s") or 0.0),
+                    metrics=data.get("metrics") or {},
+                    error=data.get("error"),
+                    started=_time(data.get("started")),
+                    ended=_time(data.get("ended")),
+                )
+            except (ValueError, KeyError, TypeError, InputError):
+                continue
+            found[result.job] = result
+    return found
+
+
+def _time(value: object) -> datetime | None:
+    if isinstance(value, str):
+        return parse_time(value)
+    return from_epoch(float(value)) if isinstance(value, int | float) else None

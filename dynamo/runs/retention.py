@@ -1,0 +1,62 @@
+"""Removing run folders that are no longer needed; products are never touched."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select, update
+
+from dynamo.runs.claim import claimed
+from dynamo.runs.settings import RunSettings
+from dynamo.store.engine import Store
+from dynamo.store.models import Run
+from dynamo.times import utc_now
+
+_log = logging.getLogger("dynamo.runs")
+#: Folders that are removed in one go, so that the store is not held for long.
+_BATCH = 200
+
+
+def clean_run_folders(store: Store, settings: RunSettings) -> int:
+    """Remove the run folders whose time is over; return how many.
+
+    A run folder is removed only below the folder of runs, and only while no process works on it.
+    """
+    removed = 0
+    for states, keep_s in (
+        (("succeeded",), settings.keep_succeeded_s),
+        (("failed", "cancelled", "skipped"), settings.keep_failed_s),
+    ):
+        if keep_s is None:
+            continue
+        with store.reading() as session:
+            old = session.scalars(
+                select(Run)
+                .where(
+                    Run.state.in_(states),
+                    Run.cleaned_at.is_(None),
+                    Run.updated_at < utc_now() - timedelta(seconds=keep_s),
+                )
+                .limit(_BATCH)
+            ).all()
+        removed += _remove(store, settings.runs_dir, old)
+    return removed
+
+
+def _remove(store: Store, runs_dir: Path, runs: Sequence[Run]) -> int:
+    for run in runs:
+        folder = Path(run.run_dir)
+        if folder.parent == runs_dir and folder.is_dir():
+            with claimed(folder) as free:
+                if not free:
+                    continue
+                shutil.rmtree(folder, ignore_errors=True)
+            _log.debug("run folder removed", extra={"run": run.id})
+        with store.transaction() as session:
+            # A run that was retried meanwhile has its folder again.
+            session.execute(update(Run).where(Run.id == run.id, Run.state == run.state).values(cleaned_at=utc_now()))
+    return len(runs)

@@ -1,0 +1,75 @@
+"""Making the run service of a configuration: the one place where its parts are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dynamo.config import Config
+from dynamo.engines.base import Engine
+from dynamo.runs.documents import LAYOUTS, DocumentPlanner, LayoutSettings
+from dynamo.runs.events import Events
+from dynamo.runs.planning import Planner
+from dynamo.runs.service import EngineFactory, RunService
+from dynamo.runs.settings import RunSettings
+from dynamo.store.engine import Store, open_store
+
+_HOUR_S = 3600.0
+
+
+def run_settings(config: Config) -> RunSettings:
+    """Return the settings of the run service."""
+    return RunSettings(
+        runs_dir=config.runs_dir,
+        products_dir=config.products_dir,
+        engines={name: section.options for name, section in config.engines.items()},
+        max_runs=config.runs.max_runs,
+        fsync=config.runs.fsync,
+        keep_succeeded_s=config.runs.keep_succeeded_h * _HOUR_S,
+        keep_failed_s=config.runs.keep_failed_h * _HOUR_S,
+        min_free_mb=config.runs.min_free_mb,
+        refit_runs=config.runs.refit_runs,
+    )
+
+
+def make_planner(config: Config) -> DocumentPlanner:
+    """Return the planner with the layouts of the configuration."""
+    layouts = {}
+    for name, section in config.engines.items():
+        base = LAYOUTS.get(name, LayoutSettings())
+        workers = section.options.get("workers")
+        if isinstance(workers, int) and workers > 0:
+            base = replace(base, slots=workers)
+        given: dict[str, Any] = {
+            key: value
+            for key in ("slots", "job_overhead_s", "single_threshold_s")
+            if (value := getattr(section, key)) is not None
+        }
+        layouts[name] = replace(base, **given)
+    return DocumentPlanner(layouts)
+
+
+def make_service(
+    config: Config,
+    *,
+    store: Store | None = None,
+    planner: Planner | None = None,
+    engine_factory: EngineFactory | None = None,
+    events: Events | None = None,
+) -> RunService:
+    """Return the run service of a configuration; the parts that are given are used in place of the usual ones."""
+    return RunService(
+        store or open_store(config.store_url),
+        run_settings(config),
+        planner=planner or make_planner(config),
+        engine_factory=engine_factory or registered_engine,
+        events=events,
+    )
+
+
+def registered_engine(name: str, options: Mapping[str, Any]) -> Engine:
+    """Return a new engine of the registry."""
+    from dynamo.engines.registry import create_engine
+
+    return create_engine(name, **options)

@@ -1,0 +1,43 @@
+"""The states of a run and the only ways between them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+RunState = Literal[
+    "created",
+    "planned",
+    "submitted",
+    "running",
+    "held",
+    "publishing",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "skipped",
+]
+
+#: From each state to those that may follow. A person's retry is the only way out of failed, cancelled, skipped.
+TRANSITIONS: dict[RunState, frozenset[RunState]] = {
+    "created": frozenset({"planned", "failed", "cancelled", "skipped"}),
+    "planned": frozenset({"submitted", "failed", "cancelled", "skipped"}),
+    "submitted": frozenset({"running", "held", "publishing", "failed", "cancelled"}),
+    "running": frozenset({"submitted", "held", "publishing", "failed", "cancelled"}),
+    "held": frozenset({"submitted", "running", "publishing", "failed", "cancelled"}),
+    "publishing": frozenset({"succeeded", "failed"}),
+    "succeeded": frozenset(),
+    "failed": frozenset({"created"}),
+    "cancelled": frozenset({"created"}),
+    "skipped": frozenset({"created"}),
+}
+
+#: Nothing more happens by itself.
+FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "skipped"})
+#: Nothing was given to an engine yet.
+WAITING: frozenset[str] = frozenset({"created", "planned"})
+UNFINISHED: frozenset[str] = frozenset(TRANSITIONS) - FINAL
+
+
+def sources(target: RunState) -> frozenset[RunState]:
+    """Return the states from which a run may come to ``target``."""
+    return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)

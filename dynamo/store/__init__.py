@@ -1,0 +1,1 @@
+"""What must survive a crash: tables, migrations, and the opening of SQLite or PostgreSQL."""

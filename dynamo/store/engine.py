@@ -1,0 +1,167 @@
+"""Opening a store: SQLite in WAL mode by default, PostgreSQL by URL; one `Store` is shared by all threads.
+
+Durability: SQLite runs with ``synchronous=NORMAL``. A killed process loses nothing that was committed; a power
+cut may lose the last commits but never the file, and what was lost is found again by the feeds' rescan and by
+the ``index.json`` of what was published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from dynamo.errors import InputError, MissingPartError, RetryableError
+from dynamo.store.upgrade import upgrade
+
+#: How long a writer waits for another one before it gives up, in seconds.
+BUSY_TIMEOUT_S = 10.0
+
+
+class StoreUnavailableError(RetryableError):
+    """The store does not answer, is locked for too long, or its disk is full; a later try may succeed."""
+
+
+class Store:
+    """An open store.
+
+    Parameters
+    ----------
+    engine
+        A SQLAlchemy engine made by `open_store`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._write = sessionmaker(engine, expire_on_commit=False)
+        self._read = sessionmaker(engine.execution_options(dynamo_read=True), expire_on_commit=False)
+
+    @property
+    def url(self) -> str:
+        """The store's URL without its password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Give a session whose work is committed as a whole when the block ends, or not at all.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the store is locked, full, or does not answer; nothing of the block is stored then.
+        """
+        with self._translated(), self._write.begin() as session:
+            yield session
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Give a session for reading only; on SQLite it never waits for a writer."""
+        with self._translated(), self._read() as session:
+            yield session
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            raise StoreUnavailableError(f"the store does not work: {error.orig}", where=self.url) from error
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise StoreUnavailableError(f"the store went away: {error.orig}", where=self.url) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def open_store(url: str | Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
+    """Open a store and bring it to the present tables.
+
+    Parameters
+    ----------
+    url
+        A path (SQLite), ``sqlite:///PATH`` or ``postgresql://USER@HOST/DATABASE``.
+    busy_timeout_s
+        How long a writer waits for another process, SQLite only.
+
+    Raises
+    ------
+    InputError
+        If the URL is not one of these, or the store was written by a newer DyNamo.
+    MissingPartError
+        If the database's driver is not installed.
+    StoreUnavailableError
+        If the store does not answer.
+    """
+    engine = _sqlite(url, busy_timeout_s) if isinstance(url, Path) or "://" not in url else None
+    if engine is None:
+        engine = _by_url(str(url), busy_timeout_s)
+    store = Store(engine)
+    try:
+        with store._translated():
+            upgrade(engine)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _by_url(text: str, busy_timeout_s: float) -> Engine:
+    try:
+        url = make_url(text)
+        if url.drivername == "sqlite":
+            if not url.database or url.database == ":memory:":
+                raise InputError("a store in memory is lost with its process", where=text, expected="sqlite:///PATH")
+            return _sqlite(url.database, busy_timeout_s)
+        if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+            return create_engine(
+                url.set(drivername="postgresql+psycopg"),
+                pool_pre_ping=True,
+                pool_size=10,
+                max_overflow=20,
+                json_serializer=_to_json,
+                json_deserializer=orjson.loads,
+            )
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise InputError(f"not a store: {error}", expected="sqlite:///PATH or postgresql://...") from error
+    except ImportError as error:
+        raise MissingPartError(
+            "the PostgreSQL driver is not installed", where=text, hint="pip install 'dynamo-radar[postgres]'"
+        ) from error
+    raise InputError(
+        f"no store of kind {url.drivername}", where="store.url", expected="sqlite:///PATH or postgresql://..."
+    )
+
+
+def _sqlite(path: str | Path, busy_timeout_s: float) -> Engine:
+    file = Path(path).absolute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": busy_timeout_s}, pool_size=10, max_overflow=20)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # The driver must not begin transactions by itself: see `_begin`.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A deferred transaction that turns from reading to writing fails at once when another one has written
+        # in between, whatever the busy timeout; so writers queue at their beginning.
+        read_only = connection.get_execution_options().get("dynamo_read", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _to_json(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,12 @@
+"""Alembic's entry: runs the revisions on the connection that `dynamo.store.upgrade` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from dynamo.store.models import Base
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True, transactional_ddl=True)
+with context.begin_transaction():
+    context.run_migrations()

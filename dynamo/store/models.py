@@ -1,0 +1,240 @@
+"""The tables: what must survive a crash, and the record of what was decided and why.
+
+All times are aware UTC. SQLite has no time zones, so there they are kept as naive UTC and given back aware;
+PostgreSQL keeps them as ``timestamptz``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time on every database; a naive one is refused, because nobody can say what it means."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn the time into UTC before it is stored."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive time {value!r}: times are aware UTC")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the interface
+        """Give the stored time back as aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+#: 64-bit keys; SQLite numbers rows by itself only where the type is spelled INTEGER.
+_Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Base(DeclarativeBase):
+    """Base of the tables; constraint names are fixed so that migrations can name them on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(),
+        list[dict[str, Any]]: JSON(),
+        str: Text(),
+    }
+
+
+class Cursor(Base):
+    """How far a feed or a schedule has come."""
+
+    __tablename__ = "cursors"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    data: Mapped[dict[str, Any]]
+    updated_at: Mapped[datetime]
+
+
+class Arrival(Base):
+    """One complete file of a feed, or one that was put into quarantine."""
+
+    __tablename__ = "arrivals"
+    __table_args__ = (
+        UniqueConstraint("feed", "path", "size", "mtime_ns"),
+        Index(None, "feed", "sha256"),
+        Index(None, "feed", "state", "valid_at"),
+    )
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    feed: Mapped[str] = mapped_column(String(200))
+    path: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(default="")
+    valid_at: Mapped[datetime | None]
+    facts: Mapped[dict[str, Any] | None]
+    moved_to: Mapped[str | None]
+    closed_at: Mapped[datetime | None]
+    detected_at: Mapped[datetime]
+    recorded_at: Mapped[datetime]
+
+
+class Document(Base):
+    """A workflow document as it was when a run was made from it."""
+
+    __tablename__ = "documents"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    version: Mapped[str] = mapped_column(String(100))
+    body: Mapped[dict[str, Any]]
+    recorded_at: Mapped[datetime]
+
+
+class Run(Base):
+    """One execution of a workflow document for given inputs; ``key`` makes it exactly one."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index(None, "state", "valid_at"),
+        Index(None, "workflow", "valid_at"),
+        Index(None, "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    workflow: Mapped[str] = mapped_column(String(200))
+    version: Mapped[str] = mapped_column(String(100))
+    document: Mapped[str] = mapped_column(String(64), ForeignKey("documents.sha256"))
+    trigger: Mapped[str] = mapped_column(String(200), default="")
+    arrival_id: Mapped[int | None] = mapped_column(_Key, ForeignKey("arrivals.id"))
+    engine: Mapped[str] = mapped_column(String(50))
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(default="")
+    priority: Mapped[int] = mapped_column(Integer, default=0)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    cancel_reason: Mapped[str | None]
+    inputs: Mapped[list[dict[str, Any]]]
+    parameters: Mapped[dict[str, Any]]
+    layout: Mapped[str] = mapped_column(default="")
+    jobs_total: Mapped[int] = mapped_column(Integer, default=0)
+    jobs_done: Mapped[int] = mapped_column(Integer, default=0)
+    jobs_failed: Mapped[int] = mapped_column(Integer, default=0)
+    predicted_s: Mapped[float] = mapped_column(Float, default=0.0)
+    cpu_s: Mapped[float] = mapped_column(Float, default=0.0)
+    run_dir: Mapped[str]
+    product_dir: Mapped[str | None]
+    software: Mapped[str] = mapped_column(String(100))
+    valid_at: Mapped[datetime | None]
+    deadline_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    detected_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    planned_at: Mapped[datetime | None]
+    submitted_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    published_at: Mapped[datetime | None]
+    cleaned_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]
+
+
+class Product(Base):
+    """One published file."""
+
+    __tablename__ = "products"
+    __table_args__ = (UniqueConstraint("run_id", "lfn"),)
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(64), ForeignKey("runs.id"))
+    lfn: Mapped[str]
+    path: Mapped[str]
+    sha256: Mapped[str] = mapped_column(String(64))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    lead_min: Mapped[int | None] = mapped_column(Integer)
+    valid_at: Mapped[datetime | None]
+
+
+class Decision(Base):
+    """What the system decided about something, with the reason and its numbers."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index(None, "subject"), Index(None, "time"))
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    time: Mapped[datetime]
+    subject: Mapped[str] = mapped_column(String(400))
+    action: Mapped[str] = mapped_column(String(50))
+    reason: Mapped[str]
+    data: Mapped[dict[str, Any]]
+
+
+class CostObservation(Base):
+    """What one logical job cost, and the features that should have told so beforehand."""
+
+    __tablename__ = "cost_observations"
+    __table_args__ = (UniqueConstraint("run_id", "job"), Index(None, "module", "id"))
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(64), ForeignKey("runs.id"))
+    job: Mapped[str] = mapped_column(String(200))
+    module: Mapped[str] = mapped_column(String(100))
+    features: Mapped[dict[str, Any]]
+    cpu_s: Mapped[float] = mapped_column(Float)
+    wall_s: Mapped[float] = mapped_column(Float)
+    observed_at: Mapped[datetime]
+
+
+class CostCoefficients(Base):
+    """The coefficients of a module's cost model, fitted from observations; the newest row is used."""
+
+    __tablename__ = "cost_coefficients"
+    __table_args__ = (Index(None, "module", "id"),)
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    module: Mapped[str] = mapped_column(String(100))
+    coefficients: Mapped[dict[str, Any]]
+    observations: Mapped[int] = mapped_column(Integer)
+    fitted_at: Mapped[datetime]
+
+
+class Lease(Base):
+    """Who may act as the one daemon of this store, and until when."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    token: Mapped[str] = mapped_column(String(64))
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int] = mapped_column(BigInteger)
+    pid_started: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime]

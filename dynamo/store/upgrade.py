@@ -1,0 +1,88 @@
+"""Bringing a store to the tables that this DyNamo works with; two processes at once do it once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from dynamo.errors import InputError
+from dynamo.store.migrations import HEAD
+
+#: The key of the advisory lock on PostgreSQL; any constant that nothing else in the database uses.
+_ADVISORY_KEY = 0x44794E616D6F
+
+
+def current_revision(engine: Engine) -> str | None:
+    """Return the store's revision, or None where it has no tables yet."""
+    with engine.connect() as connection:
+        try:
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        except (OperationalError, ProgrammingError) as error:
+            if "alembic_version" in str(error.orig):
+                return None
+            raise
+
+
+def upgrade(engine: Engine) -> bool:
+    """Bring the store to `HEAD`; return whether anything had to be done.
+
+    Alembic is imported only where there is work: it costs more than the whole start of a command.
+
+    Raises
+    ------
+    InputError
+        If the store was made by a newer DyNamo.
+    """
+    if current_revision(engine) == HEAD:
+        return False
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with _alone(engine):
+        found = current_revision(engine)
+        if found == HEAD:
+            return False
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if found is not None and found not in known:
+            raise InputError(
+                f"the store is at revision {found}, which this DyNamo does not know",
+                where=engine.url.render_as_string(hide_password=True),
+                expected=f"at most {HEAD}",
+                hint="use the newer DyNamo that wrote it",
+            )
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    return True
+
+
+@contextlib.contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Hold the one lock for migrations of this store; it goes away with the process."""
+    if engine.dialect.name == "sqlite":
+        with Path(f"{engine.url.database}.lock").open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+        return
+    with engine.connect() as connection, _advisory(connection):
+        yield
+
+
+@contextlib.contextmanager
+def _advisory(connection: Connection) -> Iterator[None]:
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_KEY})
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
+        connection.commit()

@@ -1,0 +1,611 @@
+"""The store on SQLite and on PostgreSQL: tables, transactions, runs, publication, lease. The same tests on both."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import orjson
+import pytest
+from sqlalchemy import func, inspect, select, text
+from sqlalchemy.exc import IntegrityError, StatementError
+from tests.integration.watch_support import START, ThreadEngine, environment, factory, wait_for, write_small
+
+from dynamo.config import parse_config
+from dynamo.daemon.lease import StoreLease
+from dynamo.daemon.watcher import Watcher
+from dynamo.errors import BusyError, InputError, NotFoundError, UsageError
+from dynamo.files import sha256_file
+from dynamo.runs import ledger
+from dynamo.runs.dispatcher import Dispatcher
+from dynamo.runs.documents import DocumentPlanner
+from dynamo.runs.ledger import InputFile, RunRequest
+from dynamo.runs.retention import clean_run_folders
+from dynamo.runs.service import RunService
+from dynamo.runs.settings import RunSettings
+from dynamo.runs.states import TRANSITIONS, RunState
+from dynamo.store.engine import Store, StoreUnavailableError, open_store
+from dynamo.store.migrations import HEAD
+from dynamo.store.models import (
+    Arrival,
+    Base,
+    CostCoefficients,
+    CostObservation,
+    Cursor,
+    Decision,
+    Lease,
+    Product,
+    Run,
+)
+from dynamo.times import utc_now
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server of this session's own; ended with it."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not programs:
+        pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
+    bin_dir = programs[-1].parent
+    root = Path(tempfile.mkdtemp(prefix="dynamo-pg-"))
+    prefix: list[str] = []
+    if os.getuid() == 0:
+        # The server refuses to be root.
+        account = pwd.getpwnam("postgres")
+        os.chown(root, account.pw_uid, account.pw_gid)
+        prefix = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = root / "data"
+    subprocess.run(
+        [*prefix, str(bin_dir / "initdb"), "-D", str(data), "-U", "dynamo", "-A", "trust", "--no-sync"],
+        check=True,
+        capture_output=True,
+        cwd=root,
+    )
+    options = ["-k", str(root), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+    with (root / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*prefix, str(bin_dir / "postgres"), "-D", str(data), *options], stdout=log, stderr=log, cwd=root
+        )
+    try:
+        ready = [str(bin_dir / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        wait_for(lambda: subprocess.run(ready, check=False).returncode == 0, what="PostgreSQL")
+        yield f"postgresql://dynamo@127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.sqlite"
+    import psycopg
+
+    server = request.getfixturevalue("postgres")
+    name = f"t{secrets.token_hex(8)}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{server}/{name}"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def engine() -> ThreadEngine:
+    return ThreadEngine()
+
+
+@pytest.fixture
+def service(store: Store, tmp_path: Path, engine: ThreadEngine) -> Iterator[RunService]:
+    settings = RunSettings(tmp_path / "runs", tmp_path / "products", tick_s=0.02, min_free_mb=0)
+    made = RunService(store, settings, planner=DocumentPlanner(), engine_factory=factory(engine))
+    yield made
+    made.close()
+
+
+def request_for(service: RunService, folder: Path, minute: int = 0, **values: object) -> RunRequest:
+    path = write_small(folder, minute)
+    facts = path.stat()
+    workflow = service.planner.load("nowcast")
+    request = RunRequest(
+        workflow=workflow,
+        inputs=(InputFile("nowcast", path, sha256_file(path), facts.st_size, facts.st_mtime_ns),),
+        parameters=service.planner.parameters(workflow, {"levels": [30.0], "min_points": 4}),
+        engine="thread",
+        trigger="test",
+        valid_at=START + timedelta(minutes=minute),
+    )
+    return replace(request, **values)  # type: ignore[arg-type]
+
+
+# -- the store itself
+
+
+def test_migrations_make_exactly_the_tables_of_the_models(store: Store) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with store.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+
+
+def test_the_newest_migration_is_head() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from dynamo.store import migrations
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(str(migrations.__file__)).parent))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_two_processes_that_open_a_new_store_at_once_both_get_it(url: str) -> None:
+    code = f"from dynamo.store.engine import open_store; open_store({url!r}).close()"
+    processes = [subprocess.Popen([sys.executable, "-c", code], env=environment()) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    store = open_store(url)
+    assert "runs" in inspect(store.engine).get_table_names()
+    store.close()
+
+
+def test_a_store_of_a_newer_version_is_refused(url: str) -> None:
+    store = open_store(url)
+    with store.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = 'beyond'"))
+    store.close()
+    with pytest.raises(InputError, match="beyond"):
+        open_store(url)
+
+
+def test_times_come_back_aware_and_the_same(store: Store) -> None:
+    paris = datetime(2026, 7, 1, 14, 30, 5, 123456, tzinfo=timezone(timedelta(hours=2)))
+    with store.transaction() as session:
+        session.add(Cursor(name="a", data={"n": 1}, updated_at=paris))
+    with store.reading() as session:
+        cursor = session.get_one(Cursor, "a")
+    assert cursor.updated_at == paris
+    assert cursor.updated_at.tzinfo == UTC
+    assert cursor.data == {"n": 1}
+
+
+def test_a_naive_time_is_refused(store: Store) -> None:
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001 - the point
+    with pytest.raises(StatementError, match="naive"), store.transaction() as session:
+        session.add(Cursor(name="a", data={}, updated_at=naive))
+
+
+def test_a_transaction_is_stored_as_a_whole_or_not_at_all(store: Store) -> None:
+    def fail_in_the_middle() -> None:
+        with store.transaction() as session:
+            session.add(Cursor(name="a", data={}, updated_at=utc_now()))
+            session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_in_the_middle()
+    with store.reading() as session:
+        assert session.get(Cursor, "a") is None
+
+
+def test_foreign_keys_hold(store: Store) -> None:
+    with pytest.raises(IntegrityError), store.transaction() as session:
+        session.add(Product(run_id="none", lfn="a", path="a", sha256="0", bytes=1))
+
+
+def test_many_threads_write_without_losing_anything(store: Store) -> None:
+    def write(number: int) -> None:
+        for count in range(10):
+            with store.transaction() as session:
+                ledger.decide(session, f"thread {number}", "count", "because", count=count)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with store.reading() as session:
+        assert session.scalar(select(func.count(Decision.id))) == 80
+
+
+def test_unusable_urls_are_explained() -> None:
+    for bad, word in (("mysql://a/b", "mysql"), ("sqlite://", "memory"), ("postgresql//x", "store")):
+        if "://" in bad:
+            with pytest.raises(InputError, match=word):
+                open_store(bad)
+
+
+def test_a_server_that_is_away_is_a_retryable_error() -> None:
+    with pytest.raises(StoreUnavailableError):
+        open_store("postgresql://nobody@127.0.0.1:1/none?connect_timeout=2")
+
+
+def test_a_locked_sqlite_store_says_so_after_the_busy_timeout(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "s.sqlite", busy_timeout_s=0.1)
+    with store.engine.connect() as holder:
+        holder.execute(text("SELECT 1"))
+        with pytest.raises(StoreUnavailableError, match="locked"), store.transaction() as session:
+            session.execute(text("SELECT 1"))
+    store.close()
+
+
+# -- runs
+
+
+def test_the_same_request_is_one_run(service: RunService, tmp_path: Path) -> None:
+    request = request_for(service, tmp_path)
+    first, new = service.create(request)
+    second, again = service.create(request)
+    assert (new, again) == (True, False)
+    assert first.id == second.id == first.key[:12]
+    third, different = service.create(replace(request, parameters={**request.parameters, "min_points": 5}))
+    assert different
+    assert third.id != first.id
+
+
+def test_eight_threads_that_ask_at_once_make_one_run(service: RunService, tmp_path: Path) -> None:
+    request = request_for(service, tmp_path)
+    made: list[bool] = []
+    threads = [threading.Thread(target=lambda: made.append(service.create(request)[1])) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == [False] * 7 + [True]
+
+
+def test_a_run_goes_to_its_products_and_its_times_are_in_order(service: RunService, tmp_path: Path) -> None:
+    seen: list[tuple[str, object]] = []
+    service.events.subscribe(lambda event: seen.append((event.kind, event.data.get("state"))))
+    run, _ = service.create(request_for(service, tmp_path))
+    done = service.execute(run.id)
+    assert done is not None
+    assert done.state == "succeeded", done.reason
+    times = [done.created_at, done.planned_at, done.submitted_at, done.started_at, done.finished_at, done.published_at]
+    assert all(time is not None and time.tzinfo is not None for time in times)
+    assert done.jobs_done == done.jobs_total == 5
+    index = orjson.loads((Path(str(done.product_dir)) / "index.json").read_bytes())
+    assert index["key"] == run.key
+    assert index["parameters"]["levels"] == [30]
+    assert index["inputs"][0]["sha256"] == run.inputs[0]["sha256"]
+    assert {item.get("lead_min") for item in index["products"]} == {0, 1}
+    with service.store.reading() as session:
+        products = ledger.products_of(session, run.id)
+        observed = session.scalar(select(func.count(CostObservation.id)))
+    assert len(products) == 4
+    assert all(Path(item.path).is_file() for item in products)
+    assert observed == 5
+    states = [state for kind, state in seen if kind == "run_state"]
+    assert [state for state in states if state != "running"] == ["planned", "submitted", "publishing", "succeeded"]
+    assert seen[-1][0] == "published"
+
+
+@pytest.mark.parametrize("state", list(TRANSITIONS))
+def test_moves_follow_the_table_and_nothing_else(service: RunService, tmp_path: Path, state: RunState) -> None:
+    run, _ = service.create(request_for(service, tmp_path))
+    for target in TRANSITIONS:
+        with service.store.transaction() as session:
+            session.get_one(Run, run.id).state = state
+        with service.store.transaction() as session:
+            assert ledger.move(session, run.id, target) == (target in TRANSITIONS[state])
+
+
+def test_a_failed_run_says_why_and_a_retry_succeeds(service: RunService, engine: ThreadEngine, tmp_path: Path) -> None:
+    run, _ = service.create(request_for(service, tmp_path))
+    engine.failing.add("split")
+    failed = service.execute(run.id)
+    assert failed is not None
+    assert (failed.state, failed.reason) == ("failed", "job split: told to fail")
+    with pytest.raises(UsageError):
+        service.cancel(run.id)
+    engine.failing.clear()
+    assert service.retry(run.id, "mended").state == "created"
+    done = service.execute(run.id)
+    assert done is not None
+    assert (done.state, done.attempts) == ("succeeded", 2)
+    with pytest.raises(UsageError, match="succeeded"):
+        service.retry(run.id)
+    with service.store.reading() as session:
+        assert [item.action for item in ledger.decisions_about(session, run.id)] == ["retry"]
+
+
+def test_a_cancelled_run_ends_wherever_it_is(service: RunService, engine: ThreadEngine, tmp_path: Path) -> None:
+    waiting, _ = service.create(request_for(service, tmp_path, 1))
+    assert service.cancel(waiting.id, "not wanted").state == "cancelled"
+    engine.gate.clear()
+    running, _ = service.create(request_for(service, tmp_path, 2))
+    thread = threading.Thread(target=service.execute, args=(running.id,))
+    thread.start()
+    wait_for(lambda: service.get(running.id).state == "running")
+    service.cancel(running.id, "a better one came")
+    thread.join(10)
+    ended = service.get(running.id)
+    assert (ended.state, ended.reason) == ("cancelled", "a better one came")
+    engine.gate.set()
+
+
+def test_work_that_the_engine_lost_is_given_to_it_again(
+    service: RunService, engine: ThreadEngine, tmp_path: Path
+) -> None:
+    engine.gate.clear()
+    run, _ = service.create(request_for(service, tmp_path))
+    thread = threading.Thread(target=service.execute, args=(run.id,))
+    thread.start()
+    wait_for(lambda: engine.started == [run.id])
+    engine.lose()
+    wait_for(lambda: engine.started == [run.id, run.id])
+    engine.gate.set()
+    thread.join(10)
+    assert service.get(run.id).state == "succeeded"
+
+
+def test_an_input_that_changed_or_went_away_fails_the_run(service: RunService, tmp_path: Path) -> None:
+    gone, _ = service.create(request_for(service, tmp_path, 1))
+    Path(gone.inputs[0]["path"]).unlink()
+    changed, _ = service.create(request_for(service, tmp_path, 2))
+    Path(changed.inputs[0]["path"]).write_bytes(b"something else")
+    for run, word in ((gone, "has gone"), (changed, "has changed")):
+        ended = service.execute(run.id)
+        assert ended is not None
+        assert ended.state == "failed"
+        assert word in ended.reason
+
+
+def test_an_input_that_is_written_over_while_the_run_works_is_not_published(
+    service: RunService, engine: ThreadEngine, tmp_path: Path
+) -> None:
+    engine.gate.clear()
+    run, _ = service.create(request_for(service, tmp_path))
+    thread = threading.Thread(target=service.execute, args=(run.id,))
+    thread.start()
+    wait_for(lambda: service.get(run.id).state == "running")
+    path = Path(run.inputs[0]["path"])
+    path.write_bytes(path.read_bytes().replace(b"Reflectivity", b"reflectivity"))
+    engine.gate.set()
+    thread.join(10)
+    ended = service.get(run.id)
+    assert ended.state == "failed"
+    assert "written over" in ended.reason
+    assert not (tmp_path / "products").exists()
+
+
+def test_a_crash_between_rename_and_store_is_recognised(service: RunService, tmp_path: Path) -> None:
+    run, _ = service.create(request_for(service, tmp_path))
+    done = service.execute(run.id)
+    assert done is not None
+    index = Path(str(done.product_dir)) / "index.json"
+    before = index.read_bytes()
+    with service.store.transaction() as session:
+        row = session.get_one(Run, run.id)
+        row.state, row.product_dir, row.published_at = "publishing", None, None
+        for product in ledger.products_of(session, run.id):
+            session.delete(product)
+    again = service.execute(run.id)
+    assert again is not None
+    assert (again.state, again.product_dir) == ("succeeded", done.product_dir)
+    assert index.read_bytes() == before
+    with service.store.reading() as session:
+        assert len(ledger.products_of(session, run.id)) == 4
+        assert [item.action for item in ledger.decisions_about(session, run.id)] == ["adopt"]
+        assert session.scalar(select(func.count(CostObservation.id))) == 5
+
+
+def test_runs_are_found_by_the_beginning_of_their_id(service: RunService, tmp_path: Path) -> None:
+    run, _ = service.create(request_for(service, tmp_path))
+    assert service.get(run.id[:5]).id == run.id
+    for name in ("zzzz", "", "%", "_"):
+        with pytest.raises(NotFoundError):
+            service.get(name)
+
+
+def test_run_folders_are_removed_when_their_time_is_over(service: RunService, tmp_path: Path) -> None:
+    run, _ = service.create(request_for(service, tmp_path))
+    done = service.execute(run.id)
+    assert done is not None
+    settings = service.settings
+    assert clean_run_folders(service.store, settings) == 0
+    assert clean_run_folders(service.store, replace(settings, keep_succeeded_s=0.0)) == 1
+    assert not Path(done.run_dir).exists()
+    assert (Path(str(done.product_dir)) / "index.json").is_file()
+    assert all(path.stat().st_size for path in Path(str(done.product_dir)).iterdir())
+    assert clean_run_folders(service.store, replace(settings, keep_succeeded_s=0.0)) == 0
+
+
+def test_coefficients_are_fitted_from_finished_runs(service: RunService, tmp_path: Path) -> None:
+    for minute in range(2):
+        run, _ = service.create(request_for(service, tmp_path, minute))
+        service.execute(run.id)
+    service.settings = replace(service.settings, refit_runs=3)
+    service.refit()
+    with service.store.reading() as session:
+        assert session.scalar(select(func.count(CostCoefficients.id))) == 0
+    service.settings = replace(service.settings, refit_runs=2)
+    service.refit()
+    assert set(service.coefficients()) >= {"split", "contour", "plot"}
+    with service.store.reading() as session:
+        rows = session.scalars(select(CostCoefficients)).all()
+    assert {row.module: row.observations for row in rows} == {"split": 2, "contour": 4, "plot": 4}
+
+
+# -- many runs
+
+
+def test_the_newest_runs_first_and_stale_ones_are_skipped_with_the_reason(
+    service: RunService, engine: ThreadEngine, tmp_path: Path
+) -> None:
+    past = utc_now() - timedelta(seconds=5)
+    runs = [
+        service.create(request_for(service, tmp_path, minute, deadline_at=past if minute < 2 else None))[0]
+        for minute in (0, 3, 1, 2)
+    ]
+    dispatcher = Dispatcher(service, 1)
+    dispatcher.start()
+    assert dispatcher.wait_idle(30)
+    dispatcher.stop(1.0)
+    assert engine.executed == [runs[1].id, runs[3].id]
+    for stale in (runs[0], runs[2]):
+        ended = service.get(stale.id)
+        assert ended.state == "skipped"
+        assert f"superseded by {runs[1].id}" in ended.reason
+    with service.store.reading() as session:
+        decision = ledger.decisions_about(session, runs[0].id)[0]
+    assert decision.action == "skip"
+    assert decision.data["late_s"] >= 5
+
+
+def test_the_newest_is_run_even_past_its_deadline(service: RunService, tmp_path: Path) -> None:
+    past = utc_now() - timedelta(seconds=5)
+    run, _ = service.create(request_for(service, tmp_path, deadline_at=past))
+    dispatcher = Dispatcher(service, 1)
+    dispatcher.start()
+    assert dispatcher.wait_idle(30)
+    dispatcher.stop(1.0)
+    assert service.get(run.id).state == "succeeded"
+
+
+def test_a_failing_run_does_not_stop_the_others(service: RunService, engine: ThreadEngine, tmp_path: Path) -> None:
+    broken = write_small(tmp_path, 9)
+    runs = [service.create(request_for(service, tmp_path, minute))[0] for minute in (0, 1, 9)]
+    broken.unlink()
+    dispatcher = Dispatcher(service, 2)
+    dispatcher.start()
+    assert dispatcher.wait_idle(30)
+    dispatcher.stop(1.0)
+    assert [service.get(run.id).state for run in runs] == ["succeeded", "succeeded", "failed"]
+
+
+def test_never_more_than_max_runs_at_once(service: RunService, engine: ThreadEngine, tmp_path: Path) -> None:
+    engine.gate.clear()
+    for minute in range(5):
+        service.create(request_for(service, tmp_path, minute))
+    dispatcher = Dispatcher(service, 2)
+    dispatcher.start()
+    wait_for(lambda: len(engine.started) == 2)
+    assert dispatcher.counts() == (3, 2)
+    engine.gate.set()
+    assert dispatcher.wait_idle(30)
+    dispatcher.stop(1.0)
+    assert len(engine.executed) == 5
+
+
+def test_a_stopped_dispatcher_leaves_runs_that_the_next_one_resumes(
+    service: RunService, engine: ThreadEngine, tmp_path: Path
+) -> None:
+    engine.gate.clear()
+    run, _ = service.create(request_for(service, tmp_path))
+    dispatcher = Dispatcher(service, 1)
+    dispatcher.start()
+    wait_for(lambda: service.get(run.id).state == "running")
+    dispatcher.stop(0.0)
+    assert service.get(run.id).state == "running"
+    engine.lose()
+    engine.gate.set()
+    second = Dispatcher(service, 1)
+    second.start()
+    assert second.wait_idle(30)
+    second.stop(1.0)
+    assert service.get(run.id).state == "succeeded"
+
+
+def test_the_daemon_works_on_this_store(url: str, tmp_path: Path, engine: ThreadEngine) -> None:
+    (tmp_path / "incoming").mkdir()
+    config = parse_config(
+        {
+            "store": {"url": url},
+            "runs": {"engine": "thread", "min_free_mb": 0},
+            "feeds": [{"name": "nowcasts", "path": "incoming", "settle_s": 0.1}],
+            "triggers": [
+                {"name": "storms", "feed": "nowcasts", "workflow": "nowcast", "parameters": {"min_points": 4}},
+                {
+                    "name": "strong",
+                    "feed": "nowcasts",
+                    "workflow": "nowcast",
+                    "condition": {"area_km2": 1, "level_dbz": 70},
+                },
+            ],
+        },
+        base=tmp_path,
+    )
+    (tmp_path / "incoming" / "bad.nc").write_bytes(b"bad")
+    write_small(tmp_path / "incoming", 0)
+    for _ in range(2):
+        Watcher(config, engine_factory=factory(engine)).run_once()
+    store = open_store(url)
+    with store.reading() as session:
+        assert sorted(session.scalars(select(Arrival.state))) == ["accepted", "quarantined"]
+        assert session.scalars(select(Run.state)).all() == ["succeeded"]
+        assert sorted(session.scalars(select(Decision.action))) == ["quarantine", "refuse", "start"]
+        assert session.scalar(select(func.count()).select_from(Lease)) == 0
+    store.close()
+
+
+# -- the lease
+
+
+def test_a_second_daemon_is_refused_until_the_first_gives_back(store: Store) -> None:
+    first, second = StoreLease(store), StoreLease(store)
+    first.take()
+    with pytest.raises(BusyError, match="another daemon"):
+        second.take()
+    first.renew()
+    first.give_back()
+    second.take()
+    with pytest.raises(BusyError):
+        first.renew()
+
+
+def test_the_lease_of_a_dead_process_is_free_at_once(store: Store, url: str) -> None:
+    code = (
+        "from dynamo.daemon.lease import StoreLease; from dynamo.store.engine import open_store;"
+        f"StoreLease(open_store({url!r})).take(); import os; os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 9
+    with store.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Lease)) == 1
+    StoreLease(store).take()
+
+
+def test_the_lease_of_another_machine_is_free_when_it_has_run_out(store: Store) -> None:
+    def held(expires: datetime) -> Lease:
+        return Lease(name="watch", token="t", host="elsewhere/1", pid=1, pid_started="1", expires_at=expires)
+
+    with store.transaction() as session:
+        session.add(held(utc_now() + timedelta(seconds=30)))
+    with pytest.raises(BusyError, match="elsewhere"):
+        StoreLease(store).take()
+    with store.transaction() as session:
+        session.merge(held(utc_now() - timedelta(seconds=1)))
+    StoreLease(store).take()
+
+
+def test_an_arrival_is_stored_once(store: Store) -> None:
+    values = {"feed": "f", "path": "/a", "size": 1, "mtime_ns": 2**60, "state": "accepted", "reason": ""}
+    for expected in (True, False):
+        with store.transaction() as session:
+            now = utc_now()
+            assert ledger.insert_new(session, Arrival, **values, detected_at=now, recorded_at=now) == expected
+    with store.reading() as session:
+        assert session.scalars(select(Arrival.mtime_ns)).all() == [2**60]

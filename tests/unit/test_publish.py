@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+
+from dynamo.errors import InputError, RunFailedError
+from dynamo.runs.publish import Publication, describe, export, publish, read_publication
+
+TIME = datetime(2026, 5, 20, 18, 5, tzinfo=UTC)
+NAMES = ("mrt_STORM_CASA_12_20260520-180500.geojson", "sub/PredictedReflectivity_3min_20260520-180500.png", "notes.txt")
+KEY = "ab" * 32
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "work"
+    for name in NAMES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"content of {name}")
+    return folder
+
+
+def put(
+    work: Path, root: Path, *, key: str = KEY, time: datetime = TIME, names: tuple[str, ...] = NAMES
+) -> Publication:
+    return publish(
+        work, names, root=root, workflow="nowcast", key=key, valid_at=time, facts={"run": key[:12]}, fsync=True
+    )
+
+
+def test_products_and_index_appear_together_under_time_and_key(work: Path, tmp_path: Path) -> None:
+    published = put(work, tmp_path / "products")
+    assert published.folder == tmp_path / "products/nowcast/20260520/180500-abababababab"
+    index = orjson.loads((published.folder / "index.json").read_bytes())
+    assert index["run"] == "abababababab"
+    assert index["key"] == KEY
+    assert [item["name"] for item in index["products"]] == list(NAMES)
+    for item in index["products"]:
+        content = (published.folder / item["name"]).read_bytes()
+        assert item["sha256"] == hashlib.sha256(content).hexdigest()
+        assert item["bytes"] == len(content)
+    assert [item.get("lead_min") for item in index["products"]] == [12, 3, None]
+    assert index["products"][0]["valid_at"] == "2026-05-20T18:17:00Z"
+    assert not list((tmp_path / "products/nowcast/.staging").iterdir())
+
+
+def test_a_second_time_is_recognised_and_changes_nothing(work: Path, tmp_path: Path) -> None:
+    first = put(work, tmp_path)
+    before = (first.folder / "index.json").stat().st_mtime_ns
+    (work / NAMES[0]).unlink()
+    again = put(work, tmp_path)
+    assert again.found
+    assert [item.lfn for item in again.products] == list(NAMES)
+    assert (first.folder / "index.json").stat().st_mtime_ns == before
+
+
+def test_what_a_killed_publication_left_is_done_anew(work: Path, tmp_path: Path) -> None:
+    leftover = tmp_path / "nowcast" / ".staging" / KEY
+    leftover.mkdir(parents=True)
+    (leftover / "half").write_text("a product")
+    published = put(work, tmp_path)
+    assert not (published.folder / "half").exists()
+
+
+def test_a_missing_product_publishes_nothing(work: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunFailedError, match="gone"):
+        put(work, tmp_path, names=(*NAMES, "gone.png"))
+    assert not (tmp_path / "nowcast" / "20260520").exists()
+    assert not (tmp_path / "nowcast" / "latest").exists()
+
+
+def test_a_folder_that_somebody_else_made_is_left_alone(work: Path, tmp_path: Path) -> None:
+    target = tmp_path / "nowcast" / "20260520" / "180500-abababababab"
+    target.mkdir(parents=True)
+    (target / "mine").write_text("x")
+    with pytest.raises(InputError, match="not published by DyNamo"):
+        put(work, tmp_path)
+    (target / "index.json").write_text("{}")
+    with pytest.raises(InputError, match="index"):
+        put(work, tmp_path)
+    assert (target / "mine").read_text() == "x"
+
+
+def test_latest_only_goes_forward(work: Path, tmp_path: Path) -> None:
+    latest = tmp_path / "nowcast" / "latest"
+    for minute, expected in ((0, 0), (2, 2), (1, 2), (3, 3)):
+        put(work, tmp_path, key=f"{minute:02}" * 32, time=TIME + timedelta(minutes=minute))
+        index = orjson.loads((latest / "index.json").read_bytes())
+        assert index["key"] == f"{expected:02}" * 32
+
+
+def test_export_puts_everything_elsewhere_and_may_be_repeated(work: Path, tmp_path: Path) -> None:
+    published = put(work, tmp_path / "products")
+    for _ in range(2):
+        export(published, tmp_path / "out" / "deep")
+    found = read_publication(tmp_path / "out" / "deep", KEY)
+    assert found is not None
+    assert found.products == published.products
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="not a folder"):
+        export(published, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "lead"),
+    [
+        ("mrt_STORM_CASA_0_20260520-180500.geojson", 0),
+        ("PredictedReflectivity_30min_20260520-180500.nc", 30),
+        ("COMPOSITE_20260520-180500.nc", None),
+    ],
+)
+def test_the_lead_is_in_the_name(name: str, lead: int | None) -> None:
+    assert describe(name, TIME) == (lead, None if lead is None else TIME + timedelta(minutes=lead))
