@@ -14,7 +14,18 @@ from dynamo.cli.console import err, out
 from dynamo.errors import DynamoError
 
 #: One line for each group of commands: the module in `dynamo.cli` that offers `register(app)`.
-COMMANDS = ("demo", "modules", "nowcast", "pool", "runs", "simulate", "store", "submit", "watch", "workflow")
+COMMANDS = (
+    "demo",
+    "modules",
+    "nowcast",
+    "pool",
+    "runs",
+    "simulate",
+    "store",
+    "submit",
+    "watch",
+    "workflow",
+)
 
 app = typer.Typer(
     name="dynamo",
@@ -36,6 +47,7 @@ def root(
     debug: bool = typer.Option(False, "--debug", envvar="DYNAMO_DEBUG", help="Show the traceback of an error."),
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
+    """Take the options that every command has (Typer shows the application's own help, not this)."""
     if debug:
         os.environ["DYNAMO_DEBUG"] = "1"
 

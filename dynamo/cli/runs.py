@@ -200,11 +200,16 @@ def retry(
         _close(service)
 
 
-def work(name: str = RunArgument, config: Path | None = ConfigOption) -> None:
+def work(
+    name: str = RunArgument,
+    config: Path | None = ConfigOption,
+    out_dir: Path | None = typer.Option(None, "--out", "-o", help="Put the products here too."),
+) -> None:
     """Take a run to its end in this process; `dynamo submit` starts it detached."""
     import signal
     import threading
 
+    from dynamo.cli.submit import finish
     from dynamo.daemon.logs import set_up_logging
     from dynamo.errors import RunFailedError
 
@@ -219,6 +224,8 @@ def work(name: str = RunArgument, config: Path | None = ConfigOption) -> None:
         _close(service)
     if run is not None and run.state in ("failed", "cancelled"):
         raise RunFailedError(run.reason, where=f"run {run.id}")
+    if run is not None and run.state == "succeeded":
+        finish(run, out_dir)
 
 
 def _store(config: Path | None) -> Any:

@@ -42,11 +42,8 @@ def submit(
     Exit codes: 0 submitted, or with --wait published; 3 bad input; 6 the run failed, was cancelled or skipped.
     """
     from dynamo.config import find_config
-    from dynamo.errors import UsageError
     from dynamo.runs.setup import make_service
 
-    if out_dir is not None and not wait:
-        raise UsageError("--out needs --wait", hint="without --wait the products go to the products folder")
     settings = find_config(config)
     service = make_service(settings)
     try:
@@ -56,8 +53,10 @@ def submit(
         if not new and run.state in ("failed", "cancelled", "skipped"):
             run = service.retry(run.id, "submitted again")
         if not wait:
-            if run.state != "succeeded":
-                detach(run, config)
+            if run.state == "succeeded":
+                finish(run, out_dir)
+            else:
+                detach(run, config, out_dir)
             _report(run, new, as_json)
             return
         run = execute_and_show(service, run, quiet=as_json)
@@ -118,13 +117,15 @@ def finish(run: Run, out_dir: Path | None) -> None:
         export(publication, out_dir)
 
 
-def detach(run: Run, config: Path | None) -> None:
+def detach(run: Run, config: Path | None, out_dir: Path | None = None) -> None:
     """Start a process that takes the run to its end after this one is gone."""
     folder = Path(run.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "dynamo", "runs", "work", run.id]
     if config is not None:
         command += ["--config", str(config.absolute())]
+    if out_dir is not None:
+        command += ["--out", str(out_dir.absolute())]
     with (folder / "runner.log").open("ab") as log:
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()

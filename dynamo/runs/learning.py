@@ -62,8 +62,7 @@ def refit(store: Store, planner: Planner, after_runs: int) -> dict[str, dict[str
         if (session.scalar(runs) or 0) < after_runs:
             return None
         seen = _window(session)
-        prior = current(session)
-    fitted = planner.fit([(row.module, row.features, row.cpu_s) for row in seen], prior)
+    fitted = planner.fit([(row.module, row.features, row.cpu_s) for row in seen])
     counts: dict[str, int] = {}
     for row in seen:
         counts[row.module] = counts.get(row.module, 0) + 1

@@ -67,9 +67,7 @@ class Planner(Protocol):
         """
         ...
 
-    def fit(
-        self, observations: Sequence[tuple[str, Mapping[str, float], float]], prior: Coefficients
-    ) -> dict[str, dict[str, float]]:
+    def fit(self, observations: Sequence[tuple[str, Mapping[str, float], float]]) -> dict[str, dict[str, float]]:
         """Return coefficients by module, from (module, features, CPU seconds), oldest first."""
         ...
 
