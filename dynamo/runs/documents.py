@@ -28,7 +28,7 @@ class LayoutSettings:
 #: A task of the local engine costs a message to a warm process; on a pool it costs a job (DESIGN section 8).
 LAYOUTS: Mapping[str, LayoutSettings] = {
     "local": LayoutSettings(),
-    "condor": LayoutSettings(slots=2, job_overhead_s=2.0, single_threshold_s=10.0),
+    "condor": LayoutSettings(slots=2, job_overhead_s=3.5, single_threshold_s=7.0),
     "pegasus": LayoutSettings(slots=2, job_overhead_s=5.0, single_threshold_s=0.0),
 }
 
@@ -67,6 +67,8 @@ class DocumentPlanner:
             body=body,
             sha256=digest,
             inputs={name: spec.format for name, spec in parsed.inputs.items()},
+            optional=frozenset(name for name, spec in parsed.inputs.items() if not spec.required),
+            many=frozenset(name for name, spec in parsed.inputs.items() if spec.many),
             deadline_s=parsed.deadline_s,
             priority=parsed.priority,
         )
@@ -103,7 +105,7 @@ class DocumentPlanner:
     def plan(
         self,
         workflow: Workflow,
-        inputs: Mapping[str, Path],
+        inputs: Mapping[str, Path | Sequence[Path]],
         parameters: Mapping[str, Value],
         facts: Mapping[str, InputFacts],
         *,

@@ -12,7 +12,7 @@ from dynamo.runs.publish import link_or_copy
 from dynamo.store.models import Run
 
 
-def keep_inputs(run: Run) -> dict[str, Path]:
+def keep_inputs(run: Run) -> dict[str, tuple[Path, ...]]:
     """Link (or copy) the input files into the run folder and return them by input; may be repeated.
 
     Raises
@@ -20,12 +20,12 @@ def keep_inputs(run: Run) -> dict[str, Path]:
     InputError
         If a file has gone, or is not what it was when the run was asked for.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, tuple[Path, ...]] = {}
     for item in run.inputs:
         source, kept = Path(item["path"]), _place(run, item)
         if not kept.exists():
             _keep(source, kept, item)
-        found[item["port"]] = kept
+        found[item["port"]] = (*found.get(item["port"], ()), kept)
     return found
 
 

@@ -26,8 +26,11 @@ class Workflow:
     body: Mapping[str, Any]
     #: SHA-256 of the canonical JSON of ``body``.
     sha256: str
-    #: Input names and the format of each.
+    #: Input names and the format of each; several formats have ``|`` between.
     inputs: Mapping[str, str] = field(default_factory=dict)
+    #: Inputs that a run can do without, and inputs that take several files.
+    optional: frozenset[str] = frozenset()
+    many: frozenset[str] = frozenset()
     deadline_s: float | None = None
     priority: int = 0
 
@@ -54,7 +57,7 @@ class Planner(Protocol):
     def plan(
         self,
         workflow: Workflow,
-        inputs: Mapping[str, Path],
+        inputs: Mapping[str, Path | Sequence[Path]],
         parameters: Mapping[str, Value],
         facts: Mapping[str, InputFacts],
         *,
@@ -82,6 +85,7 @@ def facts_to_json(facts: InputFacts) -> dict[str, Any]:
         "area_km2": {repr(level): [round(area, 3) for area in row] for level, row in facts.area_km2.items()},
         "crossings": {repr(level): list(row) for level, row in facts.crossings.items()},
         "maximum_dbz": [None if math.isnan(value) else round(value, 3) for value in facts.maximum_dbz],
+        "radar": facts.radar,
     }
 
 
@@ -96,4 +100,5 @@ def facts_from_json(data: Mapping[str, Any]) -> InputFacts:
         area_km2={float(level): tuple(row) for level, row in data["area_km2"].items()},
         crossings={float(level): tuple(row) for level, row in data["crossings"].items()},
         maximum_dbz=tuple(math.nan if value is None else value for value in data["maximum_dbz"]),
+        radar=data.get("radar", ""),
     )

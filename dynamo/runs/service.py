@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -236,7 +236,7 @@ class RunService:
             arrival = None if run.arrival_id is None else session.get_one(Arrival, run.arrival_id)
         workflow = self.planner.from_body(document.body)
         levels = self.planner.levels(workflow, run.parameters)
-        facts = self._facts(paths, levels, None if arrival is None else arrival.facts)
+        facts = self._facts(workflow.inputs, paths, levels, None if arrival is None else arrival.facts)
         plan, layout = self.planner.plan(
             workflow, paths, run.parameters, facts, engine=run.engine, coefficients=self.coefficients()
         )
@@ -367,14 +367,20 @@ class RunService:
             _log.info("cost coefficients fitted", extra={"modules": ",".join(sorted(fitted))})
 
     def _facts(
-        self, paths: Mapping[str, Path], levels: tuple[float, ...], stored: Mapping[str, Any] | None
+        self,
+        formats: Mapping[str, str],
+        paths: Mapping[str, Sequence[Path]],
+        levels: tuple[float, ...],
+        stored: Mapping[str, Any] | None,
     ) -> dict[str, InputFacts]:
         known = None if stored is None else facts_from_json(stored)
-        if known is not None and len(paths) == 1 and set(levels) <= set(known.crossings):
+        single = len(paths) == 1 and all(len(several) == 1 for several in paths.values())
+        if known is not None and single and set(levels) <= set(known.crossings):
             return dict.fromkeys(paths, known)
-        from dynamo.feeds.inspection import inspect
+        from dynamo.feeds.inspection import inspect_port
 
-        return {port: inspect(path, levels) for port, path in paths.items()}
+        looked = {port: inspect_port(formats.get(port, ""), several, levels) for port, several in paths.items()}
+        return {port: facts for port, facts in looked.items() if facts is not None}
 
     def _finish_cancel(self, run: Run) -> None:
         """End a run that this process holds."""

@@ -1,0 +1,81 @@
+"""What `engine.json` says of a run on a pool: written before HTCondor is asked, so that a crash loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from dynamo.engines.base import EngineError, RunFolder
+from dynamo.files import replacing, sync_directory
+
+ENGINE = "condor"
+_LOCK = "engine.lock"
+
+
+@dataclass(frozen=True)
+class Handle:
+    """One attempt at a run.
+
+    Attributes
+    ----------
+    tag
+        What the attribute ``DynamoRun`` of all its jobs says; unique to the attempt.
+    created
+        When the attempt began, ISO 8601.
+    cluster
+        HTCondor's number of the run's job; None while it is not known that it was submitted.
+    cancelled
+        Why the run was cancelled; None if it was not.
+    gone
+        Whether it is known that no job of a cancelled run is left.
+    engine
+        The engine's name.
+    """
+
+    tag: str
+    created: str
+    cluster: int | None = None
+    cancelled: str | None = None
+    gone: bool = False
+    engine: str = ENGINE
+
+
+def read_handle(folder: RunFolder, *, engine: str = ENGINE) -> Handle | None:
+    """Return the handle of the run, or None where it was not given to an engine.
+
+    Raises
+    ------
+    EngineError
+        If another engine has the run, or the file cannot be read.
+    """
+    try:
+        data = orjson.loads(folder.engine_file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except orjson.JSONDecodeError as error:
+        raise EngineError(f"not a handle: {error}", where=folder.engine_file) from None
+    if data.get("engine") != engine:
+        raise EngineError(f"the run was given to engine {data.get('engine')!r:.40}", where=folder.root, expected=engine)
+    return Handle(**data)
+
+
+def write_handle(folder: RunFolder, handle: Handle) -> None:
+    """Store the handle; it survives a power cut when this returns."""
+    with replacing(folder.engine_file) as partial, partial.open("wb") as stream:
+        stream.write(orjson.dumps(asdict(handle)))
+        stream.flush()
+        os.fsync(stream.fileno())
+    sync_directory(folder.root)
+
+
+@contextlib.contextmanager
+def only_one(folder: RunFolder) -> Iterator[None]:
+    """Let one process at a time start or stop the run; a lock that its holder took with it when it died is free."""
+    with (folder.root / _LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

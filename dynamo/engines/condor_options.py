@@ -1,0 +1,100 @@
+"""How the engine `condor` runs tasks on a pool: what an operator may set under ``[engines.condor]``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from dynamo.errors import UsageError
+
+Transfer = Literal["auto", "yes", "no"]
+
+#: What `transfer` means to HTCondor. With ``IF_NEEDED`` it compares the worker's ``FileSystemDomain`` with ours.
+SHOULD_TRANSFER: Mapping[Transfer, str] = {"auto": "IF_NEEDED", "yes": "YES", "no": "NO"}
+#: Submit commands that the engine sets itself; an operator who changed them would break what it relies on.
+_OURS = frozenset(
+    (
+        "executable",
+        "arguments",
+        "universe",
+        "log",
+        "output",
+        "error",
+        "initialdir",
+        "should_transfer_files",
+        "transfer_input_files",
+        "transfer_output_files",
+        "when_to_transfer_output",
+        "transfer_executable",
+        "preserve_relative_paths",
+        "queue",
+        "max_retries",
+        "periodic_remove",
+        "periodic_release",
+        "on_exit_remove",
+        "container_image",
+    )
+)
+
+
+@dataclass(frozen=True)
+class CondorOptions:
+    """Options of the engine.
+
+    Attributes
+    ----------
+    transfer
+        ``auto``: files are sent to workers that do not share our file system, and only to those; ``yes``: always;
+        ``no``: only workers that share the file system are used.
+    container
+        The image in which tasks run, as HTCondor's ``container_image`` takes it (``docker://NAME``, a ``.sif`` file);
+        None runs them on the worker itself. A container sees only files that are sent.
+    python
+        The interpreter with DyNamo on the worker, or in the image; by default this process's own, and in a container
+        ``python3``.
+    requirements
+        A ClassAd expression that a worker must fulfil.
+    submit
+        Further submit commands, by name.
+
+    Raises
+    ------
+    UsageError
+        If options do not fit together.
+    """
+
+    transfer: Transfer = "auto"
+    container: str | None = None
+    python: str | None = None
+    requirements: str | None = None
+    submit: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.transfer not in get_args(Transfer):
+            raise UsageError(
+                f"unknown transfer {self.transfer!r:.40}", where="engines.condor", expected="auto, yes or no"
+            )
+        if self.container is not None and self.transfer == "no":
+            raise UsageError(
+                "a container sees only files that are sent",
+                where="engines.condor",
+                expected='transfer = "auto" or "yes"',
+            )
+        for name, value in {"container": self.container, "python": self.python, **self.submit}.items():
+            if value is not None and (not str(value).isprintable() or not str(value).strip()):
+                raise UsageError(f"{name} is not one line of text: {value!r:.60}", where="engines.condor")
+        taken = sorted(name for name in self.submit if name.lower() in _OURS)
+        if taken:
+            raise UsageError(f"the engine sets {', '.join(taken)} itself", where="engines.condor.submit")
+
+    @property
+    def interpreter(self) -> str:
+        """The Python that runs the tasks."""
+        return self.python or ("python3" if self.container else sys.executable)
+
+    @property
+    def should_transfer(self) -> str:
+        """The value of ``should_transfer_files``."""
+        return "YES" if self.container else SHOULD_TRANSFER[self.transfer]
