@@ -66,9 +66,7 @@ class Parameter:
             if not isinstance(value, list | tuple):
                 raise InputError(f"not a list: {value!r}", where=where, expected=self.expectation())
             if not 1 <= len(value) <= _MAX_LIST:
-                raise InputError(
-                    f"a list of {len(value)} values", where=where, expected=f"1 to {_MAX_LIST} values"
-                )
+                raise InputError(f"a list of {len(value)} values", where=where, expected=f"1 to {_MAX_LIST} values")
             items = [self._number(item, f"{where}[{index}]") for index, item in enumerate(value)]
             return [int(item) for item in items] if self.kind == "ints" else [float(item) for item in items]
         if self.kind == "bool":
@@ -138,9 +136,7 @@ class Parameter:
             raise InputError(f"not a number: {value!r:.60}", where=where, expected=self.expectation())
         if whole and int(value) != value:
             raise InputError(f"not a whole number: {value!r}", where=where, expected=self.expectation())
-        if (self.minimum is not None and value < self.minimum) or (
-            self.maximum is not None and value > self.maximum
-        ):
+        if (self.minimum is not None and value < self.minimum) or (self.maximum is not None and value > self.maximum):
             raise InputError(f"{value!r} is out of range", where=where, expected=self.expectation())
         return value
 

@@ -35,9 +35,7 @@ def parse_time(text: str, *, where: object = None) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(
-            f"not a time: {text!r}", where=where, expected="ISO 8601 as 2019-06-10T00:00:00Z"
-        ) from None
+        raise InputError(f"not a time: {text!r}", where=where, expected="ISO 8601 as 2019-06-10T00:00:00Z") from None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 

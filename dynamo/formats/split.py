@@ -94,9 +94,7 @@ def read_grids(path: Path) -> Iterator[LeadGrid]:
 def _read_split(dataset: netCDF4.Dataset, name: str, path: Path) -> LeadGrid:
     variable = dataset.variables[name]
     if variable.ndim != 2 or variable.dtype.kind not in "fi":
-        raise InputError(
-            f"{name} has dimensions {variable.dimensions}", where=path, expected="numbers over (Lat, Lon)"
-        )
+        raise InputError(f"{name} has dimensions {variable.dimensions}", where=path, expected="numbers over (Lat, Lon)")
     nlat, nlon = variable.shape
     if nlat * nlon > nowcast.MAX_CELLS:
         raise InputError(f"{nlat} x {nlon} values", where=path, expected=f"at most {nowcast.MAX_CELLS:,}")

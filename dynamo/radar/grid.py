@@ -44,11 +44,9 @@ class LatLonGrid:
         if self.nlat < 2 or self.nlon < 2:
             raise InputError(f"a grid of {self.nlat} x {self.nlon} nodes", expected="at least 2 x 2")
         if not (self.dlat_deg > 0 and self.dlon_deg > 0):
-            raise InputError(
-                f"grid spacing {self.dlat_deg} x {self.dlon_deg} degrees", expected="positive numbers"
-            )
+            raise InputError(f"grid spacing {self.dlat_deg} x {self.dlon_deg} degrees", expected="positive numbers")
         south = self.north_deg - self.dlat_deg * (self.nlat - 1)
-        if not (-90.001 <= south and self.north_deg <= 90.001 and -360 <= self.west_deg <= 360):
+        if not (south >= -90.001 and self.north_deg <= 90.001 and -360 <= self.west_deg <= 360):
             raise InputError(
                 f"latitudes {south:g} to {self.north_deg:g}, longitude {self.west_deg:g} are not on the Earth",
                 expected="latitudes -90 to 90, longitudes -360 to 360",

@@ -64,7 +64,7 @@ class Scene:
     grid: LatLonGrid
     regime: Regime
     wind: tuple[float, float]
-    #: One row a cell: birth (min), life (min), x, y (km, at mid-life), u, v (km/min), peak (dBZ), two radii (km), angle.
+    #: One row a cell: birth, life (min), x, y at mid-life (km), u, v (km/min), peak (dBZ), two radii (km), angle.
     cells: NDArray[np.float64]
     texture: NDArray[np.float32]
     texture_km: float
@@ -94,9 +94,7 @@ class Scene:
             linear += 10 ** ((self.regime.stratiform_dbz + 2.5 * texture) / 10)
         with np.errstate(divide="ignore"):
             dbz_field = 10 * np.log10(linear) + 2.0 * texture
-        found: NDArray[np.float32] = np.where(dbz_field > 0, np.minimum(dbz_field, 75), NO_ECHO_DBZ).astype(
-            np.float32
-        )
+        found: NDArray[np.float32] = np.where(dbz_field > 0, np.minimum(dbz_field, 75), NO_ECHO_DBZ).astype(np.float32)
         return found
 
     def _texture(self, x: NDArray[np.float64], y: NDArray[np.float64], minute: float) -> NDArray[np.float32]:
@@ -170,7 +168,9 @@ def _texture_field(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
 
 def _kilometres(grid: LatLonGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     middle = np.radians((grid.latitudes[0] + grid.latitudes[-1]) / 2)
-    x: NDArray[np.float64] = np.arange(grid.nlon, dtype=np.float64) * grid.dlon_deg * _KM_PER_DEG * float(np.cos(middle))
+    x: NDArray[np.float64] = (
+        np.arange(grid.nlon, dtype=np.float64) * grid.dlon_deg * _KM_PER_DEG * float(np.cos(middle))
+    )
     y: NDArray[np.float64] = np.arange(grid.nlat, dtype=np.float64) * grid.dlat_deg * _KM_PER_DEG
     return x, y
 

@@ -20,7 +20,6 @@ import orjson
 import pytest
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
-from tests.integration.watch_support import START, ThreadEngine, environment, factory, wait_for, write_small
 
 from dynamo.config import parse_config
 from dynamo.daemon.lease import StoreLease
@@ -49,6 +48,7 @@ from dynamo.store.models import (
     Run,
 )
 from dynamo.times import utc_now
+from tests.integration.watch_support import START, ThreadEngine, environment, factory, wait_for, write_small
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 import pytest
 from sqlalchemy import select
-from tests.integration.watch_support import START, DaemonProcess, ThreadEngine, environment, factory, run_dynamo, wait_for, write_small
 
 from dynamo.config import Config, parse_config
 from dynamo.daemon.watcher import Watcher
@@ -26,6 +25,16 @@ from dynamo.runs.events import Event
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Cursor, Decision, Run
 from dynamo.times import utc_now
+from tests.integration.watch_support import (
+    START,
+    DaemonProcess,
+    ThreadEngine,
+    environment,
+    factory,
+    run_dynamo,
+    wait_for,
+    write_small,
+)
 
 
 def config_for(root: Path, **changes: Any) -> Config:

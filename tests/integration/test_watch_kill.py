@@ -11,10 +11,10 @@ from pathlib import Path
 import orjson
 import pytest
 from sqlalchemy import func, select
-from tests.integration.watch_support import DaemonProcess, write_small
 
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Run
+from tests.integration.watch_support import DaemonProcess, write_small
 
 KILLS = 50
 SEED = 20260520

@@ -38,9 +38,7 @@ def agreement(field: Field, grid: LatLonGrid, found: Contours, *, samples: int =
     value = ndimage.map_coordinates(field.astype(np.float64), [row, column], order=1, mode="nearest")
     # map_coordinates spreads NaN to the whole cell, which is what "no field there" means.
     inside_field = np.nan_to_num(value, nan=-np.inf) >= found.level
-    points = shapely.points(
-        grid.longitudes[0] + column * grid.dlon_deg, grid.latitudes[0] + row * grid.dlat_deg
-    )
+    points = shapely.points(grid.longitudes[0] + column * grid.dlon_deg, grid.latitudes[0] + row * grid.dlat_deg)
     shapes = found.to_shapely()
     hit = np.zeros(samples, dtype=bool)
     if len(shapes):
@@ -170,9 +168,7 @@ def test_a_large_grid_gives_the_same_polygons_as_a_small_one() -> None:
     assert_sound(found)
     framed = np.full((rows + 2, columns + 2), -10, dtype=np.float32)
     framed[1:-1, 1:-1] = storms
-    alone = contours(
-        framed, LatLonGrid(40.0, -100.0, 0.01, 0.01, rows + 2, columns + 2), levels
-    )
+    alone = contours(framed, LatLonGrid(40.0, -100.0, 0.01, 0.01, rows + 2, columns + 2), levels)
     for both, one in zip(found, alone, strict=True):
         assert len(both) == 2 * len(one)
         assert sorted(both.maximum) == pytest.approx(sorted([*one.maximum, *one.maximum]))

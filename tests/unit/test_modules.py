@@ -107,9 +107,7 @@ def prepare(root: Path, nowcast: Path) -> None:
     (root / "tasks" / "t.json").write_bytes(orjson.dumps({"id": "t", "jobs": jobs}))
 
 
-def job(
-    module: str, inputs: object, outputs: object, arguments: object, name: str | None = None
-) -> dict[str, object]:
+def job(module: str, inputs: object, outputs: object, arguments: object, name: str | None = None) -> dict[str, object]:
     return {
         "id": name or module,
         "module": module,

@@ -108,9 +108,7 @@ def bad_files(folder: Path) -> dict[str, Path]:
     """One file for each way in which a nowcast can be broken."""
     good = folder / "good.nc"
     write_nowcast(good, header(31, (40, 50)), np.zeros((31, 40, 50), dtype=np.float32))
-    files = {
-        name: folder / f"{name}.nc" for name in ("empty", "text", "truncated", "dims", "attrs", "huge", "nogrid")
-    }
+    files = {name: folder / f"{name}.nc" for name in ("empty", "text", "truncated", "dims", "attrs", "huge", "nogrid")}
     files["empty"].touch()
     files["text"].write_text("not a file of that kind\n")
     files["truncated"].write_bytes(good.read_bytes()[:100_000])
