@@ -25,6 +25,7 @@ name                      dimensions              meaning
 Moments are float32 with NaN for missing; ``DBZH`` is always there, the others where the format has them.
 Attributes: ``radar`` (name), ``latitude_deg``, ``longitude_deg``, ``altitude_m`` (of the antenna above sea level),
 ``fixed_angle_deg``, ``sweep_number``, ``band`` (``S``, ``C`` or ``X``), ``nyquist_m_s`` (NaN where unknown),
+``doppler_cut`` (whether the file has velocity but no polarimetry for it, whichever moments were read),
 ``volume_time`` and ``start_time`` (ISO 8601, UTC), ``format``, ``flags`` (list of remarks such as ``truncated``).
 """
 
@@ -60,6 +61,8 @@ MOMENTS: Mapping[str, tuple[str, str]] = {
 POLARIMETRIC = ("ZDR", "RHOHV")
 #: A sweep has no more rays and gates than this; a file that claims more is broken or hostile.
 MAX_RAYS, MAX_GATES = 1500, 20_000
+#: No echo is stronger or weaker than this many dBZ.
+LARGEST_DBZ = 100.0
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def make_sweep(
     volume_time: datetime,
     file_format: str,
     nyquist_m_s: float = float("nan"),
+    doppler_cut: bool = False,
     flags: Sequence[str] = (),
 ) -> xr.Dataset:
     """Build a sweep of the model from arrays; rays are put in ascending azimuth.
@@ -126,7 +130,7 @@ def make_sweep(
         Centres of the gates, metres.
     moments
         By CF/Radial name (see `MOMENTS`), shape ``(rays, gates)``, NaN where missing; ``DBZH`` must be there.
-    fixed_angle_deg, sweep_number, volume_time, file_format, nyquist_m_s, flags
+    fixed_angle_deg, sweep_number, volume_time, file_format, nyquist_m_s, doppler_cut, flags
         As in the table of this module.
 
     Raises
@@ -149,6 +153,8 @@ def make_sweep(
     if not (np.isfinite(azimuth).all() and np.isfinite(elevation_deg).all()):
         raise InputError("a ray has no direction", where=where, expected="finite azimuths and elevations")
     order = np.argsort(azimuth, kind="stable")
+    # Readers that give rays in order spare a copy of every moment.
+    in_order = bool((order[1:] > order[:-1]).all())
     variables: dict[str, Any] = {}
     for name, data in moments.items():
         if name not in MOMENTS:
@@ -156,7 +162,9 @@ def make_sweep(
         if data.shape != (rays, gates):
             raise InputError(f"{name} has shape {data.shape}", where=where, expected=f"{(rays, gates)}")
         standard_name, units = MOMENTS[name]
-        values = np.ascontiguousarray(data[order], dtype=np.float32)
+        values = np.ascontiguousarray(data if in_order else data[order], dtype=np.float32)
+        if name == "DBZH":
+            values, flags = _plausible(values, flags)
         variables[name] = (("azimuth", "range"), values, {"standard_name": standard_name, "units": units})
     return xr.Dataset(
         variables,
@@ -175,12 +183,21 @@ def make_sweep(
             "fixed_angle_deg": float(fixed_angle_deg),
             "sweep_number": int(sweep_number),
             "nyquist_m_s": float(nyquist_m_s),
+            "doppler_cut": bool(doppler_cut),
             "volume_time": to_iso(volume_time),
             "start_time": to_iso(_instant(np.asarray(time).min())),
             "format": file_format,
             "flags": list(flags),
         },
     )
+
+
+def _plausible(dbz: NDArray[np.float32], flags: Sequence[str]) -> tuple[NDArray[np.float32], Sequence[str]]:
+    """Leave out reflectivities that no target has; damaged files hold such."""
+    if not (np.fmax.reduce(dbz, axis=None) > LARGEST_DBZ or np.fmin.reduce(dbz, axis=None) < -LARGEST_DBZ):
+        return dbz, flags
+    bad = np.abs(dbz) > LARGEST_DBZ
+    return np.where(bad, np.float32(np.nan), dbz), (*flags, f"implausible reflectivities left out: {int(bad.sum())}")
 
 
 def site_of(sweep: xr.Dataset) -> Site:

@@ -1,0 +1,245 @@
+"""Readers of xradar behind one door: quiet, from memory, and with their errors turned into `InputError`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from dynamo.errors import InputError, MissingPartError
+from dynamo.extras import need, quiet
+from dynamo.formats.radar.model import MAX_GATES, MAX_RAYS, POLARIMETRIC, make_sweep
+from dynamo.formats.radar.rays import merge_flags, order_rays
+from dynamo.formats.radar.source import HDF5_MAGIC, Source
+from dynamo.formats.radar.stations import settle_site
+from dynamo.times import from_epoch
+
+#: What HDF5, NetCDF, xarray and xradar raise over broken or foreign files. They have no common base.
+LIBRARY_ERRORS = (
+    AssertionError,
+    AttributeError,
+    ArithmeticError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+_MAX_SWEEPS = 64
+_T = TypeVar("_T")
+_PLACE = ("latitude", "longitude", "altitude")
+
+
+def is_hdf5(source: Source) -> bool:
+    """Whether the content is HDF5 (also NetCDF-4)."""
+    return source.data.startswith(HDF5_MAGIC)
+
+
+def hdf5_look(source: Source, look: Callable[[Any], bool]) -> bool:
+    """Return ``look(file)`` on the open HDF5 file; False where it is not one, or is too damaged to look into."""
+    if not is_hdf5(source):
+        return False
+    h5py = need("h5py", extra="hail")
+    try:
+        with quiet(), h5py.File(io.BytesIO(source.data), "r") as file:
+            return bool(look(file))
+    except LIBRARY_ERRORS:
+        return False
+
+
+def hdf5_facts(source: Source, facts: Callable[[Any], _T], *, expected: str) -> _T:
+    """Return ``facts(file)`` on the open HDF5 file, after a look at the sizes that it declares.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or declares more data than any volume has.
+    """
+    h5py = need("h5py", extra="hail")
+
+    def check(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.size is not None and item.size > MAX_RAYS * MAX_GATES:
+            raise ValueError(f"{name} declares {item.shape} values")
+
+    try:
+        with quiet(), h5py.File(io.BytesIO(source.data), "r") as file:
+            file.visititems(check)
+            return facts(file)
+    except LIBRARY_ERRORS as error:
+        raise InputError(f"cannot be read: {_reason(error)}", where=source.path, expected=expected) from error
+
+
+def text(value: Any) -> str:
+    """Return an HDF5 attribute as text; empty where it is none."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip("\0 ")
+    return str(value).strip("\0 ") if isinstance(value, str) else ""
+
+
+def open_tree(source: Source, reader: str) -> Any:
+    """Open a file with the reader of xradar that is named, and load it.
+
+    From memory: xarray keeps files open by their path, and would give a later version of the file its old content.
+
+    Raises
+    ------
+    InputError
+        If the library cannot read it.
+    """
+    xradar = need("xradar", extra="hail")
+    try:
+        with quiet(), contextlib.ExitStack() as stack:
+            options: dict[str, Any] = {}
+            file: Any = io.BytesIO(source.data)
+            if reader == "open_cfradial1_datatree":
+                import netCDF4
+
+                dataset = stack.enter_context(netCDF4.Dataset(source.path.name, memory=source.data))
+                _check_sizes({name: len(length) for name, length in dataset.dimensions.items()})
+                store: Any = xr.backends.NetCDF4DataStore
+                file, options = store(dataset), {"engine": "store"}
+            tree = getattr(xradar.io, reader)(file, **options)
+            stack.callback(tree.close)
+            for node in tree.children.values():
+                _check_sizes({str(name): length for name, length in node.to_dataset().sizes.items()})
+            return tree.load()
+    except LIBRARY_ERRORS as error:
+        raise InputError(f"cannot be read: {_reason(error)}", expected="a complete file") from error
+
+
+def _check_sizes(sizes: Mapping[str, int]) -> None:
+    """Refuse dimensions that no volume has, before anything is allocated for them."""
+    if sizes.get("range", 0) > MAX_GATES or any(size > MAX_RAYS * _MAX_SWEEPS for size in sizes.values()):
+        raise ValueError(f"dimensions {dict(sizes)}")
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error!s:.120}"
+
+
+def sweeps_of_tree(
+    tree: Any,
+    *,
+    names: Mapping[str, tuple[str, ...]],
+    radar: str,
+    band: Any,
+    file_format: str,
+    moments: Collection[str] | None,
+    where: object,
+) -> list[xr.Dataset]:
+    """Turn xradar's tree into sweeps of the model.
+
+    Parameters
+    ----------
+    tree
+        What `open_tree` gave.
+    names
+        For each moment of the model, the variables that may hold it, the best first.
+    radar, band
+        What the file says, or an empty name and None.
+    file_format, moments, where
+        For the sweeps, which moments, and the file.
+
+    Raises
+    ------
+    InputError
+        If no sweep is usable.
+    """
+    try:
+        root = tree.to_dataset()
+        place = [float(root[name].values) if name in root else float("nan") for name in _PLACE]
+        nodes = [node.to_dataset() for name, node in tree.children.items() if name.startswith("sweep")][:_MAX_SWEEPS]
+        site, site_flags = settle_site(radar, place[0], place[1], place[2], band, where=where)
+        sweeps: list[xr.Dataset] = []
+        refused: list[InputError] = []
+        for number, node in enumerate(nodes):
+            try:
+                sweeps.append(_sweep(node, number, site, site_flags, names, file_format, moments))
+            except InputError as error:
+                refused.append(error)
+        if refused and not sweeps:
+            raise refused[0]
+        for sweep in sweeps:
+            if refused:
+                sweep.attrs["flags"] += [f"sweeps left out: {len(refused)} ({refused[0].what:.80})"]
+        return sweeps
+    except MissingPartError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise InputError(f"not a complete sweep: {_reason(error)}", where=where, expected="a complete file") from error
+
+
+def _sweep(
+    node: xr.Dataset,
+    number: int,
+    site: Any,
+    site_flags: tuple[str, ...],
+    names: Mapping[str, tuple[str, ...]],
+    file_format: str,
+    moments: Collection[str] | None,
+) -> xr.Dataset:
+    azimuth, elevation = (np.asarray(node[name].values, dtype=np.float64) for name in ("azimuth", "elevation"))
+    time = np.asarray(node["time"].values).astype("datetime64[ns]")
+    if time.shape != azimuth.shape or np.isnat(time).any() or not np.isfinite(azimuth).all():
+        raise InputError("a ray has no time or direction", expected="times and azimuths of all rays")
+    keep, flags = order_rays(azimuth, time)
+    data = {}
+    for name, candidates in names.items():
+        theirs = next((candidate for candidate in candidates if candidate in node), None)
+        if theirs is not None and (moments is None or name == "DBZH" or name in moments):
+            data[name] = _without_undetect(node[theirs])[keep]
+    fixed = node["sweep_fixed_angle"].values if "sweep_fixed_angle" in node else np.median(elevation)
+    nyquist = node["nyquist_velocity"].values if "nyquist_velocity" in node else np.nan
+    seconds = (time.min() - np.datetime64(0, "s")) / np.timedelta64(1, "s")
+    return make_sweep(
+        site=site,
+        azimuth_deg=azimuth[keep],
+        elevation_deg=elevation[keep],
+        range_m=np.asarray(node["range"].values, dtype=np.float64),
+        time=time[keep],
+        moments=data,
+        fixed_angle_deg=round(float(fixed), 2),
+        sweep_number=number,
+        volume_time=from_epoch(float(seconds)),
+        file_format=file_format,
+        nyquist_m_s=_median(nyquist),
+        doppler_cut=_measures(node, names["VRADH"]) and not all(_measures(node, names[key]) for key in POLARIMETRIC),
+        flags=merge_flags(flags, site_flags),
+    )
+
+
+def _without_undetect(variable: xr.DataArray) -> Any:
+    """Return float32 values; what ODIM calls undetect (no echo) is missing, as everywhere in the model."""
+    values = np.asarray(variable.values, dtype=np.float32)
+    undetect = variable.attrs.get("_Undetect")
+    if undetect is not None:
+        scale = variable.encoding.get("scale_factor", 1.0)
+        level = np.float32(float(undetect) * float(scale) + float(variable.encoding.get("add_offset", 0.0)))
+        values = np.where(np.abs(values - level) <= abs(float(scale)) * 1e-3, np.float32(np.nan), values)
+    values[np.isinf(values)] = np.nan
+    return values
+
+
+def _measures(node: xr.Dataset, candidates: tuple[str, ...]) -> bool:
+    """Whether a moment is there with at least one value: some writers put every moment into every sweep."""
+    return any(name in node and bool(np.isfinite(node[name].values).any()) for name in candidates)
+
+
+def _median(values: Any) -> float:
+    if values is None or np.asarray(values).dtype.kind not in "fiu":
+        return float("nan")
+    return float(np.median(np.asarray(values, dtype=np.float64)))
