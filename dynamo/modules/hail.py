@@ -1,0 +1,120 @@
+"""Module `hail`: from a radar file to its hail, in one pass: quality control, classes, regions, sizes, columns."""
+
+from __future__ import annotations
+
+from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.modules.sweeps import RADAR_PORT, SOUNDING_PARAMETERS, SOUNDING_PORT, check_product
+
+
+def _run(call: Call) -> dict[str, float]:
+    from dataclasses import replace
+
+    from dynamo.formats.radar_products import write_radar_product
+    from dynamo.hail_products import HailOptions, hail_product
+    from dynamo.modules.sweeps import quality_limits, read_inputs
+    from dynamo.radar.hail import limits_for
+
+    volume, temperatures = read_inputs(call)
+    parameters = call.parameters
+    own = limits_for(volume.site.band)
+    core = parameters["core_reflectivity"] or own.core_dbz
+    edge = min(parameters["edge_reflectivity"] or own.edge_dbz, core)
+    options = HailOptions(
+        limits=replace(
+            own,
+            core_dbz=core,
+            edge_dbz=edge,
+            floor_dbz=min(own.floor_dbz, edge),
+            min_core_km2=parameters["min_core_area"],
+        ),
+        quality=quality_limits(call, volume.site.band),
+        mesh_method=parameters["mesh_method"],
+        mesh_min_range_m=parameters["mesh_min_range"] * 1000.0,
+        mesh_max_range_m=parameters["mesh_max_range"] * 1000.0,
+        zdr_offset_db=parameters["zdr_offset"],
+    )
+    product = hail_product(volume, temperatures, options)
+    write_radar_product(call.output("hail"), product)
+    hail = sum(int((sweep.values["hail_class"] > 0).sum()) for sweep in product.sweeps)
+    examined = sum(sweep.counts.get("examined", 0) for sweep in product.sweeps)
+    removed = sum(sum(sweep.counts.values()) for sweep in product.sweeps) - examined
+    metrics = {
+        "sweeps": float(len(product.sweeps)),
+        "examined": float(examined),
+        "removed": float(removed),
+        "hail_gates": float(hail),
+    }
+    if product.columns is not None:
+        metrics["mesh_max_mm"] = float(product.columns.values["MESH"].max(initial=0.0))
+    return metrics
+
+
+def _check(call: Call) -> None:
+    check_product(call.output("hail"), "hail")
+
+
+MODULE = Module(
+    name="hail",
+    version="1",
+    description="Find hail in radar sweeps, and its size where band and elevations allow (HSDA; MESH, POSH, SHI).",
+    inputs=(RADAR_PORT, SOUNDING_PORT),
+    outputs=(Port("hail", "radar-hail", "CF NetCDF with the hail of each sweep and of the volume's columns."),),
+    parameters=(
+        Parameter(
+            "core_reflectivity",
+            "float",
+            "A hail region has a core above this; 0 for the band's own: 55 at S and C, 52 at X.",
+            default=0.0,
+            unit="dBZ",
+            minimum=0,
+            maximum=80,
+        ),
+        Parameter(
+            "edge_reflectivity",
+            "float",
+            "A hail region goes out to this; 0 for the band's own: 50 at S and C, 47 at X.",
+            default=0.0,
+            unit="dBZ",
+            minimum=0,
+            maximum=80,
+        ),
+        Parameter(
+            "min_core_area",
+            "float",
+            "Least area of the core of a region.",
+            default=0.25,
+            unit="km2",
+            minimum=0,
+            maximum=1000,
+        ),
+        Parameter(
+            "mesh_method",
+            "str",
+            "Size from SHI: the blend of Witt (1998) and Murillo and Homeyer (2021), or one of them.",
+            default="blend",
+            choices=("blend", "witt1998", "mh2019_75", "mh2019_95"),
+        ),
+        Parameter(
+            "mesh_min_range",
+            "float",
+            "Ground range from which columns are integrated.",
+            default=10.0,
+            unit="km",
+            minimum=0,
+            maximum=500,
+        ),
+        Parameter(
+            "mesh_max_range",
+            "float",
+            "Ground range up to which columns are integrated.",
+            default=150.0,
+            unit="km",
+            minimum=1,
+            maximum=500,
+        ),
+        *SOUNDING_PARAMETERS,
+    ),
+    run=_run,
+    check_outputs=_check,
+    notes="HSDA sizes at S band only; MESH at S and C band from five elevations up. What was not computed is flagged.",
+)

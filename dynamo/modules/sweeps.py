@@ -1,0 +1,150 @@
+"""What the modules on radar sweeps share: ports, parameters, and reading a volume with the temperatures over it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dynamo.contract import Call, Parameter, Port
+from dynamo.errors import DynamoError
+
+if TYPE_CHECKING:
+    from dynamo.formats.radar.model import Volume
+    from dynamo.radar.hail_levels import Temperatures
+    from dynamo.radar.quality import QualityLimits
+
+RADAR_PORT = Port(
+    "radar",
+    "radar-sweep|radar-volume",
+    "A sweep or a volume, or the files of one volume (single sweeps, NEXRAD chunks).",
+    many=True,
+)
+SOUNDING_PORT = Port("sounding", "sounding", "University of Wyoming text.", required=False)
+
+#: Of the sounding and the quality control; 0 stands for the band's own limit where a description says so.
+SOUNDING_PARAMETERS = (
+    Parameter(
+        "zero_c_height",
+        "float",
+        "Height of 0 C above sea level where no sounding can be used.",
+        default=4200.0,
+        unit="m",
+        minimum=-500,
+        maximum=8000,
+    ),
+    Parameter(
+        "minus_20_c_height",
+        "float",
+        "Height of -20 C above sea level where no sounding can be used.",
+        default=7200.0,
+        unit="m",
+        minimum=500,
+        maximum=14_000,
+    ),
+    Parameter(
+        "max_sounding_age",
+        "float",
+        "A sounding further from the time of the radar is refused.",
+        default=18.0,
+        unit="h",
+        minimum=1,
+        maximum=1e6,
+    ),
+    Parameter(
+        "zdr_offset",
+        "float",
+        "Calibration error of ZDR, subtracted.",
+        default=0.0,
+        unit="dB",
+        minimum=-5,
+        maximum=5,
+    ),
+    Parameter(
+        "min_rhohv",
+        "float",
+        "Gates with a lower correlation are not weather; 0 for the band's own limit.",
+        default=0.0,
+        unit="1",
+        minimum=0,
+        maximum=1,
+    ),
+    Parameter(
+        "min_snr",
+        "float",
+        "Gates with a lower signal-to-noise ratio are noise, where the file has it.",
+        default=3.0,
+        unit="dB",
+        minimum=-20,
+        maximum=60,
+    ),
+    Parameter(
+        "still_velocity",
+        "float",
+        "Gates with a smaller radial velocity are ground where they are rough or decorrelated.",
+        default=1.0,
+        unit="m/s",
+        minimum=0,
+        maximum=10,
+    ),
+    Parameter(
+        "still_texture",
+        "float",
+        "Roughness (standard deviation of reflectivity around a gate) above which a still gate is ground.",
+        default=9.0,
+        unit="dB",
+        minimum=0,
+        maximum=50,
+    ),
+)
+
+
+def read_inputs(call: Call) -> tuple[Volume, Temperatures]:
+    """Read the radar files of a call, and the sounding or what stands in for it."""
+    from datetime import timedelta
+
+    from dynamo.formats.radar.read import read_volume
+    from dynamo.formats.sounding import choose_sounding
+    from dynamo.hail_products import MOMENTS, temperatures_of
+
+    paths = call.inputs["radar"]
+    volume = read_volume(paths[0] if len(paths) == 1 else paths, moments=MOMENTS)
+    soundings = call.inputs.get("sounding")
+    chosen = choose_sounding(
+        soundings[0] if soundings else None,
+        volume.time,
+        fallback_zero_c_m=call.parameters["zero_c_height"],
+        fallback_minus_20_c_m=call.parameters["minus_20_c_height"],
+        max_age=timedelta(hours=call.parameters["max_sounding_age"]),
+    )
+    return volume, temperatures_of(chosen)
+
+
+def quality_limits(call: Call, band: str) -> QualityLimits:
+    """Return the limits of the quality control: the band's own with the parameters of a call."""
+    from dataclasses import replace
+
+    from dynamo.radar.quality import limits_for
+
+    own = limits_for(band)
+    parameters = call.parameters
+    return replace(
+        own,
+        min_rhohv=parameters["min_rhohv"] or own.min_rhohv,
+        min_snr_db=parameters["min_snr"],
+        still_m_s=parameters["still_velocity"],
+        still_texture_db=parameters["still_texture"],
+    )
+
+
+def check_product(path: Path, kind: str) -> None:
+    """Read a written product back.
+
+    Raises
+    ------
+    DynamoError
+        If it is not a complete product of ``kind``.
+    """
+    from dynamo.formats.radar_products import read_radar_product
+
+    if read_radar_product(path).kind != kind:
+        raise DynamoError(f"not a product of the kind {kind}", where=path)
