@@ -15,7 +15,7 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[dev,nowcast,postgres]'
+	$(BIN)/python -m pip install --quiet -e '.[alerts,dev,hail,nowcast,postgres]'
 	touch $@
 
 demo: $(VENV)/.ready ## Watch simulated storms become contours and images (DEMO_ARGS="--data ../shared/data": real ones)

@@ -102,7 +102,10 @@ class FeedSection(_Section):
     """A source of files; one `[[feeds]]` for each."""
 
     name: Name = Field(description="Name of the feed, as triggers use it.")
-    kind: Literal["directory"] = Field("directory", description="Kind of the feed.")
+    kind: Literal["directory", "nexrad-chunks"] = Field(
+        "directory",
+        description="`directory`: files. `nexrad-chunks`: real-time chunks of Level II volumes, joined as they come.",
+    )
     path: str = Field(description="The folder.")
     patterns: list[str] = Field(
         default=["*.nc"],
@@ -119,6 +122,13 @@ class FeedSection(_Section):
         description="Seconds that size and time of a file must be unchanged when nobody told of its closing, and "
         "before a file that cannot be read goes to quarantine.",
     )
+    spool: str | None = Field(
+        None, description="Where chunks are joined (kind nexrad-chunks). Without it, `spool/NAME` in `folders.state`."
+    )
+    timeout_s: float = Field(
+        420.0, gt=0, description="A volume to which no chunk came for so many seconds is taken as it is."
+    )
+    early: bool = Field(True, description="Take the lowest elevation before the volume ends (kind nexrad-chunks).")
 
 
 class ConditionSection(_Section):
@@ -131,15 +141,45 @@ class ConditionSection(_Section):
     )
 
 
+class PrecursorSection(_Section):
+    """Kind precursor: work begins where strong echo reaches above 0 C, and ends when it has been gone a while."""
+
+    sounding: str | None = Field(
+        None, description="Sounding (Wyoming text) that tells the 0 C height; refused ones are replaced by the number."
+    )
+    freezing_level_m: float = Field(
+        4200.0, ge=-500, le=8000, description="Height of 0 C above sea level, m, where no sounding tells it."
+    )
+    level_dbz: float = Field(45.0, ge=0, le=80, description="Reflectivity of strong echo above the 0 C height, dBZ.")
+    area_km2: float = Field(2.0, gt=0, description="Area of it that begins the work, km2.")
+    low_level_dbz: float = Field(
+        50.0, ge=0, le=80, description="Reflectivity that counts at any height where no gate is above 0 C, dBZ."
+    )
+    low_area_km2: float = Field(2.0, gt=0, description="Area of that which begins the work, km2.")
+    stop_share: float = Field(0.5, gt=0, le=1, description="Below this share of the area it counts as gone.")
+    hold_min: float = Field(10.0, ge=0, le=1440, description="Minutes for which the work goes on after that.")
+
+
+class GatherSection(_Section):
+    """Kind gather: one run for all radars of a network, when they are together or the deadline has passed."""
+
+    radars: list[Name] = Field(min_length=1, max_length=500, description="The radars of the network.")
+    period_s: float = Field(60.0, gt=0, le=86400, description="Length of a slot, from midnight UTC, s.")
+    deadline_s: float = Field(30.0, ge=0, le=86400, description="Seconds after the slot's end until it runs anyway.")
+    minimum: int = Field(1, ge=1, description="Fewer radars than this are not worth a run.")
+
+
 class TriggerSection(_Section):
     """A rule: which arrivals start which workflow; one `[[triggers]]` for each."""
 
     name: Name = Field(description="Name of the trigger, as it appears with runs and decisions.")
-    kind: Literal["arrival", "schedule"] = Field(
-        "arrival", description="`arrival`: each file. `schedule`: at fixed times, with the newest file."
+    kind: Literal["arrival", "schedule", "precursor", "gather"] = Field(
+        "arrival",
+        description="`arrival`: each file. `schedule`: at fixed times, with the newest file. `precursor`: each file of "
+        "a radar while hail may form. `gather`: all radars of a network together.",
     )
     feed: Name = Field(description="Feed whose files it takes.")
-    pattern: str = Field("*", description="Shell pattern of file names (kind arrival).")
+    pattern: str = Field("*", description="Shell pattern of file names (not kind schedule).")
     every_min: int | None = Field(
         None, ge=1, le=1440, description="Every so many minutes, from 00:00 UTC (kind schedule)."
     )
@@ -148,7 +188,12 @@ class TriggerSection(_Section):
     input: str | None = Field(
         None, description="Input of the workflow that the file is; may be left out if it has one."
     )
+    files: dict[str, str] = Field(
+        default_factory=dict, description="Further inputs that are the same each time, as a sounding: input = path."
+    )
     parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the workflow.")
+    precursor: PrecursorSection | None = Field(None, description="Numbers of kind precursor.")
+    gather: GatherSection | None = Field(None, description="Network of kind gather.")
     condition: ConditionSection | None = Field(None, description="Start only if the data are so.")
     engine: str | None = Field(None, description="Engine; without it that of `[runs]`.")
     priority: int | None = Field(None, ge=-1000, le=1000, description="Higher runs first; without it the workflow's.")
@@ -164,8 +209,15 @@ class TriggerSection(_Section):
         scheduled = (self.every_min is not None) + bool(self.at_minutes)
         if self.kind == "schedule" and scheduled != 1:
             raise ValueError("a schedule needs one of every_min and at_minutes")
-        if self.kind == "arrival" and scheduled:
+        if self.kind != "schedule" and scheduled:
             raise ValueError("every_min and at_minutes belong to kind schedule")
+        for name in ("precursor", "gather"):
+            if getattr(self, name) is not None and self.kind != name:
+                raise ValueError(f"{name} belongs to kind {name}")
+        if self.kind == "gather" and self.gather is None:
+            raise ValueError("kind gather needs gather = { radars = [...] }")
+        if self.kind in ("precursor", "gather") and self.condition is not None:
+            raise ValueError(f"kind {self.kind} takes no condition")
         return self
 
 
@@ -312,7 +364,12 @@ def _options(location: tuple[str | int, ...]) -> list[str]:
     words = [part for part in location if isinstance(part, str)]
     if not words:
         return list(sections)
-    model = ConditionSection if words[-1] == "condition" else sections[words[0]]
+    nested: dict[str, type[_Section]] = {
+        "condition": ConditionSection,
+        "precursor": PrecursorSection,
+        "gather": GatherSection,
+    }
+    model = nested.get(words[-1]) or sections[words[0]]
     return list(model.model_fields)
 
 

@@ -14,6 +14,8 @@ from dynamo.config import (
     EngineSection,
     FeedSection,
     FoldersSection,
+    GatherSection,
+    PrecursorSection,
     RunsSection,
     StoreSection,
     TriggerSection,
@@ -30,6 +32,8 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[feeds]]", FeedSection),
     ("[[triggers]]", TriggerSection),
     ("condition = { ... }", ConditionSection),
+    ("precursor = { ... }", PrecursorSection),
+    ("gather = { ... }", GatherSection),
 )
 
 #: Values of the example where the default says too little; the others appear commented out, at their default.
@@ -49,6 +53,7 @@ _NO_DEFAULT: dict[str, Any] = {
     "runs": ".dynamo/runs",
     "quarantine": ".dynamo/quarantine",
     "slots": 2,
+    "spool": ".dynamo/spool/nowcasts",
     "job_overhead_s": 0.005,
     "single_threshold_s": 0.03,
     "every_min": 5,
@@ -57,8 +62,12 @@ _NO_DEFAULT: dict[str, Any] = {
     "engine": "condor",
     "priority": 10,
     "deadline_s": 60,
+    "precursor": {"level_dbz": 45, "area_km2": 2, "sounding": "sounding.txt"},
+    "gather": {"radars": ["XADD", "XMDL"], "deadline_s": 30},
 }
 _WIDTH = 96
+#: Tables inside a trigger; the example shows them in one line.
+_NESTED: tuple[type[BaseModel], ...] = (ConditionSection, PrecursorSection, GatherSection)
 
 
 def markdown() -> str:
@@ -89,7 +98,7 @@ def example() -> str:
     """Return a commented file with every option; what has a default is commented out."""
     lines = ["# DyNamo: example of a configuration with every option. `dynamo watch -c dynamo.toml` reads it.", ""]
     for header, model in SECTIONS:
-        if model is ConditionSection:
+        if model in _NESTED:
             continue
         given = _GIVEN.get(header, {})
         lines += [*_comment(_text(model)), header.replace("NAME", "local")]
@@ -146,5 +155,5 @@ def _kind(annotation: Any) -> str:
         return "table"
     if origin is not None:
         return _kind(get_args(annotation)[0])
-    names = {str: "text", int: "whole number", float: "number", bool: "true or false", ConditionSection: "table"}
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false"} | dict.fromkeys(_NESTED, "table")
     return names.get(annotation, "text")

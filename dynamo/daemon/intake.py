@@ -20,7 +20,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from dynamo.daemon.gathering import due_gatherings
 from dynamo.daemon.rules import Rule, levels_of
+from dynamo.daemon.spells import judge_precursor
 from dynamo.errors import InputError
 from dynamo.feeds.base import Candidate
 from dynamo.feeds.completeness import Look, is_being_written, is_settled, look
@@ -35,6 +37,9 @@ from dynamo.runs.service import RunService
 from dynamo.store.models import Arrival, Run
 from dynamo.times import from_epoch, to_iso, utc_now
 from dynamo.triggers.arrival import ArrivalTrigger
+from dynamo.triggers.condition import Verdict
+from dynamo.triggers.gather import GatherTrigger
+from dynamo.triggers.precursor import PrecursorTrigger
 from dynamo.workflows.model import InputFacts
 
 _log = logging.getLogger("dynamo.intake")
@@ -244,7 +249,7 @@ class Intake:
             )
             if arrival is not None and earlier is None:
                 for rule in self._rules:
-                    if isinstance(rule.trigger, ArrivalTrigger) and rule.trigger.concerns(
+                    if isinstance(rule.trigger, ArrivalTrigger | PrecursorTrigger) and rule.trigger.concerns(
                         candidate.feed, candidate.path
                     ):
                         runs += self._apply(session, rule, arrival, facts, decisions)
@@ -254,6 +259,9 @@ class Intake:
         for run in runs:
             self._dispatcher.put(run)
         self._tell_arrival(arrival, facts)
+        for rule in self._rules:
+            if isinstance(rule.trigger, GatherTrigger) and rule.trigger.concerns(candidate.feed, candidate.path):
+                self.gather(rule)
         for subject, action, why, data in decisions:
             _log.info("trigger: %s", action, extra={"subject": subject, "reason": why})
             self._service.events.emit("decision", subject, action=action, reason=why, **data)
@@ -274,6 +282,27 @@ class Intake:
             self._service.events.emit("decision", where, action=action, reason=why, **data)
         return runs[0] if runs else None
 
+    def gather(self, rule: Rule) -> None:
+        """Start what a gathering trigger has together; the decisions are stored either way."""
+        with self._service.store.transaction() as session:
+            requests = due_gatherings(session, rule, utc_now())
+            runs = []
+            for request, subject, reason, data in requests:
+                action = "skip" if request is None else "start"
+                if request is not None:
+                    run, new = create_run(session, request, runs_dir=self._service.settings.runs_dir)
+                    data["run"] = run.id
+                    if new:
+                        runs.append(run)
+                decide(session, subject, action, reason, **data)
+        for run in runs:
+            self._dispatcher.put(run)
+            self._service.announce(run)
+        for request, subject, reason, data in requests:
+            action = "skip" if request is None else "start"
+            _log.info("trigger: %s", action, extra={"subject": subject, "reason": reason})
+            self._service.events.emit("decision", subject, action=action, reason=reason, **data)
+
     def _apply(
         self,
         session: Session,
@@ -286,15 +315,15 @@ class Intake:
     ) -> Sequence[Run]:
         """Judge an arrival by one rule inside the transaction; return the run if it made a new one."""
         try:
-            verdict = rule.trigger.judge(facts)
+            verdict, action = _judge(session, rule, facts)
             start, reason, data = verdict.start, verdict.reason, verdict.data
+            request = rule.request([arrival], utc_now()) if start else None
         except InputError as error:
-            start, reason, data = False, f"cannot be judged: {error}", {}
-        action = "start" if start else "refuse"
+            request, action, reason, data = None, "refuse", f"cannot be judged: {error}", {}
         data = {"trigger": rule.name, "feed": arrival.feed, "path": arrival.path, **data}
         runs: list[Run] = []
-        if start:
-            run, new = create_run(session, rule.request(arrival, utc_now()), runs_dir=self._service.settings.runs_dir)
+        if request is not None:
+            run, new = create_run(session, request, runs_dir=self._service.settings.runs_dir)
             data["run"] = run.id
             if new:
                 runs.append(run)
@@ -421,3 +450,13 @@ def _closed_at(candidate: Candidate, seen: Look) -> datetime:
 
 def _without(text: str, path: Path) -> str:
     return text.removeprefix(f"{path}: ")
+
+
+def _judge(session: Session, rule: Rule, facts: InputFacts | None) -> tuple[Verdict, str]:
+    trigger = rule.trigger
+    if isinstance(trigger, PrecursorTrigger):
+        return judge_precursor(session, rule, trigger, facts)
+    if isinstance(trigger, GatherTrigger):
+        raise InputError("several files belong together", where=f"trigger {rule.name}", expected="Intake.gather")
+    verdict = trigger.judge(facts)
+    return verdict, "start" if verdict.start else "refuse"

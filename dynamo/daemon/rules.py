@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dynamo.config import Config, TriggerSection
+from dynamo.config import Config, GatherSection, PrecursorSection, TriggerSection
 from dynamo.contract import Value
 from dynamo.errors import InputError
+from dynamo.files import sha256_file
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.planning import Planner, Workflow
 from dynamo.store.models import Arrival
 from dynamo.triggers.arrival import ArrivalTrigger
 from dynamo.triggers.condition import Condition
+from dynamo.triggers.gather import GatherSettings, GatherTrigger
+from dynamo.triggers.precursor import PrecursorTrigger
 from dynamo.triggers.schedule import ScheduleTrigger
+
+Trigger = ArrivalTrigger | ScheduleTrigger | PrecursorTrigger | GatherTrigger
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Rule:
     """One trigger with its workflow, checked when the daemon starts."""
 
     name: str
-    trigger: ArrivalTrigger | ScheduleTrigger
+    trigger: Trigger
     workflow: Workflow
     port: str
     parameters: dict[str, Value]
@@ -30,13 +36,25 @@ class Rule:
     engine: str
     priority: int
     deadline_s: float | None
+    #: Further inputs that are the same each time, by port.
+    files: Mapping[str, Path] = field(default_factory=dict)
+    #: Tells the height of 0 C to a precursor.
+    sounding: Path | None = None
 
-    def request(self, arrival: Arrival, now: datetime) -> RunRequest:
-        """Return the run that this rule wants for an arrival."""
+    def request(self, arrivals: Sequence[Arrival], now: datetime) -> RunRequest:
+        """Return the run that this rule wants for an arrival, or for several that belong together.
+
+        Raises
+        ------
+        InputError
+            If one of the fixed files is not there.
+        """
         deadline = None if not self.deadline_s else now + timedelta(seconds=self.deadline_s)
+        arrival = max(arrivals, key=lambda one: one.detected_at)
+        inputs = [InputFile(self.port, Path(one.path), one.sha256 or "", one.size, one.mtime_ns) for one in arrivals]
         return RunRequest(
             workflow=self.workflow,
-            inputs=(InputFile(self.port, Path(arrival.path), arrival.sha256 or "", arrival.size, arrival.mtime_ns),),
+            inputs=(*inputs, *(_fixed(port, path) for port, path in self.files.items())),
             parameters=self.parameters,
             engine=self.engine,
             trigger=self.name,
@@ -70,22 +88,38 @@ def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
     local = config.path(section.workflow)
     workflow = planner.load(str(local) if local.is_file() else section.workflow)
     port = section.input
+    files = {name: config.path(text) for name, text in section.files.items()}
+    unknown = sorted(set(files) - set(workflow.inputs))
+    if unknown:
+        raise InputError(
+            f"the workflow {workflow.name} has no input {unknown[0]}",
+            where=f"{where}: files",
+            expected=", ".join(workflow.inputs),
+        )
+    free = [name for name in workflow.inputs if name not in files and name not in workflow.optional]
     if port is None:
-        if len(workflow.inputs) != 1:
+        if len(free) != 1:
             raise InputError(
-                f"the workflow {workflow.name} has {len(workflow.inputs)} inputs",
+                f"the workflow {workflow.name} has {len(free)} inputs that are not in files",
                 where=where,
                 expected=f"input = one of {', '.join(workflow.inputs)}",
             )
-        port = next(iter(workflow.inputs))
-    elif port not in workflow.inputs or len(workflow.inputs) != 1:
+        port = free[0]
+    elif port not in workflow.inputs or set(free) - {port}:
         raise InputError(
             f"the file alone cannot be the inputs of {workflow.name}: {', '.join(workflow.inputs)}",
             where=f"{where}: input {port}",
-            expected="a workflow with this one input",
+            expected="a workflow with this one input, the others in files",
         )
+    if section.kind == "gather" and port not in workflow.many:
+        raise InputError(
+            f"input {port} of {workflow.name} takes one file", where=where, expected="an input that takes many"
+        )
+    given = dict(section.parameters)
+    if section.gather is not None:
+        given.setdefault("expected", ",".join(section.gather.radars))
     try:
-        parameters = planner.parameters(workflow, section.parameters)
+        parameters = planner.parameters(workflow, given)
     except InputError as error:
         raise InputError(f"{where}: {error.what}", where=error.where, expected=error.expected) from error
     condition = None
@@ -96,14 +130,21 @@ def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
             section.condition.level_dbz,
             tuple(leads) if isinstance(leads, list) else leads,
         )
-    trigger: ArrivalTrigger | ScheduleTrigger
+    trigger: Trigger
     if section.kind == "schedule":
         trigger = ScheduleTrigger(section.feed, section.every_min, tuple(section.at_minutes), condition)
+    elif section.kind == "precursor":
+        trigger = _precursor(section)
+    elif section.gather is not None:
+        trigger = _gather(section, section.gather)
     else:
         trigger = ArrivalTrigger(section.feed, section.pattern, condition)
     levels = set(planner.levels(workflow, parameters))
     if condition is not None:
         levels.add(condition.level_dbz)
+    if isinstance(trigger, PrecursorTrigger):
+        levels.update(trigger.levels)
+    sounding = section.precursor.sounding if section.precursor is not None else None
     return Rule(
         name=section.name,
         trigger=trigger,
@@ -114,4 +155,41 @@ def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
         engine=section.engine or config.runs.engine,
         priority=workflow.priority if section.priority is None else section.priority,
         deadline_s=workflow.deadline_s if section.deadline_s is None else section.deadline_s,
+        files=files,
+        sounding=None if sounding is None else config.path(sounding),
     )
+
+
+def _precursor(section: TriggerSection) -> PrecursorTrigger:
+    numbers = section.precursor or PrecursorSection()
+    return PrecursorTrigger(
+        feed=section.feed,
+        pattern=section.pattern,
+        freezing_level_m=numbers.freezing_level_m,
+        level_dbz=numbers.level_dbz,
+        area_km2=numbers.area_km2,
+        low_level_dbz=numbers.low_level_dbz,
+        low_area_km2=numbers.low_area_km2,
+        stop_share=numbers.stop_share,
+        hold=timedelta(minutes=numbers.hold_min),
+    )
+
+
+def _gather(section: TriggerSection, network: GatherSection) -> GatherTrigger:
+    settings = GatherSettings(
+        radars=tuple(network.radars),
+        period=timedelta(seconds=network.period_s),
+        deadline=timedelta(seconds=network.deadline_s),
+        minimum=network.minimum,
+    )
+    return GatherTrigger(section.feed, section.pattern, settings)
+
+
+def _fixed(port: str, path: Path) -> InputFile:
+    try:
+        known = path.stat()
+        return InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {error.strerror}", where=path, expected=f"a file for input {port}"
+        ) from error

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import select
 
@@ -31,6 +31,7 @@ from dynamo.runs.service import EngineFactory, RunService
 from dynamo.runs.setup import make_service
 from dynamo.store.models import Arrival, Cursor
 from dynamo.times import to_iso, utc_now
+from dynamo.triggers.gather import GatherTrigger
 from dynamo.triggers.schedule import ScheduleTrigger
 
 _log = logging.getLogger("dynamo.watch")
@@ -221,6 +222,11 @@ class Watcher:
         chores.append(_Chore("resume", self.config.watch.resume_s, self._resume))
         chores.append(_Chore("tidy", _TIDY_S, self._tidy))
         chores += [
+            _Chore(f"gather {rule.name}", _SCHEDULE_LOOK_S, lambda rule=rule: self._intake.gather(rule))  # type: ignore[misc]
+            for rule in self._rules
+            if isinstance(rule.trigger, GatherTrigger)
+        ]
+        chores += [
             _Chore(f"schedule {rule.name}", _SCHEDULE_LOOK_S, lambda rule=rule: self._schedule(rule))  # type: ignore[misc]
             for rule in self._rules
             if isinstance(rule.trigger, ScheduleTrigger)
@@ -319,10 +325,10 @@ class Watcher:
 
 
 def _make_feed(section: FeedSection, config: Config) -> Feed:
-    return create_feed(
-        section.kind,
-        section.name,
-        path=config.path(section.path),
-        patterns=section.patterns,
-        recursive=section.recursive,
-    )
+    options: dict[str, Any] = {"path": config.path(section.path)}
+    if section.kind == "nexrad-chunks":
+        spool = config.path(section.spool) if section.spool else config.state_dir / "spool" / section.name
+        options |= {"spool": spool, "timeout_s": section.timeout_s, "early": section.early}
+    else:
+        options |= {"patterns": section.patterns, "recursive": section.recursive}
+    return create_feed(section.kind, section.name, **options)

@@ -10,7 +10,10 @@ from dynamo.errors import NotFoundError
 from dynamo.feeds.base import Feed
 
 #: Kind of a feed to its module and class; ``replay`` and remote listings come here.
-KINDS: Mapping[str, tuple[str, str]] = {"directory": ("dynamo.feeds.directory", "DirectoryFeed")}
+KINDS: Mapping[str, tuple[str, str]] = {
+    "directory": ("dynamo.feeds.directory", "DirectoryFeed"),
+    "nexrad-chunks": ("dynamo.feeds.chunks", "ChunkFeed"),
+}
 
 
 def create_feed(kind: str, name: str, **options: Any) -> Feed:

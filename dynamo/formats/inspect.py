@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +13,149 @@ from numpy.typing import NDArray
 from dynamo.errors import InputError
 from dynamo.formats.nowcast import NowcastReader
 from dynamo.radar.area import node_areas_km2
-from dynamo.workflows.model import InputFacts
+from dynamo.radar.geometry import beam_height_m
+from dynamo.radar.precursor import areas_aloft_km2
+from dynamo.workflows.model import ALOFT_STEP_M, InputFacts
 
 FORMAT = "casa-nowcast"
+SWEEP_FORMAT, VOLUME_FORMAT = "radar-sweep", "radar-volume"
 #: Larger grids are looked at through every k-th row; the counts are scaled up.
 _SAMPLE_ROWS = 512
 
 
 def inspect_input(path: Path, levels: Sequence[float]) -> InputFacts:
-    """Read a nowcast file once and return what matters for triggers, plan and cost.
+    """Read a file once and return what matters for triggers, plan and cost; its content tells what it is.
 
     Parameters
     ----------
     path
-        A CASA nowcast file.
+        A CASA nowcast, or a radar sweep or volume of any format that `dynamo.formats.radar` reads.
     levels
         The levels, dBZ, for which areas and crossings are wanted.
 
     Returns
     -------
     InputFacts
-        Areas and crossings of grids with more than 512 rows are estimates from evenly spaced rows.
+        Areas and crossings of grids with more than 512 rows are estimates from evenly spaced rows. A sweep or volume
+        has one lead, the time of its first ray, the largest area and shape of its sweeps, and NaN as its maximum where
+        there is no echo.
 
     Raises
     ------
     InputError
-        If the file is not a complete nowcast, or every value of it is missing.
+        If the file is none of these, is not complete enough to use, or is a nowcast of which every value is missing.
     """
+    from dynamo.formats.radar.sniff import is_radar_file
+
+    if is_radar_file(path):
+        return inspect_radar(path, levels)
+    grid = _inspect_hail_grid(path)
+    return _inspect_nowcast(path, levels) if grid is None else grid
+
+
+def inspect_inputs(paths: Sequence[Path], levels: Sequence[float]) -> InputFacts:
+    """Return what several files of one input say together.
+
+    Radar files must be those of one volume. Of files that each stand alone, as hail grids, the newest time counts and
+    the largest shape; they have no radar in common.
+
+    Raises
+    ------
+    InputError
+        As `inspect_input`, or if there is no file or they are in different formats.
+    """
+    from dynamo.formats.radar.sniff import is_radar_file
+
+    if not paths:
+        raise InputError("no file to look at", expected="one file or more")
+    if len(paths) == 1:
+        return inspect_input(paths[0], levels)
+    if is_radar_file(paths[0]):
+        return inspect_radar(paths, levels)
+    each = [inspect_input(path, levels) for path in paths]
+    formats = sorted({facts.format for facts in each})
+    if len(formats) > 1:
+        raise InputError(f"files in the formats {', '.join(formats)}", where=paths[0], expected="files of one format")
+    newest = max(each, key=lambda facts: facts.issue_time)
+    shape = max((facts.shape for facts in each), key=lambda size: size[0] * size[1])
+    radars = {facts.radar for facts in each}
+    return replace(newest, shape=shape, radar=radars.pop() if len(radars) == 1 else "")
+
+
+def _inspect_hail_grid(path: Path) -> InputFacts | None:
+    """Return the facts of a hail grid; None where the file is something else."""
+    from dynamo.formats.hail_grid import FORMAT as HAIL_GRID
+    from dynamo.formats.hail_grid import read_hail_grid
+    from dynamo.formats.nowcast import opened
+
+    with opened(path) as dataset:
+        if getattr(dataset, "product", None) != HAIL_GRID:
+            return None
+    hail = read_hail_grid(path)
+    return InputFacts(
+        format=HAIL_GRID,
+        issue_time=hail.time,
+        leads=(0,),
+        shape=hail.grid.shape,
+        radar=hail.radars[0].name if len(hail.radars) == 1 else "",
+    )
+
+
+def inspect_radar(path: Path | Sequence[Path], levels: Sequence[float]) -> InputFacts:
+    """Return the facts of a sweep or volume, of one file or several; see `inspect_input`."""
+    from dynamo.formats.radar.read import read_volume
+
+    volume = read_volume(path, moments=())
+    areas = {float(level): 0.0 for level in levels}
+    crossings = {float(level): 0 for level in levels}
+    aloft = {float(level): np.zeros(1) for level in levels}
+    top = float("nan")
+    highest_gate_m = float("nan")
+    shape = (0, 0)
+    for sweep in volume.sweeps:
+        field = sweep["DBZH"].values
+        shape = max(shape, field.shape, key=lambda size: size[0] * size[1])
+        highest = float(np.fmax.reduce(field, axis=None))
+        top = float(np.fmax(top, highest))
+        gates = gate_areas_km2(sweep["azimuth"].values, sweep["range"].values, sweep.attrs["fixed_angle_deg"])
+        heights_m = beam_height_m(sweep["range"].values, sweep.attrs["fixed_angle_deg"], sweep.attrs["altitude_m"])
+        highest_gate_m = float(np.fmax(highest_gate_m, heights_m[-1]))
+        for level, area in areas.items():
+            if highest >= level:
+                inside = field >= level
+                by_range = np.count_nonzero(inside, axis=0) * gates
+                areas[level] = max(area, float(by_range.sum()))
+                aloft[level] = _largest(aloft[level], areas_aloft_km2(by_range, heights_m, ALOFT_STEP_M))
+                crossings[level] = max(crossings[level], _crossings(inside, 1))
+    return InputFacts(
+        format=SWEEP_FORMAT if len(volume.sweeps) == 1 else VOLUME_FORMAT,
+        issue_time=volume.time,
+        leads=(0,),
+        shape=shape,
+        area_km2={level: (area,) for level, area in areas.items()},
+        crossings={level: (count,) for level, count in crossings.items()},
+        maximum_dbz=(top,),
+        radar=volume.site.radar,
+        aloft_km2={level: tuple(values.tolist()) for level, values in aloft.items()},
+        top_m=highest_gate_m,
+    )
+
+
+def _largest(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the elementwise maximum of two arrays that end with zeros nobody wrote."""
+    size = max(one.size, other.size)
+    return np.maximum(np.pad(one, (0, size - one.size)), np.pad(other, (0, size - other.size)))
+
+
+def gate_areas_km2(azimuth_deg: NDArray[Any], range_m: NDArray[Any], elevation_deg: float) -> NDArray[np.float64]:
+    """Return the ground area of one gate at each range, km2, for rays of the usual spacing of the sweep."""
+    spacing = float(np.median(np.diff(azimuth_deg))) if azimuth_deg.size > 1 else 1.0
+    ground_km = np.asarray(range_m, dtype=np.float64) * np.cos(np.radians(elevation_deg)) / 1000.0
+    areas: NDArray[np.float64] = ground_km * (ground_km[1] - ground_km[0]) * np.radians(spacing)
+    return areas
+
+
+def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
     with NowcastReader(path) as reader:
         header = reader.header
         step = max(1, header.grid.nlat // _SAMPLE_ROWS)

@@ -163,6 +163,10 @@ class Layout:
     reason: str
 
 
+#: Spacing of the heights of `InputFacts.aloft_km2`, metres.
+ALOFT_STEP_M = 500.0
+
+
 @dataclass(frozen=True)
 class InputFacts:
     """What an input file says of the work it will cause; read from it once, when it arrives.
@@ -183,6 +187,13 @@ class InputFacts:
         Grid edges whose ends lie on different sides of each level, for each lead: what contouring costs.
     maximum_dbz
         Largest value of each lead, NaN where a grid is empty.
+    radar
+        The name of the radar that the file is of; empty where it is of none.
+    aloft_km2
+        Area at or above each level where the beam is at least so high, for heights of 0, 500, 1000 ... metres above
+        sea level: ``aloft_km2[level][k]`` for ``k * ALOFT_STEP_M``; the largest of the sweeps.
+    top_m
+        Height of the highest gate that the radar looked at, metres above sea level; NaN where that has no meaning.
     """
 
     format: str
@@ -192,6 +203,9 @@ class InputFacts:
     area_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
     crossings: Mapping[float, tuple[int, ...]] = field(default_factory=dict)
     maximum_dbz: tuple[float, ...] = ()
+    radar: str = ""
+    aloft_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
+    top_m: float = float("nan")
 
     @property
     def cells(self) -> int:

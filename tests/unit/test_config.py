@@ -36,7 +36,7 @@ def test_the_example_is_read_as_it_is_and_with_every_option_uncommented(tmp_path
         line[2:] if line.startswith("# ") and line[2:].split(" ")[1:2] == ["="] and line[2].islower() else line
         for line in example().splitlines()
     ]
-    exclusive = ("every_min", "at_minutes", 'kind = "arrival"', "url")
+    exclusive = ("every_min", "at_minutes", 'kind = "arrival"', "url", "precursor", "gather")
     path = tmp_path / "full.toml"
     path.write_text("\n".join(line for line in lines if not line.startswith(exclusive)))
     full = load_config(path)

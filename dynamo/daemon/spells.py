@@ -1,0 +1,55 @@
+"""The spells of hail work: the stored state of each radar, and the freezing level of the time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dynamo.daemon.rules import Rule
+from dynamo.formats.sounding import choose_sounding
+from dynamo.runs.ledger import insert_new
+from dynamo.store.models import Cursor
+from dynamo.times import utc_now
+from dynamo.triggers.condition import Verdict
+from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger, state_from_json
+from dynamo.workflows.model import InputFacts
+
+#: Between 0 C and -20 C in the fallback atmosphere, metres; only the 0 C height matters here.
+_ICE_LAYER_M = 3000.0
+
+
+def judge_precursor(
+    session: Session, rule: Rule, trigger: PrecursorTrigger, facts: InputFacts | None
+) -> tuple[Verdict, str]:
+    """Judge an arrival by a precursor trigger and store the state of its radar, in the caller's transaction.
+
+    Returns
+    -------
+    Verdict, str
+        The verdict, whose data name the sounding that told the freezing level, and the action.
+
+    Raises
+    ------
+    InputError
+        If the arrival is not of a radar.
+    """
+    sounding = "number of the configuration"
+    if rule.sounding is not None and facts is not None:
+        chosen = choose_sounding(
+            rule.sounding,
+            facts.issue_time,
+            fallback_zero_c_m=trigger.freezing_level_m,
+            fallback_minus_20_c_m=trigger.freezing_level_m + _ICE_LAYER_M,
+        )
+        trigger, sounding = replace(trigger, freezing_level_m=chosen.zero_c_m), chosen.reason
+    name = f"precursor {rule.name} {facts.radar if facts is not None else ''}"
+    cursor = session.scalar(select(Cursor).where(Cursor.name == name).with_for_update())
+    before = PrecursorState() if cursor is None else state_from_json(cursor.data)
+    verdict, after, action = trigger.judge(facts, before)
+    if cursor is None:
+        insert_new(session, Cursor, name=name, data=after.to_json(), updated_at=utc_now())
+    elif after != before:
+        cursor.data, cursor.updated_at = after.to_json(), utc_now()
+    return replace(verdict, data={**verdict.data, "sounding": sounding}), action

@@ -1,0 +1,153 @@
+"""Trigger kind `precursor`: hail work starts by itself when strong echo reaches the freezing level, and stops; pure.
+
+Each radar has a state of its own. It becomes active when the area of strong echo above the 0 C height is large enough;
+it goes on, with hysteresis, until the area has been below a smaller limit for some time. Where no gate of the file is
+above the 0 C height (a low sweep of a short-range radar), a higher reflectivity at any height stands in.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import PurePath
+from typing import Any
+
+from dynamo.errors import InputError
+from dynamo.radar.precursor import area_above_km2
+from dynamo.times import parse_time, to_iso
+from dynamo.triggers.condition import Verdict
+from dynamo.workflows.model import ALOFT_STEP_M, InputFacts
+
+
+@dataclass(frozen=True)
+class PrecursorState:
+    """Whether hail work is on for one radar, and when the precursor was last seen."""
+
+    active: bool = False
+    seen: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as JSON data."""
+        return {"active": self.active, "seen": None if self.seen is None else to_iso(self.seen)}
+
+
+def state_from_json(data: Mapping[str, Any]) -> PrecursorState:
+    """Read what `PrecursorState.to_json` wrote; anything else is the state at rest."""
+    seen = data.get("seen")
+    return PrecursorState(bool(data.get("active")), parse_time(seen) if isinstance(seen, str) else None)
+
+
+@dataclass(frozen=True)
+class PrecursorTrigger:
+    """When hail work is worth it.
+
+    Parameters
+    ----------
+    feed, pattern
+        The files it looks at.
+    freezing_level_m
+        Height of 0 C above sea level, metres.
+    level_dbz, area_km2
+        This much area at or above this reflectivity, above the freezing level, starts the work.
+    low_level_dbz, low_area_km2
+        The same at any height, where no gate is above the freezing level.
+    stop_share
+        Below this share of the area the precursor counts as gone.
+    hold
+        The work goes on for this long after the precursor was last seen.
+
+    Raises
+    ------
+    InputError
+        If a number makes no sense.
+    """
+
+    feed: str
+    pattern: str = "*"
+    freezing_level_m: float = 4200.0
+    level_dbz: float = 45.0
+    area_km2: float = 2.0
+    low_level_dbz: float = 50.0
+    low_area_km2: float = 2.0
+    stop_share: float = 0.5
+    hold: timedelta = timedelta(minutes=10)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.stop_share <= 1:
+            raise InputError(f"stop_share {self.stop_share:g}", where="precursor", expected="above 0, at most 1")
+        if self.hold < timedelta(0):
+            raise InputError(f"hold {self.hold}", where="precursor", expected="0 or longer")
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """The reflectivities for which the facts of an arrival must tell the areas."""
+        return self.level_dbz, self.low_level_dbz
+
+    def concerns(self, feed: str, path: PurePath) -> bool:
+        """Whether the trigger has to do with this file at all."""
+        return feed == self.feed and fnmatch.fnmatchcase(path.name, self.pattern)
+
+    def judge(self, facts: InputFacts | None, state: PrecursorState) -> tuple[Verdict, PrecursorState, str]:
+        """Decide about one arrival of one radar.
+
+        Parameters
+        ----------
+        facts
+            Of the arrival.
+        state
+            Of its radar, as it was left by the arrival before.
+
+        Returns
+        -------
+        Verdict, PrecursorState, str
+            Whether the workflow runs on this arrival, the state afterwards, and the action: ``begin`` (the first of a
+            spell), ``start`` (the spell goes on), ``end`` (the spell is over) or ``refuse``.
+
+        Raises
+        ------
+        InputError
+            If the facts are not those of a radar.
+        """
+        if facts is None or not facts.radar or any(level not in facts.area_km2 for level in self.levels):
+            raise InputError("not a radar's sweep or volume", where="precursor", expected="a file of one radar")
+        low = not facts.top_m > self.freezing_level_m
+        level, needed = (self.low_level_dbz, self.low_area_km2) if low else (self.level_dbz, self.area_km2)
+        if low:
+            area = facts.area_km2[level][0]
+        else:
+            area = area_above_km2(facts.aloft_km2.get(level, ()), self.freezing_level_m, ALOFT_STEP_M)
+        where = "in a low sweep" if low else f"above {self.freezing_level_m:.0f} m (0 C)"
+        data: dict[str, Any] = {
+            "radar": facts.radar,
+            "area_km2": round(area, 2),
+            "needed_km2": needed,
+            "level_dbz": level,
+            "low": low,
+            "freezing_level_m": self.freezing_level_m,
+            "top_m": round(facts.top_m, 0),
+            "was_active": state.active,
+        }
+        measured = f"{area:.1f} km2 at or above {level:g} dBZ {where}"
+        time = facts.issue_time
+        if state.seen is not None and time < state.seen - self.hold:
+            # An old file must not end or prolong the spell of today.
+            return Verdict(area >= needed, f"{measured}; an old file", data), state, _action(area >= needed)
+        enough = needed * (self.stop_share if state.active else 1.0)
+        if area >= enough:
+            seen = time if state.seen is None else max(time, state.seen)
+            reason = f"{measured}, {enough:g} km2 are enough"
+            return Verdict(True, reason, data), PrecursorState(True, seen), "start" if state.active else "begin"
+        if state.active and state.seen is not None and time - state.seen <= self.hold:
+            gone_s = (time - state.seen).total_seconds()
+            reason = f"{measured}, gone for {max(gone_s, 0):.0f} s of {self.hold.total_seconds():.0f} s"
+            return Verdict(True, reason, data), state, "start"
+        if state.active:
+            reason = f"{measured}, gone for more than {self.hold.total_seconds():.0f} s"
+            return Verdict(False, reason, data), PrecursorState(False, state.seen), "end"
+        return Verdict(False, f"{measured}, {needed:g} km2 are needed", data), state, "refuse"
+
+
+def _action(start: bool) -> str:
+    return "start" if start else "refuse"
