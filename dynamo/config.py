@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dynamo.alerts.settings import AlertsSection, ChannelSection
 from dynamo.errors import InputError, NotFoundError
 
 #: Read when no file is named; the environment variable comes first.
@@ -102,11 +103,13 @@ class FeedSection(_Section):
     """A source of files; one `[[feeds]]` for each."""
 
     name: Name = Field(description="Name of the feed, as triggers use it.")
-    kind: Literal["directory", "nexrad-chunks"] = Field(
+    kind: Literal["directory", "nexrad-chunks", "products"] = Field(
         "directory",
-        description="`directory`: files. `nexrad-chunks`: real-time chunks of Level II volumes, joined as they come.",
+        description="`directory`: files. `nexrad-chunks`: real-time chunks of Level II volumes, joined as they come. "
+        "`products`: what a workflow of this store publishes.",
     )
-    path: str = Field(description="The folder.")
+    path: str = Field("", description="The folder; kind products has none.")
+    workflow: str | None = Field(None, description="The workflow whose products are taken (kind products).")
     patterns: list[str] = Field(
         default=["*.nc"],
         min_length=1,
@@ -129,6 +132,14 @@ class FeedSection(_Section):
         420.0, gt=0, description="A volume to which no chunk came for so many seconds is taken as it is."
     )
     early: bool = Field(True, description="Take the lowest elevation before the volume ends (kind nexrad-chunks).")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kind == "products") != (self.workflow is not None):
+            raise ValueError("kind products, and only that, needs a workflow")
+        if (self.kind == "products") == bool(self.path):
+            raise ValueError("path: every kind but products needs one, and that has none")
+        return self
 
 
 class ConditionSection(_Section):
@@ -231,6 +242,7 @@ class Config(_Section):
     engines: dict[str, EngineSection] = Field(default_factory=dict)
     feeds: list[FeedSection] = Field(default_factory=list)
     triggers: list[TriggerSection] = Field(default_factory=list)
+    alerts: AlertsSection = AlertsSection()
     #: Where relative paths begin; not an option of the file.
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 
@@ -352,7 +364,7 @@ def _path(location: tuple[str | int, ...]) -> str:
 
 def _options(location: tuple[str | int, ...]) -> list[str]:
     """Return the names that are allowed at a place in the file."""
-    sections: dict[str, type[_Section]] = {
+    sections: dict[str, type[BaseModel]] = {
         "store": StoreSection,
         "folders": FoldersSection,
         "runs": RunsSection,
@@ -360,14 +372,16 @@ def _options(location: tuple[str | int, ...]) -> list[str]:
         "engines": EngineSection,
         "feeds": FeedSection,
         "triggers": TriggerSection,
+        "alerts": AlertsSection,
     }
     words = [part for part in location if isinstance(part, str)]
     if not words:
         return list(sections)
-    nested: dict[str, type[_Section]] = {
+    nested: dict[str, type[BaseModel]] = {
         "condition": ConditionSection,
         "precursor": PrecursorSection,
         "gather": GatherSection,
+        "channels": ChannelSection,
     }
     model = nested.get(words[-1]) or sections[words[0]]
     return list(model.model_fields)

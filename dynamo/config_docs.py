@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from dynamo.alerts.settings import AlertsSection, ChannelSection
 from dynamo.config import (
     ConditionSection,
     EngineSection,
@@ -34,6 +35,8 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("condition = { ... }", ConditionSection),
     ("precursor = { ... }", PrecursorSection),
     ("gather = { ... }", GatherSection),
+    ("[alerts]", AlertsSection),
+    ("[[alerts.channels]]", ChannelSection),
 )
 
 #: Values of the example where the default says too little; the others appear commented out, at their default.
@@ -47,12 +50,19 @@ _GIVEN: dict[str, dict[str, Any]] = {
         "parameters": {"levels": [35, 40, 45, 50, 55]},
         "condition": {"area_km2": 10, "level_dbz": 45, "leads": "any"},
     },
+    "[[alerts.channels]]": {"name": "record", "kind": "file", "path": "alerts.jsonl"},
 }
 _NO_DEFAULT: dict[str, Any] = {
     "url": "postgresql://dynamo@localhost/dynamo",
     "runs": ".dynamo/runs",
     "quarantine": ".dynamo/quarantine",
+    "[[alerts.channels]] url": "https://example.org/alerts",
     "slots": 2,
+    "workflow": "hail",
+    "places": "places.geojson",
+    "url_env": "DYNAMO_ALERT_URLS",
+    "url_file": "alert-urls.txt",
+    "batch": 100,
     "spool": ".dynamo/spool/nowcasts",
     "job_overhead_s": 0.005,
     "single_threshold_s": 0.03,
@@ -103,12 +113,18 @@ def example() -> str:
         given = _GIVEN.get(header, {})
         lines += [*_comment(_text(model)), header.replace("NAME", "local")]
         for name, info in model.model_fields.items():
+            if name == "channels":
+                continue  # tables of their own, below
             lines += _comment(info.description or "")
             if name in given:
                 lines.append(f"{name} = {toml(given[name])}")
             else:
                 default = _default(info)
-                value = _NO_DEFAULT.get(name) if default is None or default == [] else default
+                value = (
+                    _NO_DEFAULT.get(f"{header} {name}", _NO_DEFAULT.get(name))
+                    if default is None or default == []
+                    else default
+                )
                 lines.append(f"# {name} = {toml(value)}")
         lines.append("")
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from dynamo.errors import DynamoError
 
 #: One line for each group of commands: the module in `dynamo.cli` that offers `register(app)`.
 COMMANDS = (
+    "alerts",
     "demo",
     "modules",
     "nowcast",

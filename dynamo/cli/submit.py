@@ -48,7 +48,7 @@ def submit(
     service = make_service(settings)
     try:
         run, new = service.create(
-            _request(service, settings, workflow, _pairs(inputs, "--input"), _pairs(params, "--param"), engine)
+            _request(service, settings, workflow, _files(inputs), _pairs(params, "--param"), engine)
         )
         if not new and run.state in ("failed", "cancelled", "skipped"):
             run = service.retry(run.id, "submitted again")
@@ -145,13 +145,13 @@ def _request(
     service: RunService,
     settings: Config,
     name: str,
-    inputs: dict[str, str],
+    inputs: dict[str, list[str]],
     params: dict[str, str],
     engine: str | None,
 ) -> Any:
     from dynamo.engines.registry import ENGINES
-    from dynamo.errors import InputError, NotFoundError
-    from dynamo.feeds.inspection import inspect
+    from dynamo.errors import InputError, NotFoundError, UsageError
+    from dynamo.feeds.inspection import inspect_port
     from dynamo.files import sha256_file
     from dynamo.runs.ledger import InputFile, RunRequest
 
@@ -160,19 +160,25 @@ def _request(
         raise NotFoundError(f"no engine {engine!r:.60}", expected=", ".join(ENGINES))
     workflow = service.planner.load(name)
     unknown = sorted(set(inputs) - set(workflow.inputs))
-    missing = sorted(set(workflow.inputs) - set(inputs))
+    missing = sorted(set(workflow.inputs) - workflow.optional - set(inputs))
     if unknown or missing:
         what = f"no input {unknown[0]!r:.60}" if unknown else f"input {missing[0]} is missing"
         expected = ", ".join(f"--input {port}=PATH" for port in workflow.inputs) or "no inputs"
         raise InputError(what, where=workflow.name, expected=expected)
     parameters = service.planner.parameters(workflow, params)
     files, times = [], []
-    for port, text in inputs.items():
-        path = Path(text).absolute()
-        facts = inspect(path, ())
-        known = path.stat()
-        files.append(InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns))
-        times.append(facts.issue_time)
+    for port, texts in inputs.items():
+        paths = [Path(text).absolute() for text in texts]
+        if len(paths) > 1 and port not in workflow.many:
+            raise UsageError(f"{port} is given {len(paths)} times", where="--input", expected="one file")
+        facts = inspect_port(workflow.inputs[port], paths, ())
+        for path in paths:
+            if not path.is_file():
+                raise InputError("no such file", where=path, expected=f"a file in format {workflow.inputs[port]}")
+            known = path.stat()
+            files.append(InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns))
+        if facts is not None:
+            times.append(facts.issue_time)
     return RunRequest(
         workflow=workflow,
         inputs=tuple(files),
@@ -182,6 +188,15 @@ def _request(
         priority=workflow.priority,
         valid_at=max(times, default=None),
     )
+
+
+def _files(texts: list[str]) -> dict[str, list[str]]:
+    """Return the files by input; an input may be given several times."""
+    files: dict[str, list[str]] = {}
+    for text in texts:
+        for name, value in _pairs([text], "--input").items():
+            files.setdefault(name, []).append(value)
+    return files
 
 
 def _pairs(texts: list[str], option: str) -> dict[str, str]:

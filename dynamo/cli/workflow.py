@@ -113,7 +113,10 @@ def plan(
 
     modules = contracts()
     workflow = read_workflow(name, modules)
-    paths = {key: Path(value) for key, value in _pairs(inputs, "--input").items()}
+    paths: dict[str, list[Path]] = {}
+    for text in inputs:
+        for key, value in _pairs([text], "--input").items():
+            paths.setdefault(key, []).append(Path(value))
     values = _pairs(parameters, "--param")
     run = plan_run(workflow, paths, values, _facts(workflow, paths, values), modules)
     layout = choose_layout(run, slots=slots, job_overhead_s=job_overhead_s, single_threshold_s=0.0)
@@ -163,8 +166,8 @@ def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
     return pairs
 
 
-def _facts(workflow: Workflow, paths: dict[str, Path], values: dict[str, str]) -> dict[str, InputFacts]:
-    from dynamo.formats.inspect import FORMAT, inspect_input
+def _facts(workflow: Workflow, paths: dict[str, list[Path]], values: dict[str, str]) -> dict[str, InputFacts]:
+    from dynamo.feeds.inspection import inspect_port
     from dynamo.workflows.document import Document
     from dynamo.workflows.expand import check_parameters
     from dynamo.workflows.problems import Problems
@@ -178,11 +181,10 @@ def _facts(workflow: Workflow, paths: dict[str, Path], values: dict[str, str]) -
         given = [job.arguments.get("levels") for job in workflow.jobs]
         levels = [level for item in given if isinstance(item, list) for level in item]
     wanted = sorted({float(level) for level in levels}) if isinstance(levels, list) else []
-    return {
-        name: inspect_input(paths[name], wanted)
-        for name, spec in workflow.inputs.items()
-        if name in paths and FORMAT in spec.format.split("|")
+    looked = {
+        name: inspect_port(spec.format, paths[name], wanted) for name, spec in workflow.inputs.items() if name in paths
     }
+    return {name: facts for name, facts in looked.items() if facts is not None}
 
 
 def _installed(default: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from sqlalchemy import select
 
+from dynamo.alerts.service import AlertService
 from dynamo.config import Config, FeedSection
 from dynamo.daemon.intake import FeedRules, Intake
 from dynamo.daemon.lease import RENEW_S, StoreLease
@@ -37,6 +38,8 @@ from dynamo.triggers.schedule import ScheduleTrigger
 _log = logging.getLogger("dynamo.watch")
 _TIDY_S = 60.0
 _SCHEDULE_LOOK_S = 1.0
+#: How long `run_once` waits for alerts to be delivered.
+_DELIVERY_GRACE_S = 20.0
 
 
 @dataclass
@@ -93,7 +96,7 @@ class Watcher:
             self._lease.take()
             try:
                 for section in config.feeds:
-                    self._feeds.append(_make_feed(section, config))
+                    self._feeds.append(_make_feed(section, config, self._service))
                 self._rules = make_rules(config, self._service.planner)
             except BaseException:
                 self._lease.give_back()
@@ -112,6 +115,7 @@ class Watcher:
         self._chores = self._make_chores()
         self._timer = threading.Thread(target=self._keep_time, name="timer", daemon=True)
         self._started = False
+        self._alerts = self._make_alerts()
 
     @property
     def service(self) -> RunService:
@@ -125,6 +129,9 @@ class Watcher:
             "starting",
             extra={"store": self._service.store.url, "feeds": ",".join(f.name for f in self._feeds)},
         )
+        if self._alerts is not None:
+            self.events.subscribe(self._alerts.on_event)
+            self._alerts.start()
         self._intake.start()
         for feed in self._feeds:
             # First the news, then the scan: what comes in between is seen twice, and known the second time.
@@ -162,6 +169,9 @@ class Watcher:
             while not (self._idle() or self._stop.is_set() or (stop is not None and stop.is_set())):
                 time.sleep(0.02)
             self._do(_Chore("tidy", _TIDY_S, self._tidy))
+            if self._alerts is not None:
+                # Nobody sends what is left before the next start.
+                self._alerts.wait_idle(_DELIVERY_GRACE_S)
         finally:
             self.stop()
         if self.failure is not None:
@@ -193,6 +203,8 @@ class Watcher:
             self._intake.stop()
             self.dispatcher.stop(self.config.watch.stop_grace_s)
             self._timer.join(2.0)
+        if self._alerts is not None:
+            self._alerts.stop()
         self._service.close()
         try:
             self._lease.give_back()
@@ -209,7 +221,20 @@ class Watcher:
         self.stop()
 
     def _idle(self) -> bool:
-        return self._intake.wait_idle(0.0) and self.dispatcher.idle()
+        told = self._alerts is None or self._alerts.wait_idle(0.0, delivered=False)
+        return self._intake.wait_idle(0.0) and self.dispatcher.idle() and told
+
+    def _make_alerts(self) -> AlertService | None:
+        if not self.config.alerts.places:
+            return None
+        try:
+            return AlertService(self._service.store, self.config.alerts, base=self.config.base)
+        except BaseException:
+            self._lease.give_back()
+            for feed in self._feeds:
+                feed.stop()
+            self._service.store.close()
+            raise
 
     # -- what is due at times
 
@@ -324,7 +349,16 @@ class Watcher:
             session.get_one(Cursor, name).updated_at = slot
 
 
-def _make_feed(section: FeedSection, config: Config) -> Feed:
+def _make_feed(section: FeedSection, config: Config, service: RunService) -> Feed:
+    if section.kind == "products":
+        return create_feed(
+            section.kind,
+            section.name,
+            workflow=section.workflow,
+            patterns=section.patterns,
+            store=service.store,
+            events=service.events,
+        )
     options: dict[str, Any] = {"path": config.path(section.path)}
     if section.kind == "nexrad-chunks":
         spool = config.path(section.spool) if section.spool else config.state_dir / "spool" / section.name

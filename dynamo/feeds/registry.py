@@ -13,6 +13,7 @@ from dynamo.feeds.base import Feed
 KINDS: Mapping[str, tuple[str, str]] = {
     "directory": ("dynamo.feeds.directory", "DirectoryFeed"),
     "nexrad-chunks": ("dynamo.feeds.chunks", "ChunkFeed"),
+    "products": ("dynamo.feeds.products", "ProductFeed"),
 }
 
 

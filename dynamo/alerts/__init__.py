@@ -1,0 +1,1 @@
+"""Alerts: who is told that a storm or hail is near, when, and over which channel."""

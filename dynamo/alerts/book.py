@@ -1,0 +1,244 @@
+"""Judging products: the state of every place and the messages that follow, stored together before anybody is told.
+
+Delivery is at least once: a message is stored under its key in the same transaction as the state that made it, so a
+restart neither loses nor makes it again; a kill between sending and noting that it was sent sends it again, with the
+same key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from dynamo.alerts.events import Event, Step, advance
+from dynamo.alerts.hazards import Product
+from dynamo.alerts.matching import Finding, match
+from dynamo.alerts.places import Places
+from dynamo.alerts.settings import AlertsSection
+from dynamo.alerts.texts import line, message_key, payload
+from dynamo.runs.ledger import decide
+from dynamo.store.alerts import AlertDelivery, AlertEvent, AlertMessage, AlertStream
+from dynamo.store.engine import Store
+from dynamo.times import to_iso, utc_now
+
+#: Places in one transaction: short enough that nobody else waits for the store.
+_CHUNK = 2000
+#: Products whose time lies further ahead are from a wrong clock; taking them would make all later ones late.
+_AHEAD = timedelta(minutes=10)
+_KEYS = 500
+_EVENT_FIELDS = tuple(field.name for field in fields(Event))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a product: how many places it concerns, the messages made, or why it was not judged."""
+
+    product: Product
+    concerned: int = 0
+    messages: tuple[str, ...] = ()
+    skipped: str = ""
+
+
+class AlertBook:
+    """The memory of alerts in a store; use one at a time (see `AlertService`).
+
+    Parameters
+    ----------
+    store
+        The store.
+    places, settings
+        Whom to tell, and when.
+    channels
+        Names of the channels that messages go to.
+    """
+
+    def __init__(self, store: Store, places: Places, settings: AlertsSection, channels: Sequence[str]) -> None:
+        self.store = store
+        self.places = places
+        self.settings = settings
+        self.channels = tuple(channels)
+        self._number = {place.id: index for index, place in enumerate(places.places)}
+
+    def judge(self, product: Product, *, now: datetime | None = None) -> Judged:
+        """Bring all places up to a product, and store the messages that follow.
+
+        Parameters
+        ----------
+        product
+            The product; one that was judged before, or that is older than another of its stream, changes nothing.
+        now
+            Where given, products that are too old or ahead of their time are not judged either.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the store does not work; judging again goes on where it stopped.
+        """
+        why = self._why_not(product, now)
+        if why is not None:
+            if why:
+                self._record(product, "skip", why)
+            return Judged(product, skipped=why or "known already")
+        found = {self.places.places[finding.place].id: finding for finding in match(self.places, product)}
+        steps = self._steps(product, found)
+        made = now or utc_now()
+        told: list[str] = []
+        for first in range(0, len(steps), _CHUNK):
+            told += self._write(product, steps[first : first + _CHUNK], found, made)
+        with self.store.transaction() as session:
+            _mark(session, product)
+            if told:
+                numbers = {"places": len(found), "messages": len(told), "issued": to_iso(product.issued)}
+                decide(session, f"alerts {product.stream}"[:400], "tell", f"{len(told)} messages", **numbers)
+        return Judged(product, len(found), tuple(told))
+
+    def tidy(self, now: datetime) -> None:
+        """Remove messages and ended events that are older than ``keep_days``, and streams that have fallen silent."""
+        before = now - timedelta(days=self.settings.keep_days)
+        with self.store.transaction() as session:
+            old = select(AlertMessage.id).where(AlertMessage.created_at < before)
+            session.execute(delete(AlertDelivery).where(AlertDelivery.message_id.in_(old)))
+            session.execute(delete(AlertMessage).where(AlertMessage.created_at < before))
+            newest = session.scalar(select(func.max(AlertStream.newest)))
+            if newest is not None:
+                # Events live in the time of their products, which may be a replay of long ago.
+                old_event = min(before, newest - timedelta(days=self.settings.keep_days))
+                session.execute(delete(AlertEvent).where(AlertEvent.seen < old_event))
+            session.execute(delete(AlertStream).where(AlertStream.updated_at < before))
+
+    def _why_not(self, product: Product, now: datetime | None) -> str | None:
+        """Return why the product is not judged (empty: it was before), or None if it is."""
+        with self.store.reading() as session:
+            stream = session.get(AlertStream, product.stream[:400])
+        if stream is not None and product.issued == stream.newest and product.key in stream.keys:
+            return ""
+        if stream is not None and product.issued < stream.newest:
+            return f"issued {to_iso(product.issued)}, after that of {to_iso(stream.newest)} was judged"
+        if now is not None and now - product.issued > timedelta(minutes=self.settings.late_min):
+            return f"issued {to_iso(product.issued)}, more than {self.settings.late_min:g} min ago"
+        if now is not None and product.issued - now > _AHEAD:
+            return f"issued {to_iso(product.issued)}, which is yet to come: a clock is wrong"
+        return None
+
+    def _record(self, product: Product, action: str, reason: str) -> None:
+        with self.store.transaction() as session:
+            decide(session, f"alerts {product.stream}"[:400], action, reason, key=product.key)
+
+    def _steps(self, product: Product, found: Mapping[str, Finding]) -> list[tuple[str, Step]]:
+        events = self._events(product.hazard, found)
+        steps = []
+        for place in {**found, **events}:
+            if place not in self._number:
+                continue  # the place was taken out of the file
+            step = advance(events.get(place), found.get(place), product.issued, product.hazard, self.settings)
+            if step is not None:
+                steps.append((place, step))
+        return steps
+
+    def _events(self, hazard: str, found: Mapping[str, Finding]) -> dict[str, Event]:
+        columns = [AlertEvent.place, *(getattr(AlertEvent, name) for name in _EVENT_FIELDS)]
+        # All events of the hazard, or only those that matter where there are few: one query either way.
+        query = select(*columns).where(AlertEvent.hazard == hazard)
+        if len(found) <= _KEYS:
+            query = query.where(or_(AlertEvent.open, AlertEvent.place.in_(list(found))))
+        with self.store.reading() as session:
+            return {row[0]: Event(*row[1:]) for row in session.execute(query)}
+
+    def _write(
+        self,
+        product: Product,
+        steps: Sequence[tuple[str, Step]],
+        found: Mapping[str, Finding],
+        made: datetime,
+    ) -> list[str]:
+        """Store new states and messages of some places, all or none."""
+        states = [
+            {"place": place, "hazard": product.hazard, **{name: getattr(step.event, name) for name in _EVENT_FIELDS}}
+            for place, step in steps
+            if not step.only_seen
+        ]
+        # A storm that stays touches nothing but one time of many places: one statement does it.
+        seen = [place for place, step in steps if step.only_seen]
+        messages, channels = [], {}
+        expires = made + timedelta(minutes=self.settings.expire_min)
+        for place, step in steps:
+            if step.kind is None:
+                continue
+            facts = self.places.places[self._number[place]]
+            finding = found.get(place)
+            key = message_key(place, product.hazard, step.event)
+            text = line(facts, product, step, finding)
+            channels[key] = facts.channels
+            messages.append(
+                {"key": key, "place": place, "hazard": product.hazard, "event": step.event.number}
+                | {"kind": step.kind, "text": text, "created_at": made, "expires_at": expires}
+                | {"payload": payload(facts, product, step, finding, key=key, text=text, made=made)}
+            )
+        with self.store.transaction() as session:
+            _put_events(session, states)
+            if seen:
+                rows = update(AlertEvent).where(AlertEvent.hazard == product.hazard, AlertEvent.place.in_(seen))
+                session.execute(rows.values(seen=product.issued).execution_options(synchronize_session=False))
+            if messages:
+                session.execute(_unless_there(session, AlertMessage, messages[0]), messages)
+                self._address(session, channels, made)
+        return [str(message["text"]) for message in messages]
+
+    def _address(self, session: Session, channels: Mapping[str, Sequence[str] | None], now: datetime) -> None:
+        keys = list(channels)
+        rows: list[dict[str, Any]] = []
+        for first in range(0, len(keys), _KEYS):
+            query = select(AlertMessage.id, AlertMessage.key).where(AlertMessage.key.in_(keys[first : first + _KEYS]))
+            for identity, key in session.execute(query):
+                wished = channels[key]
+                rows += [
+                    {"message_id": identity, "channel": name, "state": "waiting", "attempts": 0, "error": ""}
+                    | {"next_at": now, "updated_at": now}
+                    for name in self.channels
+                    if wished is None or name.partition("#")[0] in wished
+                ]
+        if rows:
+            session.execute(_unless_there(session, AlertDelivery, rows[0]), rows)
+
+
+def _put_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    build: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    plain = AlertEvent.__table__
+    statement = build(plain).values({name: bindparam(name) for name in rows[0]})
+    changed = {name: statement.excluded[name] for name in _EVENT_FIELDS}
+    session.execute(statement.on_conflict_do_update(index_elements=["place", "hazard"], set_=changed), list(rows))
+
+
+def _unless_there(session: Session, table: Any, row: Iterable[str]) -> Any:
+    build: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    return build(table.__table__).values({name: bindparam(name) for name in row}).on_conflict_do_nothing()
+
+
+def _mark(session: Session, product: Product) -> None:
+    """Note how far the stream has been judged."""
+    name = product.stream[:400]
+    stream = session.get(AlertStream, name)
+    now = utc_now()
+    if stream is None:
+        row = {"name": name, "newest": product.issued, "keys": [product.key], "updated_at": now}
+        session.execute(insert(AlertStream), [row])
+    elif product.issued > stream.newest:
+        stream.newest, stream.keys, stream.updated_at = product.issued, [product.key], now
+    elif product.key not in stream.keys:
+        stream.keys = [*stream.keys, product.key]
+        stream.updated_at = now
+
+
+def waiting(store: Store) -> int:
+    """Return how many deliveries are still to be made."""
+    with store.reading() as session:
+        pending = AlertDelivery.state.in_(("waiting", "sending"))
+        return session.scalar(select(func.count(AlertDelivery.id)).where(pending)) or 0

@@ -1,0 +1,285 @@
+"""Alerts as a part of the daemon, or on their own: products in, messages out, each in a thread of its own.
+
+One thread judges products in the order in which they come; each channel has a courier. Nothing here is waited for by
+the runs, and a channel that hangs is waited for by nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+import orjson
+from sqlalchemy import select
+
+from dynamo.alerts.book import AlertBook, Judged, waiting
+from dynamo.alerts.channels import Channel, make_channels
+from dynamo.alerts.courier import Courier
+from dynamo.alerts.hazards import hazard_of, read_products
+from dynamo.alerts.places import Places, read_places
+from dynamo.alerts.settings import AlertsSection
+from dynamo.daemon.lease import RENEW_S, StoreLease
+from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
+from dynamo.runs.events import Event
+from dynamo.runs.ledger import decide
+from dynamo.runs.publish import INDEX
+from dynamo.store.engine import Store
+from dynamo.store.models import Run
+from dynamo.times import utc_now
+
+LEASE = "alerts"
+_log = logging.getLogger("dynamo.alerts")
+_RETRY_S = 1.0
+_TIDY_S = 3600.0
+_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Products to be judged; ``run`` is the run that published them."""
+
+    paths: tuple[Path, ...]
+    stream: str = ""
+    key: str = ""
+    run: str = ""
+
+
+class AlertService:
+    """Judges products and sends messages.
+
+    Use it as a context manager, or call `start` and `stop`. `on_event` is a listener for `Events.subscribe`.
+
+    Parameters
+    ----------
+    store
+        The store; it stays the caller's.
+    settings
+        The section ``[alerts]``, with ``places``.
+    base
+        Where relative paths of the settings begin.
+    poll_s
+        How often to look in the store for runs that nobody told of, seconds.
+    channels
+        In place of the configured ones.
+
+    Raises
+    ------
+    InputError, NotFoundError, MissingPartError
+        If there are no places, or places or channels are not right.
+    BusyError
+        If alerts of this store are made by another process.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: AlertsSection,
+        *,
+        base: Path,
+        poll_s: float = 30.0,
+        channels: Sequence[Channel] | None = None,
+    ) -> None:
+        if settings.places is None:
+            raise InputError("there are no places to alert", where="alerts.places", expected="a GeoJSON file")
+        self.settings = settings
+        self.places: Places = read_places(base / Path(settings.places).expanduser(), settings)
+        for warning in self.places.warnings:
+            _log.warning("%s", warning, extra={"places": settings.places})
+        self.channels = list(channels) if channels is not None else make_channels(settings.channels, base)
+        self.failure: DynamoError | None = None
+        self._store = store
+        self._poll_s = poll_s
+        self._book = AlertBook(store, self.places, settings, [channel.name for channel in self.channels])
+        self._couriers = [Courier(store, channel) for channel in self.channels]
+        self._tasks: deque[_Task] = deque()
+        self._known: dict[str, None] = {}
+        self._news = threading.Condition()
+        self._busy = False
+        self._stop = threading.Event()
+        self._lease = StoreLease(store, LEASE)
+        self._lease.take()
+        self._started = False
+        self._judge = threading.Thread(target=self._run, name="alerts", daemon=True)
+
+    def start(self) -> None:
+        """Begin: send what was left over, and judge what was published meanwhile."""
+        self._started = True
+        for courier in self._couriers:
+            courier.start()
+        self._judge.start()
+        names = ",".join(channel.name for channel in self.channels)
+        _log.info("alerting", extra={"places": len(self.places), "channels": names})
+
+    def on_event(self, event: Event) -> None:
+        """Take the news of a publication; returns at once."""
+        if event.kind == "published" and event.data.get("product_dir"):
+            self._offer(_Task((Path(str(event.data["product_dir"])),), str(event.data["workflow"]), "", event.subject))
+
+    def offer(self, paths: Iterable[Path], *, stream: str = "", key: str = "") -> None:
+        """Judge files or product folders; returns at once."""
+        self._offer(_Task(tuple(paths), stream, key))
+
+    def judge(self, paths: Iterable[Path], *, stream: str = "", key: str = "", timely: bool = True) -> list[Judged]:
+        """Judge files or product folders now, in this thread; not together with `start`.
+
+        Raises
+        ------
+        InputError, NotFoundError, StoreUnavailableError
+            If a file is not a product or the store does not work.
+        """
+        products = read_products(paths, stream=stream, key=key)
+        judged = [self._book.judge(product, now=utc_now() if timely else None) for product in products]
+        for courier in self._couriers:
+            courier.wake()
+        return judged
+
+    def catch_up(self) -> None:
+        """Judge what was published lately and nobody told of."""
+        since = utc_now() - timedelta(minutes=self.settings.late_min)
+        query = (
+            select(Run.id, Run.workflow, Run.key, Run.product_dir)
+            .where(Run.state == "succeeded", Run.published_at >= since, Run.product_dir.is_not(None))
+            .order_by(Run.valid_at)
+        )
+        with self._store.reading() as session:
+            found = session.execute(query).all()
+        for run, workflow, key, folder in found:
+            self._offer(_Task((Path(folder or ""),), workflow, key, run))
+
+    def wait_idle(self, timeout_s: float, *, delivered: bool = True) -> bool:
+        """Wait until all is judged and, if so wished, delivered or given up; tell whether that came."""
+        deadline = utc_now() + timedelta(seconds=timeout_s)
+        while True:
+            with self._news:
+                idle = not self._tasks and not self._busy
+            if idle and not (delivered and waiting(self._store)):
+                return True
+            if utc_now() >= deadline or self._stop.wait(0.02):
+                return False
+
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """End; what is not judged or sent yet is taken up at the next start."""
+        self._stop.set()
+        with self._news:
+            self._news.notify_all()
+        if self._started:
+            self._judge.join(timeout_s)
+            for courier in self._couriers:
+                courier.stop(timeout_s)
+        try:
+            self._lease.give_back()
+        except RetryableError as error:
+            _log.warning("the lease is left to run out", extra={"reason": str(error)})
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _offer(self, task: _Task) -> None:
+        with self._news:
+            if task.run:
+                if task.run in self._known:
+                    return
+                self._known[task.run] = None
+                while len(self._known) > _REMEMBERED:
+                    self._known.pop(next(iter(self._known)))
+            self._tasks.append(task)
+            self._news.notify_all()
+
+    def _run(self) -> None:
+        looked = renewed = tidied = 0.0
+        while not self._stop.is_set():
+            now = utc_now().timestamp()
+            try:
+                if now - renewed >= RENEW_S:
+                    self._lease.renew()
+                    renewed = now
+                if now - looked >= self._poll_s:
+                    looked = now
+                    self.catch_up()
+                if now - tidied >= _TIDY_S:
+                    tidied = now
+                    self._book.tidy(utc_now())
+                self._next_task()
+            except BusyError as error:
+                # Two that alert from one store would tell everything twice.
+                _log.error("alerts end", extra={"reason": str(error)})
+                self.failure = error
+                self._stop.set()
+            except RetryableError as error:
+                _log.warning("waiting: %s", error)
+                self._stop.wait(_RETRY_S)
+            except Exception:  # a defect in one product must not end the alerts for the others
+                _log.exception("a defect in alerts")
+
+    def _next_task(self) -> None:
+        with self._news:
+            if not self._tasks:
+                self._news.wait(min(self._poll_s, RENEW_S))
+            if not self._tasks or self._stop.is_set():
+                return
+            task = self._tasks.popleft()
+            self._busy = True
+        try:
+            self._judge_task(task)
+        except RetryableError:
+            with self._news:
+                self._tasks.appendleft(task)
+            raise
+        finally:
+            with self._news:
+                self._busy = False
+
+    def _judge_task(self, task: _Task) -> None:
+        try:
+            files, key = _alert_files(task)
+            if not files:
+                return
+            begun = utc_now()
+            products = read_products(files, stream=task.stream, key=key)
+            judged = [self._book.judge(product, now=utc_now()) for product in products]
+        except RetryableError:
+            raise
+        except DynamoError as error:
+            subject = task.run or str(task.paths[0])
+            _log.warning("a product alerts nobody", extra={"subject": subject, "reason": str(error)})
+            with self._store.transaction() as session:
+                decide(session, subject, "no-alerts", str(error))
+            return
+        for courier in self._couriers:
+            courier.wake()
+        for item in judged:
+            facts = {"stream": item.product.stream, "places": item.concerned, "messages": len(item.messages)}
+            if item.skipped:
+                _log.info("not judged", extra={**facts, "reason": item.skipped})
+            else:
+                seconds = round((utc_now() - begun).total_seconds(), 3)
+                _log.info("judged", extra={**facts, "left_out": item.product.left_out, "seconds": seconds})
+
+
+def _alert_files(task: _Task) -> tuple[list[Path], str]:
+    """Return the alert products among what is offered, and the key of the publication."""
+    files: list[Path] = []
+    key = task.key
+    for path in task.paths:
+        index = path / INDEX
+        if not index.is_file():
+            files.append(path)
+            continue
+        try:
+            data = orjson.loads(index.read_bytes())
+            names = [str(item["name"]) for item in data["products"]]
+            key = key or str(data["key"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"not an index: {error}", where=index) from error
+        files += [path / name for name in names if hazard_of(path / name) is not None]
+    return files, key

@@ -1,0 +1,360 @@
+"""`dynamo alerts`: whom a product concerns, telling them, and what they were told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.runs import JsonOption
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from dynamo.alerts.hazards import Product
+    from dynamo.alerts.matching import Finding
+    from dynamo.alerts.places import Places
+    from dynamo.alerts.settings import AlertsSection
+    from dynamo.config import Config
+
+PlacesOption = typer.Option(
+    None, "--places", "-p", help="GeoJSON of the places; without it that of the configuration.", show_default=False
+)
+DistanceOption = typer.Option(None, "--distance", min=0, max=200, help="km, for places that do not say it.")
+LevelOption = typer.Option(None, "--level", min=-30, max=100, help="Least dBZ, likewise.")
+HailOption = typer.Option(None, "--hail", min=0, max=300, help="Least mm, likewise.")
+LeadOption = typer.Option(None, "--lead", min=0, max=1440, help="How long ahead, minutes, likewise.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(no_args_is_help=True, help="Alerts: storms and hail near places, told over channels.")
+    group.command("check")(check)
+    group.command("run")(run)
+    group.command("places")(places)
+    group.command("list")(list_)
+    group.command("test")(try_channel)
+    app.add_typer(group, name="alerts")
+
+
+def check(
+    products: list[Path] = typer.Argument(help="Product folders or GeoJSON files."),
+    places: Path | None = PlacesOption,
+    distance: float | None = DistanceOption,
+    level: float | None = LevelOption,
+    hail: float | None = HailOption,
+    lead: int | None = LeadOption,
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Say whom products concern; nobody is told, nothing is stored."""
+    from dynamo.alerts.hazards import read_products
+    from dynamo.alerts.matching import match
+
+    _, _, told = _settings(config, places, distance, level, hail, lead)
+    read = read_products(products)
+    found = [(product, match(told, product)) for product in read]
+    if as_json:
+        print_json([_product_json(told, product, findings) for product, findings in found])
+        return
+    for product, findings in found:
+        for finding in findings:
+            out.print(_line(told, product, finding), markup=False)
+        left = f", {product.left_out} features left out" if product.left_out else ""
+        err.print(
+            f"{product.hazard} {product.issued:%Y-%m-%d %H:%M:%S} UTC: {len(findings)} of {len(told)} places,"
+            f" {len(product.polygons)} polygons{left}",
+            markup=False,
+        )
+    if not read:
+        err.print("no storm or hail products there")
+
+
+def run(
+    products: list[Path] | None = typer.Argument(
+        None, help="Judge these product folders or files, tell, and end; without any, follow the store of the daemon."
+    ),
+    places: Path | None = PlacesOption,
+    file: Path | None = typer.Option(None, "--file", help="Append messages to this file of JSON lines too."),
+    once: bool = typer.Option(False, "--once", help="Judge what the daemon published lately, tell, and end."),
+    wait: float = typer.Option(30.0, "--wait", min=0, help="Seconds to wait for channels before the end."),
+    poll: float = typer.Option(1.0, "--poll", min=0.1, help="How often to look for new products, seconds."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Tell the places of a configuration about storms and hail.
+
+    Products named here are judged whatever their age, in the order of their times. Exit codes: 0 done, 5 if a channel
+    did not take everything within --wait, 7 if another process alerts from this store.
+    """
+    from dynamo.alerts.book import waiting
+    from dynamo.alerts.service import AlertService
+    from dynamo.daemon.logs import set_up_logging
+    from dynamo.errors import RetryableError
+    from dynamo.store.engine import open_store
+
+    settings, section, _ = _settings(config, places, None, None, None, None, file=file)
+    follow = not products and not once
+    level = settings.watch.log_level if follow else "warning"
+    set_up_logging("json" if as_json else settings.watch.log_format, level)
+    store = open_store(settings.store_url)
+    try:
+        service = AlertService(store, section, base=settings.base, poll_s=poll)
+        messages: list[str] = []
+        skipped: list[str] = []
+        try:
+            for item in service.judge(products, timely=False) if products else ():
+                messages += item.messages
+                skipped += [f"{item.product.stream}: {item.skipped}"] if item.skipped else []
+            service.start()
+            if follow:
+                _until_told(service)
+                return
+            service.wait_idle(max(wait, 0.1))
+        finally:
+            service.stop()
+        left = waiting(store)
+    finally:
+        store.close()
+    if as_json:
+        print_json({"messages": messages, "skipped": skipped, "waiting": left})
+    else:
+        for text in messages:
+            out.print(text, markup=False)
+        for text in skipped:
+            err.print(f"not judged: {text}", markup=False)
+    if left:
+        raise RetryableError(f"{left} messages wait for their channel", hint="dynamo alerts list; run again to retry")
+
+
+def places(
+    file: Path | None = typer.Argument(None, help="GeoJSON; without it that of the configuration."),
+    distance: float | None = DistanceOption,
+    level: float | None = LevelOption,
+    hail: float | None = HailOption,
+    lead: int | None = LeadOption,
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Check a file of places and list what each wishes to be told."""
+    from dataclasses import asdict
+
+    _, _, read = _settings(config, file, distance, level, hail, lead)
+    if as_json:
+        print_json({"places": [asdict(place) for place in read.places], "warnings": read.warnings})
+        return
+    print_table(
+        f"{len(read)} places",
+        ("id", "locality", "km", "dBZ", "hail mm", "lead min", "products", "channels"),
+        [
+            (
+                place.id,
+                place.locality,
+                place.distance_km,
+                place.level_dbz,
+                place.hail_mm,
+                place.lead_min,
+                ", ".join(place.products),
+                "all" if place.channels is None else ", ".join(place.channels),
+            )
+            for place in read.places
+        ],
+    )
+    for warning in read.warnings:
+        err.print(f"warning: {warning}", markup=False)
+
+
+def list_(
+    config: Path | None = ConfigOption,
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="The newest so many messages."),
+    open_only: bool = typer.Option(False, "--open", help="Events that go on, in place of messages."),
+    as_json: bool = JsonOption,
+) -> None:
+    """List messages and how their deliveries fared, the newest first."""
+    from dynamo.config import find_config
+    from dynamo.store.engine import open_store
+
+    store = open_store(find_config(config).store_url)
+    try:
+        data = _open_events(store, limit) if open_only else _messages(store, limit)
+    finally:
+        store.close()
+    if as_json:
+        print_json(data)
+        return
+    columns = ["place", "hazard", "began", "seen", "strongest", "messages"]
+    if not open_only:
+        columns = ["created_at", "kind", "text", "deliveries"]
+        data = [{**item, "deliveries": _fared(item["deliveries"])} for item in data]
+    print_table("", columns, [[item[column] for column in columns] for item in data])
+
+
+def try_channel(
+    channel: str = typer.Argument(help="Name of a channel of the configuration."),
+    config: Path | None = ConfigOption,
+) -> None:
+    """Send a test message over one channel; exit code 5 if it is not taken."""
+    import secrets
+
+    from dynamo.alerts.channels import Note, make_channels
+    from dynamo.config import find_config
+    from dynamo.errors import NotFoundError
+    from dynamo.times import to_iso, utc_now
+
+    settings = find_config(config)
+    sections = [section for section in _section(settings).channels if section.name == channel]
+    if not sections:
+        known = ", ".join(section.name for section in _section(settings).channels) or "none is configured"
+        raise NotFoundError(f"no channel {channel!r:.80}", where="alerts.channels", expected=known)
+    key, text = secrets.token_hex(16), f"Test of DyNamo's channel {channel}: storm and hail alerts will come this way"
+    payload = {"key": key, "kind": "test", "text": text, "made": to_iso(utc_now())}
+    for target in make_channels(sections, settings.base):
+        target.send([Note(key, text, payload)])
+        out.print(f"{target.name}: taken", markup=False)
+
+
+def _section(config: Config) -> AlertsSection:
+    from dynamo.alerts.settings import AlertsSection
+
+    found = config.alerts
+    return found if isinstance(found, AlertsSection) else AlertsSection()
+
+
+def _settings(
+    config: Path | None,
+    places: Path | None,
+    distance: float | None,
+    level: float | None,
+    hail: float | None,
+    lead: int | None,
+    *,
+    file: Path | None = None,
+) -> tuple[Config, AlertsSection, Places]:
+    """Return configuration, its alerts with the options of the command line, and the places."""
+    from dynamo.alerts.places import read_places
+    from dynamo.alerts.settings import ChannelSection
+    from dynamo.config import find_config
+    from dynamo.errors import UsageError
+
+    settings = find_config(config)
+    section = _section(settings)
+    given: dict[str, Any] = {
+        "places": None if places is None else str(places.absolute()),
+        "distance_km": distance,
+        "level_dbz": level,
+        "hail_mm": hail,
+        "lead_min": lead,
+    }
+    changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if file is not None:
+        extra = ChannelSection(name="file-option", kind="file", path=str(file.absolute()))
+        changed["channels"] = [*section.channels, extra]
+    section = section.model_copy(update=changed)
+    if section.places is None:
+        raise UsageError("which places?", where="--places", expected="a GeoJSON file, or alerts.places in dynamo.toml")
+    return settings, section, read_places(settings.base / Path(section.places).expanduser(), section)
+
+
+def _line(places: Places, product: Product, finding: Finding) -> str:
+    from dynamo.alerts.events import advance
+    from dynamo.alerts.settings import AlertsSection
+    from dynamo.alerts.texts import line
+
+    step = advance(None, finding, product.issued, product.hazard, AlertsSection())
+    return "" if step is None else line(places.places[finding.place], product, step, finding)
+
+
+def _product_json(places: Places, product: Product, findings: list[Finding]) -> dict[str, Any]:
+    from dynamo.alerts.texts import finding_json
+    from dynamo.times import to_iso
+
+    return {
+        "hazard": product.hazard,
+        "issue_time": to_iso(product.issued),
+        "leads_min": product.covers_min,
+        "polygons": len(product.polygons),
+        "left_out": product.left_out,
+        "findings": [
+            {
+                "place": places.places[finding.place].id,
+                "text": _line(places, product, finding),
+                **finding_json(finding),
+            }
+            for finding in findings
+        ],
+    }
+
+
+def _until_told(service: Any) -> None:
+    """Follow until SIGTERM or Ctrl-C."""
+    import signal
+    import threading
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(0.2) and service.failure is None:
+        pass
+    if service.failure is not None:
+        raise service.failure
+
+
+def _messages(store: Any, limit: int) -> list[dict[str, Any]]:
+    from sqlalchemy import select
+
+    from dynamo.store.alerts import AlertDelivery, AlertMessage
+    from dynamo.times import to_iso
+
+    with store.reading() as session:
+        found = session.scalars(select(AlertMessage).order_by(AlertMessage.id.desc()).limit(limit)).all()
+        by_message: dict[int, list[dict[str, Any]]] = {message.id: [] for message in found}
+        least = min(by_message, default=0)
+        query = select(AlertDelivery).where(AlertDelivery.message_id >= least).order_by(AlertDelivery.id)
+        for item in session.scalars(query):
+            if item.message_id in by_message:
+                entry = {"channel": item.channel, "state": item.state, "attempts": item.attempts, "error": item.error}
+                by_message[item.message_id].append(entry)
+    return [
+        {
+            "created_at": to_iso(message.created_at),
+            "place": message.place,
+            "kind": message.kind,
+            "text": message.text,
+            "deliveries": by_message[message.id],
+            "payload": message.payload,
+        }
+        for message in found
+    ]
+
+
+def _open_events(store: Any, limit: int) -> list[dict[str, Any]]:
+    from sqlalchemy import select
+
+    from dynamo.store.alerts import AlertEvent
+    from dynamo.times import to_iso
+
+    query = select(AlertEvent).where(AlertEvent.open).order_by(AlertEvent.seen.desc(), AlertEvent.place).limit(limit)
+    with store.reading() as session:
+        found = session.scalars(query).all()
+    return [
+        {
+            "place": event.place,
+            "hazard": event.hazard,
+            "number": event.number,
+            "began": to_iso(event.began),
+            "seen": to_iso(event.seen),
+            "strongest": event.strongest,
+            "messages": event.messages,
+        }
+        for event in found
+    ]
+
+
+def _fared(deliveries: list[dict[str, Any]]) -> str:
+    return "; ".join(
+        f"{item['channel']} {item['state']}"
+        + (f" after {item['attempts']} attempts" if item["attempts"] > 1 else "")
+        + (f" ({item['error']})" if item["error"] else "")
+        for item in deliveries
+    )

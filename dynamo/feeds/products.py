@@ -1,0 +1,86 @@
+"""Feed kind `products`: what a workflow of the same store publishes, so that one workflow can feed another.
+
+News come from the daemon's own events, and a scan asks the store: the products' folders are not watched, because each
+publication makes a folder of its own and the kernel's watches would run out.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+
+from dynamo.feeds.base import Candidate, Sink
+from dynamo.runs.events import Event, Events
+from dynamo.store.engine import Store
+from dynamo.store.models import Product, Run
+from dynamo.times import utc_now
+
+#: A scan looks at what was published within this time; what is older was looked at by an earlier one.
+_HORIZON = timedelta(hours=6)
+
+
+class ProductFeed:
+    """Hands over published products as if they had been moved into a folder.
+
+    Parameters
+    ----------
+    name
+        Of the feed.
+    workflow
+        Whose products.
+    patterns
+        Shell patterns of their file names.
+    store, events
+        Of the run service.
+    """
+
+    def __init__(self, name: str, *, workflow: str, patterns: Sequence[str], store: Store, events: Events) -> None:
+        self.name = name
+        self._workflow = workflow
+        self._patterns = tuple(patterns)
+        self._store = store
+        self._events = events
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def start(self, sink: Sink) -> None:
+        """Begin to hand over what is published by this process."""
+        self.stop()
+
+        def follow(event: Event) -> None:
+            if event.kind == "published" and event.data["workflow"] == self._workflow:
+                for path in sorted(Path(event.data["product_dir"]).iterdir()):
+                    self._offer(path, sink)
+
+        self._unsubscribe = self._events.subscribe(follow)
+
+    def scan(self, sink: Sink) -> int:
+        """Hand over what was published lately, by whomever."""
+        query = (
+            select(Product.path)
+            .join(Run, Run.id == Product.run_id)
+            .where(Run.workflow == self._workflow, Run.published_at >= utc_now() - _HORIZON)
+            .order_by(Product.id)
+        )
+        with self._store.reading() as session:
+            paths = [Path(text) for text in session.scalars(query)]
+        return sum(self._offer(path, sink) for path in paths)
+
+    def healthy(self) -> bool:
+        """Whether news still come by themselves."""
+        return self._unsubscribe is not None
+
+    def stop(self) -> None:
+        """End the handing over."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+
+    def _offer(self, path: Path, sink: Sink) -> bool:
+        if not any(fnmatch.fnmatchcase(path.name, pattern) for pattern in self._patterns):
+            return False
+        sink(Candidate(self.name, path, "moved", utc_now()))
+        return True
