@@ -178,6 +178,7 @@ class GatherSection(_Section):
     period_s: float = Field(60.0, gt=0, le=86400, description="Length of a slot, from midnight UTC, s.")
     deadline_s: float = Field(30.0, ge=0, le=86400, description="Seconds after the slot's end until it runs anyway.")
     minimum: int = Field(1, ge=1, description="Fewer radars than this are not worth a run.")
+    each: int = Field(1, ge=1, le=100, description="Products of each radar to wait for in a slot (its sweeps).")
 
 
 class TriggerSection(_Section):

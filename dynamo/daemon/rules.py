@@ -181,6 +181,7 @@ def _gather(section: TriggerSection, network: GatherSection) -> GatherTrigger:
         period=timedelta(seconds=network.period_s),
         deadline=timedelta(seconds=network.deadline_s),
         minimum=network.minimum,
+        each=network.each,
     )
     return GatherTrigger(section.feed, section.pattern, settings)
 

@@ -137,7 +137,7 @@ def inspect_radar(path: Path | Sequence[Path], levels: Sequence[float]) -> Input
         maximum_dbz=(top,),
         radar=volume.site.radar,
         aloft_km2={level: tuple(values.tolist()) for level, values in aloft.items()},
-        top_m=highest_gate_m,
+        top_m=None if np.isnan(highest_gate_m) else round(highest_gate_m, 1),
     )
 
 

@@ -86,7 +86,40 @@ def encode_reflectivity(
         A PNG of ``nlat * pixels_per_cell`` rows; the same input gives the same bytes.
     """
     index = _palette_index(field, smoothing_passes)[::-1]
-    return _png(index, pixels_per_cell, texts or {})
+    return encode_indexed(index, _reflectivity_table(), pixels_per_cell=pixels_per_cell, texts=texts)
+
+
+def encode_indexed(
+    index: NDArray[np.uint8],
+    palette: NDArray[np.uint8],
+    *,
+    pixels_per_cell: int = 1,
+    texts: Mapping[str, str] | None = None,
+    strip: NDArray[np.uint8] | None = None,
+) -> bytes:
+    """Return an indexed image of cells.
+
+    Parameters
+    ----------
+    index
+        Palette entry of each cell, the northern row first.
+    palette
+        RGBA of the entries, shape ``(n, 4)``, at most 256.
+    pixels_per_cell
+        Side of a cell in pixels.
+    texts
+        See `encode_reflectivity`.
+    strip
+        Palette entries of pixels to put below, as a legend; as wide as the image.
+    """
+    rows, columns = index.shape
+    height = rows * pixels_per_cell + (0 if strip is None else strip.shape[0])
+    header = struct.pack(">IIBBBBB", columns * pixels_per_cell, height, 8, 3, 0, 0, 0)
+    chunks = [_chunk(b"IHDR", header), *_palette(palette.tobytes())]
+    chunks += [_chunk(b"tEXt", f"{key}\0{text}".encode("latin-1", "replace")) for key, text in (texts or {}).items()]
+    blank = strip is None and not index.any()
+    data = _blank(rows, columns, pixels_per_cell) if blank else _scan_lines(index, pixels_per_cell, strip)
+    return b"".join([b"\x89PNG\r\n\x1a\n", *chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
 
 
 def _palette_index(field: NDArray[np.floating[Any]], passes: int) -> NDArray[np.uint8]:
@@ -109,22 +142,17 @@ def _palette_index(field: NDArray[np.floating[Any]], passes: int) -> NDArray[np.
     return index
 
 
-def _png(index: NDArray[np.uint8], pixels: int, texts: Mapping[str, str]) -> bytes:
+def _scan_lines(index: NDArray[np.uint8], pixels: int, strip: NDArray[np.uint8] | None = None) -> bytes:
     rows, columns = index.shape
-    header = struct.pack(">IIBBBBB", columns * pixels, rows * pixels, 8, 3, 0, 0, 0)
-    palette, alpha = _palette()
-    chunks = [_chunk(b"IHDR", header), palette, alpha]
-    chunks += [_chunk(b"tEXt", f"{key}\0{text}".encode("latin-1", "replace")) for key, text in texts.items()]
-    data = _scan_lines(index, pixels) if index.any() else _blank(rows, columns, pixels)
-    return b"".join([b"\x89PNG\r\n\x1a\n", *chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
-
-
-def _scan_lines(index: NDArray[np.uint8], pixels: int) -> bytes:
-    rows, columns = index.shape
-    lines = np.zeros((rows, pixels, columns * pixels + 1), dtype=np.uint8)
+    width = columns * pixels
+    extra = 0 if strip is None else strip.shape[0]
+    every = np.zeros((rows * pixels + extra, width + 1), dtype=np.uint8)
+    lines = every[: rows * pixels].reshape(rows, pixels, width + 1)
     lines[:, 1:, 0] = 2
     lines[:, 0, 1:].reshape(rows, columns, pixels)[:] = index[:, :, np.newaxis]
-    compressed: bytes = isal_zlib.compress(lines, _LEVEL)
+    if strip is not None:
+        every[rows * pixels :, 1:] = strip
+    compressed: bytes = isal_zlib.compress(every, _LEVEL)
     return compressed
 
 
@@ -135,9 +163,14 @@ def _blank(rows: int, columns: int, pixels: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=1)
-def _palette() -> tuple[bytes, bytes]:
-    table = colour_table()
-    return _chunk(b"PLTE", table[:, :3].tobytes()), _chunk(b"tRNS", table[:, 3].tobytes())
+def _reflectivity_table() -> NDArray[np.uint8]:
+    return colour_table()
+
+
+@functools.lru_cache(maxsize=16)
+def _palette(table: bytes) -> tuple[bytes, bytes]:
+    colours = np.frombuffer(table, dtype=np.uint8).reshape(-1, 4)
+    return _chunk(b"PLTE", colours[:, :3].tobytes()), _chunk(b"tRNS", colours[:, 3].tobytes())
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -14,6 +14,12 @@ MODULES: Mapping[str, str] = {
     "split": "dynamo.modules.split",
     "contour": "dynamo.modules.contour",
     "plot": "dynamo.modules.plot",
+    "hydroclass": "dynamo.modules.hydroclass",
+    "hail": "dynamo.modules.hail",
+    "grid": "dynamo.modules.grid",
+    "composite": "dynamo.modules.composite",
+    "hail_plot": "dynamo.modules.hail_plot",
+    "hail_contour": "dynamo.modules.hail_contour",
 }
 
 

@@ -7,8 +7,14 @@ from importlib import import_module
 #: What the modules import inside their run functions.
 _SCIENCE = (
     "dynamo.formats.geojson",
+    "dynamo.formats.hail_geojson",
+    "dynamo.formats.hail_grid",
+    "dynamo.formats.hail_png",
     "dynamo.formats.png",
+    "dynamo.formats.radar.read",
+    "dynamo.formats.radar_products",
     "dynamo.formats.split",
+    "dynamo.hail_grids",
     "dynamo.modules.grids",
     "dynamo.radar.contour",
 )

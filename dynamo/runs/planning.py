@@ -87,7 +87,7 @@ def facts_to_json(facts: InputFacts) -> dict[str, Any]:
         "maximum_dbz": [None if math.isnan(value) else round(value, 3) for value in facts.maximum_dbz],
         "radar": facts.radar,
         "aloft_km2": {repr(level): [round(area, 3) for area in row] for level, row in facts.aloft_km2.items()},
-        "top_m": None if math.isnan(facts.top_m) else round(facts.top_m, 1),
+        "top_m": facts.top_m,
     }
 
 
@@ -104,5 +104,5 @@ def facts_from_json(data: Mapping[str, Any]) -> InputFacts:
         maximum_dbz=tuple(math.nan if value is None else value for value in data["maximum_dbz"]),
         radar=data.get("radar", ""),
         aloft_km2={float(level): tuple(row) for level, row in data.get("aloft_km2", {}).items()},
-        top_m=math.nan if data.get("top_m") is None else data["top_m"],
+        top_m=data.get("top_m"),
     )

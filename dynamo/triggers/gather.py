@@ -1,7 +1,7 @@
 """Trigger part `gather`: when the radars of a minute are together, or the deadline has passed; pure.
 
-A network's composite of a minute runs once: as soon as every radar of the network has a product for it, or at the
-deadline with those that are there. What comes later is told as late and starts nothing.
+A network's composite of a minute runs once: as soon as every radar of the network has its products of that minute (one,
+or as many as it makes sweeps), or at the deadline with those that are there. What comes later starts nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ class GatherSettings:
         After the end of the slot: what is not there by then is missing.
     minimum
         Fewer radars than this are not worth a composite.
+    each
+        Products of a radar in a slot, as the sweeps that it makes: with fewer it is waited for. At the deadline a
+        radar with fewer is used as it is, and told as incomplete.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class GatherSettings:
     period: timedelta = timedelta(minutes=1)
     deadline: timedelta = timedelta(seconds=30)
     minimum: int = 1
+    each: int = 1
 
     def __post_init__(self) -> None:
         if not self.radars or len(set(self.radars)) != len(self.radars):
@@ -53,6 +57,8 @@ class GatherSettings:
             raise InputError("a period or deadline below zero", where="gather", expected="seconds above zero")
         if not 1 <= self.minimum <= len(self.radars):
             raise InputError(f"at least {self.minimum} radars", where="minimum", expected=f"1 to {len(self.radars)}")
+        if self.each < 1:
+            raise InputError(f"{self.each} products of each radar", where="each", expected="1 or more")
 
 
 @dataclass(frozen=True)
@@ -132,12 +138,14 @@ def gather(
         by_radar.setdefault(piece.radar, []).append(piece)
     used = tuple(piece for radar in settings.radars for piece in by_radar.get(radar, []))
     missing = tuple(radar for radar in settings.radars if radar not in by_radar)
+    few = tuple(radar for radar in settings.radars if 0 < len(by_radar.get(radar, [])) < settings.each)
     close = slot + settings.period + settings.deadline
     there, all_ = len(by_radar), len(settings.radars)
     data = {
         "slot": slot.isoformat(),
         "radars": list(by_radar),
         "missing": list(missing),
+        "incomplete": list(few),
         "pieces": len(used),
         "deadline": close.isoformat(),
     }
@@ -148,9 +156,14 @@ def gather(
     if done:
         return result("skip", "the composite of this slot was started before")
     if not missing:
-        return result("run", f"all {all_} radars are there")
+        if not few:
+            return result("run", f"all {all_} radars are there")
+        if now >= close:
+            return result("run", f"the deadline has passed; incomplete {', '.join(few)}")
     if now < close:
-        return result("wait", f"{there} of {all_} radars are there, missing {', '.join(missing)}", close)
+        return result(
+            "wait", f"{there - len(few)} of {all_} radars are there, missing {', '.join((*missing, *few))}", close
+        )
     if there < settings.minimum:
         return result("skip", f"the deadline has passed with {there} of {all_} radars, {settings.minimum} wanted")
     return result("run", f"the deadline has passed; missing {', '.join(missing)}")

@@ -112,7 +112,7 @@ class PrecursorTrigger:
         """
         if facts is None or not facts.radar or any(level not in facts.area_km2 for level in self.levels):
             raise InputError("not a radar's sweep or volume", where="precursor", expected="a file of one radar")
-        low = not facts.top_m > self.freezing_level_m
+        low = facts.top_m is None or facts.top_m <= self.freezing_level_m
         level, needed = (self.low_level_dbz, self.low_area_km2) if low else (self.level_dbz, self.area_km2)
         if low:
             area = facts.area_km2[level][0]
@@ -126,7 +126,7 @@ class PrecursorTrigger:
             "level_dbz": level,
             "low": low,
             "freezing_level_m": self.freezing_level_m,
-            "top_m": round(facts.top_m, 0),
+            "top_m": facts.top_m,
             "was_active": state.active,
         }
         measured = f"{area:.1f} km2 at or above {level:g} dBZ {where}"

@@ -21,6 +21,12 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "split": ("constant", "cells"),
     "contour": ("constant", "cells", "crossings", "active"),
     "plot": ("constant", "cells", "echo"),
+    "hydroclass": ("constant", "cells"),
+    "hail": ("constant", "cells"),
+    "grid": ("constant", "cells"),
+    "hail_contour": ("constant", "cells"),
+    "hail_plot": ("constant", "cells"),
+    "composite": ("constant", "cells"),
 }
 GENERIC = ("constant", "cells")
 
@@ -38,6 +44,13 @@ DEFAULT_COEFFICIENTS: Coefficients = {
     "split": {"constant": 2.0e-2, "cells": 1.0e-8},
     "contour": {"constant": 2.5e-4, "cells": 1.8e-8, "crossings": 4.0e-7, "active": 4.0e-4},
     "plot": {"constant": 6.5e-4, "cells": 5.0e-9, "echo": 3.2e-8},
+    # Cells are the gates of the largest sweep; of a composite, the nodes of the largest grid.
+    "hydroclass": {"constant": 2.0e-2, "cells": 1.0e-7},
+    "hail": {"constant": 2.0e-2, "cells": 8.0e-8},
+    "grid": {"constant": 6.0e-3, "cells": 1.2e-8},
+    "hail_contour": {"constant": 1.5e-3, "cells": 4.0e-9},
+    "hail_plot": {"constant": 2.0e-3, "cells": 4.0e-9},
+    "composite": {"constant": 1.0e-2, "cells": 3.0e-7},
 }
 #: For modules without a table of their own.
 GENERIC_COEFFICIENTS: Mapping[str, float] = {"constant": 0.1, "cells": 1.0e-7}

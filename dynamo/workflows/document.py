@@ -158,10 +158,12 @@ InputFiles = Annotated[
 
 
 class InputSpec(_Part):
-    """A file that the run is started with."""
+    """A file that the run is started with, or with ``many`` one file or more."""
 
-    format: Annotated[Word, Field(description="format as in the modules' ports, as casa-nowcast")]
+    format: Annotated[Word, Field(description="format as in the modules' ports; several with | between")]
     description: Text = ""
+    required: Annotated[bool, Field(description="false: the run can do without it")] = True
+    many: Annotated[bool, Field(description="one file or more")] = False
     name: Annotated[
         TemplateText | None, Field(description="its name inside the run; the file's own name by default")
     ] = None

@@ -6,7 +6,7 @@ expands, and reports every problem it meets, not the first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dynamo.contract import Module, Value
@@ -17,14 +17,14 @@ from dynamo.workflows.estimate import with_predictions
 from dynamo.workflows.expander import Expander
 from dynamo.workflows.model import InputFacts, Plan
 from dynamo.workflows.names import is_lfn
-from dynamo.workflows.naming import Known, is_good_lfn, render_text
-from dynamo.workflows.ports import check_names, known_formats
+from dynamo.workflows.naming import Known, input_lfns, is_good_lfn, render_text
+from dynamo.workflows.ports import check_names, known_formats, split_formats
 from dynamo.workflows.problems import Problems
 
 
 def expand(
     document: Document,
-    inputs: Mapping[str, Path],
+    inputs: Mapping[str, Path | Sequence[Path]],
     parameters: Mapping[str, object],
     facts: Mapping[str, InputFacts],
     contracts: Mapping[str, Module],
@@ -38,7 +38,7 @@ def expand(
     document
         The workflow.
     inputs
-        The file of each input of the document.
+        The file of each input of the document, or its files; an input that is not required may be absent.
     parameters
         Values for its parameters; texts are read as on the command line where a number or list is meant.
     facts
@@ -64,18 +64,19 @@ def expand(
     expander = Expander(problems, document, known, contracts)
     jobs, products = expander.expand()
     problems.raise_any(where=document.name)
-    lfns = {name: str(known.values[f"inputs.{name}"]) for name in document.inputs}
+    lfns = {name: input_lfns(known.values[f"inputs.{name}"]) for name in paths}
     plan = Plan(
         name=document.name,
         version=document.version,
         jobs=jobs,
-        replicas={lfns[name]: path for name, path in paths.items()},
+        replicas={lfn: path for name, several in paths.items() for lfn, path in zip(lfns[name], several, strict=True)},
         products=products,
         description=document.description,
         deadline_s=document.deadline_s,
         priority=document.priority,
     )
-    return with_predictions(plan, {lfns[name]: facts[name] for name in paths if name in facts}, coefficients)
+    by_lfn = {lfn: facts[name] for name in paths if name in facts for lfn in lfns[name]}
+    return with_predictions(plan, by_lfn, coefficients)
 
 
 def check_parameters(problems: Problems, document: Document, given: Mapping[str, object]) -> dict[str, Value]:
@@ -102,19 +103,27 @@ def check_parameters(problems: Problems, document: Document, given: Mapping[str,
 
 
 def _check_inputs(
-    problems: Problems, document: Document, inputs: Mapping[str, Path], facts: Mapping[str, InputFacts]
-) -> dict[str, Path]:
+    problems: Problems,
+    document: Document,
+    inputs: Mapping[str, Path | Sequence[Path]],
+    facts: Mapping[str, InputFacts],
+) -> dict[str, tuple[Path, ...]]:
     for name in inputs:
         if name not in document.inputs:
             problems.add_unknown(f"$.inputs.{name}", "input", name, document.inputs)
-    paths: dict[str, Path] = {}
+    paths: dict[str, tuple[Path, ...]] = {}
     for name, spec in document.inputs.items():
         path = f"$.inputs.{name}"
-        if name not in inputs:
-            problems.add(path, f"input {name} is missing", expected=f"a file in format {spec.format}")
+        given = inputs.get(name, ())
+        several = (given,) if isinstance(given, Path) else tuple(given)
+        if not several:
+            if spec.required:
+                problems.add(path, f"input {name} is missing", expected=f"a file in format {spec.format}")
             continue
-        paths[name] = inputs[name].absolute()
-        if name in facts and facts[name].format != spec.format:
+        if len(several) > 1 and not spec.many:
+            problems.add(path, f"{len(several)} files", expected="exactly one file")
+        paths[name] = tuple(file.absolute() for file in several)
+        if name in facts and facts[name].format not in split_formats(spec.format):
             problems.add(path, f"the file is in format {facts[name].format}", expected=spec.format)
     return paths
 
@@ -124,9 +133,13 @@ def scope_of(
     document: Document,
     values: Mapping[str, object],
     facts: Mapping[str, InputFacts],
-    paths: Mapping[str, Path],
+    paths: Mapping[str, Sequence[Path]],
 ) -> Known:
-    """Return what placeholders stand for outside of loops; names the input files too."""
+    """Return what placeholders stand for outside of loops; names the input files too.
+
+    An input of one file stands for its name, one of several for the list of their names; one that is absent for the
+    empty list.
+    """
     scope: dict[str, object] = {f"parameters.{name}": value for name, value in values.items()}
     for index, name in enumerate(document.inputs):
         if name in facts:
@@ -134,9 +147,16 @@ def scope_of(
                 scope["issue"] = facts[name].issue_time
             scope[f"inputs.{name}.issue"] = facts[name].issue_time
             scope[f"inputs.{name}.leads"] = list(facts[name].leads)
+            if facts[name].radar:
+                scope[f"inputs.{name}.radar"] = facts[name].radar
     for name, spec in document.inputs.items():
         path = f"$.inputs.{name}.name"
-        own = paths[name].name
+        if spec.many and spec.name is not None:
+            problems.add(path, "one name for several files", expected="no name: they keep their own")
+        if spec.many or name not in paths:
+            scope[f"inputs.{name}"] = _own_names(name, paths.get(name, ()))
+            continue
+        own = paths[name][0].name
         if spec.name is not None:
             lfn = render_text(problems, path, spec.name, scope)
             if lfn is not None:
@@ -145,6 +165,14 @@ def scope_of(
         else:
             scope[f"inputs.{name}"] = own if is_lfn(own) else name + _suffix(own)
     return Known(scope)
+
+
+def _own_names(name: str, paths: Sequence[Path]) -> list[str]:
+    """Return logical names of several files: their own where they are fit and differ, else numbered ones."""
+    own = [path.name for path in paths]
+    if len(set(own)) == len(own) and all(is_lfn(each) for each in own):
+        return own
+    return [f"{name}-{number}{_suffix(each)}" for number, each in enumerate(own, start=1)]
 
 
 def _suffix(name: str) -> str:
@@ -156,8 +184,9 @@ def check_jobs(problems: Problems, document: Document, contracts: Mapping[str, M
     """Note what is wrong with names: modules, ports, parameters, formats, ids."""
     formats = known_formats(contracts)
     for name, spec in document.inputs.items():
-        if spec.format not in formats:
-            problems.add_unknown(f"$.inputs.{name}.format", "format", spec.format, formats)
+        for format_ in split_formats(spec.format) or (spec.format,):
+            if format_ not in formats:
+                problems.add_unknown(f"$.inputs.{name}.format", "format", format_, formats)
     seen: set[str] = set()
     for index, job in enumerate(document.jobs):
         path = f"$.jobs[{index}]"

@@ -12,7 +12,7 @@ from dynamo.workflows import templates
 from dynamo.workflows.document import MAX_FILES, MAX_JOBS, Document, FileLoop, FilesFrom, JobSpec
 from dynamo.workflows.model import Job, Resources
 from dynamo.workflows.names import check_job_id
-from dynamo.workflows.naming import Bindings, Known, LogicalFile, id_part, is_good_lfn, render_text
+from dynamo.workflows.naming import Bindings, Known, LogicalFile, id_part, input_lfns, is_good_lfn, render_text
 from dynamo.workflows.ports import check_count, check_format
 from dynamo.workflows.problems import Problems, shown
 
@@ -29,9 +29,9 @@ class Expander:
         self._known = known
         self._contracts = contracts
         self._files: dict[str, LogicalFile] = {
-            str(known.values[f"inputs.{name}"]): LogicalFile(str(known.values[f"inputs.{name}"]), spec.format, {})
+            lfn: LogicalFile(lfn, spec.format, {})
             for name, spec in document.inputs.items()
-            if f"inputs.{name}" in known.values
+            for lfn in input_lfns(known.values.get(f"inputs.{name}", []))
         }
         self._made: dict[str, list[LogicalFile]] = {}
         self._joins: dict[tuple[str, tuple[str, ...]], dict[tuple[object, ...], list[LogicalFile]]] = {}
@@ -173,7 +173,13 @@ class Expander:
         for port, given in spec.inputs.items():
             where = f"{path}.inputs.{port}"
             before = len(self._problems)
-            inputs[port] = tuple(self._read(where, given, bindings))
+            files = tuple(self._read(where, given, bindings))
+            if not files and len(self._problems) == before and not (port in ports and ports[port].required):
+                # An optional input that this run is without.
+                continue
+            inputs[port] = files
+            if not files and len(self._problems) == before and self._absent(given):
+                self._problems.add(where, "the input may be absent", expected="an input that is required")
             if port in ports and inputs[port] and len(self._problems) == before:
                 check_count(self._problems, where, ports[port], len(inputs[port]))
                 for lfn in inputs[port]:
@@ -235,10 +241,26 @@ class Expander:
                 if lfn is None:
                     return
                 yield lfn, inner
+        elif (several := self._inputs_of(str(given))) is not None:
+            yield from ((lfn, bindings) for lfn in several)
         else:
             lfn = self._lfn(path, str(given), bindings)
             if lfn is not None:
                 yield lfn, bindings
+
+    def _inputs_of(self, text: str) -> list[str] | None:
+        """Return the files of an input with several or without any, if the text is its placeholder and no more."""
+        try:
+            whole = templates.parse(text).whole
+        except InputError:
+            return None
+        value = None if whole is None else self._known.values.get(whole.name)
+        if whole is None or not whole.name.startswith("inputs.") or whole.name.count(".") != 1:
+            return None
+        return [str(lfn) for lfn in value] if isinstance(value, list) else None
+
+    def _absent(self, given: object) -> bool:
+        return isinstance(given, str) and self._inputs_of(given) == []
 
     def _read(self, path: str, given: object, bindings: Bindings) -> Iterator[str]:
         if isinstance(given, FilesFrom):

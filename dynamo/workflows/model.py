@@ -193,7 +193,7 @@ class InputFacts:
         Area at or above each level where the beam is at least so high, for heights of 0, 500, 1000 ... metres above
         sea level: ``aloft_km2[level][k]`` for ``k * ALOFT_STEP_M``; the largest of the sweeps.
     top_m
-        Height of the highest gate that the radar looked at, metres above sea level; NaN where that has no meaning.
+        Height of the highest gate that the radar looked at, metres above sea level; None where that has no meaning.
     """
 
     format: str
@@ -205,7 +205,7 @@ class InputFacts:
     maximum_dbz: tuple[float, ...] = ()
     radar: str = ""
     aloft_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
-    top_m: float = float("nan")
+    top_m: float | None = None
 
     @property
     def cells(self) -> int:

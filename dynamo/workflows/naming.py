@@ -30,6 +30,11 @@ class Known:
     samples: set[str] = field(default_factory=set)
 
 
+def input_lfns(value: object) -> list[str]:
+    """Return the logical names that ``{inputs.NAME}`` stands for: one, or the list of an input with several or none."""
+    return [str(lfn) for lfn in value] if isinstance(value, list) else [str(value)]
+
+
 def render_text(problems: Problems, path: str, text: str, scope: Mapping[str, object]) -> str | None:
     """Return the text with its placeholders replaced, or None after noting what is wrong."""
     try:

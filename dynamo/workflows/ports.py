@@ -13,7 +13,12 @@ _ALTERNATIVES = re.compile(r"[|,\s]+")
 
 def formats_of(port: Port) -> tuple[str, ...]:
     """Return the formats that a port takes; several are written ``casa-split|casa-nowcast``."""
-    return tuple(name for name in _ALTERNATIVES.split(port.format) if name)
+    return split_formats(port.format)
+
+
+def split_formats(text: str) -> tuple[str, ...]:
+    """Return the formats that a text names, as ``radar-sweep|radar-volume``."""
+    return tuple(name for name in _ALTERNATIVES.split(text) if name)
 
 
 def known_formats(contracts: Mapping[str, Module]) -> set[str]:
@@ -45,6 +50,6 @@ def check_count(problems: Problems, path: str, port: Port, count: int) -> None:
 
 
 def check_format(problems: Problems, path: str, port: Port, lfn: str, format_: str) -> None:
-    """Note a file in a format that the port does not take."""
-    if format_ not in formats_of(port):
+    """Note a file in a format that the port does not take; of several possible formats it must take all."""
+    if not set(split_formats(format_)) <= set(formats_of(port)):
         problems.add(path, f"{lfn} is in format {format_}", expected=" or ".join(formats_of(port)))

@@ -28,7 +28,7 @@ from dynamo.workflows.document import (
 from dynamo.workflows.expand import check_job_names, check_jobs, scope_of
 from dynamo.workflows.expander import Expander
 from dynamo.workflows.model import InputFacts, Plan
-from dynamo.workflows.naming import Known
+from dynamo.workflows.naming import Known, input_lfns
 from dynamo.workflows.problems import DocumentError, Problem, Problems, json_path, nearest, shown
 
 _SAMPLE_TIME = datetime(2019, 6, 10, 0, 0, tzinfo=UTC)
@@ -102,12 +102,30 @@ def _rehearse(problems: Problems, document: Document, contracts: Mapping[str, Mo
             problems.add(error.where or path, error.what, expected=error.expected or "")
             values[name] = _sample(spec)
             samples.add(f"parameters.{name}")
+    _rehearse_with(problems, document, contracts, values, samples, document.inputs)
+    needed = {name: spec for name, spec in document.inputs.items() if spec.required}
+    if len(needed) < len(document.inputs) and not len(problems):
+        _rehearse_with(problems, document, contracts, values, samples, needed)
+
+
+def _rehearse_with(
+    problems: Problems,
+    document: Document,
+    contracts: Mapping[str, Module],
+    values: Mapping[str, object],
+    samples: set[str],
+    given: Mapping[str, InputSpec],
+) -> None:
+    """Expand the document as a run with the inputs ``given`` would."""
     facts = {
-        name: InputFacts(spec.format, _SAMPLE_TIME, _SAMPLE_LEADS, (201, 201)) for name, spec in document.inputs.items()
+        name: InputFacts(spec.format, _SAMPLE_TIME, _SAMPLE_LEADS, (201, 201), radar="radar")
+        for name, spec in given.items()
     }
-    paths = {name: Path(f"{name}.dat") for name in document.inputs}
+    paths = {
+        name: (Path(f"{name}.dat"), *((Path(f"{name}-2.dat"),) if spec.many else ())) for name, spec in given.items()
+    }
     known = scope_of(problems, document, values, facts, paths)
-    samples |= {name for name in known.values if not name.startswith("parameters.")}
+    samples = samples | {name for name in known.values if not name.startswith("parameters.")}
     before = len(problems)
     jobs, products = Expander(problems, document, Known(known.values, samples), contracts).expand()
     if len(problems) > before or not jobs:
@@ -117,7 +135,11 @@ def _rehearse(problems: Problems, document: Document, contracts: Mapping[str, Mo
             name=document.name,
             version=document.version,
             jobs=jobs,
-            replicas={str(known.values[f"inputs.{name}"]): paths[name] for name in document.inputs},
+            replicas={
+                lfn: path
+                for name, several in paths.items()
+                for lfn, path in zip(input_lfns(known.values[f"inputs.{name}"]), several, strict=True)
+            },
             products=products,
         )
     except InputError as error:
@@ -150,10 +172,15 @@ _MODELS: dict[str, type[BaseModel]] = {
 }
 
 
+_TAGS = ("<text>", "<list>", "<from>", "<loop>")
+
+
 def _report(problems: Problems, error: ValidationError) -> None:
     for found in error.errors(include_url=False):
         # Tags of unions stand in angle brackets; `[key]` marks a key that is wrong itself.
-        parts = [part for part in found["loc"] if not (isinstance(part, str) and part.startswith("<"))]
+        unknown = found["loc"][-1:] if found["type"] == "extra_forbidden" else ()
+        known = found["loc"][: len(found["loc"]) - len(unknown)]
+        parts = [*(part for part in known if part not in _TAGS), *unknown]
         if parts and parts[-1] == "[key]":
             parts.pop()
             problems.add(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dynamo.contract import Module
-from dynamo.errors import NotFoundError
+from dynamo.errors import InputError, NotFoundError
 from dynamo.resources import data_folder
 from dynamo.workflows.cost import DEFAULT_COEFFICIENTS, Coefficients
 from dynamo.workflows.document import Document
@@ -74,7 +74,7 @@ def parse_workflow(data: object, contracts: Mapping[str, Module], *, where: obje
 
 def plan_run(
     workflow: Workflow,
-    inputs: Mapping[str, Path],
+    inputs: Mapping[str, Path | Sequence[Path]],
     parameters: Mapping[str, object],
     facts: Mapping[str, InputFacts],
     contracts: Mapping[str, Module],
@@ -83,5 +83,11 @@ def plan_run(
 ) -> Plan:
     """Return the plan of one run of either kind of workflow; see `dynamo.workflows.expand.expand`."""
     if isinstance(workflow, AbstractWorkflow):
-        return expand_abstract(workflow, inputs, parameters, facts, contracts, coefficients=coefficients)
+        single: dict[str, Path] = {}
+        for name, given in inputs.items():
+            several = [given] if isinstance(given, Path) else list(given)
+            if len(several) != 1:
+                raise InputError(f"{len(several)} files", where=f"$.inputs.{name}", expected="exactly one file")
+            single[name] = several[0]
+        return expand_abstract(workflow, single, parameters, facts, contracts, coefficients=coefficients)
     return expand(workflow, inputs, parameters, facts, contracts, coefficients=coefficients)

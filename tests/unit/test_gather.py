@@ -49,6 +49,17 @@ def test_too_few_are_not_worth_it() -> None:
     assert gather([], SLOT, at(100), NETWORK).action == "skip"
 
 
+def test_waits_for_all_sweeps_of_each_radar() -> None:
+    settings = GatherSettings(("A", "B"), each=2)
+    pieces = [piece("A", 1), piece("A", 31), piece("B", 2)]
+    waiting = gather(pieces, SLOT, at(35), settings)
+    assert (waiting.action, waiting.missing, waiting.data["incomplete"]) == ("wait", (), ["B"])
+    assert gather([*pieces, piece("B", 32)], SLOT, at(35), settings).action == "run"
+    late = gather(pieces, SLOT, at(90), settings)
+    assert (late.action, late.missing) == ("run", ())
+    assert "incomplete B" in late.reason
+
+
 def test_never_twice() -> None:
     pieces = [piece(radar, 1) for radar in "ABC"]
     found = gather(pieces, SLOT, at(100), NETWORK, done=True)
@@ -71,7 +82,7 @@ def test_open_slots() -> None:
 
 @pytest.mark.parametrize(
     ("radars", "change"),
-    [((), {}), (("A", "A"), {}), (("A",), {"minimum": 2}), (("A",), {"period": timedelta(0)})],
+    [((), {}), (("A", "A"), {}), (("A",), {"minimum": 2}), (("A",), {"period": timedelta(0)}), (("A",), {"each": 0})],
 )
 def test_settings_are_checked(radars: tuple[str, ...], change: dict[str, object]) -> None:
     with pytest.raises(InputError):

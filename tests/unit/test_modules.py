@@ -64,8 +64,8 @@ def test_contract_is_checked_before(tmp_path: Path, nowcast: Path) -> None:
         execute(contour, {"grid": [nowcast]}, out, {"level": 40})
     with pytest.raises(InputError, match="more grids than"):
         execute(contour, {"grid": [nowcast]}, out, {})
-    with pytest.raises(NotFoundError, match="contour, plot, split"):
-        find_module("hail")
+    with pytest.raises(NotFoundError, match="contour, grid, hail"):
+        find_module("absent")
 
 
 def test_outputs_are_checked_after(tmp_path: Path, nowcast: Path) -> None:

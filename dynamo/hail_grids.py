@@ -1,0 +1,301 @@
+"""From hail on radars' own polar grids to latitude/longitude grids, and from several of those to a composite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynamo.errors import InputError
+from dynamo.formats.hail_grid import FIELDS, NO_AGE_S, NO_HEIGHT_M, NOT_OBSERVED, HailGrid, RadarView
+from dynamo.formats.radar_products import RadarProduct, SweepProduct
+from dynamo.radar.compositing import Method as CompositeMethod
+from dynamo.radar.compositing import View, choose, place, union_grid
+from dynamo.radar.grid import LatLonGrid
+from dynamo.radar.gridding import Beam, SweepGridder, grid_around, places
+from dynamo.radar.gridding import Method as GridMethod
+
+#: Spacing of the nodes where none is asked for: up to this range and beyond it, degrees.
+FINE_DEG, COARSE_DEG, FINE_UP_TO_M = 0.005, 0.01, 100_000.0
+#: Beyond it a beam of one degree is wider than 4 km and some kilometres high.
+MAX_RANGE_M = 230_000.0
+_LARGEST_AGE_S = 32767
+_NAMES = ("hydrometeor_class", "hail_class", "hail_size_class", "hail_size", "mesh", "reflectivity")
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """How polar fields are put on a grid.
+
+    Parameters
+    ----------
+    spacing_deg
+        Spacing of the nodes, degrees; 0 stands for 0.005 up to 100 km of range and 0.01 beyond.
+    max_range_m
+        What lies further from the radar is left out, metres.
+    method
+        For hail and its sizes; see `dynamo.radar.gridding`. Hydrometeor classes are always those of the nearest gate.
+    grid
+        A grid to use, whatever the spacing.
+    """
+
+    spacing_deg: float = 0.0
+    max_range_m: float = MAX_RANGE_M
+    method: GridMethod = "maximum"
+    grid: LatLonGrid | None = None
+
+
+def grid_product(product: RadarProduct, options: GridOptions | None = None) -> HailGrid:
+    """Put the hail of one radar file on a grid.
+
+    Of the sweeps of a volume each node has: the class of the lowest sweep that has one, hail if any sweep has, the
+    largest size and reflectivity, and the lowest beams. `hail_size` is the largest size known: the lower bound of the
+    HSDA class, or MESH where it is larger and a sweep of the column has hail.
+
+    Raises
+    ------
+    InputError
+        If the product has no sweep, or the grid is not possible.
+    """
+    options = options or GridOptions()
+    if not product.sweeps:
+        raise InputError("no sweep in the product", where=product.site.radar, expected="at least one")
+    site = product.site
+    reach = min(max(float(sweep.range_m[-1]) for sweep in product.sweeps), options.max_range_m)
+    spacing = options.spacing_deg or (FINE_DEG if reach <= FINE_UP_TO_M else COARSE_DEG)
+    grid = options.grid or grid_around(site.latitude_deg, site.longitude_deg, reach, spacing)
+    ordered = sorted(product.sweeps, key=lambda sweep: sweep.fixed_angle_deg)
+    gridders = {sweep.number: _gridder(product, sweep, grid, reach) for sweep in ordered}
+    names = [name for name in _NAMES if name == "hydrometeor_class" or _has(product, name)]
+    fields: dict[str, NDArray[Any]] = {name: np.zeros(grid.shape, dtype=FIELDS[name].dtype) for name in names}
+    fields.setdefault("hail_class", np.zeros(grid.shape, dtype=np.int8))
+    heights = np.full(grid.shape, NO_HEIGHT_M, dtype=np.int16)
+    hail_heights = np.full(grid.shape, NO_HEIGHT_M, dtype=np.int16)
+    for sweep in ordered:
+        gridder = gridders[sweep.number]
+        fresh = heights == NO_HEIGHT_M
+        fresh &= gridder.observed()
+        np.copyto(heights, gridder.table.height_m, where=fresh)
+        _add_sweep(sweep, gridder, fields, hail_heights, options.method)
+    if product.columns is not None:
+        _add_columns(product, gridders, fields, options.method)
+    seen = heights != NO_HEIGHT_M
+    for name in ("hydrometeor_class", "hail_class", "hail_size_class"):
+        if name in fields:
+            fields[name][~seen] = NOT_OBSERVED
+    sources = {**product.sources, "product": product.kind, "grid_method": options.method}
+    if product.columns is not None:
+        sources["mesh_method"] = product.columns.mesh_method
+    return HailGrid(
+        kind="radar",
+        grid=grid,
+        time=product.time,
+        radars=(RadarView(site.radar, site.latitude_deg, site.longitude_deg, site.altitude_m, product.time),),
+        fields={**fields, "beam_height": heights, "hail_height": hail_heights},
+        sources=sources,
+        flags=product.flags,
+    )
+
+
+def _has(product: RadarProduct, name: str) -> bool:
+    if name == "mesh":
+        return product.columns is not None
+    if name in ("hail_size", "hail_size_class"):
+        # A band without sizes has the variables, but tells nothing by them.
+        sizes = [sweep.values["hail_size_class"] for sweep in product.sweeps if "hail_size_class" in sweep.values]
+        told = any(size.any() for size in sizes)
+        return told or (name == "hail_size" and product.columns is not None)
+    return any(name in sweep.values for sweep in product.sweeps)
+
+
+def _gridder(product: RadarProduct, sweep: SweepProduct, grid: LatLonGrid, reach_m: float) -> SweepGridder:
+    site = product.site
+    gates = min(sweep.gates, int((reach_m - sweep.range_start_m) / sweep.range_step_m) + 1)
+    beam = Beam(
+        site.latitude_deg,
+        site.longitude_deg,
+        site.altitude_m,
+        sweep.fixed_angle_deg,
+        sweep.range_start_m,
+        sweep.range_step_m,
+        max(gates, 1),
+    )
+    return SweepGridder(beam, sweep.azimuth_deg, grid)
+
+
+def _in_reach(index: NDArray[Any], gates: int, kept: int) -> tuple[NDArray[Any], NDArray[np.bool_] | slice]:
+    """Return positions in a field of fewer gates, and which of the old ones are there."""
+    if kept == gates:
+        return index, slice(None)
+    ray, gate = np.divmod(index, gates)
+    near = gate < kept
+    return ray[near] * kept + gate[near], near
+
+
+def _add_sweep(
+    sweep: SweepProduct,
+    gridder: SweepGridder,
+    fields: dict[str, NDArray[Any]],
+    hail_heights: NDArray[np.int16],
+    method: GridMethod,
+) -> None:
+    index, near = _in_reach(sweep.index, sweep.gates, gridder.beam.gates)
+    window = gridder.window(index)
+    if window is None:
+        return
+    if "hydrometeor_class" in sweep.values:
+        classes = gridder.fill(index, sweep.values["hydrometeor_class"][near], window, method="nearest")
+        target = fields["hydrometeor_class"][window]
+        np.copyto(target, classes, where=target == 0, casting="unsafe")
+    if "hail_class" not in sweep.values:
+        return
+    evidence = sweep.values["hail_class"][near]
+    hail = np.flatnonzero(evidence > 0)
+    inner = gridder.window(index[hail])
+    if inner is None:
+        return
+    where = index[hail]
+    found = gridder.fill(where, evidence[hail], inner, method=method, join=np.bitwise_or)
+    fields["hail_class"][inner] |= found
+    here = hail_heights[inner]
+    np.copyto(here, gridder.table.height_m[inner], where=(here == NO_HEIGHT_M) & (found > 0))
+    for name in ("hail_size_class", "hail_size", "reflectivity"):
+        if name in fields and name in sweep.values:
+            values = np.nan_to_num(sweep.values[name][near][hail], nan=0.0).astype(FIELDS[name].dtype)
+            if name == "reflectivity":
+                values = np.maximum(values, 0.0)
+            np.maximum(fields[name][inner], gridder.fill(where, values, inner, method=method), out=fields[name][inner])
+
+
+def _add_columns(
+    product: RadarProduct,
+    gridders: dict[int, SweepGridder],
+    fields: dict[str, NDArray[Any]],
+    method: GridMethod,
+) -> None:
+    columns = product.columns
+    if columns is None or "MESH" not in columns.values:
+        return
+    sweep = product.sweeps[columns.sweep]
+    gridder = gridders[sweep.number]
+    index, near = _in_reach(columns.index, sweep.gates, gridder.beam.gates)
+    values = columns.values["MESH"][near]
+    some = np.flatnonzero(values > 0)
+    window = gridder.window(index[some])
+    if window is None:
+        return
+    mesh = gridder.fill(index[some], values[some].astype(np.float32), window, method=method)
+    fields["mesh"][window] = mesh
+    size = fields["hail_size"][window]
+    np.maximum(size, mesh, out=size, where=fields["hail_class"][window] > 0)
+
+
+def composite_grids(
+    grids: Sequence[HailGrid],
+    *,
+    method: CompositeMethod = "maximum",
+    expected: Sequence[str] = (),
+    max_age: timedelta = timedelta(minutes=5),
+    time: datetime | None = None,
+) -> HailGrid:
+    """Put the grids of several radars together.
+
+    Parameters
+    ----------
+    grids
+        Grids of single radars, in any order; of a radar that is there several times the newest view counts where it
+        covers a node, then the next.
+    method
+        See `dynamo.radar.compositing`.
+    expected
+        Names of the radars of the network; those not there are told as missing.
+    max_age
+        Views further than this from the time of the composite, before or after, are left out.
+    time
+        The time of the composite; by default that of the newest view.
+
+    Raises
+    ------
+    InputError
+        If there is no grid, one is not of a single radar, or no view is near enough in time.
+    """
+    if not grids:
+        raise InputError("no grid to put together", expected="at least one")
+    if any(grid.kind != "radar" for grid in grids):
+        raise InputError("a composite among the grids", expected="grids of single radars")
+    if any(grid.classes_only for grid in grids):
+        raise InputError("a grid of hydrometeor classes alone", expected="grids of what the module hail found")
+    time = max(grid.time for grid in grids) if time is None else time
+    near = [grid for grid in grids if abs(time - grid.time) <= max_age]
+    if not near:
+        raise InputError(f"no view is within {max_age} of {time:%Y-%m-%dT%H:%M:%SZ}", expected="views of that minute")
+    fresh = sorted(near, key=lambda grid: grid.time, reverse=True)
+    target = union_grid([grid.grid for grid in fresh])
+    chosen = choose([_view(grid) for grid in fresh], target, method)
+    names = [name for name in FIELDS if any(name in grid.fields for grid in fresh)]
+    fields: dict[str, NDArray[Any]] = {}
+    for name in names:
+        fill = FIELDS[name].fill
+        fields[name] = np.full(target.shape, 0 if fill is None else fill, dtype=FIELDS[name].dtype)
+    radars = list(dict.fromkeys(grid.radars[0].name for grid in fresh))
+    fields["radar"] = np.full(target.shape, NOT_OBSERVED, dtype=np.int8)
+    fields["age"] = np.full(target.shape, NO_AGE_S, dtype=np.int16)
+    for number, grid in enumerate(fresh):
+        spot = place(grid.grid, target)
+        mine = chosen[spot.rows, spot.columns] == number
+        if not mine.any():
+            continue
+        for name in names:
+            if name in grid.fields:
+                np.copyto(fields[name][spot.rows, spot.columns], spot.take(grid.fields[name]), where=mine)
+            elif name == "hail_size_class":
+                # This radar's band tells no sizes; it covers the node all the same.
+                fields[name][spot.rows, spot.columns][mine] = 0
+        age = min(max(round((time - grid.time).total_seconds()), -_LARGEST_AGE_S), _LARGEST_AGE_S)
+        fields["radar"][spot.rows, spot.columns][mine] = radars.index(grid.radars[0].name)
+        fields["age"][spot.rows, spot.columns][mine] = age
+    newest = {name: next(grid.radars[0] for grid in fresh if grid.radars[0].name == name) for name in radars}
+    others = sorted({grid.radars[0].name for grid in grids} - set(radars))
+    flags = [f"{grid.radars[0].name}: {flag}" for grid in fresh for flag in grid.flags]
+    seconds = f"{max_age.total_seconds():g} s"
+    flags += [f"{name}: its view is more than {seconds} from the composite's time and was left out" for name in others]
+    return HailGrid(
+        kind="composite",
+        grid=target,
+        time=time,
+        radars=tuple(newest.values()),
+        fields=fields,
+        missing=tuple(name for name in expected if name not in radars),
+        sources={
+            **_shared_sources(fresh),
+            "composite_method": method,
+            "views": [f"{grid.radars[0].name} {grid.time:%Y-%m-%dT%H:%M:%SZ}" for grid in fresh],
+        },
+        flags=tuple(dict.fromkeys(flags)),
+    )
+
+
+def _shared_sources(grids: Sequence[HailGrid]) -> dict[str, object]:
+    """Return what the views that say it say alike."""
+    shared: dict[str, object] = {}
+    for name in ("sounding", "floor_dbz", "mesh_method", "grid_method"):
+        values = [grid.sources[name] for grid in grids if name in grid.sources]
+        if values and all(value == values[0] for value in values):
+            shared[name] = values[0]
+    return shared
+
+
+def _view(grid: HailGrid) -> View:
+    # Sizes come first; where none is told, the evidence of hail (1 to 3) stands below the smallest size.
+    rank: NDArray[np.float32] = grid.fields["hail_class"].astype(np.float32) / np.float32(10)
+    size = grid.get("hail_size")
+    if size is not None:
+        rank = rank + size.astype(np.float32)
+    radar = grid.radars[0]
+    distance = places(radar.latitude_deg, radar.longitude_deg, grid.grid).ground_m
+    # Among sweeps of one radar the distance is the same, and the first given, the newest, counts.
+    return View(grid.grid, rank, grid.observed, distance)

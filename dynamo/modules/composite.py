@@ -1,0 +1,67 @@
+"""Module `composite`: the hail grids of a network's radars as one."""
+
+from __future__ import annotations
+
+from dynamo.contract import Call, Module, Parameter, Port
+
+
+def _run(call: Call) -> dict[str, float]:
+    from datetime import timedelta
+
+    from dynamo.formats.hail_grid import read_hail_grid, write_hail_grid
+    from dynamo.hail_grids import composite_grids
+    from dynamo.times import parse_time
+
+    parameters = call.parameters
+    hail = composite_grids(
+        [read_hail_grid(path) for path in call.inputs["grids"]],
+        method=parameters["method"],
+        expected=[name.strip() for name in parameters["expected"].split(",") if name.strip()],
+        max_age=timedelta(seconds=parameters["max_age"]),
+        time=parse_time(parameters["time"], where="time") if parameters["time"] else None,
+    )
+    write_hail_grid(call.output("grid"), hail)
+    return {
+        "grids": float(len(call.inputs["grids"])),
+        "radars": float(len(hail.radars)),
+        "missing": float(len(hail.missing)),
+        "hail_nodes": float((hail.fields["hail_class"] > 0).sum()),
+    }
+
+
+def _check(call: Call) -> None:
+    from dynamo.formats.hail_grid import read_hail_grid
+
+    read_hail_grid(call.output("grid"))
+
+
+MODULE = Module(
+    name="composite",
+    version="1",
+    description="Put the hail grids of several radars together; each node knows its radar and the age of its view.",
+    inputs=(Port("grids", "hail-grid", "Grids of single radars, in any order; also several of one radar.", many=True),),
+    outputs=(Port("grid", "hail-grid", "CF NetCDF; COMPOSITE_{YYYYmmdd-HHMMSS}.nc by custom."),),
+    parameters=(
+        Parameter(
+            "method",
+            "str",
+            "Which radar counts at a node: the one with the largest hail, or the nearest that covers it.",
+            default="maximum",
+            choices=("maximum", "nearest"),
+        ),
+        Parameter("expected", "str", "Radars of the network, commas between; those not there are told.", default=""),
+        Parameter(
+            "max_age",
+            "float",
+            "Views further than this from the time of the composite are left out, and flagged.",
+            default=300.0,
+            unit="s",
+            minimum=1,
+            maximum=3600,
+        ),
+        Parameter("time", "str", "Time of the composite, ISO 8601; that of the newest view by default.", default=""),
+    ),
+    run=_run,
+    check_outputs=_check,
+    notes="A node that no radar covers is not observed (-1). Of several views of one radar the newest counts first.",
+)

@@ -1,0 +1,69 @@
+"""Module `hail_contour`: areas of hail, and of hail sizes, as GeoJSON."""
+
+from __future__ import annotations
+
+from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.errors import DynamoError
+
+
+def _run(call: Call) -> dict[str, float]:
+    from dynamo.files import write_bytes
+    from dynamo.formats.hail_geojson import encode_hail, trace_hail
+    from dynamo.formats.hail_grid import read_hail_grid
+
+    parameters = call.parameters
+    hail = read_hail_grid(call.input("grid"))
+    areas = trace_hail(
+        hail,
+        sorted(set(parameters["sizes"])),
+        min_area_km2=parameters["min_area"],
+        decimals=parameters["decimals"],
+    )
+    write_bytes(call.output("geojson"), encode_hail(hail, areas))
+    return {
+        "polygons": float(sum(len(area.found) for area in areas)),
+        "hail_km2": float(areas[0].found.area_km2.sum()),
+    }
+
+
+def _check(call: Call) -> None:
+    path = call.output("geojson")
+    with path.open("rb") as stream:
+        head = stream.read(27)
+        stream.seek(-2, 2)
+        if head != b'{"type":"FeatureCollection"' or stream.read(2) != b"]}":
+            raise DynamoError("not a complete FeatureCollection", where=path, expected="GeoJSON")
+
+
+MODULE = Module(
+    name="hail_contour",
+    version="1",
+    description="Trace the areas of hail, and of hail of at least each size; a grid without hail gives no features.",
+    inputs=(Port("grid", "hail-grid", "A grid of one radar, or a composite."),),
+    outputs=(Port("geojson", "geojson", "The areas; hmt_HAIL_CASA_{...}.geojson by custom."),),
+    parameters=(
+        Parameter(
+            "sizes",
+            "floats",
+            "Sizes to trace beside hail of any size.",
+            default=[5.0, 25.0, 50.0],
+            unit="mm",
+            minimum=1,
+            maximum=200,
+        ),
+        Parameter("min_area", "float", "Leave out smaller areas.", default=0.0, unit="km2", minimum=0, maximum=1e6),
+        Parameter(
+            "decimals",
+            "int",
+            "Decimals of the coordinates; 5 is 1.1 m.",
+            default=5,
+            unit="1",
+            minimum=3,
+            maximum=8,
+        ),
+    ),
+    run=_run,
+    check_outputs=_check,
+    notes="Outlines run halfway between nodes with and without hail. Sizes are told where the band or the volume allow "
+    "(HSDA at S band, MESH of volumes).",
+)

@@ -1,0 +1,284 @@
+"""The network simulator: CASA-like sweep files of several radars that see the same storms, and the truth about them."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time as clock
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from dynamo.errors import UsageError
+from dynamo.files import write_bytes
+from dynamo.formats.radar.casa_writer import CasaHeader, casa_name, write_casa
+from dynamo.radar.geometry import beam_height_m, ground_range_m
+from dynamo.radar.radar_storms import Core, RadarScene, RegimeName, make_radar_scene, observe
+from dynamo.times import to_iso
+
+#: The radars: the one whose files are known, and six at places like those of the Dallas/Fort Worth test bed.
+NETWORK: tuple[CasaHeader, ...] = (
+    CasaHeader("addison.tx", "XADD", 32.9814, -96.8391, 210.0),
+    CasaHeader("midlothian.tx", "XMDL", 32.4810, -97.0010, 220.0),
+    CasaHeader("arlington.tx", "XUTA", 32.7310, -97.1130, 190.0),
+    CasaHeader("denton.tx", "XUNT", 33.2530, -97.1520, 230.0),
+    CasaHeader("fortworth.tx", "XFTW", 32.8390, -97.4250, 240.0),
+    CasaHeader("cleburne.tx", "XCLB", 32.3530, -97.4340, 250.0),
+    CasaHeader("mesquite.tx", "XMSQ", 32.7470, -96.5300, 150.0),
+)
+#: Elevations that a radar goes through, degrees.
+ELEVATIONS_DEG = (1.0, 2.0, 3.0, 4.5, 6.0)
+TRUTH = "truth.geojson"
+_RAYS, _GATES = 360, 1920
+_SWEEP_S = 15.0
+_KM_A_DEGREE = 111.2
+_CIRCLE = 32
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep to be made: which radar, when, at which elevation."""
+
+    number: int
+    radar: CasaHeader
+    time: datetime
+    elevation_deg: float
+
+
+@dataclass(frozen=True)
+class RadarSimulator:
+    """A network of radars over one scene.
+
+    Parameters
+    ----------
+    regime
+        ``clear``, ``cells`` or ``wide``.
+    start
+        Start of the first minute (aware).
+    radars
+        How many of `NETWORK`.
+    sweeps_per_minute
+        Of each radar; they go through `ELEVATIONS_DEG` in turn.
+    minutes
+        How long.
+    seed
+        The same seed gives the same files.
+    shape
+        Rays and gates of a sweep; fewer for quick trials.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of range.
+    """
+
+    regime: RegimeName
+    start: datetime
+    radars: int = 7
+    sweeps_per_minute: int = 3
+    minutes: int = 1
+    seed: int = 1
+    shape: tuple[int, int] = (_RAYS, _GATES)
+    _scenes: dict[str, RadarScene] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.radars <= len(NETWORK) and 1 <= self.sweeps_per_minute <= 4 and self.minutes >= 1):
+            raise UsageError(
+                f"{self.radars} radars with {self.sweeps_per_minute} sweeps for {self.minutes} minutes",
+                expected=f"1 to {len(NETWORK)} radars, 1 to 4 sweeps a minute, at least a minute",
+            )
+
+    @property
+    def network(self) -> tuple[CasaHeader, ...]:
+        """The radars."""
+        return NETWORK[: self.radars]
+
+    def sweeps(self) -> Iterator[Sweep]:
+        """Give all sweeps by their time; the radars are spread over the time of a sweep, as real ones are."""
+        step = 60.0 / self.sweeps_per_minute
+        number = 0
+        for turn in range(self.minutes * self.sweeps_per_minute):
+            for index, radar in enumerate(self.network):
+                seconds = math.floor(turn * step + index * step / self.radars)
+                elevation = ELEVATIONS_DEG[turn % self.sweeps_per_minute % len(ELEVATIONS_DEG)]
+                yield Sweep(number, radar, self.start + timedelta(seconds=seconds), elevation)
+                number += 1
+
+    def moments(self, sweep: Sweep) -> dict[str, NDArray[np.float32]]:
+        """Return what the radar measures in a sweep, rays from north on, shape ``(rays, gates)``."""
+        scene = self.scene()
+        east, north = to_plane(sweep.radar.latitude_deg, sweep.radar.longitude_deg)
+        site_seed = zlib.crc32(sweep.radar.radar.encode())
+        azimuth, ground, height = _geometry(sweep.radar, sweep.elevation_deg, self.shape)
+        return observe(
+            scene,
+            (sweep.time - self.start).total_seconds() / 60,
+            east_km=east,
+            north_km=north,
+            azimuth_deg=azimuth,
+            ground_km=ground,
+            height_km=height,
+            nyquist_m_s=sweep.radar.nyquist_m_s,
+            site_seed=site_seed,
+            sweep_seed=self.seed * 1_000_003 + sweep.number,
+        )
+
+    def scene(self) -> RadarScene:
+        """Return the storms."""
+        if "scene" not in self._scenes:
+            centres = np.array([to_plane(radar.latitude_deg, radar.longitude_deg) for radar in self.network])
+            self._scenes["scene"] = make_radar_scene(self.regime, centres, self.minutes, self.seed)
+        return self._scenes["scene"]
+
+    def write(self, folder: Path, sweep: Sweep) -> Path:
+        """Write a sweep into ``folder`` (atomically) and return its path."""
+        path = folder / casa_name(sweep.radar.radar, sweep.time)
+        rays, gates = self.shape
+        # A sweep begins where the last one ended, so anywhere.
+        first = (sweep.number * 67) % rays
+        order = (np.arange(rays) + first) % rays
+        azimuth, _, _ = _geometry(sweep.radar, sweep.elevation_deg, self.shape)
+        seconds = sweep.time.timestamp() + np.arange(rays) * _SWEEP_S / rays
+        moments = {name: data[order] for name, data in self.moments(sweep).items()}
+        header = sweep.radar if gates == _GATES else _coarser(sweep.radar, gates)
+        write_casa(path, header, azimuth[order], np.full(rays, sweep.elevation_deg), seconds, moments)
+        return path
+
+    def truth(self) -> dict[str, Any]:
+        """Return the cores of every minute as GeoJSON: hail shafts as circles, rain cores as points.
+
+        ``hail`` tells whether hail falls; where it does, ``size_mm`` and ``radius_km`` describe it. Between the minutes
+        a core moves by ``east_m_s`` and ``north_m_s``.
+        """
+        features = [
+            feature
+            for minute in range(self.minutes + 1)
+            for core in self.scene().cores
+            if core.fading_db(minute) < 20 and (feature := self._core(core, minute)) is not None
+        ]
+        return {
+            "type": "FeatureCollection",
+            "regime": self.regime,
+            "seed": self.seed,
+            "start": to_iso(self.start),
+            "minutes": self.minutes,
+            "radars": [
+                {"name": r.radar, "call": r.call, "latitude_deg": r.latitude_deg, "longitude_deg": r.longitude_deg}
+                for r in self.network
+            ],
+            "features": features,
+        }
+
+    def write_truth(self, folder: Path) -> Path:
+        """Write `truth` as ``truth.geojson`` into ``folder``."""
+        path = folder / TRUTH
+        write_bytes(path, orjson.dumps(self.truth()))
+        return path
+
+    def _core(self, core: Core, minute: int) -> dict[str, Any]:
+        x, y = core.place(minute)
+        later = core.place(minute + 1)
+        hail = core.has_hail(minute)
+        longitude, latitude = to_lonlat(x, y)
+        geometry: dict[str, Any] = {"type": "Point", "coordinates": [longitude, latitude]}
+        if hail:
+            angles = np.linspace(0, 2 * np.pi, _CIRCLE + 1)
+            ring = [
+                to_lonlat(x + core.hail_radius_km * math.cos(a), y + core.hail_radius_km * math.sin(a)) for a in angles
+            ]
+            ring[-1] = ring[0]
+            geometry = {"type": "Polygon", "coordinates": [[list(point) for point in ring]]}
+        return {
+            "type": "Feature",
+            "id": f"core-{core.number}-{minute}",
+            "geometry": geometry,
+            "properties": {
+                "core": core.number,
+                "time": to_iso(self.start + timedelta(minutes=minute)),
+                "hail": hail,
+                "latitude_deg": latitude,
+                "longitude_deg": longitude,
+                "radius_km": round(core.hail_radius_km, 3) if hail else 0.0,
+                "size_mm": core.hail_mm if hail else 0.0,
+                "max_dbz": round(max(core.rain_dbz, core.hail_dbz) - core.fading_db(minute), 1),
+                "east_m_s": round((later[0] - x) * 1000 / 60, 3),
+                "north_m_s": round((later[1] - y) * 1000 / 60, 3),
+            },
+        }
+
+
+def run(
+    simulator: RadarSimulator,
+    folder: Path,
+    *,
+    speed: float = 1.0,
+    told: Callable[[Path], None] | None = None,
+    sleep: Callable[[float], None] = clock.sleep,
+) -> list[Path]:
+    """Write the truth and all sweeps, each when its time has come.
+
+    Parameters
+    ----------
+    simulator, folder
+        What, and where to.
+    speed
+        1 for the real pace, 10 for ten times as fast, 0 for as fast as possible.
+    told
+        Is called with each file.
+    sleep
+        How to wait, seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    simulator.write_truth(folder)
+    begin = clock.monotonic()
+    paths = []
+    for sweep in simulator.sweeps():
+        if speed > 0:
+            # A sweep is there when its last ray is measured.
+            due = begin + ((sweep.time - simulator.start).total_seconds() + _SWEEP_S) / speed
+            wait = due - clock.monotonic()
+            if wait > 0:
+                sleep(wait)
+        paths.append(simulator.write(folder, sweep))
+        if told is not None:
+            told(paths[-1])
+    return paths
+
+
+def to_plane(latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
+    """Return km east and north of the first radar, on a plane."""
+    origin = NETWORK[0]
+    east = (longitude_deg - origin.longitude_deg) * _KM_A_DEGREE * math.cos(math.radians(origin.latitude_deg))
+    return east, (latitude_deg - origin.latitude_deg) * _KM_A_DEGREE
+
+
+def to_lonlat(east_km: float, north_km: float) -> tuple[float, float]:
+    """Return longitude and latitude of a place on the plane, degrees; inverse of `to_plane`."""
+    origin = NETWORK[0]
+    slim = _KM_A_DEGREE * math.cos(math.radians(origin.latitude_deg))
+    return round(origin.longitude_deg + east_km / slim, 6), round(origin.latitude_deg + north_km / _KM_A_DEGREE, 6)
+
+
+@functools.lru_cache(maxsize=64)
+def _geometry(
+    radar: CasaHeader, elevation_deg: float, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    rays, gates = shape
+    header = radar if gates == _GATES else _coarser(radar, gates)
+    slant = header.start_m + header.gate_m * (np.arange(gates) + 0.5)
+    azimuth = (np.arange(rays) + 0.5) * 360.0 / rays
+    height = beam_height_m(slant, elevation_deg, radar.height_m)
+    return azimuth, ground_range_m(slant, elevation_deg) / 1000, height / 1000
+
+
+def _coarser(radar: CasaHeader, gates: int) -> CasaHeader:
+    return CasaHeader(
+        radar.radar, radar.call, radar.latitude_deg, radar.longitude_deg, radar.height_m, radar.gate_m * _GATES / gates
+    )

@@ -1,0 +1,115 @@
+"""The hail chain inside the daemon: precursor, hail per sweep, one composite a minute for the network."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+from sqlalchemy import select
+
+from dynamo.config import Config, parse_config
+from dynamo.daemon.watcher import Watcher
+from dynamo.radar.radar_storms import RegimeName
+from dynamo.runs.events import Event
+from dynamo.simulate.radar import RadarSimulator
+from dynamo.store.models import Decision, Run
+
+START = datetime(2019, 6, 9, 22, 0, tzinfo=UTC)
+RADARS = ("addison.tx", "midlothian.tx", "arlington.tx")
+
+
+def configuration(root: Path, *, radars: tuple[str, ...] = RADARS, deadline_s: float = 60.0) -> Config:
+    (root / "sweeps").mkdir(exist_ok=True)
+    return parse_config(
+        {
+            "folders": {"state": "state", "products": "products"},
+            "feeds": [
+                {"name": "sweeps", "path": "sweeps", "patterns": ["*.netcdf.gz"]},
+                {"name": "grids", "kind": "products", "workflow": "hail", "patterns": ["*.hc.cart.netcdf"]},
+            ],
+            "triggers": [
+                {
+                    "name": "hail",
+                    "kind": "precursor",
+                    "feed": "sweeps",
+                    "workflow": "hail",
+                    "precursor": {"low_area_km2": 1.0},
+                },
+                {
+                    "name": "network",
+                    "kind": "gather",
+                    "feed": "grids",
+                    "workflow": "hail_composite",
+                    "gather": {"radars": list(radars), "deadline_s": deadline_s},
+                },
+            ],
+        },
+        base=root,
+    )
+
+
+def write(root: Path, regime: RegimeName, radars: int = 3) -> int:
+    simulator = RadarSimulator(regime, START, radars, 1, 1, seed=2)
+    return len([simulator.write(root / "sweeps", sweep) for sweep in simulator.sweeps()])
+
+
+def decisions(watcher: Watcher, trigger: str) -> list[Decision]:
+    with watcher.service.store.reading() as session:
+        found = session.scalars(select(Decision).order_by(Decision.id)).all()
+    return [one for one in found if one.data.get("trigger") == trigger]
+
+
+def composites(watcher: Watcher) -> list[Run]:
+    with watcher.service.store.reading() as session:
+        return list(session.scalars(select(Run).where(Run.workflow == "hail_composite")))
+
+
+def test_a_storm_is_found_by_every_radar_and_composed_once(tmp_path: Path) -> None:
+    count = write(tmp_path, "wide")
+    with Watcher(configuration(tmp_path)) as watcher:
+        assert watcher.wait_idle(120)
+        begun = decisions(watcher, "hail")
+        assert [one.action for one in begun] == ["begin"] * count
+        assert {one.data["radar"] for one in begun} == set(RADARS)
+        assert all(one.data["area_km2"] >= one.data["needed_km2"] for one in begun)
+        (run,) = composites(watcher)
+        assert run.state == "succeeded", run.reason
+        (decision,) = decisions(watcher, "network")
+        assert (decision.action, decision.data["missing"]) == ("start", [])
+    products = Path(str(run.product_dir))
+    found = orjson.loads(next(products.glob("*.geojson")).read_bytes())
+    assert found["features"], "no hail in a scene that has hail cores"
+    assert sorted({radar for one in found["features"] for radar in one["properties"]["radars"]}) <= sorted(RADARS)
+
+
+def test_a_radar_that_is_missing_is_named_at_the_deadline(tmp_path: Path) -> None:
+    write(tmp_path, "wide", radars=2)
+    composed = threading.Event()
+    with Watcher(configuration(tmp_path, deadline_s=2.0)) as watcher:
+        watcher.events.subscribe(lambda event: composed.set() if _is_composite(event) else None)
+        assert watcher.wait_idle(120)
+        # The deadline is looked at by the daemon's own timer.
+        assert composed.wait(60)
+        assert watcher.wait_idle(120)
+        (run,) = composites(watcher)
+        assert run.state == "succeeded", run.reason
+        (decision,) = decisions(watcher, "network")
+        assert decision.data["missing"] == ["arlington.tx"]
+        assert "arlington.tx" in decision.reason
+
+
+def test_clear_air_starts_nothing_and_says_why(tmp_path: Path) -> None:
+    count = write(tmp_path, "clear")
+    with Watcher(configuration(tmp_path)) as watcher:
+        assert watcher.wait_idle(60)
+        refused = decisions(watcher, "hail")
+        assert [one.action for one in refused] == ["refuse"] * count
+        assert all("km2 at or above" in one.reason for one in refused)
+        with watcher.service.store.reading() as session:
+            assert session.scalars(select(Run)).all() == []
+
+
+def _is_composite(event: Event) -> bool:
+    return event.kind == "published" and event.data["workflow"] == "hail_composite"
