@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
 
-.PHONY: demo test bench lint format pool docs-check clean help test-containers
+.PHONY: demo test bench bench-sustained lint format clean help test-containers
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -21,7 +21,7 @@ $(VENV)/.core: setup.cfg pyproject.toml
 # Some of what the tests compare with is built from source and needs a C compiler.
 $(VENV)/.ready: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet -e '.[alerts,dev,hail,nowcast,postgres]'
-	touch $@
+	touch $(VENV)/.nowcast $@
 
 $(VENV)/.nowcast: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet -e '.[nowcast]'
@@ -35,7 +35,10 @@ test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
 bench: $(VENV)/.ready ## Measure speed against peers, in one run
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --data $(DATA)
+
+bench-sustained: $(VENV)/.ready ## Keep a radar network up on HTCondor, then find how many this machine carries (20 min)
+	$(BIN)/python -m benchmarks.sustained --data $(DATA)
 
 lint: $(VENV)/.ready ## Check style and types
 	$(BIN)/ruff check .

@@ -9,7 +9,20 @@ from pathlib import Path
 from benchmarks.report import console, machine, save
 
 #: In the order of the README's table. Each has ``run(data) -> list of tables``.
-SUITES = ("products", "conus", "arrivals", "engines", "detection", "nowcast_skill", "readers", "hydroclass", "hail_truth", "hail_pace", "hail_score", "alerts")
+SUITES = (
+    "products",
+    "conus",
+    "arrivals",
+    "engines",
+    "detection",
+    "nowcast_skill",
+    "readers",
+    "hydroclass",
+    "hail_truth",
+    "hail_pace",
+    "hail_score",
+    "alerts",
+)
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
