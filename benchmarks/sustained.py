@@ -114,7 +114,7 @@ def run(data: Path | None, minutes: float = 5.0, *, search: bool = True) -> list
             control.down(root / "pool")
     return [
         show(
-            f"CASA network ({RADARS} radars x {SWEEPS_PER_MINUTE} sweeps and a nowcast a minute, KFWS volumes), condor, "
+            f"CASA network ({RADARS} radars x {SWEEPS_PER_MINUTE} sweeps, a nowcast a minute, KFWS volumes), condor, "
             f"2 slots, {minutes:g} min",
             ("load", "arrivals", "published", "skipped", "failed", "p50 s", "p95 s", "worst s"),
             rows,
