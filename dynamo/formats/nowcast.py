@@ -257,6 +257,11 @@ def from_nan(field: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     return np.where(missing, np.float32(MISSING_DBZ), data)
 
 
+def _wrapped(longitude_deg: float) -> float:
+    """Return a longitude from -180 to 180, as GeoJSON wants it; those that are there already stay to the last digit."""
+    return longitude_deg if -180 <= longitude_deg < 180 else (longitude_deg + 180) % 360 - 180
+
+
 def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
     leads, nlat, nlon = shape
     return leads, nlat, nlon
@@ -315,12 +320,14 @@ def header_of(dataset: netCDF4.Dataset, shape: tuple[int, int, int], path: Path)
     try:
         grid = LatLonGrid(
             north_deg=number("Latitude"),
-            west_deg=number("Longitude"),
+            west_deg=_wrapped(number("Longitude")),
             dlat_deg=number("LatGridSpacing"),
             dlon_deg=number("LonGridSpacing"),
             nlat=nlat,
             nlon=nlon,
         )
+        if grid.longitudes[-1] > 180:
+            raise InputError("the grid crosses 180 degrees of longitude", expected="a grid on one side of it")
         return NowcastHeader(grid, from_epoch(number("Time")), leads, number("Height", 0.0))
     except InputError as error:
         raise InputError(error.what, where=path, expected=error.expected) from error

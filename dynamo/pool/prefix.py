@@ -132,7 +132,8 @@ def _build(prefix: Path, work: Path, report: Report) -> dict[str, object]:
     }
     write_bytes(tree / MARKER, orjson.dumps(marker, option=orjson.OPT_INDENT_2))
     if prefix.exists():
-        if any(prefix.iterdir()) and not (prefix / MARKER).exists() and not (prefix / "usr/sbin").is_dir():
+        # Only what an earlier installation finished is ours to remove: the marker came with it.
+        if any(prefix.iterdir()) and not (prefix / MARKER).is_file():
             raise MissingPartError(
                 "the folder holds something else", where=prefix, hint="name another with --prefix or empty it"
             )

@@ -222,18 +222,39 @@ class _Shaping:
             return _empty(level)
         on_row, on_column = _on_lines(points)
         placed = self._place(points, on_row, on_column, row, column)
-        area = self._areas(placed, rings, polygons)
-        if self.min_area_km2 > 0:
-            keep = area >= self.min_area_km2
-            if not keep.all():
-                placed, rings, polygons = _select(placed, rings, polygons, keep)
-                area, maximum = area[keep], maximum[keep]
-                if len(polygons) < 2:
-                    return _empty(level)
-        result = Contours(level, placed, rings, polygons, area, maximum)
+        result = Contours(level, placed, rings, polygons, self._areas(placed, rings, polygons), maximum)
         if np.isnan(traced.values).any():
-            result = self._repair(result)
-        return result
+            result = self._beside_missing(result, traced.values, row, column)
+        return self._filter(result)
+
+    def _filter(self, found: Contours) -> Contours:
+        """Leave out polygons that are too small; those that a repair has cut up count by their parts."""
+        exterior_points = np.diff(found.rings)[found.polygons[:-1]] - 1
+        keep = (exterior_points >= self.min_points) & (found.area_km2 >= self.min_area_km2)
+        if keep.all():
+            return found
+        if not keep.any():
+            return _empty(found.level)
+        selected = _select(found.points, found.rings, found.polygons, keep)
+        return Contours(found.level, *selected, found.area_km2[keep], found.maximum[keep])
+
+    def _beside_missing(self, found: Contours, values: Floats, row: int, column: int) -> Contours:
+        """Repair rings that meet themselves at missing data, and find the maxima by looking which nodes lie inside."""
+        found = self._repair(found)
+        i, j = np.nonzero(values >= found.level)
+        nodes: NDArray[np.object_] = np.asarray(
+            shapely.points(
+                np.round(self.grid.longitudes[j + column], self.decimals),
+                np.round(self.grid.latitudes[i + row], self.decimals),
+            )
+        )
+        # A run of nodes may cross cells without data, so `_maxima` cannot tell whose it is.
+        polygon, node = shapely.STRtree(nodes).query(
+            found.to_shapely(), predicate="dwithin", distance=1.5 * 10.0**-self.decimals
+        )
+        maximum = np.full(len(found), found.level)
+        np.maximum.at(maximum, polygon, values[i[node], j[node]])
+        return Contours(found.level, found.points, found.rings, found.polygons, found.area_km2, maximum)
 
     def _place(
         self, points: Floats, on_row: NDArray[np.bool_], on_column: NDArray[np.bool_], row: int, column: int

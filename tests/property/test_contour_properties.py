@@ -26,6 +26,15 @@ def test_contours_are_sound(field: NDArray[np.float64], decimals: int) -> None:
         assert shapely.is_valid(shapes).all()
         assert (found.area_km2 > 0).all()
         assert np.isfinite(found.maximum).all()
+        # The maximum is that of the nodes in it or on its edge.
+        nodes = np.argwhere(np.isfinite(field) & (field >= found.level))
+        for shape, maximum in zip(shapes, found.maximum, strict=True):
+            inside = [
+                field[i, j]
+                for i, j in nodes
+                if shapely.dwithin(shape, shapely.Point(grid.longitudes[j], grid.latitudes[i]), 1.5 * 10.0**-decimals)
+            ]
+            assert abs(maximum - max(inside)) < 2e-4
         # Polygons of one level do not overlap.
         if len(shapes):
             assert abs(shapely.union_all(shapes).area - shapely.area(shapes).sum()) < 1e-9

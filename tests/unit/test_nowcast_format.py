@@ -140,3 +140,14 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in text, name
         assert str(path) in text, name
         assert len(text) < 300, name
+
+
+def test_longitudes_are_those_of_geojson(tmp_path: Path) -> None:
+    path = tmp_path / "n.nc"
+    east = NowcastHeader(LatLonGrid(33.5, 262.0, 0.01, 0.02, 5, 7), ISSUE, 4)
+    write_nowcast(path, east, stack())
+    assert read_nowcast(path)[0].grid.west_deg == -98.0
+    across = NowcastHeader(LatLonGrid(33.5, 179.95, 0.01, 0.02, 5, 7), ISSUE, 4)
+    write_nowcast(path, across, stack())
+    with pytest.raises(InputError, match="180 degrees"):
+        read_nowcast(path)
