@@ -1,32 +1,41 @@
 """Feed kind `nexrad-chunks`: real-time chunks of NEXRAD volumes in, whole Archive II volumes out.
 
-Chunks (`.../YYYYmmdd-HHMMSS-NNN-K`) come in any order into a folder or the folders below it, one for each radar. They
-are joined in a spool folder, and what is handed over are the joined files:
+Chunks (`.../YYYYmmdd-HHMMSS-NNN-K`) come in any order into a folder or the folders below it, of one radar or many: the
+station is read from the chunks. They are joined in a spool folder, and what is handed over are the joined files:
 
 - ``KLOT20210729_123848_low``: as soon as the lowest elevation is whole, minutes before the volume ends;
 - ``KLOT20210729_123848``: the whole volume;
-- ``KLOT20210729_123848_incomplete``: what came, when nothing came for the time-out.
+- ``KLOT20210729_123848_incomplete``: what came, when nothing came for the time-out, or chunks were removed.
 
-The spool is the memory: a volume whose last file lies there is done, and its late chunks are left alone.
+The spool is the memory: a volume whose last file lies there is done, and its late chunks are left alone. Joined files
+are removed after a time; an empty ``.KLOT20210729_123848.done`` stands for them as long as chunks of the volume lie in
+the watched folder.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from dynamo.errors import InputError
 from dynamo.feeds.base import Candidate, Sink
+from dynamo.feeds.chunk_content import is_whole, is_whole_cut, station_of
+from dynamo.feeds.chunk_spool import ChunkSpool
 from dynamo.feeds.directory import DirectoryFeed
-from dynamo.files import write_bytes
-from dynamo.formats.radar.nexrad_records import VOLUME_HEADER_BYTES, is_record, is_volume
+from dynamo.formats.radar.nexrad_records import is_record, is_volume
 from dynamo.times import from_epoch, utc_now
 
 _PATTERNS = ("*-S", "*-I", "*-E")
-_Key = tuple[Path, str]
+#: Folder, station (empty where no chunk told it) and stamp of a volume.
+_Key = tuple[Path, str, str]
+#: The largest chunk that is looked into; real ones have up to 0.3 MB.
+_MAX_CHUNK_BYTES = 32 * 1024 * 1024
+_log = logging.getLogger("dynamo.feeds")
 
 
 @dataclass
@@ -35,7 +44,6 @@ class _Pending:
 
     paths: dict[int, Path] = field(default_factory=dict)
     end: int | None = None
-    station: str = ""
     last_at: datetime | None = None
     #: Ray number and status of the lowest elevation, until it was handed over.
     low: list[tuple[int, int]] = field(default_factory=list)
@@ -62,6 +70,8 @@ class ChunkFeed:
         A volume to which nothing came for so long is handed over as it is.
     early
         Hand over the lowest elevation before the volume ends.
+    keep_h
+        Joined files older than this are removed from the spool, and not handed over again.
     clock
         Gives the present time.
 
@@ -81,18 +91,23 @@ class ChunkFeed:
         spool: Path,
         timeout_s: float = 420.0,
         early: bool = True,
+        keep_h: float = 24.0,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         if spool.resolve().is_relative_to(path.resolve()):
             raise InputError("lies inside the watched folder", where=spool, expected="a spool folder beside it")
         self.name = name
         self.spool = spool
+        self._spool = ChunkSpool(spool, keep_h)
         self._inner = DirectoryFeed(name, path=path, patterns=_PATTERNS, recursive=True)
         self._timeout_s = timeout_s
         self._early = early
         self._clock = clock
         self._pending: dict[_Key, _Pending] = {}
         self._done: set[_Key] = set()
+        #: To which volume the chunks lying there belong, so that a scan need not read them again.
+        self._known: dict[Path, _Key] = {}
+        self._seen: set[Path] = set()
         self._guard = threading.Lock()
 
     def start(self, sink: Sink) -> None:
@@ -101,15 +116,19 @@ class ChunkFeed:
 
     def scan(self, sink: Sink) -> int:
         """Join everything that lies there, hand over what timed out and all joined files; return how many."""
+        with self._guard:
+            self._seen.clear()
         self._inner.scan(lambda candidate: self._take(candidate, sink))
         with self._guard:
+            now = self._clock()
             for key, pending in list(self._pending.items()):
-                idle = None if pending.last_at is None else (self._clock() - pending.last_at).total_seconds()
-                if idle is not None and idle > self._timeout_s:
-                    self._finish(key, pending, "_incomplete", sink)
-        joined = sorted(path for path in self.spool.glob("[!.]*") if path.is_file()) if self.spool.is_dir() else []
+                idle_s = 0.0 if pending.last_at is None else (now - pending.last_at).total_seconds()
+                if pending.complete or idle_s > self._timeout_s:
+                    self._safely(_joined_name(key), partial(self._finish, key, pending))
+            self._forget()
+            joined = self._spool.clean(now, {_joined_name(key) for key in self._known.values()})
         for path in joined:
-            sink(Candidate(self.name, path, "moved", self._clock()))
+            sink(Candidate(self.name, path, "moved", now))
         return len(joined)
 
     def healthy(self) -> bool:
@@ -121,85 +140,114 @@ class ChunkFeed:
         self._inner.stop()
 
     def _take(self, candidate: Candidate, sink: Sink) -> None:
+        with self._guard:
+            self._seen.add(candidate.path)
+            handed = self._safely(candidate.path, partial(self._look, candidate))
+        if handed is not None:
+            sink(candidate if handed == candidate.path else Candidate(self.name, handed, "moved", self._clock()))
+
+    def _safely(self, what: object, act: Callable[[], Path | None]) -> Path | None:
+        """Do something about one volume; where it fails the others go on, and the next scan tries again."""
+        try:
+            return act()
+        except (OSError, InputError) as error:
+            _log.warning("chunks of %s: %s", what, error)
+            return None
+
+    def _look(self, candidate: Candidate) -> Path | None:
+        """Take a chunk; return what is to be handed over: a joined file, or the file itself where it is no chunk."""
         from dynamo.formats.radar.chunks import chunk_name
 
+        path = candidate.path
         try:
-            chunk = chunk_name(candidate.path.name)
+            chunk = chunk_name(path.name)
         except InputError:
-            sink(candidate)
-            return
-        key = (candidate.path.parent, chunk.volume)
-        with self._guard:
-            pending = self._pending.get(key, _Pending())
-            if key in self._done or chunk.number in pending.paths:
-                return
-            try:
-                data = candidate.path.read_bytes()
-            except OSError:
-                # It was taken away meanwhile, or will be found by the next scan.
-                return
-            if not is_whole(data):
-                # Half of a chunk may become a whole one; what is none at all goes the way of bad files.
-                if candidate.told or not (is_volume(data[:4]) or is_record(data[:14])):
-                    sink(candidate)
-                return
+            return path
+        if self._has(self._known.get(path), chunk.number):
+            return None
+        try:
+            about = path.stat()
+            if about.st_size > _MAX_CHUNK_BYTES:
+                return path
+            data = path.read_bytes()
+        except OSError:
+            # It was taken away meanwhile, or will be found by the next scan.
+            return None
+        if not is_whole(data):
+            # Half of a chunk may become a whole one; what is none at all goes the way of bad files.
+            return path if candidate.told or not (is_volume(data[:4]) or is_record(data[:14])) else None
+        at = candidate.seen_at if candidate.told else from_epoch(about.st_mtime)
+        key = self._key(path.parent, station_of(data), chunk.volume)
+        self._known[path] = key
+        if key not in self._done and self._spool.finished(_joined_name(key)):
+            self._done.add(key)
+            self._pending.pop(key, None)
+        if self._has(key, chunk.number):
+            return None
+        pending = self._pending.setdefault(key, _Pending())
+        pending.paths[chunk.number] = path
+        pending.end = chunk.number if chunk.kind == "E" else pending.end
+        pending.last_at = at if pending.last_at is None else max(at, pending.last_at)
+        if self._early and not pending.low_done:
             self._note(pending, data)
-            if pending.station and self._finished(pending.station, chunk.volume):
-                self._done.add(key)
-                self._pending.pop(key, None)
-                return
-            self._pending[key] = pending
-            pending.paths[chunk.number] = candidate.path
-            pending.end = chunk.number if chunk.kind == "E" else pending.end
-            at = candidate.seen_at if candidate.told else from_epoch(candidate.path.stat().st_mtime)
-            pending.last_at = at if pending.last_at is None else max(at, pending.last_at)
-            if pending.complete:
-                self._finish(key, pending, "", sink)
-            elif self._early and not pending.low_done and _is_whole_cut(pending.low):
-                pending.low_done = True
-                pending.low.clear()
-                self._join(key, pending, "_low", sink)
+        if pending.complete:
+            return self._finish(key, pending)
+        if self._early and not pending.low_done and is_whole_cut(pending.low):
+            joined = self._join(key, pending, "_low")
+            pending.low_done = True
+            pending.low.clear()
+            return joined
+        return None
+
+    def _has(self, key: _Key | None, number: int) -> bool:
+        """Whether a chunk is here already, or comes too late."""
+        return key is not None and (key in self._done or (key in self._pending and number in self._pending[key].paths))
+
+    def _key(self, folder: Path, station: str, volume: str) -> _Key:
+        """Return the volume of a chunk; one that does not tell its station goes to the only volume of its stamp."""
+        key = (folder, station, volume)
+        if not station:
+            others = {one for one in (*self._pending, *self._done) if (one[0], one[2]) == (folder, volume)}
+            return others.pop() if len(others) == 1 else key
+        nameless = (folder, "", volume)
+        if nameless in self._pending and key not in self._pending:
+            self._pending[key] = self._pending.pop(nameless)
+            self._known |= dict.fromkeys(self._pending[key].paths.values(), key)
+        return key
 
     def _note(self, pending: _Pending, data: bytes) -> None:
-        """Learn the station, and how far the lowest elevation is."""
-        if pending.station and (pending.low_done or not self._early):
-            return
+        """Learn how far the lowest elevation is."""
         from dynamo.formats.radar.nexrad import decode
 
-        rays, station, _ = decode(data)
-        pending.station = pending.station or station or next((ray.station for ray in rays), "")
-        pending.low += [(ray.number, ray.status) for ray in rays if ray.elevation_number == 1]
+        pending.low += [(ray.number, ray.status) for ray in decode(data)[0] if ray.elevation_number == 1]
 
-    def _finished(self, station: str, volume: str) -> bool:
-        return any((self.spool / (_joined_name(station, volume) + suffix)).exists() for suffix in ("", "_incomplete"))
+    def _finish(self, key: _Key, pending: _Pending) -> Path | None:
+        path = self._join(key, pending, "" if pending.complete else "_incomplete")
+        if self._pending.pop(key, None) is not None:
+            self._done.add(key)
+        return path
 
-    def _finish(self, key: _Key, pending: _Pending, suffix: str, sink: Sink) -> None:
-        self._join(key, pending, suffix, sink)
-        del self._pending[key]
-        self._done.add(key)
+    def _join(self, key: _Key, pending: _Pending, suffix: str) -> Path | None:
+        """Write the joined file; None where all its chunks were removed, and then the volume is dropped."""
+        parts = []
+        for number, path in sorted(pending.paths.items()):
+            try:
+                parts.append(path.read_bytes())
+            except OSError:
+                # Somebody tidies up the folder: what is left is worth more than nothing.
+                del pending.paths[number]
+        if not parts:
+            del self._pending[key]
+            return None
+        if not suffix and not pending.complete:
+            suffix = "_incomplete"
+        return self._spool.write(_joined_name(key) + suffix, parts)
 
-    def _join(self, key: _Key, pending: _Pending, suffix: str, sink: Sink) -> None:
-        parts = [pending.paths[number].read_bytes() for number in sorted(pending.paths)]
-        path = self.spool / (_joined_name(pending.station, key[1]) + suffix)
-        write_bytes(path, b"".join(parts))
-        sink(Candidate(self.name, path, "moved", self._clock()))
-
-
-def is_whole(data: bytes) -> bool:
-    """Whether the records of a chunk end with its last byte."""
-    place = VOLUME_HEADER_BYTES if is_volume(data[:24]) else 0
-    while is_record(data[place : place + 14]):
-        place += 4 + abs(int.from_bytes(data[place : place + 4], "big", signed=True))
-    return place == len(data) > VOLUME_HEADER_BYTES
-
-
-def _is_whole_cut(rays: list[tuple[int, int]]) -> bool:
-    from dynamo.formats.radar.nexrad_rays import ENDS, STARTS
-
-    statuses = {status for _, status in rays}
-    numbers = {number for number, _ in rays}
-    return bool(statuses & STARTS and statuses & ENDS) and len(numbers) == max(numbers) - min(numbers) + 1
+    def _forget(self) -> None:
+        """Forget chunks that lie there no more, and done volumes without any."""
+        self._known = {path: key for path, key in self._known.items() if path in self._seen}
+        self._done &= set(self._known.values())
 
 
-def _joined_name(station: str, volume: str) -> str:
-    return f"{station or 'RADAR'}{volume.replace('-', '_')}"
+def _joined_name(key: _Key) -> str:
+    return f"{key[1] or 'RADAR'}{key[2].replace('-', '_')}"

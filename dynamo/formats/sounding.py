@@ -200,13 +200,13 @@ def choose_sounding(
         age = "its time is not stated"
     else:
         away = radar_time - sounding.time
+        side = "before" if away >= timedelta(0) else "after"
         if abs(away) > max_age:
-            side = "before" if away > timedelta(0) else "after"
             return fall_back(
                 f"refused {path.name}: {abs(away).total_seconds() / 3600:.0f} h {side} the radar,"
                 f" more than {max_age.total_seconds() / 3600:.0f} h"
             )
-        age = f"{away.total_seconds() / 3600:.1f} h before the radar"
+        age = f"{abs(away).total_seconds() / 3600:.1f} h {side} the radar"
     reason = f"{path.name}: 0 C at {zero:.0f} m, -20 C at {minus_20:.0f} m, {age}"
     return ChosenSounding(sounding, False, reason, zero, minus_20)
 

@@ -99,15 +99,19 @@ SOUNDING_PARAMETERS = (
 
 
 def read_inputs(call: Call) -> tuple[Volume, Temperatures]:
-    """Read the radar files of a call, and the sounding or what stands in for it."""
+    """Read the radar files of a call, and the sounding or what stands in for it.
+
+    A volume from the future is flagged; an old one is not: archives are run through the modules too.
+    """
     from datetime import timedelta
 
     from dynamo.formats.radar.read import read_volume
     from dynamo.formats.sounding import choose_sounding
     from dynamo.hail_products import MOMENTS, temperatures_of
+    from dynamo.times import utc_now
 
     paths = call.inputs["radar"]
-    volume = read_volume(paths[0] if len(paths) == 1 else paths, moments=MOMENTS)
+    volume = read_volume(paths[0] if len(paths) == 1 else paths, moments=MOMENTS, now=utc_now())
     soundings = call.inputs.get("sounding")
     chosen = choose_sounding(
         soundings[0] if soundings else None,

@@ -11,6 +11,7 @@ import pytest
 from dynamo.errors import InputError
 from dynamo.formats.radar import read_volume
 from dynamo.formats.radar.chunks import ChunkVolume, chunk_name
+from dynamo.formats.radar.nexrad_records import unpack_records
 from tests.unit.radar_files import START, level2_chunks, level2_header, level2_record
 
 STAMP = "20190609-222500"
@@ -121,3 +122,37 @@ def test_chunks_as_files(tmp_path: Path) -> None:
     assert len(whole.sweeps) == 2
     # An intermediate chunk alone is a run of rays: usable, and flagged.
     assert "incomplete: no start and no end of the volume" in read_volume(paths[2]).flags
+
+
+def test_remarks_on_the_site_are_kept(tmp_path: Path) -> None:
+    chunks = level2_chunks(place=(40.0, -80.0))
+    volume = ChunkVolume(STAMP)
+    paths = []
+    for name, data in chunks:
+        volume.add(name, data)
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(data)
+    expected = "site corrected: the file says 40, -80 for KFWS"
+    for flags in (volume.to_volume().flags, volume.flags(), read_volume(paths).flags):
+        assert [flag for flag in flags if flag.startswith(expected)] == list(flags)
+        assert len(flags) == 1
+
+
+def test_chunks_that_unpack_to_too_much_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = level2_chunks()
+    monkeypatch.setattr("dynamo.formats.radar.chunks.MAX_BYTES", 10_000)
+    volume = ChunkVolume(STAMP)
+    with pytest.raises(InputError, match="unpack to too much"):
+        volume.add_all(chunks)
+
+
+def test_records_that_unpack_to_too_much_are_left_out() -> None:
+    record = level2_record([bytes(32 * 1024 * 1024)])
+    data = level2_header() + record * 12
+    assert len(data) < 1000
+    records = unpack_records(data)
+    assert sum(map(len, records.blocks)) == 32 * 1024 * 1024
+    assert records.flags == ("damaged records: 11",)
+    # Good records before the damage are kept.
+    good = level2_record([bytes(2432)])
+    assert [len(block) for block in unpack_records(level2_header() + good * 5 + record * 2).blocks][:5] == [2432] * 5

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 from dynamo.formats.inspect import inspect_input
 from dynamo.formats.radar import read_sweeps, read_volume
-from dynamo.formats.radar.model import Site
+from dynamo.formats.radar.model import Site, make_sweep
 from dynamo.formats.radar.netcdf3 import parse
 from dynamo.formats.radar.rays import clock_flags, order_rays
 from dynamo.formats.radar.stations import band_of, settle_site
@@ -380,3 +381,20 @@ def test_files_of_two_radars_are_not_one_volume(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="one volume"):
         read_volume([one, late])
     assert read_volume([one, one]).flags == ("a sweep was given twice",)
+
+
+@pytest.mark.parametrize("range_m", [np.arange(1, 4) * 1e12, np.arange(-3, 1) * 1e12])
+def test_ranges_that_no_radar_has_are_refused(range_m: NDArray[np.float64]) -> None:
+    with pytest.raises(InputError, match="gates from"):
+        make_sweep(
+            site=Site("X", 1.0, 1.0, 1.0, "S"),
+            azimuth_deg=np.arange(3.0),
+            elevation_deg=np.ones(3),
+            range_m=range_m,
+            time=np.full(3, np.datetime64("2020-01-01")),
+            moments={"DBZH": np.full((3, range_m.size), 60.0)},
+            fixed_angle_deg=1.0,
+            sweep_number=0,
+            volume_time=START,
+            file_format="x",
+        )

@@ -117,6 +117,7 @@ def test_choice(tmp_path: Path) -> None:
     fallback, reason = choose(dated, hours=24 * 365)
     assert fallback
     assert "8764 h before the radar, more than 12 h" in reason
+    assert choose(dated, hours=-6)[1].endswith("1.6 h after the radar")
     assert "18 h after the radar" in choose(dated, hours=-22)[1]
     assert choose(None) == (True, "fallback 0 C at 4000 m, -20 C at 7000 m: no sounding given")
     assert "refused" in choose("nonsense")[1]

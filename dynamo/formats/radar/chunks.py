@@ -21,9 +21,11 @@ from dynamo.formats.radar.nexrad import completeness, decode, group, is_whole, s
 from dynamo.formats.radar.nexrad_rays import Ray
 from dynamo.formats.radar.nexrad_records import is_record, is_volume
 from dynamo.formats.radar.rays import merge_flags
+from dynamo.formats.radar.source import MAX_BYTES
 
 _NAME = re.compile(r"(\d{8}-\d{6})-(\d{3})-([SIE])\Z")
 _MOST_NAMED = 10
+_SIDE_BY_SIDE = 4
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class ChunkVolume:
         self.last_at: datetime | None = None
         self._rays: dict[int, list[Ray]] = {}
         self._sizes: dict[int, int] = {}
+        self._unpacked = 0
         self._flags: tuple[str, ...] = ()
+        self._remarks: tuple[str, ...] = ()
         self._end: int | None = None
         self._released: set[int] = set()
 
@@ -87,7 +91,7 @@ class ChunkVolume:
         Raises
         ------
         InputError
-            If it belongs to another volume, or is no chunk at all.
+            If it belongs to another volume or is no chunk at all, or if all chunks unpack to too much.
         """
         return self._take(self._check(name, data), name, data, at, None)
 
@@ -95,10 +99,13 @@ class ChunkVolume:
         """Take many chunks at once, unpacking them side by side; see `add`."""
         for name, data in chunks:
             self._check(name, data)
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            decoded = pool.map(decode, (data for _, data in chunks))
-            for (name, data), parts in zip(chunks, decoded, strict=True):
-                self._take(chunk_name(name), name, data, None, parts)
+        with ThreadPoolExecutor(min(_SIDE_BY_SIDE, os.cpu_count() or 1)) as pool:
+            # A few at a time, so that what unpacks to too much is refused before all of it is in memory.
+            for start in range(0, len(chunks), _SIDE_BY_SIDE):
+                few = chunks[start : start + _SIDE_BY_SIDE]
+                decoded = pool.map(decode, [data for _, data in few])
+                for (name, data), parts in zip(few, decoded, strict=True):
+                    self._take(chunk_name(name), name, data, None, parts)
 
     def _check(self, name: str, data: bytes) -> ChunkName:
         chunk = chunk_name(name)
@@ -124,6 +131,10 @@ class ChunkVolume:
         other = next((ray.station for ray in rays if ray.station), station)
         if self.station and other and other != self.station:
             raise InputError(f"a chunk of {other}", where=name, expected=f"radar {self.station}")
+        # A block lives as long as a ray of it.
+        self._unpacked += sum({id(ray.block): len(ray.block) for ray in rays}.values())
+        if self._unpacked > MAX_BYTES:
+            raise InputError("the chunks unpack to too much", where=name, expected=f"up to {MAX_BYTES:,} bytes")
         self.station = self.station or other
         self._rays[chunk.number] = rays
         self._sizes[chunk.number] = len(data)
@@ -150,8 +161,8 @@ class ChunkVolume:
         return not self.complete and self.last_at is not None and (now - self.last_at).total_seconds() > timeout_s
 
     def flags(self) -> tuple[str, ...]:
-        """Say what is wrong with what is here, were it to be used now."""
-        flags = self._flags
+        """Say what is wrong with what is here, were it to be used now, and with the sweeps that were built last."""
+        flags = merge_flags(self._flags, self._remarks)
         if self.missing:
             named = ", ".join(map(str, self.missing[:_MOST_NAMED])) + ", ..." * (len(self.missing) > _MOST_NAMED)
             flags = (*flags, f"incomplete: {len(self.missing)} chunks missing ({named})")
@@ -164,7 +175,7 @@ class ChunkVolume:
         rays = self._ordered()
         if not rays:
             raise InputError("no ray can be read", where=f"volume {self.volume}", expected="chunks with rays")
-        return sweeps_of(rays, self.station, moments, where=f"volume {self.volume}")[0]
+        return self._build(rays, moments)
 
     def new_sweeps(self, moments: Collection[str] | None = None) -> list[xr.Dataset]:
         """Return the cuts that are whole and were not returned before: low sweeps, long before the volume ends."""
@@ -175,13 +186,17 @@ class ChunkVolume:
             for ray in cut
         ]
         self._released |= {ray.elevation_number for ray in ready}
-        return sweeps_of(ready, self.station, moments, where=f"volume {self.volume}")[0] if ready else []
+        return self._build(ready, moments) if ready else []
 
     def to_volume(self, moments: Collection[str] | None = None, *, pair: bool = True) -> Volume:
         """Return the volume of what is here, flagged where something lacks."""
         from dynamo.formats.radar.read import make_volume
 
         return make_volume(self.sweeps(moments), flags=self.flags(), pair=pair, where=f"volume {self.volume}")
+
+    def _build(self, rays: Sequence[Ray], moments: Collection[str] | None) -> list[xr.Dataset]:
+        sweeps, self._remarks = sweeps_of(rays, self.station, moments, where=f"volume {self.volume}")
+        return sweeps
 
     def _ordered(self) -> list[Ray]:
         return [ray for number in sorted(self._rays) for ray in self._rays[number]]

@@ -61,6 +61,8 @@ MOMENTS: Mapping[str, tuple[str, str]] = {
 POLARIMETRIC = ("ZDR", "RHOHV")
 #: A sweep has no more rays and gates than this; a file that claims more is broken or hostile.
 MAX_RAYS, MAX_GATES = 1500, 20_000
+#: No weather radar sees further, metres.
+LARGEST_RANGE_M = 1_000_000.0
 #: No echo is stronger or weaker than this many dBZ.
 LARGEST_DBZ = 100.0
 
@@ -149,6 +151,12 @@ def make_sweep(
     steps = np.diff(range_m)
     if not (np.isfinite(range_m).all() and (steps > 0).all() and np.allclose(steps, steps[0], rtol=1e-3)):
         raise InputError("the gates are not evenly spaced", where=where, expected="ascending ranges in metres")
+    if max(-range_m[0], range_m[-1]) > LARGEST_RANGE_M:
+        raise InputError(
+            f"gates from {range_m[0]:g} to {range_m[-1]:g} m",
+            where=where,
+            expected=f"ranges up to {LARGEST_RANGE_M:,.0f} m",
+        )
     azimuth = np.asarray(azimuth_deg, dtype=np.float64) % 360.0
     if not (np.isfinite(azimuth).all() and np.isfinite(elevation_deg).all()):
         raise InputError("a ray has no direction", where=where, expected="finite azimuths and elevations")

@@ -1,7 +1,7 @@
 """NEXRAD Level II framing: a volume header, then LDM records, each a bzip2 block of messages.
 
 Damage stays local: of a record that does not unpack, the blocks before the damage are used, and reading goes on with
-the next one.
+the next one. What all records together may unpack to is limited: a few hundred bytes of bzip2 can claim gigabytes.
 Source: NOAA ICD 2620010H (Archive II/User), sections 3 and 7.
 """
 
@@ -10,15 +10,22 @@ from __future__ import annotations
 import bz2
 import os
 import struct
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
+
+from dynamo.formats.radar.source import MAX_BYTES
 
 VOLUME_HEADER_BYTES = 24
 #: A record holds up to 120 radials, about 1.5 MB; metadata has 0.33 MB.
 _MAX_RECORD_BYTES = 32 * 1024 * 1024
 #: Start of every bzip2 stream: signature, level, magic of the first block.
 _BLOCK = b"1AY&SY"
+#: All records together may have one large record more than this many times the packed bytes. Real volumes have up to 63
+#: times, a chunk of nothing but metadata 141 times.
+_MOST_TIMES = 1000
 _PARALLEL_FROM = 4
 _STEP_BYTES = 65_536
 
@@ -45,7 +52,7 @@ def is_record(head: bytes) -> bool:
 def unpack_records(data: bytes) -> Records:
     """Unpack a volume, or any run of its records (a real-time chunk).
 
-    A volume without compression gives one block.
+    A volume without compression gives one block. Records beyond what all may unpack to count as damaged.
     """
     start, station = 0, ""
     if is_volume(data):
@@ -54,13 +61,8 @@ def unpack_records(data: bytes) -> Records:
         if len(data) >= start + 14 and not is_record(data[start : start + 14]):
             return Records(station, (data[start:],))
     spans, flags = _spans(data, start)
-    if len(spans) >= _PARALLEL_FROM and (os.cpu_count() or 1) > 1:
-        # The bz2 module lets go of the interpreter while it works.
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            unpacked = list(pool.map(lambda span: _unpack(data[span[0] : span[1]]), spans))
-    else:
-        unpacked = [_unpack(data[first:last]) for first, last in spans]
-    damaged = sum(not whole for _, whole in unpacked) - ("truncated" in flags)
+    unpacked, left_out = _unpack_all(data, spans)
+    damaged = sum(not whole for _, whole in unpacked) + left_out - ("truncated" in flags)
     if damaged > 0:
         flags = (*flags, f"damaged records: {damaged}")
     return Records(station if station.isalnum() else "", tuple(block for block, _ in unpacked if block), flags)
@@ -89,6 +91,25 @@ def _spans(data: bytes, start: int) -> tuple[Sequence[tuple[int, int]], tuple[st
             break
         place = found - 8
     return spans, flags
+
+
+def _unpack_all(data: bytes, spans: Sequence[tuple[int, int]]) -> tuple[list[tuple[bytes, bool]], int]:
+    """Return what `_unpack` gives of each record, until all are too much, and how many were left out then."""
+    budget = min(MAX_BYTES, _MAX_RECORD_BYTES + _MOST_TIMES * len(data))
+    workers = min(4, os.cpu_count() or 1) if len(spans) >= _PARALLEL_FROM else 1
+    unpacked: list[tuple[bytes, bool]] = []
+    waiting = iter(spans)
+    # The bz2 module lets go of the interpreter while it works; few records are begun ahead, so that the limit holds.
+    with ThreadPoolExecutor(workers) as pool:
+        running = deque(pool.submit(_unpack, data[first:last]) for first, last in islice(waiting, workers))
+        while running:
+            block, whole = running.popleft().result()
+            budget -= len(block)
+            if budget < 0:
+                break
+            unpacked.append((block, whole))
+            running.extend(pool.submit(_unpack, data[first:last]) for first, last in islice(waiting, 1))
+    return unpacked, len(spans) - len(unpacked)
 
 
 def _unpack(packed: bytes) -> tuple[bytes, bool]:
