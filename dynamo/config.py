@@ -131,6 +131,7 @@ class FeedSection(_Section):
     timeout_s: float = Field(
         420.0, gt=0, description="A volume to which no chunk came for so many seconds is taken as it is."
     )
+    keep_h: float = Field(24.0, gt=0, description="Hours that joined volumes are kept (kind nexrad-chunks).")
     early: bool = Field(True, description="Take the lowest elevation before the volume ends (kind nexrad-chunks).")
 
     @model_validator(mode="after")
@@ -164,11 +165,20 @@ class PrecursorSection(_Section):
     level_dbz: float = Field(45.0, ge=0, le=80, description="Reflectivity of strong echo above the 0 C height, dBZ.")
     area_km2: float = Field(2.0, gt=0, description="Area of it that begins the work, km2.")
     low_level_dbz: float = Field(
-        50.0, ge=0, le=80, description="Reflectivity that counts at any height where no gate is above 0 C, dBZ."
+        50.0,
+        ge=0,
+        le=80,
+        description="Reflectivity that counts at any height, over ground where no beam is above 0 C, dBZ.",
     )
     low_area_km2: float = Field(2.0, gt=0, description="Area of that which begins the work, km2.")
     stop_share: float = Field(0.5, gt=0, le=1, description="Below this share of the area it counts as gone.")
-    hold_min: float = Field(10.0, ge=0, le=1440, description="Minutes for which the work goes on after that.")
+    hold_min: float = Field(
+        20.0,
+        ge=0,
+        le=1440,
+        description="Minutes for which the work goes on after that; more than `alerts.clear_min`, or no product ever "
+        "says that the hail is over.",
+    )
 
 
 class GatherSection(_Section):
@@ -179,6 +189,11 @@ class GatherSection(_Section):
     deadline_s: float = Field(30.0, ge=0, le=86400, description="Seconds after the slot's end until it runs anyway.")
     minimum: int = Field(1, ge=1, description="Fewer radars than this are not worth a run.")
     each: int = Field(1, ge=1, le=100, description="Products of each radar to wait for in a slot (its sweeps).")
+    sweeps: Name | None = Field(
+        None,
+        description="Feed of the sweeps from which the products are made: a radar whose sweeps started no run is "
+        "quiet, not missing.",
+    )
 
 
 class TriggerSection(_Section):
@@ -262,6 +277,18 @@ class Config(_Section):
                 raise ValueError(
                     f"trigger {trigger.name} names the feed {trigger.feed}, which does not exist"
                     + _nearest(trigger.feed, feeds)
+                )
+            sweeps = None if trigger.gather is None else trigger.gather.sweeps
+            if sweeps is not None and sweeps not in feeds:
+                raise ValueError(
+                    f"trigger {trigger.name} names the feed of sweeps {sweeps}, which does not exist"
+                    + _nearest(sweeps, feeds)
+                )
+            hold_min = (trigger.precursor or PrecursorSection()).hold_min
+            if trigger.kind == "precursor" and self.alerts.places and hold_min <= self.alerts.clear_min:
+                raise ValueError(
+                    f"trigger {trigger.name}: precursor.hold_min {hold_min:g} must be more than alerts.clear_min "
+                    f"{self.alerts.clear_min:g}, or nobody is told that the hail is over"
                 )
         return self
 

@@ -73,7 +73,7 @@ _NO_DEFAULT: dict[str, Any] = {
     "priority": 10,
     "deadline_s": 60,
     "precursor": {"level_dbz": 45, "area_km2": 2, "sounding": "sounding.txt"},
-    "gather": {"radars": ["XADD", "XMDL"], "deadline_s": 30},
+    "gather": {"radars": ["addison.tx", "midlothian.tx"], "deadline_s": 30},
 }
 _WIDTH = 96
 #: Tables inside a trigger; the example shows them in one line.

@@ -23,9 +23,9 @@ from sqlalchemy.orm import Session
 from dynamo.daemon.gathering import due_gatherings
 from dynamo.daemon.rules import Rule, levels_of
 from dynamo.daemon.spells import judge_precursor
-from dynamo.errors import InputError
+from dynamo.errors import InputError, RetryableError
 from dynamo.feeds.base import Candidate
-from dynamo.feeds.completeness import Look, is_being_written, is_settled, look
+from dynamo.feeds.completeness import Look, is_being_written, is_settled, look, name_problem, shown
 from dynamo.feeds.inspection import inspect
 from dynamo.feeds.quarantine import move_aside
 from dynamo.files import sha256_file
@@ -53,7 +53,8 @@ class FeedRules:
     """What the intake must know of a feed."""
 
     settle_s: float
-    quarantine_dir: Path
+    #: Where bad files go; None where they stay where they are, as published products must.
+    quarantine_dir: Path | None
 
 
 class Intake:
@@ -140,12 +141,12 @@ class Intake:
                 self._process(candidate)
             except Stopped:
                 break
-            except OSError as error:
-                _log.warning("looked at again", extra={"path": str(candidate.path), "reason": str(error)})
-                self._service.events.emit("trouble", str(candidate.path), reason=str(error), retry_s=_RETRY_S)
+            except (OSError, RetryableError) as error:
+                _log.warning("looked at again", extra={"path": shown(candidate.path), "reason": str(error)})
+                self._service.events.emit("trouble", shown(candidate.path), reason=str(error), retry_s=_RETRY_S)
                 self._again(candidate, _RETRY_S)
             except Exception:  # one file must never end the daemon
-                _log.exception("a defect with a file", extra={"path": str(candidate.path)})
+                _log.exception("a defect with a file", extra={"path": shown(candidate.path)})
             finally:
                 with self._changed:
                     self._busy = False
@@ -179,8 +180,8 @@ class Intake:
         if self._is_known(candidate, seen):
             return
         settled = is_settled(seen, time.time(), feed.settle_s)
-        if seen.problem:
-            self._refuse(candidate, seen, seen.problem, settled)
+        if problem := seen.problem or name_problem(path):
+            self._refuse(candidate, seen, problem, settled)
             return
         if (not candidate.told and not settled) or is_being_written(path):
             self._again(candidate, _wait_s(seen, feed.settle_s))
@@ -191,10 +192,11 @@ class Intake:
         except InputError as error:
             self._refuse(candidate, seen, _without(str(error), path), settled)
             return
-        except OSError as error:
+        except (OSError, RetryableError) as error:
             if passes(error) or look(path) is None:
                 raise
-            self._refuse(candidate, seen, f"cannot be read: {error.strerror}", settled)
+            why = error.strerror if isinstance(error, OSError) else error
+            self._refuse(candidate, seen, f"cannot be read: {why}", settled)
             return
         except Exception as error:  # broken files make the NetCDF libraries fail in every way
             self._refuse(candidate, seen, f"cannot be read: {type(error).__name__}: {error}", settled)
@@ -221,7 +223,7 @@ class Intake:
             return session.scalar(
                 select(Arrival).where(
                     Arrival.feed == candidate.feed,
-                    Arrival.path == str(candidate.path),
+                    Arrival.path == shown(candidate.path),
                     Arrival.size == seen.size,
                     Arrival.mtime_ns == seen.mtime_ns,
                 )
@@ -260,7 +262,7 @@ class Intake:
             self._dispatcher.put(run)
         self._tell_arrival(arrival, facts)
         for rule in self._rules:
-            if isinstance(rule.trigger, GatherTrigger) and rule.trigger.concerns(candidate.feed, candidate.path):
+            if isinstance(rule.trigger, GatherTrigger) and rule.trigger.follows(candidate.feed, candidate.path):
                 self.gather(rule)
         for subject, action, why, data in decisions:
             _log.info("trigger: %s", action, extra={"subject": subject, "reason": why})
@@ -285,23 +287,21 @@ class Intake:
     def gather(self, rule: Rule) -> None:
         """Start what a gathering trigger has together; the decisions are stored either way."""
         with self._service.store.transaction() as session:
-            requests = due_gatherings(session, rule, utc_now())
+            found = due_gatherings(session, rule, utc_now())
             runs = []
-            for request, subject, reason, data in requests:
-                action = "skip" if request is None else "start"
-                if request is not None:
-                    run, new = create_run(session, request, runs_dir=self._service.settings.runs_dir)
-                    data["run"] = run.id
+            for due in found:
+                if due.request is not None:
+                    run, new = create_run(session, due.request, runs_dir=self._service.settings.runs_dir)
+                    due.data["run"] = run.id
                     if new:
                         runs.append(run)
-                decide(session, subject, action, reason, **data)
+                decide(session, due.subject, due.action, due.reason, **due.data)
         for run in runs:
             self._dispatcher.put(run)
             self._service.announce(run)
-        for request, subject, reason, data in requests:
-            action = "skip" if request is None else "start"
-            _log.info("trigger: %s", action, extra={"subject": subject, "reason": reason})
-            self._service.events.emit("decision", subject, action=action, reason=reason, **data)
+        for due in found:
+            _log.info("trigger: %s", due.action, extra={"subject": due.subject, "reason": due.reason})
+            self._service.events.emit("decision", due.subject, action=due.action, reason=due.reason, **due.data)
 
     def _apply(
         self,
@@ -319,7 +319,10 @@ class Intake:
             start, reason, data = verdict.start, verdict.reason, verdict.data
             request = rule.request([arrival], utc_now()) if start else None
         except InputError as error:
-            request, action, reason, data = None, "refuse", f"cannot be judged: {error}", {}
+            request, action, reason, data = None, "refuse", f"cannot be judged: {error}", {"unusable": True}
+        if request is not None and (left_out := rule.left_out(request)):
+            reason = f"{reason}; not there: {', '.join(left_out)}"
+            data = {**data, "left_out": left_out}
         data = {"trigger": rule.name, "feed": arrival.feed, "path": arrival.path, **data}
         runs: list[Run] = []
         if request is not None:
@@ -336,15 +339,18 @@ class Intake:
 
     def _refuse(self, candidate: Candidate, seen: Look, reason: str, settled: bool) -> None:
         """Put a bad file into quarantine once it has not changed for a while: its writer may not be done."""
+        settle_s = self._feeds[candidate.feed].settle_s
+        # The look into it may have taken longer than that.
+        settled = settled or (look(candidate.path) == seen and is_settled(seen, time.time(), settle_s))
         if not settled or (not seen.problem and is_being_written(candidate.path)):
-            self._again(candidate, _wait_s(seen, self._feeds[candidate.feed].settle_s))
+            self._again(candidate, _wait_s(seen, settle_s))
             return
 
         def record() -> Arrival | None:
             with self._service.store.transaction() as session:
                 arrival = self._record(session, candidate, seen, state="quarantined", reason=reason)
                 if arrival is not None:
-                    decide(session, str(candidate.path), "quarantine", reason, feed=candidate.feed)
+                    decide(session, shown(candidate.path), "quarantine", reason, feed=candidate.feed)
                 return arrival
 
         arrival = self._patiently(record, candidate)
@@ -354,10 +360,10 @@ class Intake:
     def _move_aside(self, candidate: Candidate, arrival: Arrival) -> None:
         folder = self._feeds[candidate.feed].quarantine_dir
         try:
-            moved = move_aside(candidate.path, folder, arrival.reason)
+            moved = None if folder is None else move_aside(candidate.path, folder, arrival.reason)
         except OSError as error:
             # A quarantine that is full or away must not hold up the good files; the next start tries again.
-            _log.warning("cannot be moved", extra={"path": str(candidate.path), "reason": str(error)})
+            _log.warning("cannot be moved", extra={"path": shown(candidate.path), "reason": str(error)})
             moved = None
         if moved is None:
             self._known[candidate.feed, candidate.path] = (arrival.size, arrival.mtime_ns)
@@ -371,11 +377,11 @@ class Intake:
             self._patiently(note, candidate)
         _log.warning(
             "quarantined",
-            extra={"path": str(candidate.path), "reason": arrival.reason, "moved_to": str(moved or "")},
+            extra={"path": shown(candidate.path), "reason": arrival.reason, "moved_to": str(moved or "")},
         )
         self._service.events.emit(
             "quarantined",
-            str(candidate.path),
+            shown(candidate.path),
             feed=candidate.feed,
             reason=arrival.reason,
             moved_to=None if moved is None else str(moved),
@@ -395,7 +401,7 @@ class Intake:
             session,
             Arrival,
             feed=candidate.feed,
-            path=str(candidate.path),
+            path=shown(candidate.path),
             size=seen.size,
             mtime_ns=seen.mtime_ns,
             **values,
@@ -403,7 +409,7 @@ class Intake:
         arrival = session.scalars(
             select(Arrival).where(
                 Arrival.feed == candidate.feed,
-                Arrival.path == str(candidate.path),
+                Arrival.path == shown(candidate.path),
                 Arrival.size == seen.size,
                 Arrival.mtime_ns == seen.mtime_ns,
             )
@@ -435,7 +441,7 @@ class Intake:
         )
 
     def _patiently(self, call: Any, candidate: Candidate) -> Any:
-        return patiently(call, stop=self._stop, events=self._service.events, subject=str(candidate.path))
+        return patiently(call, stop=self._stop, events=self._service.events, subject=shown(candidate.path))
 
 
 def _wait_s(seen: Look, settle_s: float) -> float:
@@ -455,7 +461,7 @@ def _without(text: str, path: Path) -> str:
 def _judge(session: Session, rule: Rule, facts: InputFacts | None) -> tuple[Verdict, str]:
     trigger = rule.trigger
     if isinstance(trigger, PrecursorTrigger):
-        return judge_precursor(session, rule, trigger, facts)
+        return judge_precursor(session, rule, trigger, facts, utc_now())
     if isinstance(trigger, GatherTrigger):
         raise InputError("several files belong together", where=f"trigger {rule.name}", expected="Intake.gather")
     verdict = trigger.judge(facts)

@@ -47,14 +47,14 @@ class Rule:
         Raises
         ------
         InputError
-            If one of the fixed files is not there.
+            If one of the fixed files is not there and the workflow cannot do without; see `left_out`.
         """
         deadline = None if not self.deadline_s else now + timedelta(seconds=self.deadline_s)
         arrival = max(arrivals, key=lambda one: one.detected_at)
         inputs = [InputFile(self.port, Path(one.path), one.sha256 or "", one.size, one.mtime_ns) for one in arrivals]
         return RunRequest(
             workflow=self.workflow,
-            inputs=(*inputs, *(_fixed(port, path) for port, path in self.files.items())),
+            inputs=(*inputs, *self._fixed()),
             parameters=self.parameters,
             engine=self.engine,
             trigger=self.name,
@@ -65,6 +65,15 @@ class Rule:
             closed_at=arrival.closed_at,
             detected_at=arrival.detected_at,
         )
+
+    def left_out(self, request: RunRequest) -> list[str]:
+        """Return the fixed files that a request of `request` does without, as ``input: path``."""
+        there = {item.port for item in request.inputs}
+        return [f"{port}: {path}" for port, path in self.files.items() if port not in there]
+
+    def _fixed(self) -> list[InputFile]:
+        found = (_fixed(port, path, port in self.workflow.optional) for port, path in self.files.items())
+        return [item for item in found if item is not None]
 
 
 def make_rules(config: Config, planner: Planner) -> tuple[Rule, ...]:
@@ -116,7 +125,7 @@ def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
             f"input {port} of {workflow.name} takes one file", where=where, expected="an input that takes many"
         )
     given = dict(section.parameters)
-    if section.gather is not None:
+    if section.gather is not None and "expected" in workflow.body.get("parameters", {}):
         given.setdefault("expected", ",".join(section.gather.radars))
     try:
         parameters = planner.parameters(workflow, given)
@@ -136,7 +145,7 @@ def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
     elif section.kind == "precursor":
         trigger = _precursor(section)
     elif section.gather is not None:
-        trigger = _gather(section, section.gather)
+        trigger = _gather(section, section.gather, config)
     else:
         trigger = ArrivalTrigger(section.feed, section.pattern, condition)
     levels = set(planner.levels(workflow, parameters))
@@ -175,7 +184,7 @@ def _precursor(section: TriggerSection) -> PrecursorTrigger:
     )
 
 
-def _gather(section: TriggerSection, network: GatherSection) -> GatherTrigger:
+def _gather(section: TriggerSection, network: GatherSection, config: Config) -> GatherTrigger:
     settings = GatherSettings(
         radars=tuple(network.radars),
         period=timedelta(seconds=network.period_s),
@@ -183,14 +192,18 @@ def _gather(section: TriggerSection, network: GatherSection) -> GatherTrigger:
         minimum=network.minimum,
         each=network.each,
     )
-    return GatherTrigger(section.feed, section.pattern, settings)
+    maker = next((feed.workflow for feed in config.feeds if feed.name == section.feed), None)
+    return GatherTrigger(section.feed, section.pattern, settings, network.sweeps, maker)
 
 
-def _fixed(port: str, path: Path) -> InputFile:
+def _fixed(port: str, path: Path, optional: bool) -> InputFile | None:
+    """Return a fixed file; None where it is not there and the workflow can do without."""
     try:
         known = path.stat()
         return InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns)
     except OSError as error:
+        if optional and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return None
         raise InputError(
             f"cannot be read: {error.strerror}", where=path, expected=f"a file for input {port}"
         ) from error

@@ -11,16 +11,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import select
 
-from dynamo.alerts.service import AlertService
 from dynamo.config import Config, FeedSection
 from dynamo.daemon.intake import FeedRules, Intake
 from dynamo.daemon.lease import RENEW_S, StoreLease
 from dynamo.daemon.rules import Rule, make_rules
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
+from dynamo.feeds import inspection
 from dynamo.feeds.base import Feed
 from dynamo.feeds.registry import create_feed
 from dynamo.runs.dispatcher import Dispatcher
@@ -34,6 +34,9 @@ from dynamo.store.models import Arrival, Cursor
 from dynamo.times import to_iso, utc_now
 from dynamo.triggers.gather import GatherTrigger
 from dynamo.triggers.schedule import ScheduleTrigger
+
+if TYPE_CHECKING:
+    from dynamo.alerts.service import AlertService
 
 _log = logging.getLogger("dynamo.watch")
 _TIDY_S = 60.0
@@ -84,6 +87,8 @@ class Watcher:
     ) -> None:
         if not config.feeds:
             raise InputError("there is no feed to watch", expected="a [[feeds]] section", hint="dynamo config example")
+        # It imports while this process does the rest.
+        inspection.warm()
         self.config = config
         self.events = Events()
         self.failure: DynamoError | None = None
@@ -110,7 +115,11 @@ class Watcher:
         self._paused = paused
         if paused:
             self.dispatcher.pause()
-        rules = {feed.name: FeedRules(feed.settle_s, config.quarantine_dir) for feed in config.feeds}
+        rules = {
+            # What was published stays: a bad product is recorded only.
+            feed.name: FeedRules(feed.settle_s, None if feed.kind == "products" else config.quarantine_dir)
+            for feed in config.feeds
+        }
         self._intake = Intake(self._service, self.dispatcher, rules, self._rules)
         self._chores = self._make_chores()
         self._timer = threading.Thread(target=self._keep_time, name="timer", daemon=True)
@@ -205,6 +214,7 @@ class Watcher:
             self._timer.join(2.0)
         if self._alerts is not None:
             self._alerts.stop()
+        inspection.close()
         self._service.close()
         try:
             self._lease.give_back()
@@ -227,6 +237,9 @@ class Watcher:
     def _make_alerts(self) -> AlertService | None:
         if not self.config.alerts.places:
             return None
+        # Its geometry takes a third of a second to import: only where somebody is to be told.
+        from dynamo.alerts.service import AlertService
+
         try:
             return AlertService(self._service.store, self.config.alerts, base=self.config.base)
         except BaseException:
@@ -362,7 +375,7 @@ def _make_feed(section: FeedSection, config: Config, service: RunService) -> Fee
     options: dict[str, Any] = {"path": config.path(section.path)}
     if section.kind == "nexrad-chunks":
         spool = config.path(section.spool) if section.spool else config.state_dir / "spool" / section.name
-        options |= {"spool": spool, "timeout_s": section.timeout_s, "early": section.early}
+        options |= {"spool": spool, "timeout_s": section.timeout_s, "early": section.early, "keep_h": section.keep_h}
     else:
         options |= {"patterns": section.patterns, "recursive": section.recursive}
     return create_feed(section.kind, section.name, **options)

@@ -1,7 +1,8 @@
 """Feed kind `products`: what a workflow of the same store publishes, so that one workflow can feed another.
 
 News come from the daemon's own events, and a scan asks the store: the products' folders are not watched, because each
-publication makes a folder of its own and the kernel's watches would run out.
+publication makes a folder of its own and the kernel's watches would run out. What people submitted by hand is theirs:
+a trial with other parameters must not become part of the network's products.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from dynamo.times import utc_now
 
 #: A scan looks at what was published within this time; what is older was looked at by an earlier one.
 _HORIZON = timedelta(hours=6)
+#: The trigger of runs that `dynamo submit` makes.
+_BY_HAND = "submit"
 
 
 class ProductFeed:
@@ -51,7 +54,9 @@ class ProductFeed:
         self.stop()
 
         def follow(event: Event) -> None:
-            if event.kind == "published" and event.data["workflow"] == self._workflow:
+            if event.kind != "published" or event.data.get("trigger") == _BY_HAND:
+                return
+            if event.data["workflow"] == self._workflow:
                 for path in sorted(Path(event.data["product_dir"]).iterdir()):
                     self._offer(path, sink)
 
@@ -62,7 +67,11 @@ class ProductFeed:
         query = (
             select(Product.path)
             .join(Run, Run.id == Product.run_id)
-            .where(Run.workflow == self._workflow, Run.published_at >= utc_now() - _HORIZON)
+            .where(
+                Run.workflow == self._workflow,
+                Run.trigger != _BY_HAND,
+                Run.published_at >= utc_now() - _HORIZON,
+            )
             .order_by(Product.id)
         )
         with self._store.reading() as session:

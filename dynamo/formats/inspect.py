@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,11 @@ from dynamo.errors import InputError
 from dynamo.formats.nowcast import NowcastReader
 from dynamo.radar.area import node_areas_km2
 from dynamo.radar.geometry import beam_height_m
-from dynamo.radar.precursor import areas_aloft_km2
+from dynamo.radar.precursor import areas_aloft_km2, areas_below_km2, highest_beam_m
 from dynamo.workflows.model import ALOFT_STEP_M, InputFacts
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 FORMAT = "casa-nowcast"
 SWEEP_FORMAT, VOLUME_FORMAT = "radar-sweep", "radar-volume"
@@ -109,16 +112,17 @@ def inspect_radar(path: Path | Sequence[Path], levels: Sequence[float]) -> Input
     areas = {float(level): 0.0 for level in levels}
     crossings = {float(level): 0 for level in levels}
     aloft = {float(level): np.zeros(1) for level in levels}
+    low = {float(level): np.zeros(1) for level in levels}
+    beams = [_beam(sweep) for sweep in volume.sweeps]
     top = float("nan")
     highest_gate_m = float("nan")
     shape = (0, 0)
-    for sweep in volume.sweeps:
+    for sweep, (ground_m, heights_m) in zip(volume.sweeps, beams, strict=True):
         field = sweep["DBZH"].values
         shape = max(shape, field.shape, key=lambda size: size[0] * size[1])
         highest = float(np.fmax.reduce(field, axis=None))
         top = float(np.fmax(top, highest))
         gates = gate_areas_km2(sweep["azimuth"].values, sweep["range"].values, sweep.attrs["fixed_angle_deg"])
-        heights_m = beam_height_m(sweep["range"].values, sweep.attrs["fixed_angle_deg"], sweep.attrs["altitude_m"])
         highest_gate_m = float(np.fmax(highest_gate_m, heights_m[-1]))
         for level, area in areas.items():
             if highest >= level:
@@ -126,6 +130,8 @@ def inspect_radar(path: Path | Sequence[Path], levels: Sequence[float]) -> Input
                 by_range = np.count_nonzero(inside, axis=0) * gates
                 areas[level] = max(area, float(by_range.sum()))
                 aloft[level] = _largest(aloft[level], areas_aloft_km2(by_range, heights_m, ALOFT_STEP_M))
+                below = areas_below_km2(by_range, highest_beam_m(ground_m, beams), ALOFT_STEP_M)
+                low[level] = _largest(low[level], below, goes_on=True)
                 crossings[level] = max(crossings[level], _crossings(inside, 1))
     return InputFacts(
         format=SWEEP_FORMAT if len(volume.sweeps) == 1 else VOLUME_FORMAT,
@@ -137,14 +143,25 @@ def inspect_radar(path: Path | Sequence[Path], levels: Sequence[float]) -> Input
         maximum_dbz=(top,),
         radar=volume.site.radar,
         aloft_km2={level: tuple(values.tolist()) for level, values in aloft.items()},
+        low_km2={level: tuple(values.tolist()) for level, values in low.items()},
         top_m=None if np.isnan(highest_gate_m) else round(highest_gate_m, 1),
+        flags=volume.flags,
     )
 
 
-def _largest(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the elementwise maximum of two arrays that end with zeros nobody wrote."""
+def _beam(sweep: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the distances along the ground and the heights of a sweep's gates, metres."""
+    range_m, angle_deg = sweep["range"].values, sweep.attrs["fixed_angle_deg"]
+    return range_m * np.cos(np.radians(angle_deg)), beam_height_m(range_m, angle_deg, sweep.attrs["altitude_m"])
+
+
+def _largest(one: NDArray[np.float64], other: NDArray[np.float64], *, goes_on: bool = False) -> NDArray[np.float64]:
+    """Return the elementwise maximum of two arrays after whose ends come zeros, or the last value goes on."""
     size = max(one.size, other.size)
-    return np.maximum(np.pad(one, (0, size - one.size)), np.pad(other, (0, size - other.size)))
+    first, second = (
+        np.pad(row, (0, size - row.size), constant_values=row[-1] if goes_on else 0.0) for row in (one, other)
+    )
+    return np.maximum(first, second)
 
 
 def gate_areas_km2(azimuth_deg: NDArray[Any], range_m: NDArray[Any], elevation_deg: float) -> NDArray[np.float64]:

@@ -31,6 +31,8 @@ class Workflow:
     #: Inputs that a run can do without, and inputs that take several files.
     optional: frozenset[str] = frozenset()
     many: frozenset[str] = frozenset()
+    #: Files that the document itself names for inputs (only a Pegasus workflow can).
+    replicas: Mapping[str, Path] = field(default_factory=dict)
     deadline_s: float | None = None
     priority: int = 0
 
@@ -87,7 +89,9 @@ def facts_to_json(facts: InputFacts) -> dict[str, Any]:
         "maximum_dbz": [None if math.isnan(value) else round(value, 3) for value in facts.maximum_dbz],
         "radar": facts.radar,
         "aloft_km2": {repr(level): [round(area, 3) for area in row] for level, row in facts.aloft_km2.items()},
+        "low_km2": {repr(level): [round(area, 3) for area in row] for level, row in facts.low_km2.items()},
         "top_m": facts.top_m,
+        "flags": list(facts.flags),
     }
 
 
@@ -104,5 +108,7 @@ def facts_from_json(data: Mapping[str, Any]) -> InputFacts:
         maximum_dbz=tuple(math.nan if value is None else value for value in data["maximum_dbz"]),
         radar=data.get("radar", ""),
         aloft_km2={float(level): tuple(row) for level, row in data.get("aloft_km2", {}).items()},
+        low_km2={float(level): tuple(row) for level, row in data.get("low_km2", {}).items()},
         top_m=data.get("top_m"),
+        flags=tuple(data.get("flags", ())),
     )

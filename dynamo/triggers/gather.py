@@ -1,13 +1,14 @@
 """Trigger part `gather`: when the radars of a minute are together, or the deadline has passed; pure.
 
 A network's composite of a minute runs once: as soon as every radar of the network has its products of that minute (one,
-or as many as it makes sweeps), or at the deadline with those that are there. What comes later starts nothing.
+or as many as it makes sweeps), or at the deadline with those that are there. What comes later starts nothing. A radar
+whose sweeps were found not worth the work is quiet: it is there, with nothing to show.
 """
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import PurePath
@@ -68,10 +69,17 @@ class GatherTrigger:
     feed: str
     pattern: str
     settings: GatherSettings
+    #: The feed of the sweeps from which the products are made, and the workflow that makes them.
+    sweeps: str | None = None
+    maker: str | None = None
 
     def concerns(self, feed: str, path: PurePath) -> bool:
-        """Whether the trigger has to do with this file at all."""
+        """Whether the trigger has to do with this file at all, as a piece."""
         return feed == self.feed and fnmatch.fnmatchcase(path.name, self.pattern)
+
+    def follows(self, feed: str, path: PurePath) -> bool:
+        """Whether this file may make a slot complete, as a piece or by being quiet."""
+        return feed == self.sweeps or self.concerns(feed, path)
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,13 @@ def slot_of(time: datetime, period: timedelta) -> datetime:
 
 
 def gather(
-    pieces: Iterable[Piece], slot: datetime, now: datetime, settings: GatherSettings, *, done: bool = False
+    pieces: Iterable[Piece],
+    slot: datetime,
+    now: datetime,
+    settings: GatherSettings,
+    *,
+    done: bool = False,
+    quiet: Mapping[str, int] | None = None,
 ) -> Gathering:
     """Decide about the composite of one slot.
 
@@ -123,12 +137,15 @@ def gather(
         The network, its period and deadline.
     done
         Whether the composite of this slot has been started already: then it is never started again.
+    quiet
+        How many sweeps of this slot, by radar, were found not worth a product.
 
     Returns
     -------
     Gathering
-        ``run`` where all radars are there, or the deadline has passed and enough are; ``skip`` where it has passed
-        and too few are, or the composite is done; else ``wait``, with the time of the deadline.
+        ``run`` where all radars are there or quiet, or the deadline has passed and enough are; ``skip`` where all are
+        quiet, it has passed and too few are there, or the composite is done; else ``wait``, with the time of the
+        deadline.
     """
     mine = [
         piece for piece in pieces if piece.radar in settings.radars and slot_of(piece.time, settings.period) == slot
@@ -137,14 +154,19 @@ def gather(
     for piece in sorted(mine, key=lambda piece: (piece.time, piece.name), reverse=True):
         by_radar.setdefault(piece.radar, []).append(piece)
     used = tuple(piece for radar in settings.radars for piece in by_radar.get(radar, []))
-    missing = tuple(radar for radar in settings.radars if radar not in by_radar)
-    few = tuple(radar for radar in settings.radars if 0 < len(by_radar.get(radar, [])) < settings.each)
+    seen = {radar: len(by_radar.get(radar, [])) + (quiet or {}).get(radar, 0) for radar in settings.radars}
+    missing = tuple(radar for radar, count in seen.items() if not count)
+    few = tuple(radar for radar, count in seen.items() if 0 < count < settings.each)
+    silent = tuple(radar for radar, count in seen.items() if count and radar not in by_radar)
     close = slot + settings.period + settings.deadline
-    there, all_ = len(by_radar), len(settings.radars)
+    all_ = len(settings.radars)
+    there = all_ - len(missing)
+    but = f", quiet {', '.join(silent)}" if silent else ""
     data = {
         "slot": slot.isoformat(),
-        "radars": list(by_radar),
+        "radars": [radar for radar in settings.radars if radar in by_radar],
         "missing": list(missing),
+        "quiet": list(silent),
         "incomplete": list(few),
         "pieces": len(used),
         "deadline": close.isoformat(),
@@ -156,21 +178,25 @@ def gather(
     if done:
         return result("skip", "the composite of this slot was started before")
     if not missing:
+        if not few and not used:
+            return result("skip", f"all {all_} radars are quiet")
         if not few:
-            return result("run", f"all {all_} radars are there")
-        if now >= close:
-            return result("run", f"the deadline has passed; incomplete {', '.join(few)}")
+            return result("run", f"all {all_} radars are there{but}")
+        if now >= close and used:
+            return result("run", f"the deadline has passed; incomplete {', '.join(few)}{but}")
     if now < close:
         return result(
             "wait", f"{there - len(few)} of {all_} radars are there, missing {', '.join((*missing, *few))}", close
         )
+    if not used and silent:
+        return result("skip", f"the deadline has passed; nothing to compose{but}")
     if there < settings.minimum:
         return result("skip", f"the deadline has passed with {there} of {all_} radars, {settings.minimum} wanted")
-    return result("run", f"the deadline has passed; missing {', '.join(missing)}")
+    return result("run", f"the deadline has passed; missing {', '.join(missing)}{but}")
 
 
 def open_slots(
-    pieces: Sequence[Piece], settings: GatherSettings, done: Iterable[datetime], horizon: datetime
+    pieces: Iterable[Piece], settings: GatherSettings, done: Iterable[datetime], horizon: datetime
 ) -> list[datetime]:
     """Return the slots, oldest first, that have pieces, are not done and are not older than ``horizon``."""
     closed = set(done)

@@ -1,13 +1,14 @@
 """Trigger kind `precursor`: hail work starts by itself when strong echo reaches the freezing level, and stops; pure.
 
 Each radar has a state of its own. It becomes active when the area of strong echo above the 0 C height is large enough;
-it goes on, with hysteresis, until the area has been below a smaller limit for some time. Where no gate of the file is
-above the 0 C height (a low sweep of a short-range radar), a higher reflectivity at any height stands in.
+it goes on, with hysteresis, until the area has been below a smaller limit for some time. Over ground where no beam of
+the file is above the 0 C height (near the radar in a low sweep), a higher reflectivity at any height stands in.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,10 +16,13 @@ from pathlib import PurePath
 from typing import Any
 
 from dynamo.errors import InputError
-from dynamo.radar.precursor import area_above_km2
+from dynamo.radar.precursor import area_above_km2, area_below_km2
 from dynamo.times import parse_time, to_iso
 from dynamo.triggers.condition import Verdict
 from dynamo.workflows.model import ALOFT_STEP_M, InputFacts
+
+#: What radar readers say of a file in which no gate has a value; `InputFacts.flags`.
+_NO_DATA = "no valid reflectivity"
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,11 @@ class PrecursorTrigger:
     level_dbz, area_km2
         This much area at or above this reflectivity, above the freezing level, starts the work.
     low_level_dbz, low_area_km2
-        The same at any height, where no gate is above the freezing level.
+        The same at any height, over ground where no beam is above the freezing level.
     stop_share
         Below this share of the area the precursor counts as gone.
     hold
-        The work goes on for this long after the precursor was last seen.
+        The work goes on for this long after the precursor was last seen; after a longer silence it begins anew.
 
     Raises
     ------
@@ -72,7 +76,7 @@ class PrecursorTrigger:
     low_level_dbz: float = 50.0
     low_area_km2: float = 2.0
     stop_share: float = 0.5
-    hold: timedelta = timedelta(minutes=10)
+    hold: timedelta = timedelta(minutes=20)
 
     def __post_init__(self) -> None:
         if not 0 < self.stop_share <= 1:
@@ -112,34 +116,43 @@ class PrecursorTrigger:
         """
         if facts is None or not facts.radar or any(level not in facts.area_km2 for level in self.levels):
             raise InputError("not a radar's sweep or volume", where="precursor", expected="a file of one radar")
-        low = facts.top_m is None or facts.top_m <= self.freezing_level_m
-        level, needed = (self.low_level_dbz, self.low_area_km2) if low else (self.level_dbz, self.area_km2)
-        if low:
-            area = facts.area_km2[level][0]
-        else:
-            area = area_above_km2(facts.aloft_km2.get(level, ()), self.freezing_level_m, ALOFT_STEP_M)
-        where = "in a low sweep" if low else f"above {self.freezing_level_m:.0f} m (0 C)"
-        data: dict[str, Any] = {
-            "radar": facts.radar,
+        data: dict[str, Any] = {"radar": facts.radar, "flags": list(facts.flags), "was_active": state.active}
+        if _NO_DATA in facts.flags and all(map(math.isnan, facts.maximum_dbz)):
+            # A radar that sees nothing at all says neither that the precursor is there nor that it is gone.
+            return Verdict(False, _NO_DATA, {**data, "unusable": True}), state, "refuse"
+        areas = (
+            area_above_km2(facts.aloft_km2.get(self.level_dbz, ()), self.freezing_level_m, ALOFT_STEP_M),
+            area_below_km2(facts.low_km2.get(self.low_level_dbz, ()), self.freezing_level_m, ALOFT_STEP_M),
+        )
+        low = areas[1] / self.low_area_km2 > areas[0] / self.area_km2
+        area, level, needed = (
+            (areas[1], self.low_level_dbz, self.low_area_km2) if low else (areas[0], self.level_dbz, self.area_km2)
+        )
+        height = f"{self.freezing_level_m:.0f} m (0 C)"
+        data |= {
             "area_km2": round(area, 2),
             "needed_km2": needed,
             "level_dbz": level,
             "low": low,
+            "aloft_area_km2": round(areas[0], 2),
+            "low_area_km2": round(areas[1], 2),
             "freezing_level_m": self.freezing_level_m,
             "top_m": facts.top_m,
-            "was_active": state.active,
         }
+        where = f"where no beam is above {height}" if low else f"above {height}"
         measured = f"{area:.1f} km2 at or above {level:g} dBZ {where}"
         time = facts.issue_time
         if state.seen is not None and time < state.seen - self.hold:
             # An old file must not end or prolong the spell of today.
             return Verdict(area >= needed, f"{measured}; an old file", data), state, _action(area >= needed)
-        enough = needed * (self.stop_share if state.active else 1.0)
+        # After an outage that was longer than the hold, a spell is over though no file has said so.
+        active = state.active and state.seen is not None and time - state.seen <= self.hold
+        enough = needed * (self.stop_share if active else 1.0)
         if area >= enough:
             seen = time if state.seen is None else max(time, state.seen)
             reason = f"{measured}, {enough:g} km2 are enough"
-            return Verdict(True, reason, data), PrecursorState(True, seen), "start" if state.active else "begin"
-        if state.active and state.seen is not None and time - state.seen <= self.hold:
+            return Verdict(True, reason, data), PrecursorState(True, seen), "start" if active else "begin"
+        if active and state.seen is not None:
             gone_s = (time - state.seen).total_seconds()
             reason = f"{measured}, gone for {max(gone_s, 0):.0f} s of {self.hold.total_seconds():.0f} s"
             return Verdict(True, reason, data), state, "start"

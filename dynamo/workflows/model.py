@@ -61,7 +61,8 @@ class Plan:
     Raises
     ------
     InputError
-        If two jobs write one LFN or share an id, an input comes from nowhere, or the jobs form a cycle.
+        If two jobs write one LFN or share an id, an input comes from nowhere, the jobs form a cycle, or a
+        file would have the name of another file's folder.
     """
 
     name: str
@@ -89,7 +90,19 @@ class Plan:
         for lfn in self.products:
             if lfn not in self.writers:
                 raise InputError(f"no job writes the product {lfn}", where=self.name)
+        self._check_folders()
         _ = self.ordered
+
+    def _check_folders(self) -> None:
+        """See that no file lies in a folder that has the name of another file."""
+        for lfn in (*self.writers, *self.replicas):
+            end = lfn.find("/")
+            while end >= 0:
+                if (folder := lfn[:end]) in self.writers or folder in self.replicas:
+                    raise InputError(
+                        f"{folder} is a file and the folder of {lfn}", where=self.name, expected="another file name"
+                    )
+                end = lfn.find("/", end + 1)
 
     @cached_property
     def writers(self) -> dict[str, str]:
@@ -192,8 +205,14 @@ class InputFacts:
     aloft_km2
         Area at or above each level where the beam is at least so high, for heights of 0, 500, 1000 ... metres above
         sea level: ``aloft_km2[level][k]`` for ``k * ALOFT_STEP_M``; the largest of the sweeps.
+    low_km2
+        Area at or above each level where the highest beam over the place is lower than so high, for the same heights:
+        ``low_km2[level][k]`` for ``k * ALOFT_STEP_M``; what lies above was not looked at there. The largest of the
+        sweeps; the last value goes on upwards.
     top_m
         Height of the highest gate that the radar looked at, metres above sea level; None where that has no meaning.
+    flags
+        Remarks on the file as a whole (``incomplete``, ``no valid reflectivity``, ...).
     """
 
     format: str
@@ -205,7 +224,9 @@ class InputFacts:
     maximum_dbz: tuple[float, ...] = ()
     radar: str = ""
     aloft_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
+    low_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
     top_m: float | None = None
+    flags: tuple[str, ...] = ()
 
     @property
     def cells(self) -> int:

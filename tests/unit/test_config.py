@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dynamo.config import Config, find_config, load_config, parse_config
+from dynamo.config import Config, PrecursorSection, find_config, load_config, parse_config
 from dynamo.config_docs import SECTIONS, example, markdown
 from dynamo.errors import InputError, NotFoundError
 
@@ -74,6 +74,18 @@ def test_relative_paths_begin_at_the_file() -> None:
             ["triggers[0].condition.area", "did you mean area_km2?"],
         ),
         ({"base": "x"}, ["base: unknown option"]),
+        (
+            {
+                "feeds": [FEED],
+                "triggers": [{**TRIGGER, "kind": "precursor", "precursor": {"hold_min": 10.0}}],
+                "alerts": {"places": "places.geojson"},
+            },
+            ["trigger t", "hold_min 10 must be more than alerts.clear_min 15"],
+        ),
+        (
+            {"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "gather", "gather": {"radars": ["A"], "sweeps": "b"}}]},
+            ["trigger t names the feed of sweeps b"],
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_the_nearest_option(data: dict[str, Any], words: list[str]) -> None:
@@ -81,6 +93,13 @@ def test_what_is_wrong_is_named_with_the_nearest_option(data: dict[str, Any], wo
         parse(**data)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_hail_work_holds_longer_than_it_takes_to_say_that_it_is_over() -> None:
+    config = parse(feeds=[FEED], triggers=[{**TRIGGER, "kind": "precursor"}], alerts={"places": "places.geojson"})
+    assert PrecursorSection().hold_min > config.alerts.clear_min
+    short = {**TRIGGER, "kind": "precursor", "precursor": {"hold_min": 5.0}}
+    assert parse(feeds=[FEED], triggers=[short]).triggers[0].precursor
 
 
 def test_files_that_are_not_there_or_not_toml(tmp_path: Path) -> None:

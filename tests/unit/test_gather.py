@@ -60,6 +60,33 @@ def test_waits_for_all_sweeps_of_each_radar() -> None:
     assert "incomplete B" in late.reason
 
 
+def test_quiet_radars_are_there() -> None:
+    pieces = [piece("A", 1)]
+    assert gather(pieces, SLOT, at(10), NETWORK, quiet={"B": 1}).missing == ("C",)
+    found = gather(pieces, SLOT, at(10), NETWORK, quiet={"B": 1, "C": 2})
+    assert (found.action, found.missing, found.data["quiet"]) == ("run", (), ["B", "C"])
+    assert "quiet B, C" in found.reason
+    assert [item.name for item in found.pieces] == ["A1"]
+
+
+def test_a_network_that_is_quiet_makes_no_composite() -> None:
+    found = gather([], SLOT, at(10), NETWORK, quiet={"A": 1, "B": 1, "C": 1})
+    assert (found.action, found.reason) == ("skip", "all 3 radars are quiet")
+    some = {"A": 1, "B": 1}
+    assert gather([], SLOT, at(10), NETWORK, quiet=some).action == "wait"
+    assert gather([], SLOT, at(90), NETWORK, quiet=some).reason.startswith(
+        "the deadline has passed; nothing to compose"
+    )
+
+
+def test_quiet_sweeps_count_with_the_products_of_the_others() -> None:
+    settings = GatherSettings(("A", "B"), each=2)
+    pieces = [piece("A", 1), piece("B", 2), piece("B", 32)]
+    assert gather(pieces, SLOT, at(35), settings).action == "wait"
+    assert gather(pieces, SLOT, at(35), settings, quiet={"A": 1}).data["incomplete"] == []
+    assert gather(pieces, SLOT, at(35), settings, quiet={"A": 1}).action == "run"
+
+
 def test_never_twice() -> None:
     pieces = [piece(radar, 1) for radar in "ABC"]
     found = gather(pieces, SLOT, at(100), NETWORK, done=True)
