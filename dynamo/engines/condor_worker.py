@@ -18,6 +18,7 @@ import orjson
 
 from dynamo.engines.pegasus_records import task_records
 from dynamo.modules.runner import FAILED, read_results, run_task
+from dynamo.processes import LONGEST_WAIT_S
 
 #: The folders of a sandbox that HTCondor brings back.
 BROUGHT_BACK = ("work", "results")
@@ -49,7 +50,8 @@ def run_watched(root: Path, task: str, max_seconds: float) -> int:
     # A fork before the science is imported costs a millisecond.
     child = multiprocessing.get_context("fork").Process(target=_run, args=(root, task))
     child.start()
-    child.join(max_seconds)
+    # The kernel counts a wait in milliseconds in 31 bits.
+    child.join(min(max_seconds, LONGEST_WAIT_S))
     in_time = not child.is_alive()
     if not in_time:
         child.kill()

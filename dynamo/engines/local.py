@@ -8,27 +8,25 @@ when this process is gone: their pipe closes.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from dynamo.engines.base import RunFolder, State, Status
 from dynamo.engines.results import count_results
 from dynamo.files import write_bytes
+from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess
 from dynamo.workflows.model import Layout, Plan, Task
 
-if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
-
-_SPAWN = multiprocessing.get_context("spawn")
-#: How long a killed worker or a thread may take to be gone, seconds.
+_log = logging.getLogger("dynamo.engines")
+#: How long a thread may take to be gone, seconds.
 _GRACE_S = 2.0
 #: Finished runs that are remembered, so that a daemon does not grow for ever.
 _REMEMBERED = 256
@@ -135,7 +133,11 @@ class LocalEngine:
                 if run.state not in ("pending", "running") or self._closing:
                     continue
                 run.state = "running"
-            error = worker.run(run.folder.root, task)
+            try:
+                error = worker.run(run.folder.root, task)
+            except Exception as defect:  # without this thread, runs would wait for it for ever
+                _log.exception("a defect in a worker", extra={"task": task.id})
+                error = f"task {task.id}: {type(defect).__name__}: {defect}"
             with self._changed:
                 self._finish(run, task, error)
 
@@ -179,43 +181,28 @@ class _Worker:
     """A process that runs one task at a time."""
 
     def __init__(self) -> None:
-        self._start()
-
-    def _start(self) -> None:
-        self._pipe, theirs = _SPAWN.Pipe()
-        self._process: SpawnProcess = _SPAWN.Process(target=_work, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
+        self._helper = HelperProcess(_work)
 
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._process.pid or -1
+        return self._helper.pid
 
     def run(self, root: Path, task: Task) -> str | None:
         """Run a task; return what went wrong, or None."""
+        limit_s = task.resources.max_seconds
         try:
-            self._pipe.send((str(root), task.id))
-            if not self._pipe.poll(task.resources.max_seconds):
-                self._replace()
-                return f"task {task.id}: still running after {task.resources.max_seconds} s, stopped"
-            error: str | None = self._pipe.recv()
-        except (EOFError, OSError):
-            code = self._process.exitcode
-            self._replace()
-            return f"task {task.id}: its worker process ended (exit code {code})"
+            error: str | None = self._helper.ask((str(root), task.id), limit_s)
+        except HelperLateError:
+            return f"task {task.id}: still running after {limit_s} s, stopped"
+        except HelperEndedError as ended:
+            return f"task {task.id}: its worker process ended (exit code {ended.exit_status})"
         return error
-
-    def _replace(self) -> None:
-        self.stop()
-        self._start()
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
         # Outright: outputs are renamed into place, so a job that is cut off leaves nothing half-written.
-        self._pipe.close()
-        self._process.kill()
-        self._process.join(_GRACE_S)
+        self._helper.stop()
 
 
 def _work(pipe: Connection) -> None:

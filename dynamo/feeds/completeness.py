@@ -45,6 +45,16 @@ def look(path: Path) -> Look | None:
     return Look(real.st_size, real.st_mtime_ns, max(own.st_ctime, real.st_ctime), _problem(real.st_mode))
 
 
+def shown(path: Path) -> str:
+    """Return the path as text that can be stored; bytes of it that are not UTF-8 are escaped with a backslash."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def name_problem(path: Path) -> str:
+    """Return why a path cannot be that of a file of a feed; empty where it can."""
+    return "" if shown(path) == str(path) else "its name is not UTF-8"
+
+
 def is_settled(seen: Look, now_s: float, settle_s: float) -> bool:
     """Whether nothing has changed for ``settle_s``; a time in the future (another machine's clock) counts as now."""
     return now_s - seen.changed_s >= settle_s or seen.changed_s > now_s + settle_s

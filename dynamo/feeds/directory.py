@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import fnmatch
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import Any
 
 from dynamo.errors import BusyError, InputError
 from dynamo.feeds.base import Candidate, How, Sink
+from dynamo.feeds.completeness import shown
 from dynamo.times import utc_now
 
+_log = logging.getLogger("dynamo.feeds")
 _PARTIAL_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload")
 
 
@@ -112,9 +115,12 @@ class DirectoryFeed:
         try:
             with os.scandir(folder) as entries:
                 found = list(entries)
-        except FileNotFoundError:
+        except OSError as error:
             if folder == self.path:
                 raise
+            if not isinstance(error, FileNotFoundError):
+                # What the other folders hold is not worse for that.
+                _log.warning("a folder is passed over", extra={"path": shown(folder), "reason": str(error.strerror)})
             return
         for entry in found:
             # A folder that is named like a file of the feed is a mistake, not a place to look into.

@@ -7,11 +7,13 @@ import itertools
 import shutil
 from pathlib import Path
 
+from dynamo.feeds.completeness import shown
+
 _IMPOSSIBLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENOENT})
 
 
 def move_aside(path: Path, folder: Path, reason: str) -> Path | None:
-    """Move ``path`` into ``folder`` and write ``NAME.reason`` beside it.
+    """Move ``path`` into ``folder`` and write ``NAME.reason`` beside it; NAME is escaped where it is not UTF-8.
 
     The name is reserved first, through the reason file, so that two bad files of one name both stay.
 
@@ -26,7 +28,7 @@ def move_aside(path: Path, folder: Path, reason: str) -> Path | None:
         If the quarantine cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    goal, note = _reserve(path.name, folder, reason)
+    goal, note = _reserve(shown(Path(path.name)), folder, reason)
     try:
         try:
             path.rename(goal)

@@ -29,6 +29,8 @@ VARIABLE = "PredictedReflectivity"
 MISSING_DBZ = -99900.0
 #: Largest accepted file: 31 x 3500 x 7000 (CONUS) is 0.76 thousand million cells.
 MAX_CELLS = 1_000_000_000
+#: Largest accepted grid, four times that of CONUS: a reader holds a few copies of one grid.
+MAX_GRID_CELLS = 100_000_000
 MAX_LEADS = 181
 #: Deflate cannot shrink data more than 1032 times, so a larger claim is a broken or hostile file.
 _MAX_COMPRESSION = 1032
@@ -286,6 +288,10 @@ def _check_variable(dataset: netCDF4.Dataset, path: Path) -> netCDF4.Variable[An
             f"{leads} x {nlat} x {nlon} values",
             where=path,
             expected=f"1 to {MAX_LEADS} leads and at most {MAX_CELLS:,} values",
+        )
+    if nlat * nlon > MAX_GRID_CELLS:
+        raise InputError(
+            f"grids of {nlat} x {nlon} values", where=path, expected=f"at most {MAX_GRID_CELLS:,} values in one grid"
         )
     check_size(path, cells * variable.dtype.itemsize, compressed=dataset.data_model.startswith("NETCDF4"))
     return variable

@@ -111,16 +111,7 @@ def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
             "metrics": dict(outcome.metrics),
             "error": None,
         }
-    except (
-        DynamoError,
-        ArithmeticError,
-        LookupError,
-        MemoryError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except Exception as error:  # broken files make the libraries fail in every way
         # A defect in one module must not take the other jobs of the task with it; the line names it.
         text = str(error) if isinstance(error, DynamoError) else f"{type(error).__name__}: {error}"
         line |= {

@@ -6,12 +6,16 @@ import os
 import sys
 from pathlib import Path
 
-from dynamo.errors import MissingPartError
+from dynamo.errors import MissingPartError, RetryableError
 from dynamo.pool.record import PoolRecord, default_state, read_record
 
 #: Where packages put the configuration of a pool that an administrator set up.
 SYSTEM_CONFIG = Path("/etc/condor/condor_config")
 _WAY_OUT = "run `dynamo pool up`, or set CONDOR_CONFIG to the configuration of your pool"
+
+
+class PoolAwayError(MissingPartError, RetryableError):
+    """There is no pool at the moment; it may be up again later."""
 
 
 def use_pool() -> Path:
@@ -22,8 +26,10 @@ def use_pool() -> Path:
 
     Raises
     ------
-    MissingPartError
+    PoolAwayError
         If there is none, or it does not answer.
+    MissingPartError
+        If ``CONDOR_CONFIG`` names no file.
     """
     config, record = _find()
     changed = os.environ.get("CONDOR_CONFIG") != str(config)
@@ -41,7 +47,7 @@ def use_pool() -> Path:
         try:
             htcondor2.Collector().query(htcondor2.AdType.Schedd, projection=["Name"])
         except htcondor2.HTCondorException as error:
-            raise MissingPartError(f"the pool does not answer: {error}", where=config, hint=_WAY_OUT) from None
+            raise PoolAwayError(f"the pool does not answer: {error}", where=config, hint=_WAY_OUT) from None
     return config
 
 
@@ -50,8 +56,8 @@ def pool_environment() -> dict[str, str]:
 
     Raises
     ------
-    MissingPartError
-        If there is no pool.
+    PoolAwayError, MissingPartError
+        As `use_pool`.
     """
     config, record = _find()
     environment = {**os.environ, "CONDOR_CONFIG": str(config)}
@@ -80,10 +86,10 @@ def _find() -> tuple[Path, PoolRecord | None]:
         return Path(record.config), _running(record)
     if SYSTEM_CONFIG.is_file():
         return SYSTEM_CONFIG, None
-    raise MissingPartError("no HTCondor pool is running", hint=_WAY_OUT)
+    raise PoolAwayError("no HTCondor pool is running", hint=_WAY_OUT)
 
 
 def _running(record: PoolRecord) -> PoolRecord:
     if not record.running():
-        raise MissingPartError("the HTCondor pool has ended", where=record.state, hint="run `dynamo pool up`")
+        raise PoolAwayError("the HTCondor pool has ended", where=record.state, hint="run `dynamo pool up`")
     return record

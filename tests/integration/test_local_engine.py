@@ -112,6 +112,35 @@ def test_a_task_that_hangs_is_stopped(tmp_path: Path, frozen: LocalEngine, plan:
     assert (status.state, status.reason) == ("failed", "task run: still running after 1 s, stopped")
 
 
+def test_a_limit_that_no_clock_can_hold_is_no_limit(tmp_path: Path, engine: LocalEngine, plan: Plan) -> None:
+    folder = prepared(tmp_path / "run", *alone(plan, max_seconds=10**12))
+    engine.submit(folder)
+    assert engine.wait(folder, 30).state == "succeeded"
+
+
+def test_a_defect_of_a_worker_fails_its_task_and_not_the_engine(tmp_path: Path, plan: Plan) -> None:
+    small, layout = alone(plan)
+
+    class Wrong(RunFolder):
+        def read_layout(self) -> Layout:
+            # Not a time at all: no wait takes it.
+            resources = Resources(max_seconds=float("nan"))  # type: ignore[arg-type]
+            return replace(layout, tasks=(replace(layout.tasks[0], resources=resources),))
+
+    engine = LocalEngine(workers=1)
+    try:
+        folder = Wrong(prepared(tmp_path / "run", small, layout).root)
+        engine.submit(folder)
+        status = engine.wait(folder, 30)
+        assert status.state == "failed"
+        assert "task run: ValueError" in status.reason
+        after = prepared(tmp_path / "after", *alone(plan))
+        engine.submit(after)
+        assert engine.wait(after, 30).state == "succeeded"
+    finally:
+        engine.close()
+
+
 def test_cancel(tmp_path: Path, frozen: LocalEngine, plan: Plan) -> None:
     running = prepared(tmp_path / "running", *alone(plan))
     frozen.submit(running)

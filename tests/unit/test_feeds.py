@@ -10,11 +10,11 @@ import pytest
 
 from dynamo.errors import BusyError, InputError, NotFoundError
 from dynamo.feeds.base import Candidate
-from dynamo.feeds.completeness import Look, is_being_written, is_settled, look
+from dynamo.feeds.completeness import Look, is_being_written, is_settled, look, name_problem, shown
 from dynamo.feeds.directory import DirectoryFeed
-from dynamo.feeds.inspection import inspect
 from dynamo.feeds.quarantine import move_aside
 from dynamo.feeds.registry import create_feed
+from dynamo.formats.inspect import inspect_input
 
 
 def test_looks_tell_what_can_never_be_a_file(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_an_unreadable_file_is_an_input_error() -> None:
         path = Path(name) / "closed.nc"
         path.write_bytes(b"CDF\x01")
         with pytest.raises(InputError):
-            inspect(path, ())
+            inspect_input(path, ())
         path.chmod(0)
         user = os.geteuid()
         if user == 0:
@@ -115,7 +115,7 @@ def test_an_unreadable_file_is_an_input_error() -> None:
             os.seteuid(65534)
         try:
             with pytest.raises(InputError, match=r"[Pp]ermission"):
-                inspect(path, ())
+                inspect_input(path, ())
         finally:
             os.seteuid(user)
 
@@ -145,3 +145,39 @@ def test_a_folder_has_one_watcher(tmp_path: Path) -> None:
         create_feed("directory", "f", path=tmp_path / "none")
     with pytest.raises(NotFoundError, match="directory"):
         create_feed("ftp", "f")
+
+
+def test_a_folder_that_cannot_be_read_does_not_end_the_scan(caplog: pytest.LogCaptureFixture) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        for folder in ("a", "b", "c"):
+            (root / folder).mkdir()
+            (root / folder / "x.nc").touch()
+        feed = DirectoryFeed("f", path=root, patterns=["*.nc"], recursive=True)
+        found: list[Candidate] = []
+        user = os.geteuid()
+        (root / "b").chmod(0)
+        if user == 0:
+            # Root may read everything; look at it as somebody else.
+            os.seteuid(65534)
+        try:
+            feed.scan(found.append)
+        finally:
+            os.seteuid(user)
+            (root / "b").chmod(0o755)
+            feed.stop()
+        assert {item.path.parent.name for item in found} == {"a", "c"}
+        assert "a folder is passed over" in caplog.text
+
+
+def test_a_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.nc")
+    path.write_bytes(b"1")
+    assert name_problem(path) == "its name is not UTF-8"
+    assert name_problem(tmp_path / "café.nc") == ""
+    assert shown(path) == f"{tmp_path}/caf\\xe9.nc"
+    moved = move_aside(path, tmp_path / "aside", name_problem(path))
+    assert moved is not None
+    assert moved.name == r"caf\xe9.nc"
+    assert not path.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -115,6 +116,21 @@ def job(module: str, inputs: object, outputs: object, arguments: object, name: s
         "outputs": outputs,
         "arguments": arguments,
     }
+
+
+def test_runner_names_whatever_a_module_fails_with(
+    tmp_path: Path, nowcast: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "run"
+    prepare(root, nowcast)
+
+    def damaged(*_: object) -> None:
+        raise struct.error("unpack requires 4 bytes")
+
+    monkeypatch.setattr("dynamo.modules.runner.execute", damaged)
+    assert not run_task(root, "t")
+    errors = {line["error"] for line in read_results(root / "results")}
+    assert errors == {"error: unpack requires 4 bytes"}
 
 
 def test_runner_goes_on_after_a_failure_and_resumes(tmp_path: Path, nowcast: Path) -> None:

@@ -142,6 +142,16 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path) -> None:
         assert len(text) < 300, name
 
 
+def test_one_grid_may_not_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "grid.nc"
+    with netCDF4.Dataset(path, "w", format="NETCDF4") as dataset:
+        for name, size in (("Steps", 1), ("Lat", 10_001), ("Lon", 10_000)):
+            dataset.createDimension(name, size)
+        dataset.createVariable("PredictedReflectivity", "f4", ("Steps", "Lat", "Lon"), zlib=True)
+    with pytest.raises(InputError, match=r"grids of 10001 x 10000 values.*100,000,000"):
+        read_nowcast(path)
+
+
 def test_longitudes_are_those_of_geojson(tmp_path: Path) -> None:
     path = tmp_path / "n.nc"
     east = NowcastHeader(LatLonGrid(33.5, 262.0, 0.01, 0.02, 5, 7), ISSUE, 4)
