@@ -19,6 +19,7 @@ _COLUMNS = (
     "MESH mm",
     "POSH %",
     "removed",
+    "trigger",
     "expected",
     "agrees",
 )
@@ -41,6 +42,7 @@ def run(data: Path | None) -> list[dict[str, Any]]:
             "" if row.mesh_mm is None else f"{row.mesh_mm:.0f}",
             "" if row.posh_percent is None else f"{row.posh_percent:.0f}",
             row.removed,
+            "" if row.trigger is None else "fires" if row.trigger else "no",
             row.expected,
             "yes" if row.agrees else "NO",
         )
@@ -48,6 +50,6 @@ def run(data: Path | None) -> list[dict[str, Any]]:
     ]
     note = (
         "hail-like: ZH >= 55 dBZ, ZDR < 1 dB, 0.70 < RHOHV < 0.97. km2 of the sweep with most hail, place of its"
-        " largest region. removed: gates that quality control took out."
+        " largest region. removed: gates that quality control took out. trigger: the precursor without settings."
     )
     return [show("Hail on the real cases", _COLUMNS, rows, note)]

@@ -15,6 +15,7 @@ from dynamo.formats.hail_grid import FIELDS, NO_AGE_S, NO_HEIGHT_M, NOT_OBSERVED
 from dynamo.formats.radar_products import RadarProduct, SweepProduct
 from dynamo.radar.compositing import Method as CompositeMethod
 from dynamo.radar.compositing import View, choose, place, union_grid
+from dynamo.radar.geometry import EARTH_RADIUS_M
 from dynamo.radar.grid import LatLonGrid
 from dynamo.radar.gridding import Beam, SweepGridder, grid_around, places
 from dynamo.radar.gridding import Method as GridMethod
@@ -23,6 +24,8 @@ from dynamo.radar.gridding import Method as GridMethod
 FINE_DEG, COARSE_DEG, FINE_UP_TO_M = 0.005, 0.01, 100_000.0
 #: Beyond it a beam of one degree is wider than 4 km and some kilometres high.
 MAX_RANGE_M = 230_000.0
+#: Radars of one network are nearer than this to another of it, km; one further off says a wrong place.
+NETWORK_GAP_KM = 1000.0
 _LARGEST_AGE_S = 32767
 _NAMES = ("hydrometeor_class", "hail_class", "hail_size_class", "hail_size", "mesh", "reflectivity")
 
@@ -208,7 +211,7 @@ def composite_grids(
     ----------
     grids
         Grids of single radars, in any order; of a radar that is there several times the newest view counts where it
-        covers a node, then the next.
+        covers a node, then the next. Those more than 1000 km from the network (see `astray`) are left out and flagged.
     method
         See `dynamo.radar.compositing`.
     expected
@@ -234,6 +237,8 @@ def composite_grids(
     if not near:
         raise InputError(f"no view is within {max_age} of {time:%Y-%m-%dT%H:%M:%SZ}", expected="views of that minute")
     fresh = sorted(near, key=lambda grid: grid.time, reverse=True)
+    lost = astray(fresh)
+    fresh = [grid for grid in fresh if grid not in lost]
     target = union_grid([grid.grid for grid in fresh])
     chosen = choose([_view(grid) for grid in fresh], target, method)
     names = [name for name in FIELDS if any(name in grid.fields for grid in fresh)]
@@ -259,10 +264,16 @@ def composite_grids(
         fields["radar"][spot.rows, spot.columns][mine] = radars.index(grid.radars[0].name)
         fields["age"][spot.rows, spot.columns][mine] = age
     newest = {name: next(grid.radars[0] for grid in fresh if grid.radars[0].name == name) for name in radars}
-    others = sorted({grid.radars[0].name for grid in grids} - set(radars))
+    others = sorted({grid.radars[0].name for grid in grids if grid not in lost} - set(radars))
     flags = [f"{grid.radars[0].name}: {flag}" for grid in fresh for flag in grid.flags]
     seconds = f"{max_age.total_seconds():g} s"
     flags += [f"{name}: its view is more than {seconds} from the composite's time and was left out" for name in others]
+    for grid in lost:
+        radar = grid.radars[0]
+        position = f"{radar.latitude_deg:.3f} {radar.longitude_deg:.3f}"
+        flags.append(
+            f"{radar.name}: says to be at {position}, more than {NETWORK_GAP_KM:g} km from the others: left out"
+        )
     return HailGrid(
         kind="composite",
         grid=target,
@@ -277,6 +288,35 @@ def composite_grids(
         },
         flags=tuple(dict.fromkeys(flags)),
     )
+
+
+def astray(grids: Sequence[HailGrid]) -> list[HailGrid]:
+    """Return the grids of radars that cannot be of the network, so that one wrong place does not undo a composite.
+
+    Radars nearer than 1000 km to each other, or joined by others in between, belong together; the network is where
+    most of them are. Where two parts have as many radars nobody can say which is wrong, and none is left out.
+    """
+    parts: list[list[HailGrid]] = []
+    for grid in grids:
+        near = [part for part in parts if any(_apart_km(grid, other) <= NETWORK_GAP_KM for other in part)]
+        parts = [part for part in parts if part not in near] + [[grid, *(one for part in near for one in part)]]
+    parts.sort(key=_radar_count)
+    if len(parts) < 2 or _radar_count(parts[-1]) == _radar_count(parts[-2]):
+        return []
+    return [grid for part in parts[:-1] for grid in part]
+
+
+def _radar_count(grids: Sequence[HailGrid]) -> int:
+    return len({grid.radars[0].name for grid in grids})
+
+
+def _apart_km(one: HailGrid, other: HailGrid) -> float:
+    """Return the great-circle distance of two radars (haversine)."""
+    a, b = one.radars[0], other.radars[0]
+    lat, its = np.radians(a.latitude_deg), np.radians(b.latitude_deg)
+    half = np.sin((its - lat) / 2) ** 2
+    half += np.cos(lat) * np.cos(its) * np.sin(np.radians(b.longitude_deg - a.longitude_deg) / 2) ** 2
+    return float(2 * EARTH_RADIUS_M / 1000 * np.arcsin(np.sqrt(min(half, 1.0))))
 
 
 def _shared_sources(grids: Sequence[HailGrid]) -> dict[str, object]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamo.errors import NotFoundError
+from dynamo.formats.inspect import inspect_inputs
 from dynamo.formats.radar.model import Volume
 from dynamo.formats.radar.read import read_volume
 from dynamo.formats.radar_products import RadarProduct, SweepProduct
@@ -24,6 +25,7 @@ from dynamo.hail_products import MOMENTS, fields, hail_product, temperatures_of
 from dynamo.radar.hail_hsda import LOWER_BOUND_MM
 from dynamo.radar.hail_regions import Region, find_regions
 from dynamo.times import to_iso
+from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger
 
 _SOUNDING = Path("soundings") / "current_sounding.txt"
 #: Monte Lema's reflectivity before its clutter filter: what the filter removed by this much (dB) was clutter.
@@ -56,6 +58,8 @@ class TruthRow:
     removed: int
     expected: str
     agrees: bool
+    #: Whether the precursor, as it is without settings, would start hail work on this; None where that is not asked.
+    trigger: bool | None = None
 
 
 def hail_truth(data: Path) -> list[TruthRow]:
@@ -128,13 +132,21 @@ class _Found:
     gates: list[int]
     like: int
     covered: float
+    trigger: bool | None
 
 
 def _find(paths: Sequence[Path], sounding: Path) -> _Found:
-    return _found(read_volume(paths, moments=MOMENTS), sounding)
+    return _found(read_volume(paths, moments=MOMENTS), sounding, fires(paths))
 
 
-def _found(volume: Volume, sounding: Path) -> _Found:
+def fires(paths: Sequence[Path]) -> bool:
+    """Return whether the default precursor starts hail work on a sweep or volume, of one file or several."""
+    trigger = PrecursorTrigger(feed="")
+    verdict, _, _ = trigger.judge(inspect_inputs(paths, trigger.levels), PrecursorState())
+    return verdict.start
+
+
+def _found(volume: Volume, sounding: Path, trigger: bool | None = None) -> _Found:
     # No sounding is of the day of a case: the stand-in does not say its time, and is taken.
     product = hail_product(volume, temperatures_of(choose_sounding(sounding, volume.time)))
     like = taken = 0
@@ -145,7 +157,7 @@ def _found(volume: Volume, sounding: Path) -> _Found:
             like += int(screen.sum())
             taken += int((screen & (sweep.dense("hail_class") > 0)).sum())
     gates = [int(np.count_nonzero(sweep.values["hail_class"])) for sweep in product.sweeps]
-    return _Found(volume, product, gates, like, taken / like if like else 1.0)
+    return _Found(volume, product, gates, like, taken / like if like else 1.0, trigger)
 
 
 def _screen(moments: dict[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
@@ -178,6 +190,7 @@ def _row(case: str, found: _Found, expected: str, agrees: bool) -> TruthRow:
         removed=sum(sum(sweep.counts.values()) - sweep.counts.get("examined", 0) for sweep in product.sweeps),
         expected=expected,
         agrees=bool(agrees),
+        trigger=found.trigger,
     )
 
 

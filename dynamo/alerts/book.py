@@ -136,7 +136,8 @@ class AlertBook:
         for place in {**found, **events}:
             if place not in self._number:
                 continue  # the place was taken out of the file
-            step = advance(events.get(place), found.get(place), product.issued, product.hazard, self.settings)
+            event, finding = events.get(place), found.get(place)
+            step = advance(event, finding, product.issued, product.hazard, self.settings, eyes=product.eyes)
             if step is not None:
                 steps.append((place, step))
         return steps
@@ -163,8 +164,11 @@ class AlertBook:
             for place, step in steps
             if not step.only_seen
         ]
-        # A storm that stays touches nothing but one time of many places: one statement does it.
-        seen = [place for place, step in steps if step.only_seen]
+        # A storm that stays touches little of many places: one statement does it, or one for each who saw it.
+        seen: dict[str, list[str]] = {}
+        for place, step in steps:
+            if step.only_seen:
+                seen.setdefault(step.event.eyes, []).append(place)
         messages, channels = [], {}
         expires = made + timedelta(minutes=self.settings.expire_min)
         for place, step in steps:
@@ -182,9 +186,10 @@ class AlertBook:
             )
         with self.store.transaction() as session:
             _put_events(session, states)
-            if seen:
-                rows = update(AlertEvent).where(AlertEvent.hazard == product.hazard, AlertEvent.place.in_(seen))
-                session.execute(rows.values(seen=product.issued).execution_options(synchronize_session=False))
+            for eyes, where in seen.items():
+                rows = update(AlertEvent).where(AlertEvent.hazard == product.hazard, AlertEvent.place.in_(where))
+                values = rows.values(seen=product.issued, eyes=eyes)
+                session.execute(values.execution_options(synchronize_session=False))
             if messages:
                 session.execute(_unless_there(session, AlertMessage, messages[0]), messages)
                 self._address(session, channels, made)

@@ -2,7 +2,8 @@
 
 An event begins with the first finding. It is told again when the hazard is stronger by a step than what was told, or
 comes sooner by some minutes than what was told. It is over when nothing was near for some minutes of the products' own
-time: a feed that falls silent ends no event. A product that is older than an event's end never brings it back.
+time: a feed that falls silent ends no event. Only the radars that saw the hazard last can say that it is over:
+another one may not cover the place. A product that is older than an event's end never brings it back.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Event:
         The greatest strength of the event.
     messages
         How many messages it has had.
+    eyes
+        Who saw the hazard last (see `dynamo.alerts.hazards.Product`), a name in each line; empty if not known.
     """
 
     number: int
@@ -48,13 +51,14 @@ class Event:
     told_at: datetime
     strongest: float
     messages: int
+    eyes: str = ""
 
 
 @dataclass(frozen=True)
 class Step:
     """The event after a product, and what is to be told of it: nothing where ``kind`` is None.
 
-    ``only_seen`` says that nothing but `Event.seen` has changed, and that it is the product's time.
+    ``only_seen`` says that nothing but `Event.seen` and `Event.eyes` has changed, and that it is the product's time.
     """
 
     event: Event
@@ -64,7 +68,13 @@ class Step:
 
 
 def advance(
-    event: Event | None, finding: Finding | None, issued: datetime, hazard: Hazard, settings: AlertsSection
+    event: Event | None,
+    finding: Finding | None,
+    issued: datetime,
+    hazard: Hazard,
+    settings: AlertsSection,
+    *,
+    eyes: frozenset[str] = frozenset(),
 ) -> Step | None:
     """Return the next state of a place, or None where nothing changes.
 
@@ -78,19 +88,26 @@ def advance(
         Issue time of the product.
     hazard, settings
         Give the steps and times.
+    eyes
+        Who looked: the radars of the product, or its stream.
     """
     if event is not None and not event.open and issued <= (event.ended or event.seen):
         return None
     if finding is None:
-        return None if event is None or not event.open else _maybe_over(event, issued, settings)
+        return None if event is None or not event.open else _maybe_over(event, issued, settings, eyes)
     silent = timedelta(minutes=settings.clear_min)
     if event is None or not event.open or issued - event.seen > silent:
         # Where the gap is longer than what ends an event, its end was only never seen: this is another one.
-        return Step(_begin(event, finding, issued), "start")
-    return _go_on(event, finding, issued, hazard, settings)
+        return Step(_begin(event, finding, issued, _seen_by(finding, eyes)), "start")
+    return _go_on(event, finding, issued, hazard, settings, _seen_by(finding, eyes))
 
 
-def _begin(before: Event | None, finding: Finding, issued: datetime) -> Event:
+def _seen_by(finding: Finding, eyes: frozenset[str]) -> str:
+    """Return who of those that looked saw it: of a composite only the radars of that polygon."""
+    return "\n".join(sorted(eyes.intersection(finding.facts.get("radars", ())) or eyes))
+
+
+def _begin(before: Event | None, finding: Finding, issued: datetime, eyes: str) -> Event:
     return Event(
         number=1 if before is None else before.number + 1,
         open=True,
@@ -101,10 +118,13 @@ def _begin(before: Event | None, finding: Finding, issued: datetime) -> Event:
         told_at=finding.at,
         strongest=finding.strength,
         messages=1,
+        eyes=eyes,
     )
 
 
-def _go_on(event: Event, finding: Finding, issued: datetime, hazard: Hazard, settings: AlertsSection) -> Step | None:
+def _go_on(
+    event: Event, finding: Finding, issued: datetime, hazard: Hazard, settings: AlertsSection, eyes: str
+) -> Step | None:
     step = settings.step_dbz if hazard == "storm" else settings.step_mm
     stronger = finding.strength >= event.told_strength + step
     # Only what is still ahead can come sooner; what is near already was told to come.
@@ -113,7 +133,9 @@ def _go_on(event: Event, finding: Finding, issued: datetime, hazard: Hazard, set
     )
     # Radars do not look in step: what an older sweep of another one saw counts, but does not turn the time back.
     only_seen = issued >= event.seen and finding.strength <= event.strongest
-    event = replace(event, seen=max(event.seen, issued), strongest=max(event.strongest, finding.strength))
+    eyes = eyes if issued >= event.seen else event.eyes
+    strongest = max(event.strongest, finding.strength)
+    event = replace(event, seen=max(event.seen, issued), strongest=strongest, eyes=eyes)
     if not stronger and not sooner:
         return Step(event, None, only_seen=only_seen)
     told = replace(
@@ -125,7 +147,9 @@ def _go_on(event: Event, finding: Finding, issued: datetime, hazard: Hazard, set
     return Step(told, "worse", "stronger" if stronger else "sooner")
 
 
-def _maybe_over(event: Event, issued: datetime, settings: AlertsSection) -> Step | None:
+def _maybe_over(event: Event, issued: datetime, settings: AlertsSection, eyes: frozenset[str]) -> Step | None:
+    if event.eyes and not eyes.issuperset(event.eyes.split("\n")):
+        return None
     if issued - event.seen < timedelta(minutes=settings.clear_min) or issued == event.seen:
         return None
     return Step(replace(event, open=False, ended=issued, messages=event.messages + 1), "over")

@@ -59,6 +59,8 @@ class Product:
         The last lead there is, minutes.
     left_out
         Number of features that could not be read.
+    eyes
+        Names of the radars that looked, else of the stream: whose silence means something where they saw a hazard.
     """
 
     hazard: Hazard
@@ -71,6 +73,7 @@ class Product:
     facts: tuple[Mapping[str, Any], ...]
     covers_min: int
     left_out: int = 0
+    eyes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ class _File:
     features: Sequence[Any]
     sha256: str
     levels: tuple[float, ...] = ()
+    radars: tuple[str, ...] = ()
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -191,7 +195,9 @@ def _read_file(path: Path) -> _File:
     levels = data.get("levels_mm")
     sizes = [_number(level) for level in levels] if isinstance(levels, list) else []
     known = tuple(size for size in sizes if size is not None)
-    return _File(path, hazard, issued, lead, source, features, hashlib.sha256(content).hexdigest(), known)
+    radars = _names(data.get("radars", data.get("radar"))) or ((source,) if source else ())
+    seen_by = tuple(radars) if hazard == "hail" else ()
+    return _File(path, hazard, issued, lead, source, features, hashlib.sha256(content).hexdigest(), known, seen_by)
 
 
 def _by_content(properties: Mapping[str, Any], path: Path) -> Hazard:
@@ -267,7 +273,7 @@ def _hail(properties: Mapping[str, Any], file: _File) -> _Read | None:
         facts["hail_class"] = word[:40]
     radars = properties.get("radars", properties.get("radar"))
     if radars:
-        facts["radars"] = [str(radar)[:40] for radar in radars] if isinstance(radars, list) else [str(radars)[:40]]
+        facts["radars"] = _names(radars)
     if size is None or size < 0:
         found = [HAIL_CLASSES[part] for part in re.findall(r"[a-z]+", str(word).lower()) if part in HAIL_CLASSES]
         return _Read(max(found, default=UNKNOWN_HAIL_MM), 0.0, facts | {"size_from": "class" if found else "unknown"})
@@ -280,6 +286,13 @@ def _hail(properties: Mapping[str, Any], file: _File) -> _Read | None:
         level = _number(properties["level_mm"]) or UNKNOWN_HAIL_MM
         return _Read(max(level, above - _BELOW_MM), 0.0, facts | {"size_from": "level", "least_mm": level})
     return _Read(size, 0.0, facts)
+
+
+def _names(radars: Any) -> list[str]:
+    if not radars:
+        return []
+    several = radars if isinstance(radars, list) else [radars]
+    return ["".join(letter for letter in str(radar)[:40] if letter.isprintable()) for radar in several]
 
 
 _ADAPTERS: Mapping[Hazard, Callable[[Mapping[str, Any], _File], _Read | None]] = {"storm": _storm, "hail": _hail}
@@ -350,4 +363,5 @@ def _join(hazard: Hazard, issued: datetime, stream: str, key: str, files: Sequen
         tuple(facts),
         max(file.lead_min for file in files),
         left_out,
+        frozenset(radar for file in files for radar in file.radars) or frozenset({stream}),
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from dynamo.contract import Value
 from dynamo.errors import InputError
+from dynamo.pool.capacity import PoolCapacity
 from dynamo.runs.keys import canonical_json
 from dynamo.runs.planning import Coefficients, Workflow
 from dynamo.workflows.model import InputFacts, Layout, Plan
@@ -18,9 +19,12 @@ from dynamo.workflows.model import InputFacts, Layout, Plan
 
 @dataclass(frozen=True)
 class LayoutSettings:
-    """How an engine wants jobs to be grouped; see `dynamo.workflows.layout.choose_layout`."""
+    """How an engine wants jobs to be grouped; see `dynamo.workflows.layout.choose_layout`.
 
-    slots: int = 2
+    ``slots`` of None are as many as the pool has processors.
+    """
+
+    slots: int | None = 2
     job_overhead_s: float = 0.005
     single_threshold_s: float = 0.03
 
@@ -28,9 +32,12 @@ class LayoutSettings:
 #: A task of the local engine costs a message to a warm process; on a pool it costs a job (DESIGN section 8).
 LAYOUTS: Mapping[str, LayoutSettings] = {
     "local": LayoutSettings(),
-    "condor": LayoutSettings(slots=2, job_overhead_s=3.5, single_threshold_s=7.0),
-    "pegasus": LayoutSettings(slots=2, job_overhead_s=5.0, single_threshold_s=0.0),
+    "condor": LayoutSettings(slots=None, job_overhead_s=3.5, single_threshold_s=7.0),
+    "pegasus": LayoutSettings(slots=None, job_overhead_s=5.0, single_threshold_s=0.0),
 }
+#: Where the pool does not tell how many processors it has.
+_SLOTS = 2
+_POOL = PoolCapacity()
 
 
 class DocumentPlanner:
@@ -71,6 +78,7 @@ class DocumentPlanner:
             many=frozenset(name for name, spec in parsed.inputs.items() if spec.many),
             deadline_s=parsed.deadline_s,
             priority=parsed.priority,
+            replicas=getattr(parsed, "replicas", {}),
         )
 
     def parameters(self, workflow: Workflow, given: Mapping[str, object]) -> dict[str, Value]:
@@ -90,17 +98,18 @@ class DocumentPlanner:
         return values
 
     def levels(self, workflow: Workflow, parameters: Mapping[str, Value]) -> tuple[float, ...]:
-        """Return the contour levels of the run: its parameter ``levels``, else the module's own."""
-        value = parameters.get("levels")
-        if value is None:
-            from dynamo.modules.registry import find_module
-
-            del workflow
-            contour = find_module("contour")
-            value = next((item.default for item in contour.parameters if item.name == "levels"), None)
-        if isinstance(value, list):
-            return tuple(float(item) for item in value)
-        return (float(value),) if isinstance(value, int | float) else ()
+        """Return the levels of the run's contour jobs, whatever the parameter is called; else its ``levels``."""
+        parsed = self._parse(workflow.sha256, workflow.body, None)
+        default = next(item.default for item in self._contracts()["contour"].parameters if item.name == "levels")
+        found = [job.arguments.get("levels", default) for job in parsed.jobs if job.module == "contour"]
+        levels: dict[float, None] = {}
+        for value in found or [parameters.get("levels", default)]:
+            # A text is a placeholder; one that is not a lone parameter is known only when the jobs are.
+            name = value.strip("{} ").removeprefix("parameters.") if isinstance(value, str) else ""
+            known = parameters.get(name) if name else value
+            several = known if isinstance(known, list) else [known]
+            levels.update((float(item), None) for item in several if isinstance(item, int | float))
+        return tuple(levels)
 
     def plan(
         self,
@@ -129,7 +138,7 @@ class DocumentPlanner:
         settings = self._layouts.get(engine, LayoutSettings())
         layout = choose_layout(
             plan,
-            slots=settings.slots,
+            slots=_slots(settings, plan),
             job_overhead_s=settings.job_overhead_s,
             single_threshold_s=settings.single_threshold_s,
         )
@@ -156,3 +165,12 @@ class DocumentPlanner:
             from dynamo.modules.registry import contracts
 
             return contracts()
+
+
+def _slots(settings: LayoutSettings, plan: Plan) -> int:
+    """Return how many tasks will run at the same time; the pool is asked only where that counts."""
+    if settings.slots is not None:
+        return settings.slots
+    if len(plan.jobs) == 1 or plan.predicted_s <= settings.single_threshold_s:
+        return _SLOTS
+    return _POOL.cpus() or _SLOTS

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Table, bindparam, or_, select, update
+from sqlalchemy import CursorResult, Table, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,11 +19,15 @@ from dynamo.errors import InputError, NotFoundError
 from dynamo.runs.keys import SHORT, run_key
 from dynamo.runs.planning import Workflow
 from dynamo.runs.states import UNFINISHED, RunState, sources
-from dynamo.store.models import Base, Decision, Document, Product, Run
+from dynamo.store.models import Arrival, Base, Decision, Document, Product, Run
 from dynamo.times import utc_now
 
 SOFTWARE = f"dynamo {dynamo.__version__}"
 _SHOWN_AMBIGUOUS = 5
+#: Formats whose files are of one radar, however many a run has: the sweeps or chunks of one volume.
+_OF_ONE_RADAR = ("radar-sweep", "radar-volume")
+#: Sweeps of one radar nearer to each other than this are elevations of one scan: the later does not replace the other.
+_ONE_SCAN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -101,16 +105,7 @@ def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tupl
         reason="",
         priority=request.priority,
         attempts=0,
-        inputs=[
-            {
-                "port": item.port,
-                "path": str(item.path),
-                "sha256": item.sha256,
-                "bytes": item.bytes,
-                "mtime_ns": item.mtime_ns,
-            }
-            for item in request.inputs
-        ],
+        inputs=inputs_json(request),
         parameters=dict(request.parameters),
         layout="",
         jobs_total=0,
@@ -131,6 +126,20 @@ def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tupl
     if run is None:
         raise InputError(f"two runs share the first {SHORT} digits of their key", where=key)
     return run, new
+
+
+def inputs_json(request: RunRequest) -> list[dict[str, Any]]:
+    """Return the inputs of a request as the store keeps them."""
+    return [
+        {
+            "port": item.port,
+            "path": str(item.path),
+            "sha256": item.sha256,
+            "bytes": item.bytes,
+            "mtime_ns": item.mtime_ns,
+        }
+        for item in request.inputs
+    ]
 
 
 def insert_new(session: Session, table: type[Base], **values: Any) -> bool:
@@ -164,8 +173,12 @@ def move(session: Session, run_id: str, to: RunState, **values: Any) -> bool:
     return _rows(session.execute(statement)) == 1
 
 
-def reopen(session: Session, run_id: str) -> bool:
-    """Put a failed, cancelled or skipped run back to ``created``; its deadline no longer counts."""
+def reopen(session: Session, run_id: str, request: RunRequest | None = None) -> bool:
+    """Put a failed, cancelled or skipped run back to ``created``; its deadline no longer counts.
+
+    A new ``request`` for the same run also says where its inputs are now and which engine is to work.
+    """
+    renewed = {} if request is None else {"inputs": inputs_json(request), "engine": request.engine}
     return move(
         session,
         run_id,
@@ -178,6 +191,7 @@ def reopen(session: Session, run_id: str) -> bool:
         submitted_at=None,
         jobs_done=0,
         jobs_failed=0,
+        **renewed,
     )
 
 
@@ -218,16 +232,27 @@ def freshest_first() -> tuple[Any, ...]:
 
 
 def superseded_by(session: Session, run: Run) -> Run | None:
-    """Return the newest run of the same trigger and workflow that is valid later than ``run``."""
+    """Return the newest run of the same trigger, workflow and radar that is valid later than ``run``.
+
+    What one radar has seen says nothing of what another has; and the sweeps of a radar within a minute are different
+    elevations, which do not replace each other. Inputs that are of no radar, as nowcasts, replace the older ones, and
+    so do those of a network: its runs are asked for by whichever radar comes last.
+    """
     if run.valid_at is None:
         return None
+    alone = or_(Arrival.facts["format"].as_string().in_(_OF_ONE_RADAR), func.json_array_length(Run.inputs) == 1)
+    of_radar = case((alone, func.coalesce(Arrival.facts["radar"].as_string(), "")), else_="")
+    both = Arrival.id == Run.arrival_id
+    radar = session.scalar(select(of_radar).select_from(Run).outerjoin(Arrival, both).where(Run.id == run.id))
     return session.scalar(
         select(Run)
+        .outerjoin(Arrival, both)
         .where(
             Run.workflow == run.workflow,
             Run.trigger == run.trigger,
-            Run.valid_at > run.valid_at,
+            Run.valid_at > run.valid_at + (_ONE_SCAN if radar else timedelta(0)),
             Run.state.not_in(("cancelled", "failed", "skipped")),
+            of_radar == radar,
         )
         .order_by(Run.valid_at.desc())
         .limit(1)

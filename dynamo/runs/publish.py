@@ -164,6 +164,8 @@ def export(publication: Publication, out: Path) -> None:
         partial.unlink(missing_ok=True)
         link_or_copy(publication.folder / name, partial)
         partial.replace(goal)
+        # Where both are links of one file already, the rename does nothing and leaves both.
+        partial.unlink(missing_ok=True)
 
 
 def link_or_copy(source: Path, goal: Path) -> None:

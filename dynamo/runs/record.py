@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from dynamo.runs.ledger import SOFTWARE
+from dynamo.runs.results import JobResult
 from dynamo.store.models import Decision, Product, Run
 from dynamo.times import to_iso, utc_now
 from dynamo.workflows.model import Plan
@@ -13,7 +15,7 @@ from dynamo.workflows.model import Plan
 INDEX_FORMAT = 1
 
 
-def index_facts(run: Run, plan: Plan) -> dict[str, Any]:
+def index_facts(run: Run, plan: Plan, results: Mapping[str, JobResult]) -> dict[str, Any]:
     """Return what ``index.json`` says beside the products."""
     return {
         "format": INDEX_FORMAT,
@@ -23,6 +25,7 @@ def index_facts(run: Run, plan: Plan) -> dict[str, Any]:
         "document_sha256": run.document,
         "description": plan.description,
         "software": SOFTWARE,
+        "modules": {item.module: item.version for item in sorted(results.values(), key=lambda item: item.module)},
         "engine": run.engine,
         "trigger": run.trigger,
         "inputs": [{name: item[name] for name in ("port", "path", "sha256", "bytes")} for item in run.inputs],

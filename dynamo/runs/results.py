@@ -27,6 +27,8 @@ class JobResult:
     error: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    #: Of the module, where the job got so far.
+    version: str = ""
 
 
 def read_results(folder: RunFolder) -> dict[str, JobResult]:
@@ -46,6 +48,7 @@ def read_results(folder: RunFolder) -> dict[str, JobResult]:
                     error=data.get("error"),
                     started=_time(data.get("started")),
                     ended=_time(data.get("ended")),
+                    version=str(data.get("module_version") or ""),
                 )
             except (ValueError, KeyError, TypeError, InputError):
                 continue

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import delete, insert, select, update
 
 from dynamo.engines.base import Engine, EngineError, RunFolder, Status
-from dynamo.errors import DynamoError, UsageError
+from dynamo.errors import DynamoError, RetryableError, UsageError
 from dynamo.runs import learning
 from dynamo.runs.claim import claimed
 from dynamo.runs.events import Events
@@ -99,8 +99,10 @@ class RunService:
             "run_created", run.id, workflow=run.workflow, trigger=run.trigger, key=run.key, **latencies(run)
         )
 
-    def retry(self, name: str, reason: str = "asked for") -> Run:
+    def retry(self, name: str, reason: str = "asked for", request: RunRequest | None = None) -> Run:
         """Let a failed, cancelled or skipped run start again; jobs that have succeeded are not run twice.
+
+        Where the run was asked for anew, ``request`` says where its inputs are now and which engine is to work.
 
         Raises
         ------
@@ -110,7 +112,7 @@ class RunService:
         with self.store.transaction() as session:
             run = find_run(session, name)
             state = run.state
-            if not reopen(session, run.id):
+            if not reopen(session, run.id, request):
                 raise UsageError(
                     f"the run is {state}",
                     where=run.id,
@@ -236,7 +238,7 @@ class RunService:
             arrival = None if run.arrival_id is None else session.get_one(Arrival, run.arrival_id)
         workflow = self.planner.from_body(document.body)
         levels = self.planner.levels(workflow, run.parameters)
-        facts = self._facts(workflow.inputs, paths, levels, None if arrival is None else arrival.facts)
+        facts = self._facts(workflow.inputs, paths, levels, {} if arrival is None else _known_facts(run, arrival))
         plan, layout = self.planner.plan(
             workflow, paths, run.parameters, facts, engine=run.engine, coefficients=self.coefficients()
         )
@@ -257,7 +259,16 @@ class RunService:
         self._move(run, "submitted", submitted_at=utc_now(), attempts=run.attempts + 1)
 
     def _follow(self, run: Run, stop: threading.Event) -> None:
-        engine, folder = self.engine(run.engine), self.folder(run)
+        folder = self.folder(run)
+        try:
+            engine = self.engine(run.engine)
+        except RetryableError:
+            reason = self._cancel_reason(run.id)
+            if reason is None or folder.engine_file.exists():
+                raise
+            # Nobody has the work, so nobody need be reached to end it.
+            self._move(run, "cancelled", reason=reason, finished_at=utc_now())
+            return
         if not folder.engine_file.exists() or engine.status(folder).state == "lost":
             folder.engine_file.unlink(missing_ok=True)
             engine.submit(folder)
@@ -311,6 +322,7 @@ class RunService:
         run = self.get(run.id)
         valid_at = run.valid_at or run.created_at
         check_inputs(run)
+        results = read_results(folder)
         publication = publish(
             folder.work,
             plan.products,
@@ -318,10 +330,9 @@ class RunService:
             workflow=run.workflow,
             key=run.key,
             valid_at=valid_at,
-            facts=index_facts(run, plan),
+            facts=index_facts(run, plan, results),
             fsync=self.settings.fsync,
         )
-        results = read_results(folder)
         now = utc_now()
         with self.store.transaction() as session:
             session.execute(delete(Product).where(Product.run_id == run.id))
@@ -344,6 +355,7 @@ class RunService:
                 "published",
                 run.id,
                 workflow=run.workflow,
+                trigger=run.trigger,
                 product_dir=run.product_dir,
                 products=len(rows),
                 valid_at=run.valid_at,
@@ -371,16 +383,16 @@ class RunService:
         formats: Mapping[str, str],
         paths: Mapping[str, Sequence[Path]],
         levels: tuple[float, ...],
-        stored: Mapping[str, Any] | None,
+        known: Mapping[str, InputFacts],
     ) -> dict[str, InputFacts]:
-        known = None if stored is None else facts_from_json(stored)
-        single = len(paths) == 1 and all(len(several) == 1 for several in paths.values())
-        if known is not None and single and set(levels) <= set(known.crossings):
-            return dict.fromkeys(paths, known)
-        from dynamo.feeds.inspection import inspect_port
+        facts = {port: one for port, one in known.items() if set(levels) <= set(one.crossings)}
+        unknown = {port: several for port, several in paths.items() if port not in facts}
+        if unknown:
+            from dynamo.feeds.inspection import inspect_port
 
-        looked = {port: inspect_port(formats.get(port, ""), several, levels) for port, several in paths.items()}
-        return {port: facts for port, facts in looked.items() if facts is not None}
+            looked = {port: inspect_port(formats.get(port, ""), several, levels) for port, several in unknown.items()}
+            facts.update((port, one) for port, one in looked.items() if one is not None)
+        return {port: facts[port] for port in paths if port in facts}
 
     def _finish_cancel(self, run: Run) -> None:
         """End a run that this process holds."""
@@ -417,6 +429,15 @@ class RunService:
 
     def _patiently(self, call: Callable[[], T], stop: threading.Event, subject: str) -> T:
         return patiently(call, stop=stop, events=self.events, subject=subject)
+
+
+def _known_facts(run: Run, arrival: Arrival) -> dict[str, InputFacts]:
+    """Return what the arrival says of the input that is its file alone: reading it again would tell the same."""
+    if arrival.facts is None:
+        return {}
+    ports = [item["port"] for item in run.inputs]
+    mine = [item["port"] for item in run.inputs if Path(item["path"]) == Path(arrival.path)]
+    return {port: facts_from_json(arrival.facts) for port in mine if ports.count(port) == 1}
 
 
 def publication_of(run: Run) -> Publication | None:

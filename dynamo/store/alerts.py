@@ -41,6 +41,7 @@ class AlertEvent(Base):
     told_at: Mapped[datetime]
     strongest: Mapped[float] = mapped_column(Float)
     messages: Mapped[int] = mapped_column(Integer)
+    eyes: Mapped[str] = mapped_column(server_default="")
 
 
 class AlertMessage(Base):

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from dynamo.errors import InputError, MissingPartError, RetryableError
 from dynamo.store.upgrade import upgrade
+from dynamo.store.url import safe_url
 
 #: How long a writer waits for another one before it gives up, in seconds.
 BUSY_TIMEOUT_S = 10.0
@@ -46,7 +47,7 @@ class Store:
     @property
     def url(self) -> str:
         """The store's URL without its password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return safe_url(self.engine.url)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -119,7 +120,9 @@ def _by_url(text: str, busy_timeout_s: float) -> Engine:
         url = make_url(text)
         if url.drivername == "sqlite":
             if not url.database or url.database == ":memory:":
-                raise InputError("a store in memory is lost with its process", where=text, expected="sqlite:///PATH")
+                raise InputError(
+                    "a store in memory is lost with its process", where=safe_url(url), expected="sqlite:///PATH"
+                )
             return _sqlite(url.database, busy_timeout_s)
         if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
             return create_engine(
@@ -130,11 +133,14 @@ def _by_url(text: str, busy_timeout_s: float) -> Engine:
                 json_serializer=_to_json,
                 json_deserializer=orjson.loads,
             )
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise InputError(f"not a store: {error}", expected="sqlite:///PATH or postgresql://...") from error
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        # What SQLAlchemy says may repeat the URL, with its password.
+        raise InputError(
+            "not the URL of a store", where=safe_url(text), expected="sqlite:///PATH or postgresql://..."
+        ) from error
     except ImportError as error:
         raise MissingPartError(
-            "the PostgreSQL driver is not installed", where=text, hint="pip install 'dynamo-radar[postgres]'"
+            "the PostgreSQL driver is not installed", where=safe_url(text), hint="pip install 'dynamo-radar[postgres]'"
         ) from error
     raise InputError(
         f"no store of kind {url.drivername}", where="store.url", expected="sqlite:///PATH or postgresql://..."

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from dynamo.errors import InputError
 from dynamo.store.migrations import HEAD
+from dynamo.store.url import safe_url
 
 #: The key of the advisory lock on PostgreSQL; any constant that nothing else in the database uses.
 _ADVISORY_KEY = 0x44794E616D6F
@@ -55,7 +56,7 @@ def upgrade(engine: Engine) -> bool:
         if found is not None and found not in known:
             raise InputError(
                 f"the store is at revision {found}, which this DyNamo does not know",
-                where=engine.url.render_as_string(hide_password=True),
+                where=safe_url(engine.url),
                 expected=f"at most {HEAD}",
                 hint="use the newer DyNamo that wrote it",
             )

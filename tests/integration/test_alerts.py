@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import pytest
 import typer
-from sqlalchemy import select
+from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from dynamo.alerts.book import AlertBook, waiting
@@ -167,6 +167,63 @@ def test_another_radar_that_is_late_does_not_bring_back_what_is_over(store: Stor
     book.judge(hail(tmp_path, 20))
     (other,) = read_products([write_hail(tmp_path, 15, 60)], stream="other")
     assert book.judge(other).messages == ()
+
+
+def seen_by(folder: Path, name: str, minute: float, radars: Sequence[str], *looked: str, size: float = 20) -> Product:
+    """Return the hail over Alpha that ``radars`` of those that looked have seen; none where there are none."""
+    valid = to_iso(START + timedelta(minutes=minute))
+    ring = [[-97, 33], [-96.98, 33], [-96.98, 33.02], [-97, 33]]
+    feature = {
+        "type": "Feature",
+        "properties": {"hazardType": "HAIL_CASA", "size_mm": size, "radars": radars},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+    features = [feature] if radars else []
+    path = folder / f"hmt_HAIL_CASA_{name}_{START + timedelta(minutes=minute):%Y%m%d-%H%M%S}.geojson"
+    data = {"type": "FeatureCollection", "valid_time": valid, "radars": looked, "features": features}
+    path.write_bytes(orjson.dumps(data))
+    (product,) = read_products([path], stream="hail")
+    return product
+
+
+def test_a_radar_that_dies_is_not_an_all_clear(store: Store, tmp_path: Path) -> None:  # noqa: F811
+    settings = AlertsSection()
+    book = AlertBook(store, places(settings), settings, ["a"])
+
+    def judge(*arguments: Any, size: float = 20) -> tuple[str, ...]:
+        return book.judge(seen_by(tmp_path, *arguments, size=size)).messages
+
+    assert len(judge("A", 0, ["A"], "A")) == 1
+    # A dies; B does not cover the place, and the composite is without A.
+    for minute in range(1, 40, 4):
+        assert judge("B", minute, [], "B") == ()
+        assert judge("COMPOSITE", minute, [], "B", "C") == ()
+    assert [event.open for event in rows(store, AlertEvent)] == [True]
+    # A is back, or a composite with it.
+    (over,) = judge("COMPOSITE", 40, [], "A", "B", "C")
+    assert "over" in over
+
+
+def test_who_saw_it_last_ends_it(store: Store, tmp_path: Path) -> None:  # noqa: F811
+    settings = AlertsSection()
+    book = AlertBook(store, places(settings), settings, ["a"])
+
+    def judge(*arguments: Any, size: float = 20) -> tuple[str, ...]:
+        return book.judge(seen_by(tmp_path, *arguments, size=size)).messages
+
+    assert len(judge("A", 0, ["A"], "A")) == 1
+    assert judge("COMPOSITE", 1, ["B"], "A", "B") == ()
+    assert [event.eyes for event in rows(store, AlertEvent)] == ["B"]
+    # An older sweep counts, but not for who saw it last.
+    assert judge("C", 0.5, ["C"], "C") == ()
+    assert [event.eyes for event in rows(store, AlertEvent)] == ["B"]
+    assert judge("A", 30, [], "A") == ()
+    assert len(judge("B", 31, [], "B")) == 1
+    # Where nobody knows who kept it up, as in stores from before, anyone ends it.
+    assert len(judge("A", 60, ["A"], "A")) == 1
+    with store.transaction() as session:
+        session.execute(update(AlertEvent).values(eyes=""))
+    assert len(judge("B", 80, [], "B")) == 1
 
 
 def test_places_choose_their_channels(store: Store, tmp_path: Path) -> None:  # noqa: F811

@@ -46,6 +46,13 @@ def test_the_alpine_storm_has_large_hail(rows: dict[str, TruthRow]) -> None:
     assert row.size_mm is None
 
 
+def test_the_precursor_fires_on_hail_and_not_in_clear_air(rows: dict[str, TruthRow]) -> None:
+    assert rows["KFWS, Texas hailstorms"].trigger is True
+    assert rows["KTLX, clear air"].trigger is False
+    # What the clutter filter took away is asked of the hail, not of the trigger.
+    assert rows["Monte Lema, clutter not filtered"].trigger is None
+
+
 def test_without_the_cases(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no radar cases"):
         hail_truth(tmp_path)

@@ -15,6 +15,7 @@ import shapely
 
 from benchmarks.hail_score import NOTHING, Truth, score
 from dynamo.formats.hail_grid import grid_name, read_hail_grid
+from dynamo.formats.radar_products import read_radar_product
 from dynamo.modules.execute import execute
 from dynamo.modules.registry import find_module
 from dynamo.simulate.radar import RadarSimulator
@@ -52,6 +53,7 @@ def test_the_hail_storm_of_2019(tmp_path: Path, data_dir: Path) -> None:
         "hmt_HAIL_CASA_KFWS_20190609-222523.geojson",
         "hca_KFWS_20190609-222523.png",
         "KFWS-20190609-222523.hc.cart.netcdf",
+        "KFWS-20190609-222523.hail.netcdf",
         "index.json",
     }
     found = collection(tmp_path, "hmt_HAIL_CASA_KFWS_20190609-222523.geojson")
@@ -91,6 +93,10 @@ def test_chunks_of_a_volume_in_any_order(tmp_path: Path, data_dir: Path) -> None
     assert from_chunks["mesh_method"] == "blend"
     assert len(from_chunks["features"]) > 10
     assert from_chunks == collection(tmp_path, name)
+    columns = read_radar_product(tmp_path / "exported" / "KLOT-20210729-123848.hail.netcdf").columns
+    assert columns is not None
+    assert set(columns.values) == {"MESH", "POSH", "SHI"}
+    assert 0 < columns.values["SHI"].max() < 1000
 
 
 def test_a_network_of_simulated_radars(tmp_path: Path) -> None:

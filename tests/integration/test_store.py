@@ -18,7 +18,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from sqlalchemy import func, inspect, select, text
+from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from dynamo.config import parse_config
@@ -26,14 +26,17 @@ from dynamo.daemon.lease import StoreLease
 from dynamo.daemon.watcher import Watcher
 from dynamo.errors import BusyError, InputError, NotFoundError, UsageError
 from dynamo.files import sha256_file
+from dynamo.formats.inspect import inspect_input
 from dynamo.runs import ledger
 from dynamo.runs.dispatcher import Dispatcher
 from dynamo.runs.documents import DocumentPlanner
 from dynamo.runs.ledger import InputFile, RunRequest
+from dynamo.runs.planning import facts_to_json
 from dynamo.runs.retention import clean_run_folders
-from dynamo.runs.service import RunService
+from dynamo.runs.service import RunService, _known_facts
 from dynamo.runs.settings import RunSettings
 from dynamo.runs.states import TRANSITIONS, RunState
+from dynamo.store.alerts import AlertEvent
 from dynamo.store.engine import Store, StoreUnavailableError, open_store
 from dynamo.store.migrations import HEAD
 from dynamo.store.models import (
@@ -172,6 +175,22 @@ def test_two_processes_that_open_a_new_store_at_once_both_get_it(url: str) -> No
     store.close()
 
 
+def test_alert_events_of_an_older_store_are_kept(url: str) -> None:
+    store = open_store(url)
+    event = {"place": "a", "hazard": "hail", "number": 1, "open": True, "began": START, "seen": START}
+    event |= {"ended": None, "told_strength": 5.0, "told_at": START, "strongest": 5.0, "messages": 1}
+    with store.transaction() as session:
+        session.execute(insert(AlertEvent), [event])
+        session.execute(text("ALTER TABLE alert_events DROP COLUMN eyes"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    store.close()
+    store = open_store(url)
+    with store.reading() as session:
+        (found,) = session.scalars(select(AlertEvent)).all()
+    store.close()
+    assert (found.place, found.seen, found.eyes) == ("a", START, "")
+
+
 def test_a_store_of_a_newer_version_is_refused(url: str) -> None:
     store = open_store(url)
     with store.transaction() as session:
@@ -190,6 +209,73 @@ def test_times_come_back_aware_and_the_same(store: Store) -> None:
     assert cursor.updated_at == paris
     assert cursor.updated_at.tzinfo == UTC
     assert cursor.data == {"n": 1}
+
+
+def test_only_the_same_radar_supersedes(service: RunService, tmp_path: Path) -> None:
+    def ask(minute: int, seconds: int, facts: dict[str, str] | None, copies: int = 1) -> Run:
+        request = request_for(service, tmp_path, minute)
+        valid = START + timedelta(seconds=seconds)
+        with service.store.transaction() as session:
+            arrival = Arrival(feed="f", path=f"{minute}", size=1, mtime_ns=1, state="done", facts=facts, valid_at=valid)
+            arrival.detected_at = arrival.recorded_at = utc_now()
+            session.add(arrival)
+            session.flush()
+            number = arrival.id
+        inputs = request.inputs * copies
+        return service.create(replace(request, inputs=inputs, arrival_id=number, valid_at=valid))[0]
+
+    def newer(run: Run) -> str | None:
+        with service.store.reading() as session:
+            found = ledger.superseded_by(session, run)
+        return None if found is None else found.id
+
+    a, b = ({"radar": name, "format": "radar-sweep"} for name in "AB")
+    first, other = ask(0, 0, a), ask(1, 300, b)
+    assert newer(first) is None
+    # Another elevation of the same scan.
+    ask(2, 40, a)
+    assert newer(first) is None
+    later = ask(3, 90, a)
+    assert newer(first) == later.id
+    assert newer(other) is None
+    # Chunks or sweeps of one volume are several inputs of one radar.
+    many = ask(4, 400, b, copies=2)
+    assert newer(other) == many.id
+    assert newer(later) is None
+    # A run of a network has the arrival of whichever radar came last.
+    grids = [ask(5 + i, 600 + 30 * i, {"radar": "AB"[i], "format": "hail-grid"}, copies=2) for i in range(2)]
+    assert newer(grids[0]) == grids[1].id
+
+
+def test_a_plan_takes_what_the_arrival_knows(service: RunService, tmp_path: Path) -> None:
+    request = request_for(service, tmp_path)
+    (item,) = request.inputs
+    stored = facts_to_json(inspect_input(item.path, [30.0]))
+    stored["issue_time"] = "2001-02-03T04:05:06Z"
+    with service.store.transaction() as session:
+        arrival = Arrival(feed="f", path=str(item.path), size=1, mtime_ns=1, state="done", facts=stored)
+        arrival.detected_at = arrival.recorded_at = utc_now()
+        session.add(arrival)
+        session.flush()
+        number = arrival.id
+    # A second input beside the file, as a sounding, does not make it be read again.
+    second = replace(item, port="sounding")
+    run, _ = service.create(replace(request, inputs=(item, second), arrival_id=number))
+    known = _known_facts(run, arrival)
+    assert set(known) == {"nowcast", "sounding"}
+    assert known["nowcast"].issue_time.year == 2001
+    other = tmp_path / "other"
+    shutil.copy(item.path, other)
+    looked = service._facts(
+        {"nowcast": "casa-nowcast", "also": "casa-nowcast", "sounding": "sounding"},
+        {"nowcast": (item.path,), "also": (other,), "sounding": (other,)},
+        (30.0,),
+        {"nowcast": known["nowcast"]},
+    )
+    assert {port: facts.issue_time.year for port, facts in looked.items()} == {"nowcast": 2001, "also": START.year}
+    # Levels that the arrival was not looked at for need the file.
+    again = service._facts({"nowcast": "casa-nowcast"}, {"nowcast": (item.path,)}, (50.0,), known)
+    assert again["nowcast"].issue_time.year == START.year
 
 
 def test_a_naive_time_is_refused(store: Store) -> None:

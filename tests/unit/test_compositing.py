@@ -25,7 +25,7 @@ from dynamo.formats.hail_grid import (
     read_hail_grid,
     write_hail_grid,
 )
-from dynamo.hail_grids import composite_grids
+from dynamo.hail_grids import astray, composite_grids
 from dynamo.radar.compositing import union_grid
 from dynamo.radar.grid import LatLonGrid
 from dynamo.radar.gridding import grid_around
@@ -115,6 +115,30 @@ def test_missing_old_and_future_radars_are_told() -> None:
     assert not (made.fields["hail_class"] > 0).any()
     with pytest.raises(InputError, match="no view is within"):
         composite_grids(views[1:], time=TIME)
+
+
+def test_a_radar_at_a_wrong_place_is_left_out_and_told() -> None:
+    lost = view("lost", -33.0, 97.0, 3, seconds=5)
+    good = [view("W", *WEST, 3), view("E", *EAST, 0)]
+    made = composite_grids([lost, *good], expected=["W", "E", "lost"])
+    assert {radar.name for radar in made.radars} == {"W", "E"}
+    assert made.missing == ("lost",)
+    assert [flag for flag in made.flags if flag.startswith("lost")] == [
+        "lost: says to be at -33.000 97.000, more than 1000 km from the others: left out"
+    ]
+    assert np.array_equal(made.fields["hail_class"], composite_grids(good).fields["hail_class"])
+    # Two with the same wrong place are no network against three; of two radars nobody can say which is wrong.
+    null = [view(name, 0.0, 0.0) for name in "NO"]
+    assert set(astray([*null, *good, view("S", 32.9, -97.0)])) == set(null)
+    assert astray([lost, good[0]]) == []
+    with pytest.raises(InputError, match="nodes"):
+        composite_grids([lost, good[0]])
+
+
+def test_a_wide_network_and_the_antimeridian_hold_together() -> None:
+    chain = [view(name, 40.0, -120.0 + 10 * number) for number, name in enumerate("ABCDE")]
+    assert astray([chain[0], chain[4], chain[2], chain[1], chain[3]]) == []
+    assert astray([view("A", -17.0, 179.5), view("B", -17.0, -179.5), view("C", -17.5, 178.0)]) == []
 
 
 def test_the_newest_view_of_a_radar_counts_first() -> None:

@@ -1,0 +1,20 @@
+"""Who keeps an alert event up: only those may end it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # Of events from before nobody knows it: they end as they did.
+    op.add_column("alert_events", sa.Column("eyes", sa.Text(), nullable=False, server_default=""))
+
+
+def downgrade() -> None:
+    op.drop_column("alert_events", "eyes")

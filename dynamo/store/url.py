@@ -1,0 +1,24 @@
+"""Showing the URL of a store without its password."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+_HIDDEN = "hidden"
+_CREDENTIALS = re.compile(r"//.*@", re.DOTALL)
+
+
+def safe_url(url: str | Path | URL) -> str:
+    """Return a store's URL or path for people to read: passwords, also those in the query, are not in it."""
+    if isinstance(url, Path) or (isinstance(url, str) and "://" not in url):
+        return str(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return _CREDENTIALS.sub("//***@", str(url)).partition("?")[0]
+    query = {name: _HIDDEN if "pass" in name.lower() else value for name, value in parsed.query.items()}
+    return parsed.set(query=query).render_as_string(hide_password=True)
