@@ -132,7 +132,7 @@ class Parameter:
 
     def _number(self, value: object, where: str) -> float | int:
         whole = self.kind in ("int", "ints")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
             raise InputError(f"not a number: {value!r:.60}", where=where, expected=self.expectation())
         if whole and int(value) != value:
             raise InputError(f"not a whole number: {value!r}", where=where, expected=self.expectation())
@@ -206,6 +206,14 @@ class Module:
             else:
                 complete[name] = parameter.default
         return complete
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # A whole number beyond the largest float: no quantity that we know is so large.
+        return False
 
 
 def _number(text: str) -> object:

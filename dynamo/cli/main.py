@@ -28,6 +28,9 @@ COMMANDS = (
     "workflow",
 )
 
+#: What the system refuses (see `dynamo.errors`): a part that is missing or does not answer.
+_SYSTEM_EXIT_CODE = 5
+
 app = typer.Typer(
     name="dynamo",
     help="Storm products from radar feeds: watch feeds, run workflows on HTCondor, publish products.",
@@ -65,6 +68,9 @@ def run(application: typer.Typer) -> None:
         # The reader of our output has gone (`| head`); nothing is wrong here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # A full or read-only disk, a folder that is not ours: no defect, and the system's words say it.
+        _fail(error, f"{error.filename}: {error.strerror}" if error.filename else str(error), _SYSTEM_EXIT_CODE)
 
 
 def _fail(error: BaseException, line: str, code: int) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 JsonOption = typer.Option(False, "--json", help="Print JSON.")
 RunArgument = typer.Argument(help="Id of the run, or its beginning.", metavar="RUN")
 _TAIL = 50
+#: How often a process looks at a run that another one works on, in seconds.
+_LOOK_S = 0.2
 
 
 def register(app: typer.Typer) -> None:
@@ -192,10 +194,13 @@ def retry(
         run = service.retry(name, reason)
         if wait:
             run = execute_and_show(service, run, quiet=as_json)
+            if as_json:
+                _answer(service, run.id, as_json)
             finish(run, None)
         else:
             detach(run, config)
-        _answer(service, run.id, as_json)
+        if not (wait and as_json):
+            _answer(service, run.id, as_json)
     finally:
         _close(service)
 
@@ -219,7 +224,11 @@ def work(
         signal.signal(number, lambda *_: stop.set())
     service = _service(config)
     try:
-        run = service.execute(service.get(name).id, stop)
+        run_id = service.get(name).id
+        run = service.execute(run_id, stop)
+        while run is None and out_dir is not None and not stop.wait(_LOOK_S):
+            # Another process works on it (the daemon, an earlier submission), but the export is ours to do.
+            run = service.execute(run_id, stop)
     finally:
         _close(service)
     if run is not None and run.state in ("failed", "cancelled"):

@@ -25,15 +25,18 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="store")
 
 
-def upgrade(config: Path | None = ConfigOption) -> None:
+def upgrade(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
     """Bring the store to the tables of this version; every command does it by itself when it opens the store."""
     from dynamo.config import find_config
     from dynamo.store.engine import open_store
     from dynamo.store.migrations import HEAD
 
     store = open_store(find_config(config).store_url)
-    out.print(f"{store.url} is at revision {HEAD}", markup=False)
     store.close()
+    if as_json:
+        print_json({"store": store.url, "revision": HEAD})
+        return
+    out.print(f"{store.url} is at revision {HEAD}", markup=False)
 
 
 def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:

@@ -47,11 +47,10 @@ def submit(
     settings = find_config(config)
     service = make_service(settings)
     try:
-        run, new = service.create(
-            _request(service, settings, workflow, _files(inputs), _pairs(params, "--param"), engine)
-        )
+        request = _request(service, settings, workflow, _files(inputs), _pairs(params, "--param"), engine)
+        run, new = service.create(request)
         if not new and run.state in ("failed", "cancelled", "skipped"):
-            run = service.retry(run.id, "submitted again")
+            run = service.retry(run.id, "submitted again", request)
         if not wait:
             if run.state == "succeeded":
                 finish(run, out_dir)
@@ -59,12 +58,31 @@ def submit(
                 detach(run, config, out_dir)
             _report(run, new, as_json)
             return
+        _check_engine(service, run)
         run = execute_and_show(service, run, quiet=as_json)
+        if as_json:
+            # Before the failure or the export is told: a program reads how the run ended in either case.
+            _report(run, new, as_json)
         finish(run, out_dir)
-        _report(run, new, as_json)
+        if not as_json:
+            _report(run, new, as_json)
     finally:
         service.close()
         service.store.close()
+
+
+def _check_engine(service: RunService, run: Run) -> None:
+    """Raise what stands against the engine at once: a daemon waits for a pool that is away, a person need not."""
+    from dynamo.errors import DynamoError
+    from dynamo.runs.states import WAITING
+
+    if run.state not in WAITING:
+        return
+    try:
+        service.engine(run.engine)
+    except DynamoError as error:
+        service.cancel(run.id, str(error))
+        raise
 
 
 def execute_and_show(service: RunService, run: Run, *, quiet: bool = False) -> Run:
@@ -159,6 +177,7 @@ def _request(
     if engine not in ENGINES:
         raise NotFoundError(f"no engine {engine!r:.60}", expected=", ".join(ENGINES))
     workflow = service.planner.load(name)
+    inputs = {**{port: [str(path)] for port, path in workflow.replicas.items()}, **inputs}
     unknown = sorted(set(inputs) - set(workflow.inputs))
     missing = sorted(set(workflow.inputs) - workflow.optional - set(inputs))
     if unknown or missing:

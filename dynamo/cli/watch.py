@@ -57,7 +57,7 @@ def watch(
         raise UsageError(f"no log format {form!r}", where="--log-format", expected="logfmt or json")
     set_up_logging("json" if form == "json" else "logfmt", settings.watch.log_level)
     if check:
-        _check(settings)
+        _check(settings, as_json)
         return
     stop = threading.Event()
 
@@ -79,14 +79,20 @@ def watch(
         watcher.run(stop)
 
 
-def show(config: Path | None = ConfigOption) -> None:
-    """Print the configuration that is in force, defaults filled in, as JSON."""
+def show(
+    config: Path | None = ConfigOption,
+    _as_json: bool = typer.Option(False, "--json", help="Print JSON; this command always does."),
+) -> None:
+    """Print the configuration that is in force, defaults filled in, as JSON; passwords are not shown."""
     from dynamo.config import find_config
+    from dynamo.store.url import safe_url
 
     settings = find_config(config)
     data = settings.model_dump(mode="json")
+    if settings.store.url is not None:
+        data["store"]["url"] = safe_url(settings.store.url)
     data["resolved"] = {
-        "store": str(settings.store_url),
+        "store": safe_url(settings.store_url),
         "runs": str(settings.runs_dir),
         "products": str(settings.products_dir),
         "quarantine": str(settings.quarantine_dir),
@@ -132,9 +138,12 @@ class _Tally:
                 self.counts[name] += 1
 
 
-def _check(settings: Config) -> None:
+def _check(settings: Config, as_json: bool) -> None:
     from dynamo.daemon.rules import make_rules
     from dynamo.runs.setup import make_planner
 
     rules = make_rules(settings, make_planner(settings))
+    if as_json:
+        print_json({"valid": True, "feeds": len(settings.feeds), "triggers": len(rules)})
+        return
     out.print(f"{len(settings.feeds)} feeds, {len(rules)} triggers: good")

@@ -55,7 +55,9 @@ def list_workflows(as_json: bool = _JSON) -> None:
 
 
 @workflow_app.command("schema")
-def schema() -> None:
+def schema(
+    _as_json: bool = typer.Option(False, "--json", help="Print JSON; this command always does."),
+) -> None:
     """Print the JSON Schema (draft 2020-12) of the workflow document, for editors and other programs."""
     from dynamo.cli.console import print_json
     from dynamo.workflows.schema import document_schema

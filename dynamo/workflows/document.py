@@ -29,6 +29,7 @@ MAX_JOBS = 20_000
 #: Input and output files of all jobs after expansion; counted before expanding.
 MAX_FILES = 200_000
 MAX_LIST = 1000
+MAX_RETRIES = 20
 
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -214,7 +215,7 @@ class JobSpec(_Part):
     outputs: Annotated[dict[Name, OutputFiles], Field(min_length=1, max_length=50)]
     arguments: Annotated[dict[Name, Argument], Field(max_length=100)] = Field(default_factory=dict)
     resources: ResourceSpec = Field(default_factory=ResourceSpec)
-    retries: Annotated[int | None, Field(ge=0, le=20, description="the document's by default")] = None
+    retries: Annotated[int | None, Field(ge=0, le=MAX_RETRIES, description="the document's by default")] = None
 
 
 class Document(_Part):
@@ -234,7 +235,7 @@ class Document(_Part):
         float | None, Field(gt=0, le=30 * 86400, description="seconds after which the products are of no use")
     ] = None
     priority: Annotated[int, Field(ge=-1000, le=1000, description="higher runs first")] = 0
-    retries: Annotated[int, Field(ge=0, le=20, description="further attempts of a job that failed")] = 1
+    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES, description="further attempts of a job that failed")] = 1
     schema_: Annotated[str | None, Field(alias="$schema", max_length=500)] = None
 
     def to_json(self) -> dict[str, Any]:

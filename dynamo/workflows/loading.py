@@ -17,7 +17,10 @@ MAX_BYTES = 1024 * 1024
 MAX_ABSTRACT_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 32
 _MAX_INTEGER_DIGITS = 100
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+#: The closing quote may be missing and nothing is given back: every character is looked at once, also in a text that
+#: never ends.
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_ABSTRACT = re.compile(r"pegasus[\"']?\s*+:")
 
 
 def read_data(path: Path) -> Any:
@@ -41,12 +44,15 @@ def read_data(path: Path) -> Any:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DocumentError([_whole(f"not UTF-8 at byte {error.start}", "UTF-8 text")], where=path) from None
+    too_large = DocumentError([_whole(f"a document of {len(raw):,} bytes", f"at most {MAX_BYTES:,}")], where=path)
+    if len(raw) > MAX_BYTES and _ABSTRACT.search(text) is None:
+        raise too_large
     try:
         data = parse_yaml(text) if is_yaml else parse_json(text)
     except InputError as error:
         raise DocumentError([_whole(error.what, error.expected or "")], where=path) from None
     if len(raw) > MAX_BYTES and not (isinstance(data, dict) and "pegasus" in data):
-        raise DocumentError([_whole(f"a document of {len(raw):,} bytes", f"at most {MAX_BYTES:,}")], where=path)
+        raise too_large
     return data
 
 

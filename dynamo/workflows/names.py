@@ -13,6 +13,8 @@ NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
 VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"
 _LFN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]*\Z")
 _JOB_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
+#: The folder of products has a file of this name: what was published, and by which run.
+RESERVED_LFN = "index.json"
 _MAX_LFN = 240
 _MAX_DEPTH = 8
 LFN_EXPECTATION = (
@@ -27,9 +29,13 @@ def check_lfn(lfn: str) -> str:
     Raises
     ------
     InputError
-        For absolute paths, ``..``, leading dots or dashes, blanks, control characters and names that are too
-        long.
+        For absolute paths, ``..``, leading dots or dashes, blanks, control characters, names that are too
+        long, and the name of the index of the products.
     """
+    if lfn.partition("/")[0] == RESERVED_LFN:
+        raise InputError(
+            f"the name {RESERVED_LFN} is taken: the index of the products has it", expected="another file name"
+        )
     parts = lfn.split("/")
     if len(lfn) > _MAX_LFN or len(parts) > _MAX_DEPTH or not all(_LFN_PART.match(part) for part in parts):
         raise InputError(f"not a logical file name: {lfn[:80]!r}", expected=LFN_EXPECTATION)

@@ -8,7 +8,7 @@ from typing import Any
 from dynamo.contract import Module
 from dynamo.errors import InputError
 from dynamo.workflows.arguments import Files, parse_arguments
-from dynamo.workflows.document import MAX_FILES, InputSpec
+from dynamo.workflows.document import MAX_FILES, MAX_RETRIES, InputSpec, ResourceSpec
 from dynamo.workflows.model import Job, Resources
 from dynamo.workflows.names import check_job_id
 from dynamo.workflows.ports import check_count, check_format, check_names, formats_of
@@ -151,29 +151,28 @@ class JobReader:
         where = f"{path}.profiles"
         metadata = texts_at(self._problems, f"{path}.metadata", item.get("metadata"))
 
-        def number(values: Mapping[str, Any], key: str, place: str, default: int) -> int:
+        def number(values: Mapping[str, Any], key: str, place: str, default: int, least: int, most: int) -> int:
             value = number_at(self._problems, f"{place}.{key}", values.get(key))
-            if value is not None and (value < 0 or value != int(value) or value > 1e12):
-                self._problems.add(f"{place}.{key}", f"is {value:g}", expected="a whole number from 0")
+            if value is not None and (not least <= value <= most or value != int(value)):
+                expected = f"a whole number from {least} to {most}"
+                self._problems.add(f"{place}.{key}", f"is {value:g}", expected=expected)
                 return default
             return default if value is None else int(value)
 
-        minutes = number(pegasus, "maxwalltime", f"{where}.pegasus", 0)
+        limits = {name: _limits(name) for name in ResourceSpec.model_fields}
+        # No minutes are no limit of its own.
+        minutes = number(pegasus, "maxwalltime", f"{where}.pegasus", 0, 0, limits["max_seconds"][1] // 60)
+        cpus = number(condor, "request_cpus", f"{where}.condor", _DEFAULT.cpus, *limits["cpus"])
+        memory_mb = number(condor, "request_memory", f"{where}.condor", _DEFAULT.memory_mb, *limits["memory_mb"])
+        seconds = minutes * 60 or _DEFAULT.max_seconds
         retry = "RETRY" if "RETRY" in dagman else "retry"
         resources = Resources(
-            cpus=number(pegasus, "cores", f"{where}.pegasus", number(condor, "request_cpus", f"{where}.condor", 1)),
-            memory_mb=number(
-                pegasus,
-                "memory",
-                f"{where}.pegasus",
-                number(condor, "request_memory", f"{where}.condor", _DEFAULT.memory_mb),
-            ),
-            disk_mb=number(pegasus, "diskspace", f"{where}.pegasus", _DEFAULT.disk_mb),
-            max_seconds=number(
-                metadata, "dynamo.max_seconds", f"{path}.metadata", minutes * 60 or _DEFAULT.max_seconds
-            ),
+            cpus=number(pegasus, "cores", f"{where}.pegasus", cpus, *limits["cpus"]),
+            memory_mb=number(pegasus, "memory", f"{where}.pegasus", memory_mb, *limits["memory_mb"]),
+            disk_mb=number(pegasus, "diskspace", f"{where}.pegasus", _DEFAULT.disk_mb, *limits["disk_mb"]),
+            max_seconds=number(metadata, "dynamo.max_seconds", f"{path}.metadata", seconds, *limits["max_seconds"]),
         )
-        return resources, number(dagman, retry, f"{where}.dagman", 1)
+        return resources, number(dagman, retry, f"{where}.dagman", 1, 0, MAX_RETRIES)
 
     def check_dependencies(self, dependencies: Any, jobs: list[Job]) -> None:
         """Note dependencies that no file carries: the plan would lose them."""
@@ -280,6 +279,13 @@ def number_at(problems: Problems, path: str, value: Any) -> float | None:
     return number
 
 
+def _limits(resource: str) -> tuple[int, int]:
+    """Return the least and the most of a resource, as in a document of our own."""
+    bounds = ResourceSpec.model_fields[resource].metadata
+    least, most = (next(getattr(bound, name) for bound in bounds if hasattr(bound, name)) for name in ("ge", "le"))
+    return int(least), int(most)
+
+
 def is_job_id(text: str) -> bool:
     """Tell whether a text can be the id of a job."""
     try:
@@ -290,9 +296,4 @@ def is_job_id(text: str) -> bool:
 
 
 def _guess(error: InputError) -> str:
-    """Tell whether a text can be the id of a job."""
-    """Return the number at a path, if there is one; anything else is noted."""
-    """Return an object of texts at a path; none is an empty one, anything else is noted."""
-    """Return the list at a path; none is an empty one, anything else is noted."""
-    """Note keys that cannot be taken over, and why."""
     return (error.hint or "").removeprefix("did you mean ").removesuffix("?")

@@ -61,10 +61,12 @@ def parse_document(data: object, contracts: Mapping[str, Module], *, where: obje
         With every problem.
     """
     problems = Problems()
-    if isinstance(data, dict) and data.get("dynamo", DOCUMENT_VERSION) != DOCUMENT_VERSION:
+    given = data.get("dynamo", DOCUMENT_VERSION) if isinstance(data, dict) else DOCUMENT_VERSION
+    # True equals 1 but is no version.
+    if given != DOCUMENT_VERSION or type(given) is not int:
         problems.add(
             "$.dynamo",
-            f"version {shown(data['dynamo'])} of the document language",
+            f"version {shown(given)} of the document language",
             expected=f"{DOCUMENT_VERSION} (this DyNamo knows no other)",
         )
         problems.raise_any(where=where)
@@ -160,10 +162,25 @@ _TYPES = {
     "string_type": "a text",
     "int_type": "a whole number",
     "float_type": "a number",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
     "list_type": "a list [...]",
     "dict_type": "an object {...}",
     "model_type": "an object {...}",
     "model_attributes_type": "an object {...}",
+}
+#: Limits of pydantic: kind of error, key of the limit in its context, and how we say it.
+_LIMITS = {
+    "greater_than_equal": ("ge", "at least {}"),
+    "less_than_equal": ("le", "at most {}"),
+    "greater_than": ("gt", "more than {}"),
+    "less_than": ("lt", "less than {}"),
+}
+_LENGTHS = {
+    "too_short": ("min_length", "at least {}"),
+    "too_long": ("max_length", "at most {}"),
+    "string_too_short": ("min_length", "at least {} characters"),
+    "string_too_long": ("max_length", "at most {} characters"),
 }
 _MODELS: dict[str, type[BaseModel]] = {
     "inputs": InputSpec,
@@ -208,6 +225,15 @@ def _report(problems: Problems, error: ValidationError) -> None:
             problems.add(path, f"not a name: {shown(found['input'])}", expected=_pattern(parts))
         elif kind in _TYPES:
             problems.add(path, f"is {shown(found['input'])}", expected=_TYPES[kind])
+        elif kind in _LIMITS:
+            key, text = _LIMITS[kind]
+            limit = found["ctx"][key]
+            number = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
+            problems.add(path, f"is {shown(found['input'])}", expected=text.format(number))
+        elif kind in _LENGTHS:
+            key, text = _LENGTHS[kind]
+            what = f"{len(found['input'])} characters" if "string" in kind else f"{len(found['input'])} items"
+            problems.add(path, what, expected=text.format(found["ctx"][key]))
         else:
             what, _, expected = found["msg"].partition("; expected ")
             given = "" if isinstance(found["input"], dict | list) else f": {shown(found['input'])}"

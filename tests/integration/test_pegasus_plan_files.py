@@ -272,7 +272,7 @@ def test_validate_reports_every_error_and_exits_with_3(tmp_path: Path) -> None:
 
 def test_list_and_schema(tmp_path: Path) -> None:
     listed = json.loads(run("list", "--json").stdout)
-    assert [item["name"] for item in listed] == ["nowcast"]
+    assert [item["name"] for item in listed] == ["hail", "hail_composite", "nowcast"]
     assert "nowcast" in run("list").stdout
     schema = json.loads(run("schema").stdout)
     assert schema["$schema"].endswith("2020-12/schema")

@@ -107,7 +107,13 @@ def level2_header(station: bytes = b"KFWS") -> bytes:
     return b"AR2V0006.001" + struct.pack(">II", 18_057, 80_700_000) + station
 
 
-def level2_chunks(cuts: int = 2, rays: int = 36, rays_a_chunk: int = 12) -> list[tuple[str, bytes]]:
+def level2_chunks(
+    cuts: int = 2,
+    rays: int = 36,
+    rays_a_chunk: int = 12,
+    station: bytes = b"KFWS",
+    place: tuple[float, float] = (32.573, -97.303),
+) -> list[tuple[str, bytes]]:
     """Return the chunks of a volume by name: start, one for every twelve rays, end."""
     messages = []
     for cut in range(cuts):
@@ -121,11 +127,13 @@ def level2_chunks(cuts: int = 2, rays: int = 36, rays_a_chunk: int = 12) -> list
                     status=status,
                     elevation=0.5 + cut,
                     milliseconds=(cut * rays + number) * 100,
+                    station=station,
+                    place=place,
                 )
             )
     groups = [messages[start : start + rays_a_chunk] for start in range(0, len(messages), rays_a_chunk)]
     metadata = level2_record([bytes(2432)] * 3)
-    contents = [level2_header() + metadata, *(level2_record(group) for group in groups)]
+    contents = [level2_header(station) + metadata, *(level2_record(group) for group in groups)]
     kinds = ["S", *("I" for _ in groups[:-1]), "E"]
     return [
         (f"20190609-222500-{number:03d}-{kind}", data)

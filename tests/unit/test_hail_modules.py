@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from dynamo.errors import InputError
 from dynamo.formats.radar_products import read_radar_product
 from dynamo.modules.execute import execute
 from dynamo.modules.registry import find_module
+from dynamo.times import utc_now
+from tests.unit.radar_files import write_casa
 
 
 @pytest.fixture
@@ -88,3 +91,13 @@ def test_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         execute(find_module("hail"), {"radar": [other]}, {"hail": [tmp_path / "hail.nc"]}, {})
     assert not (tmp_path / "hail.nc").exists()
+
+
+@pytest.mark.parametrize(("ahead", "flagged"), [(timedelta(hours=3), True), (timedelta(days=-3000), False)])
+def test_only_a_volume_from_the_future_is_flagged(ahead: timedelta, flagged: bool, tmp_path: Path) -> None:
+    target = tmp_path / "hail.nc"
+    sweep = write_casa(tmp_path / "sweep.netcdf", start=(utc_now() + ahead).replace(microsecond=0))
+    execute(find_module("hail"), {"radar": [sweep]}, {"hail": [target]}, {})
+    flags = read_radar_product(target).flags
+    assert any(flag.startswith("clock in the future by") for flag in flags) == flagged
+    assert not any(flag.startswith("old by") for flag in flags)

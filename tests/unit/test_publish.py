@@ -115,3 +115,12 @@ def test_export_puts_everything_elsewhere_and_may_be_repeated(work: Path, tmp_pa
 )
 def test_the_lead_is_in_the_name(name: str, lead: int | None) -> None:
     assert describe(name, TIME) == (lead, None if lead is None else TIME + timedelta(minutes=lead))
+
+
+def test_an_export_into_the_same_folder_again_leaves_nothing_behind(work: Path, tmp_path: Path) -> None:
+    publication = put(work, tmp_path / "products")
+    out = tmp_path / "out"
+    for _ in range(2):
+        export(publication, out)
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert files == {*NAMES, "index.json"}

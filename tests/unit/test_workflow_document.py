@@ -219,3 +219,64 @@ def test_a_cycle_is_reported() -> None:
         data["outputs"] = ["a.geojson"]
 
     assert any(problem.path == "$.jobs[1].inputs.nowcast" for problem in problems_of(edit))
+
+
+@pytest.mark.parametrize("version", [True, 1.0, "1", 2, None])
+def test_the_version_of_the_language_is_the_integer_one(version: object) -> None:
+    (problem,) = problems_of(set_("dynamo", version))
+    assert problem.path == "$.dynamo"
+    assert problem.expected.startswith("1 ")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("priority", 1001, "at most 1000"),
+        ("priority", -1001, "at least -1000"),
+        ("retries", 21, "at most 20"),
+        ("deadline_s", 0, "more than 0"),
+        ("inputs.nowcast.required", 1, "true or false"),
+        ("deadline_s", float("inf"), "a finite number"),
+        ("jobs", [], "at least 1"),
+        ("outputs", [], "at least 1"),
+        ("description", "x" * 4001, "at most 4000 characters"),
+        ("jobs.0.module", "", "at least 1 characters"),
+    ],
+)
+def test_limits_are_told(path: str, value: object, expected: str) -> None:
+    assert expected in [problem.expected for problem in problems_of(set_(path, value))]
+
+
+def two_files(first: str, second: str) -> tuple[Problem, ...]:
+    job = {"module": "contour", "inputs": {"grid": "{inputs.grid}"}}
+    data = {
+        "dynamo": 1,
+        "name": "two",
+        "version": "1",
+        "inputs": {"grid": {"format": "casa-split", "name": "grid.nc"}},
+        "jobs": [
+            {"id": "a", **job, "outputs": {"geojson": first}},
+            {"id": "b", **job, "outputs": {"geojson": second}},
+        ],
+        "outputs": ["a.geojson", "b.geojson"],
+    }
+    return validate(data, contracts())
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "what"),
+    [
+        ("index.json", "b", "the name index.json is taken: the index of the products has it"),
+        ("a", "index.json/b", "the name index.json is taken: the index of the products has it"),
+        ("a", "a/b", "a is a file and the folder of a/b"),
+        ("a/b/c/d", "a/b", "a/b is a file and the folder of a/b/c/d"),
+        ("a", "grid.nc/b", "grid.nc is a file and the folder of grid.nc/b"),
+    ],
+)
+def test_names_that_cannot_be_files_side_by_side_are_refused(first: str, second: str, what: str) -> None:
+    assert [problem.what for problem in two_files(first, second)] == [what]
+
+
+def test_names_that_only_look_alike_are_good() -> None:
+    assert two_files("a/index.json", "a/b") == ()
+    assert two_files("a", "a.b/a") == ()

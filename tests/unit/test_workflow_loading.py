@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -90,3 +91,19 @@ def test_files_are_bounded(tmp_path: Path) -> None:
         read_data(path)
     with pytest.raises(NotFoundError):
         read_data(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("end", ["", '"', '"}', "\\"])
+def test_a_text_without_end_takes_no_time(end: str) -> None:
+    began = time.perf_counter()
+    for text in ('{"a": "' + '\\"' * 100_000 + end, "[" + '"' * 100_001 + end):
+        with contextlib.suppress(InputError):
+            parse_json(text)
+    assert time.perf_counter() - began < 1.0
+
+
+def test_a_document_that_is_too_large_is_not_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "w.json"
+    path.write_text("{" * (MAX_BYTES + 1))
+    with pytest.raises(DocumentError, match="a document of"):
+        read_data(path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +93,10 @@ def edit_job(**parts: Any) -> Callable[[dict[str, Any]], None]:
         (edit_job(arguments="contour"), "$.jobs[1].arguments", ""),
         (edit_job(uses=[]), "$.jobs[1].uses", ""),
         (edit_job(profiles={"pegasus": {"memory": "128 MB"}}), "$.jobs[1].profiles.pegasus.memory", ""),
+        (edit_job(profiles={"pegasus": {"maxwalltime": "43201"}}), "$.jobs[1].profiles.pegasus.maxwalltime", ""),
+        (edit_job(profiles={"pegasus": {"cores": 0}}), "$.jobs[1].profiles.pegasus.cores", ""),
+        (edit_job(profiles={"dagman": {"RETRY": "21"}}), "$.jobs[1].profiles.dagman.RETRY", ""),
+        (edit_job(metadata={"dynamo.max_seconds": "1e10"}), "$.jobs[1].metadata.dynamo.max_seconds", ""),
         (lambda data: data.update(transformationCatalog={}), "$.transformationCatalog", ""),
         (lambda data: data.update(hooks={}), "$.hooks", ""),
         (lambda data: data.update(pegasus=5), "$.pegasus", ""),
@@ -293,3 +298,12 @@ def test_what_the_planner_takes_in_silence_is_found(where: str, value: object, p
 
 def test_an_execution_site_that_nobody_defines_is_found() -> None:
     assert "sites.yml$.sites" in check_all(good(), site="elsewhere")
+
+
+@pytest.mark.parametrize(("to", "what"), [("index.json", "taken"), (f"{LFN}/x", "is a file and the folder of")])
+def test_names_that_the_products_cannot_have_are_refused(to: str, what: str) -> None:
+    data = abstract()
+    product = next(use["lfn"] for use in data["jobs"][-1]["uses"] if use["type"] == "output")
+    changed = json.loads(json.dumps(data).replace(product, to))
+    with pytest.raises(DocumentError, match=what):
+        parse_abstract(changed, contracts())

@@ -1,0 +1,153 @@
+"""`dynamo submit` and `dynamo runs` as programs use them: real processes, the local engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from dynamo.config import load_config
+from dynamo.feeds.inspection import inspect_port
+from dynamo.files import sha256_file
+from dynamo.modules.registry import contracts
+from dynamo.runs.claim import claimed
+from dynamo.runs.ledger import InputFile, RunRequest
+from dynamo.runs.setup import make_service
+from dynamo.store.models import Run
+from dynamo.workflows.layout import choose_layout
+from dynamo.workflows.pegasus_write import abstract_workflow
+from dynamo.workflows.workflow import plan_run, read_workflow
+from tests.integration.watch_support import environment, run_dynamo, write_small
+
+CONFIG = "[engines.local]\noptions = { workers = 1 }\n"
+PARAMETERS = {"min_points": "4"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "dynamo.toml").write_text(CONFIG)
+    return tmp_path
+
+
+def submit(root: Path, path: Path, *options: str, code: int = 0) -> dict[str, Any]:
+    arguments = ("submit", "nowcast", "-i", f"nowcast={path}", "-p", "min_points=4", "--wait", "--json", *options)
+    result = run_dynamo(root, *arguments)
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    data: dict[str, Any] = orjson.loads(result.stdout)
+    return data
+
+
+def ask(root: Path, path: Path, engine: str = "local") -> Run:
+    """Put a run into the store on which nobody works."""
+    service = make_service(load_config(root / "dynamo.toml"))
+    workflow = service.planner.load("nowcast")
+    known = path.stat()
+    run, new = service.create(
+        RunRequest(
+            workflow=workflow,
+            inputs=(InputFile("nowcast", path, sha256_file(path), known.st_size, known.st_mtime_ns),),
+            parameters=service.planner.parameters(workflow, PARAMETERS),
+            engine=engine,
+            trigger="submit",
+        )
+    )
+    service.close()
+    service.store.close()
+    assert new
+    return run
+
+
+def test_a_failed_run_is_told_as_json_and_by_its_exit_code(root: Path) -> None:
+    path = write_small(root, 0)
+    (root / "blocked").write_text("a file where a folder should be")
+    (root / "dynamo.toml").write_text(CONFIG + '[folders]\nproducts = "blocked/products"\n')
+    run = submit(root, path, code=6)
+    assert run["state"] == "failed"
+    retried = run_dynamo(root, "runs", "retry", run["id"], "--wait", "--json")
+    assert retried.returncode == 6
+    assert orjson.loads(retried.stdout)["state"] == "failed"
+
+
+def test_the_same_content_at_another_path_mends_a_run_whose_input_has_gone(root: Path) -> None:
+    path = write_small(root, 0)
+    run = ask(root, path, engine="condor")
+    moved = path.rename(root / f"moved-{path.name}")
+    failed = run_dynamo(root, "runs", "work", run.id)
+    assert failed.returncode == 6
+    assert "the input has gone" in failed.stderr
+    mended = submit(root, moved, "--engine", "local")
+    assert (mended["id"], mended["new"], mended["state"], mended["engine"]) == (run.id, False, "succeeded", "local")
+    assert [item["path"] for item in mended["inputs"]] == [str(moved)]
+    index = orjson.loads((Path(mended["product_dir"]) / "index.json").read_bytes())
+    assert [item["path"] for item in index["inputs"]] == [str(moved)]
+    assert index["engine"] == "local"
+    versions = contracts()
+    assert index["modules"] == {name: versions[name].version for name in ("contour", "plot", "split")}
+
+
+def test_a_run_that_another_process_holds_is_waited_for_and_exported(root: Path) -> None:
+    run = ask(root, write_small(root, 0))
+    with claimed(Path(run.run_dir)) as mine:
+        assert mine
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "dynamo", "runs", "work", run.id, "--out", "out"],
+            cwd=root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
+        time.sleep(3.0)
+        assert worker.poll() is None
+        # Without an export to do, the run is left to whom it belongs.
+        assert run_dynamo(root, "runs", "work", run.id).returncode == 0
+        assert worker.poll() is None
+    assert worker.wait(30) == 0
+    first = {item.name for item in (root / "out").iterdir()}
+    assert "index.json" in first
+    assert run_dynamo(root, "runs", "work", run.id, "--out", "out").returncode == 0
+    assert {item.name for item in (root / "out").iterdir()} == first
+
+
+def test_a_pegasus_workflow_with_embedded_replicas_is_submitted_as_it_is(root: Path) -> None:
+    path = write_small(root, 0)
+    workflow = read_workflow("nowcast", contracts())
+    facts = inspect_port("casa-nowcast", [path], (45.0,))
+    assert facts is not None
+    plan = plan_run(workflow, {"nowcast": path}, PARAMETERS, {"nowcast": facts}, contracts())
+    layout = choose_layout(plan, slots=2, job_overhead_s=0.01, single_threshold_s=0.0)
+    data = abstract_workflow(plan, layout, contracts())
+    data["replicaCatalog"] = {
+        "replicas": [{"lfn": lfn, "pfns": [{"site": "local", "pfn": str(file)}]} for lfn, file in plan.replicas.items()]
+    }
+    (root / "abstract.json").write_bytes(orjson.dumps(data))
+    result = run_dynamo(root, "submit", "abstract.json", "--wait", "--json")
+    assert result.returncode == 0, result.stderr
+    run = orjson.loads(result.stdout)
+    assert run["state"] == "succeeded"
+    assert [(item["path"], item["sha256"]) for item in run["inputs"]] == [(str(path), sha256_file(path))]
+    # What the replica holds is part of the run's key.
+    write_small(root, 0, peak_dbz=50.0)
+    other = orjson.loads(run_dynamo(root, "submit", "abstract.json", "--wait", "--json").stdout)
+    assert other["new"] is True
+    assert other["id"] != run["id"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (("config", "show"), "resolved"),
+        (("workflow", "schema"), "properties"),
+        (("store", "upgrade"), "revision"),
+        (("watch", "--check"), "valid"),
+    ],
+)
+def test_every_answer_can_be_had_as_json(root: Path, arguments: tuple[str, ...], key: str) -> None:
+    result = run_dynamo(root, *arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    assert key in orjson.loads(result.stdout)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+import typer
+
+from dynamo.cli.main import run
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/out"), "error: /data/out: No space left on device"),
+        (OSError("something else"), "error: something else"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    error: OSError, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DYNAMO_DEBUG", raising=False)
+    monkeypatch.setattr("sys.argv", ["dynamo"])
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run(app)
+    assert caught.value.code == 5
+    assert capsys.readouterr().err.strip() == line
