@@ -24,6 +24,8 @@ FORMAT = "casa-nowcast"
 SWEEP_FORMAT, VOLUME_FORMAT = "radar-sweep", "radar-volume"
 #: Larger grids are looked at through every k-th row; the counts are scaled up.
 _SAMPLE_ROWS = 512
+#: Grids are read together up to this many values.
+_TOGETHER_CELLS = 1 << 21
 
 
 def inspect_input(path: Path, levels: Sequence[float]) -> InputFacts:
@@ -132,7 +134,7 @@ def inspect_radar(path: Path | Sequence[Path], levels: Sequence[float]) -> Input
                 aloft[level] = _largest(aloft[level], areas_aloft_km2(by_range, heights_m, ALOFT_STEP_M))
                 below = areas_below_km2(by_range, highest_beam_m(ground_m, beams), ALOFT_STEP_M)
                 low[level] = _largest(low[level], below, goes_on=True)
-                crossings[level] = max(crossings[level], _crossings(inside, 1))
+                crossings[level] = max(crossings[level], int(_crossings(inside[np.newaxis], 1)[0]))
     return InputFacts(
         format=SWEEP_FORMAT if len(volume.sweeps) == 1 else VOLUME_FORMAT,
         issue_time=volume.time,
@@ -180,20 +182,21 @@ def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
         maxima: list[float] = []
         areas: dict[float, list[float]] = {float(level): [] for level in levels}
         crossings: dict[float, list[int]] = {float(level): [] for level in levels}
-        for lead in range(header.leads):
-            field = reader.read(lead)
-            top = float(np.fmax.reduce(field, axis=None))
-            maxima.append(top)
-            sample = field[step // 2 :: step]
-            sampled_areas = row_areas[step // 2 :: step]
+        # Small grids are looked at together: a call for each would cost more than the look.
+        together = max(1, _TOGETHER_CELLS // (header.grid.nlat * header.grid.nlon))
+        for first in range(0, header.leads, together):
+            fields = reader.read_some(first, min(first + together, header.leads))
+            tops = np.fmax.reduce(fields, axis=(1, 2))
+            maxima += tops.tolist()
+            sample = fields[:, step // 2 :: step]
             for level, area in areas.items():
-                if not top >= level:
-                    area.append(0.0)
-                    crossings[level].append(0)
+                if not (tops >= level).any():
+                    area.extend([0.0] * len(tops))
+                    crossings[level] += [0] * len(tops)
                     continue
                 inside = sample >= level
-                area.append(float(inside.sum(axis=1) @ sampled_areas))
-                crossings[level].append(_crossings(inside, step))
+                area.extend((inside.sum(axis=2) @ row_areas[step // 2 :: step]).tolist())
+                crossings[level] += _crossings(inside, step).tolist()
     if all(np.isnan(maxima)):
         raise InputError("every value is missing", where=path, expected="data in at least one lead")
     return InputFacts(
@@ -207,9 +210,10 @@ def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
     )
 
 
-def _crossings(inside: NDArray[Any], step: int) -> int:
-    across = int(np.count_nonzero(inside[:, 1:] != inside[:, :-1]))
+def _crossings(inside: NDArray[Any], step: int) -> NDArray[np.int64]:
+    """Return the number of grid edges that cross, for each grid of the stack ``inside``."""
+    across = np.count_nonzero(inside[:, :, 1:] != inside[:, :, :-1], axis=(1, 2))
     if step > 1:
         # Sampled rows are no neighbours; storms have no preferred direction, so count the columns' edges as many.
-        return 2 * step * across
-    return across + int(np.count_nonzero(inside[1:] != inside[:-1]))
+        return np.asarray(2 * step * across, dtype=np.int64)
+    return np.asarray(across + np.count_nonzero(inside[:, 1:] != inside[:, :-1], axis=(1, 2)), dtype=np.int64)

@@ -98,6 +98,23 @@ class NowcastReader:
             ) from error
         return to_nan(raw, self._missing)
 
+    def read_some(self, first: int, last: int) -> NDArray[np.float32]:
+        """Return the grids of the leads from ``first`` up to, not including, ``last``; shape ``(leads, nlat, nlon)``.
+
+        As `read` otherwise.
+        """
+        if not 0 <= first < last <= self.header.leads:
+            raise InputError(
+                f"no leads {first} to {last - 1} min", where=self.path, expected=f"0 to {self.header.leads - 1} min"
+            )
+        try:
+            raw = self._variable[first:last]
+        except (OSError, RuntimeError, IndexError) as error:
+            raise InputError(
+                f"cannot read leads {first} to {last - 1} min: {error}", where=self.path, expected="a complete file"
+            ) from error
+        return to_nan(raw, self._missing)
+
     def __enter__(self) -> Self:
         return self
 
