@@ -24,12 +24,12 @@ from dynamo.alerts.courier import Courier
 from dynamo.alerts.hazards import hazard_of, read_products
 from dynamo.alerts.places import Places, read_places
 from dynamo.alerts.settings import AlertsSection
-from dynamo.daemon.lease import RENEW_S, StoreLease
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.runs.events import Event
 from dynamo.runs.ledger import decide
 from dynamo.runs.publish import INDEX
 from dynamo.store.engine import Store
+from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.store.models import Run
 from dynamo.times import utc_now
 

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from dynamo.daemon.rules import Rule
 from dynamo.errors import InputError
-from dynamo.runs.ledger import RunRequest, insert_new
+from dynamo.runs.ledger import RunRequest
+from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Cursor, Decision, Run
 from dynamo.times import parse_time, to_iso
 from dynamo.triggers.clock import ahead_of

@@ -30,10 +30,11 @@ from dynamo.feeds.inspection import inspect
 from dynamo.feeds.quarantine import move_aside
 from dynamo.files import sha256_file
 from dynamo.runs.dispatcher import Dispatcher
-from dynamo.runs.ledger import create_run, decide, insert_new
+from dynamo.runs.ledger import create_run, decide
 from dynamo.runs.patience import Stopped, passes, patiently
 from dynamo.runs.planning import facts_from_json, facts_to_json
 from dynamo.runs.service import RunService
+from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Run
 from dynamo.times import from_epoch, to_iso, utc_now
 from dynamo.triggers.arrival import ArrivalTrigger

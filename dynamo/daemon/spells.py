@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.daemon.rules import Rule
 from dynamo.formats.sounding import choose_sounding
-from dynamo.runs.ledger import insert_new
+from dynamo.store.inserts import insert_new
 from dynamo.store.models import Cursor
 from dynamo.times import utc_now
 from dynamo.triggers.clock import ahead_of

@@ -17,7 +17,6 @@ from sqlalchemy import select
 
 from dynamo.config import Config, FeedSection
 from dynamo.daemon.intake import FeedRules, Intake
-from dynamo.daemon.lease import RENEW_S, StoreLease
 from dynamo.daemon.rules import Rule, make_rules
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.feeds import inspection
@@ -25,11 +24,12 @@ from dynamo.feeds.base import Feed
 from dynamo.feeds.registry import create_feed
 from dynamo.runs.dispatcher import Dispatcher
 from dynamo.runs.events import Events
-from dynamo.runs.ledger import insert_new
 from dynamo.runs.planning import Planner
 from dynamo.runs.retention import clean_run_folders
 from dynamo.runs.service import EngineFactory, RunService
 from dynamo.runs.setup import make_service
+from dynamo.store.inserts import insert_new
+from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.store.models import Arrival, Cursor
 from dynamo.times import to_iso, utc_now
 from dynamo.triggers.gather import GatherTrigger

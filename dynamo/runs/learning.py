@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from dynamo.runs.ledger import insert_new
 from dynamo.runs.planning import Planner
 from dynamo.runs.results import JobResult
 from dynamo.store.engine import Store
+from dynamo.store.inserts import insert_new
 from dynamo.store.models import CostCoefficients, CostObservation
 from dynamo.times import utc_now
 from dynamo.workflows.model import Plan

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import CursorResult, Table, bindparam, case, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import CursorResult, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 import dynamo
@@ -19,7 +17,8 @@ from dynamo.errors import InputError, NotFoundError
 from dynamo.runs.keys import SHORT, run_key
 from dynamo.runs.planning import Workflow
 from dynamo.runs.states import UNFINISHED, RunState, sources
-from dynamo.store.models import Arrival, Base, Decision, Document, Product, Run
+from dynamo.store.inserts import insert_new
+from dynamo.store.models import Arrival, Decision, Document, Product, Run
 from dynamo.times import utc_now
 
 SOFTWARE = f"dynamo {dynamo.__version__}"
@@ -140,21 +139,6 @@ def inputs_json(request: RunRequest) -> list[dict[str, Any]]:
         }
         for item in request.inputs
     ]
-
-
-def insert_new(session: Session, table: type[Base], **values: Any) -> bool:
-    """Insert a row unless a unique constraint says that it is there; return whether it is new."""
-    dialect = session.get_bind().dialect.name
-    return session.execute(_insert(table, dialect, tuple(sorted(values))), values).first() is not None
-
-
-@functools.cache
-def _insert(table: type[Base], dialect: str, columns: tuple[str, ...]) -> Any:
-    """Return the statement, made once: building it costs more than executing it."""
-    build = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    plain = cast("Table", table.__table__)
-    statement = build(plain).values({name: bindparam(name) for name in columns}).on_conflict_do_nothing()
-    return statement.returning(*plain.primary_key)
 
 
 def move(session: Session, run_id: str, to: RunState, **values: Any) -> bool:

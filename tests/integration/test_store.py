@@ -22,7 +22,6 @@ from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from dynamo.config import parse_config
-from dynamo.daemon.lease import StoreLease
 from dynamo.daemon.watcher import Watcher
 from dynamo.errors import BusyError, InputError, NotFoundError, UsageError
 from dynamo.files import sha256_file
@@ -38,6 +37,8 @@ from dynamo.runs.settings import RunSettings
 from dynamo.runs.states import TRANSITIONS, RunState
 from dynamo.store.alerts import AlertEvent
 from dynamo.store.engine import Store, StoreUnavailableError, open_store
+from dynamo.store.inserts import insert_new
+from dynamo.store.lease import StoreLease
 from dynamo.store.migrations import HEAD
 from dynamo.store.models import (
     Arrival,
@@ -665,7 +666,7 @@ def test_a_second_daemon_is_refused_until_the_first_gives_back(store: Store) -> 
 
 def test_the_lease_of_a_dead_process_is_free_at_once(store: Store, url: str) -> None:
     code = (
-        "from dynamo.daemon.lease import StoreLease; from dynamo.store.engine import open_store;"
+        "from dynamo.store.lease import StoreLease; from dynamo.store.engine import open_store;"
         f"StoreLease(open_store({url!r})).take(); import os; os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 9
@@ -692,6 +693,6 @@ def test_an_arrival_is_stored_once(store: Store) -> None:
     for expected in (True, False):
         with store.transaction() as session:
             now = utc_now()
-            assert ledger.insert_new(session, Arrival, **values, detected_at=now, recorded_at=now) == expected
+            assert insert_new(session, Arrival, **values, detected_at=now, recorded_at=now) == expected
     with store.reading() as session:
         assert session.scalars(select(Arrival.mtime_ns)).all() == [2**60]

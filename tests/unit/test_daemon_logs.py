@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from dynamo.daemon.lease import machine, process_start
 from dynamo.daemon.logs import StructuredFormatter
+from dynamo.store.lease import machine, process_start
 
 
 def record(message: str, **extra: Any) -> logging.LogRecord:

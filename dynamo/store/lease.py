@@ -16,8 +16,8 @@ from pathlib import Path
 from sqlalchemy import delete, select, update
 
 from dynamo.errors import BusyError
-from dynamo.runs.ledger import insert_new
 from dynamo.store.engine import Store
+from dynamo.store.inserts import insert_new
 from dynamo.store.models import Lease
 from dynamo.times import to_iso, utc_now
 
