@@ -61,7 +61,7 @@ class StoreLease:
             if insert_new(session, Lease, name=self._name, **mine):
                 return
             held = session.scalars(select(Lease).where(Lease.name == self._name).with_for_update()).one()
-            if not _is_free(held):
+            if not is_free(held):
                 raise BusyError(
                     f"another daemon works on this store: process {held.pid} on {held.host.split('/')[0]}",
                     where=self._store.url,
@@ -112,7 +112,8 @@ def process_start(pid: int) -> str | None:
     return None if fields[0] in ("Z", "X") else fields[19]
 
 
-def _is_free(held: Lease) -> bool:
+def is_free(held: Lease) -> bool:
+    """Tell whether nobody living holds a lease."""
     if held.expires_at <= utc_now():
         return True
     here = machine()

@@ -1,4 +1,4 @@
 """The migrations of the store, run by `dynamo.store.upgrade`."""
 
 #: The revision that this DyNamo works with: the newest file in ``versions``.
-HEAD = "0003"
+HEAD = "0004"
