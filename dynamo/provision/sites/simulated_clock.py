@@ -1,0 +1,74 @@
+"""Clocks for simulated sites and pools: one that only moves when told, and the real one behind the same face."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from dynamo.errors import UsageError
+from dynamo.times import to_iso, utc_now
+
+
+class Clock(Protocol):
+    """Anything that tells the present instant."""
+
+    def now(self) -> datetime:
+        """Return the present instant, aware, UTC."""
+        ...
+
+
+class SystemClock:
+    """The real one."""
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+        return utc_now()
+
+
+class SimulatedClock:
+    """A clock that stands still until it is moved.
+
+    Parameters
+    ----------
+    start
+        The first instant, aware.
+    """
+
+    def __init__(self, start: datetime = datetime(2019, 6, 10, tzinfo=UTC)) -> None:
+        if start.tzinfo is None:
+            raise UsageError("a clock without a time zone", expected="an aware datetime")
+        self._now = start.astimezone(UTC)
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """Return the instant at which it stands."""
+        return self._now
+
+    def advance(self, seconds: float) -> datetime:
+        """Move on by so many seconds and return the new instant.
+
+        Raises
+        ------
+        UsageError
+            If the number is negative.
+        """
+        if seconds < 0:
+            raise UsageError(f"a clock cannot go back by {-seconds:g} s")
+        with self._lock:
+            self._now += timedelta(seconds=seconds)
+            return self._now
+
+    def advance_to(self, instant: datetime) -> datetime:
+        """Move on to ``instant`` and return it.
+
+        Raises
+        ------
+        UsageError
+            If it has passed.
+        """
+        with self._lock:
+            if instant < self._now:
+                raise UsageError(f"a clock cannot go back to {to_iso(instant)}", where=to_iso(self._now))
+            self._now = instant.astimezone(UTC)
+            return self._now
