@@ -1,0 +1,78 @@
+"""A site that fails is left alone for a while: pure functions on how it has fared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True)
+class BreakerSettings:
+    """When and for how long a site is left alone.
+
+    Attributes
+    ----------
+    failures
+        Passing failures in a row until it is.
+    base_s, max_s
+        The first wait and the longest; each further failure doubles it.
+    """
+
+    failures: int = 3
+    base_s: float = 30.0
+    max_s: float = 1800.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a site has fared lately.
+
+    Attributes
+    ----------
+    failures
+        Failures in a row.
+    retry_at
+        Until when it is left alone; None while nothing is wrong.
+    kind, error
+        Of the newest failure, as `dynamo.provision.sites.errors` names kinds.
+    """
+
+    failures: int = 0
+    retry_at: datetime | None = None
+    kind: str = ""
+    error: str = ""
+
+    def closed(self, now: datetime) -> bool:
+        """Tell whether the site may be asked for new workers."""
+        return self.retry_at is None or now >= self.retry_at
+
+    @property
+    def probing(self) -> bool:
+        """Whether the next request only shows whether the site works again: one at a time."""
+        return self.retry_at is not None
+
+
+HEALTHY = Health()
+#: These do not pass by asking again at once, so the first one suffices.
+_AT_ONCE = frozenset({"auth", "permanent", "no-capacity", "quota"})
+
+
+def failed(health: Health, kind: str, error: str, now: datetime, settings: BreakerSettings, jitter: float) -> Health:
+    """Return the health after a failure.
+
+    Parameters
+    ----------
+    health, kind, error, now, settings
+        What was, what happened, and when.
+    jitter
+        0 to 1, random: spreads the next attempts of several provisioners over a quarter of the wait.
+    """
+    if health.retry_at is not None and now < health.retry_at:
+        # Answers to calls made before it was left alone.
+        return replace(health, kind=kind, error=error)
+    failures = health.failures + 1
+    excess = failures - 1 if kind in _AT_ONCE else failures - settings.failures
+    if excess < 0:
+        return Health(failures, None, kind, error)
+    wait_s = min(settings.max_s, settings.base_s * 2.0 ** min(excess, 30))
+    return Health(failures, now + timedelta(seconds=wait_s * (1.0 - 0.25 * jitter)), kind, error)

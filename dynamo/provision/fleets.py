@@ -1,0 +1,171 @@
+"""Fleets as a whole in the store: applying a spec, ending, and what a person orders."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from dynamo.errors import BusyError, NotFoundError, UsageError
+from dynamo.provision import ledger
+from dynamo.provision.ledger import Note
+from dynamo.provision.lifecycle import SERVING, WorkerState
+from dynamo.provision.spec import FleetSpec
+from dynamo.provision.spec_loading import load_spec
+from dynamo.provision.states import ACTIVE, ENDED, ENDING, ENDING_NOW
+from dynamo.store.fleets import Fleet, FleetWish, Worker
+
+OPERATOR = "operator"
+
+
+def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime) -> tuple[Fleet, bool]:
+    """Store a spec as what is wanted from now on; a person's earlier `scale` no longer counts.
+
+    Parameters
+    ----------
+    base
+        The folder of the fleet's files on this machine.
+
+    Returns
+    -------
+    tuple
+        The fleet, and whether it is new or changed.
+
+    Raises
+    ------
+    BusyError
+        If the fleet of that name is about to end.
+    """
+    body = spec.settled(now).to_json()
+    fleet = session.get(Fleet, spec.name, with_for_update=True)
+    if fleet is not None and fleet.state in (ENDING, ENDING_NOW):
+        raise BusyError("this fleet is about to end", where=spec.name, hint="wait for `dynamo-provision destroy`")
+    overrides = session.scalars(select(FleetWish.group).where(FleetWish.fleet == spec.name)).all()
+    if fleet is None or fleet.state == ENDED:
+        if fleet is None:
+            fleet = Fleet(name=spec.name, next_number=1, id=ledger.new_fleet_id())
+            session.add(fleet)
+        fleet.state, fleet.spec, fleet.applied_at, fleet.updated_at, fleet.base = ACTIVE, body, now, now, str(base)
+        ledger.note(session, spec.name, [Note("apply", "a new fleet")], now)
+        changed = True
+    else:
+        # Times of leases that count from the start do not move when the same document is applied again.
+        same = _without_times(fleet.spec) == _without_times(body)
+        changed = not same or bool(overrides)
+        if changed:
+            reason = "the same spec; what was scaled by hand is undone" if same else "a changed spec"
+            ledger.note(session, spec.name, [Note("apply", reason, data={"undone": list(overrides)})], now)
+            fleet.updated_at = now
+        if not same:
+            fleet.spec, fleet.applied_at = body, now
+    session.execute(delete(FleetWish).where(FleetWish.fleet == spec.name))
+    session.flush()
+    return fleet, changed
+
+
+def stored_spec(fleet: Fleet) -> FleetSpec:
+    """Return the spec of a fleet as it was applied."""
+    return load_spec(fleet.spec, name=fleet.name)
+
+
+def set_fleet_state(session: Session, name: str, state: str, now: datetime) -> Fleet:
+    """Let a fleet end, or note that it has."""
+    fleet = ledger.fleet_named(session, name)
+    if fleet.state != state and not (fleet.state == ENDED and state in (ENDING, ENDING_NOW)):
+        fleet.state, fleet.updated_at = state, now
+        words = {ENDING: "its workers finish their jobs and go", ENDING_NOW: "its workers go at once", ENDED: "ended"}
+        ledger.note(session, name, [Note(state, words.get(state, state))], now)
+    return fleet
+
+
+def scale(session: Session, name: str, target: str, wanted: int, now: datetime, *, source: str = OPERATOR) -> str:
+    """Store how many workers are wanted of a group, or of the only group of a site; return the group.
+
+    Raises
+    ------
+    NotFoundError
+        If the fleet has no such group or site.
+    UsageError
+        If the number is not allowed by the spec, or a site has several groups.
+    """
+    spec = stored_spec(_active(session, name))
+    group = spec.group(target)
+    if group is None:
+        at = spec.groups_at(target)
+        if not at:
+            known = sorted({*spec.sites, *(group.name for group in spec.compute)})
+            raise NotFoundError(f"no site or group {target!r:.80}", where=name, expected=", ".join(known))
+        if len(at) > 1:
+            raise UsageError(
+                f"{target} has several groups", where=name, expected=" or ".join(group.name for group in at)
+            )
+        group = at[0]
+    most = min((cap for cap in (group.max, spec.sites[group.site].max_workers) if cap is not None), default=None)
+    if wanted < group.min or (most is not None and wanted > most):
+        limits = f"{group.min} to {most}" if most is not None else f"{group.min} or more"
+        raise UsageError(f"{wanted} workers are not allowed", where=group.name, expected=limits, hint="change the spec")
+    reason = f"a person wants {wanted}"
+    ledger.wish(session, name, group.name, site=group.site, wanted=wanted, source=source, reason=reason, now=now)
+    ledger.note(session, name, [Note("scale", reason, group.site, data={"group": group.name, "wanted": wanted})], now)
+    return group.name
+
+
+def drain_worker(session: Session, name: str, worker: str, deadline: datetime, now: datetime) -> str:
+    """Let one worker finish its jobs and go; return its state. Another one takes its place if it is still wanted.
+
+    Raises
+    ------
+    NotFoundError
+        If the fleet has no such living worker.
+    """
+    fleet = ledger.fleet_named(session, name)
+    found = session.scalars(select(Worker).where(Worker.fleet == fleet.name, Worker.name == worker)).first()
+    if found is None or found.ended_at is not None:
+        raise NotFoundError(f"no living worker {worker!r:.70}", where=name, hint="dynamo-provision status")
+    state = WorkerState(found.state)
+    if state not in SERVING:
+        return state.value
+    reason = "a person drains it"
+    to = WorkerState.DRAINING if state is WorkerState.READY else WorkerState.RELEASING
+    values = {"drain_at": now, "drain_deadline": deadline} if to is WorkerState.DRAINING else {}
+    if to is WorkerState.RELEASING and not found.server_id and not found.unsure:
+        to = WorkerState.RELEASED
+    if ledger.move_worker(session, found.id, to, reason, now, drained_by=OPERATOR, **values):
+        ledger.note(session, name, [Note(to.value, reason, found.site, worker)], now)
+    return to.value
+
+
+def drain_site(session: Session, name: str, site: str, now: datetime) -> list[str]:
+    """Want no more workers of a site; return its groups.
+
+    Raises
+    ------
+    NotFoundError
+        If the fleet has no such site.
+    """
+    spec = stored_spec(_active(session, name))
+    groups = spec.groups_at(site)
+    if not groups:
+        raise NotFoundError(f"no site {site!r:.80}", where=name, expected=", ".join(spec.sites))
+    reason = "a person drains the site"
+    for group in groups:
+        ledger.wish(session, name, group.name, site=site, wanted=0, source=OPERATOR, reason=reason, now=now)
+    ledger.note(session, name, [Note("drain-site", reason, site)], now)
+    return [group.name for group in groups]
+
+
+def _active(session: Session, name: str) -> Fleet:
+    fleet = ledger.fleet_named(session, name)
+    if fleet.state != ACTIVE:
+        raise UsageError(f"the fleet is {fleet.state}", where=name, hint="dynamo-provision apply SPEC.json")
+    return fleet
+
+
+def _without_times(spec: object) -> object:
+    if isinstance(spec, dict):
+        return {key: _without_times(value) for key, value in spec.items() if key not in ("leaseStart", "leaseEnd")}
+    if isinstance(spec, list):
+        return [_without_times(value) for value in spec]
+    return spec

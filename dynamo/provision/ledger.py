@@ -1,0 +1,231 @@
+"""Fleets and workers in the store: the one place that writes them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, Row, Table, bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from dynamo.errors import NotFoundError
+from dynamo.provision.breaker import Health
+from dynamo.provision.lifecycle import FINAL, LIVING, TRANSITIONS, WorkerState, sources
+from dynamo.store.fleets import Fleet, FleetEvent, FleetWish, SiteHealth, Worker
+from dynamo.times import utc_now
+
+_WORKERS = cast("Table", Worker.__table__)
+_EVENTS = cast("Table", FleetEvent.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One event to be stored: why a thing happened to a worker, a site, or the fleet (both empty)."""
+
+    action: str
+    reason: str
+    site: str = ""
+    worker: str = ""
+    data: Mapping[str, Any] | None = None
+
+
+def fleet_named(session: Session, name: str) -> Fleet:
+    """Return a fleet.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none of that name.
+    """
+    fleet = session.get(Fleet, name)
+    if fleet is None:
+        known = ", ".join(session.scalars(select(Fleet.name).order_by(Fleet.name)))
+        raise NotFoundError(f"no fleet {name!r:.70}", expected=known or None, hint="dynamo-provision apply SPEC.json")
+    return fleet
+
+
+def new_fleet_id() -> str:
+    """Return an id under which no servers can exist yet."""
+    return secrets.token_hex(6)
+
+
+def living_workers(session: Session, fleet: str) -> list[Row[Any]]:
+    """Return the workers of a fleet that are not at their end, as plain rows, oldest first."""
+    return list(
+        session.execute(
+            select(_WORKERS)
+            .where(_WORKERS.c.fleet == fleet, _WORKERS.c.state.in_([state.value for state in LIVING]))
+            .order_by(_WORKERS.c.id)
+        )
+    )
+
+
+def workers_named(session: Session, fleet: str, names: Collection[str]) -> dict[str, Row[Any]]:
+    """Return the workers of these names, ended ones included."""
+    if not names:
+        return {}
+    rows = session.execute(select(_WORKERS).where(_WORKERS.c.fleet == fleet, _WORKERS.c.name.in_(list(names))))
+    return {row.name: row for row in rows}
+
+
+def recent_workers(session: Session, fleet: str, since: datetime) -> Sequence[Worker]:
+    """Return the workers of a fleet that live, or ended after ``since``; oldest first."""
+    return session.scalars(
+        select(Worker)
+        .where(Worker.fleet == fleet, (Worker.state.not_in([s.value for s in FINAL])) | (Worker.ended_at >= since))
+        .order_by(Worker.id)
+    ).all()
+
+
+def add_workers(session: Session, fleet: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Store new workers; they are there before any site hears of them."""
+    now = utc_now()
+    defaults = {
+        "fleet": fleet,
+        "state": WorkerState.REQUESTED.value,
+        "since": now,
+        "server_id": "",
+        "attempts": 0,
+        "attempted_at": None,
+        "unsure": False,
+        "addresses": [],
+        "requested_at": now,
+        "started_at": None,
+        "active_at": None,
+        "ready_at": None,
+        "seen_at": None,
+        "busy_cpus": 0,
+        "jobs": 0,
+        "drain_at": None,
+        "drain_deadline": None,
+        "drained_by": "",
+        "lease_end": None,
+        "ended_at": None,
+        "jobs_killed": 0,
+        "revoked": False,
+        "billed_until": None,
+    }
+    complete = [{**defaults, **row} for row in rows]
+    if complete:
+        session.execute(insert(_WORKERS), complete)
+
+
+def take_numbers(session: Session, fleet: str, count: int) -> int:
+    """Reserve ``count`` worker numbers, which are never used again; return the first."""
+    row = session.scalars(select(Fleet).where(Fleet.name == fleet).with_for_update()).one()
+    first = row.next_number
+    row.next_number = first + count
+    session.flush()
+    return first
+
+
+def move_worker(session: Session, worker_id: int, to: WorkerState, reason: str, now: datetime, **values: Any) -> bool:
+    """Bring a worker to a state if it is in one from which that is allowed; return whether it was."""
+    if to in FINAL:
+        values = {"ended_at": now, **values}
+    statement = (
+        update(_WORKERS)
+        .where(_WORKERS.c.id == worker_id, _WORKERS.c.state.in_([state.value for state in sources(to)]))
+        .values(state=to.value, reason=reason, since=now, **values)
+    )
+    return _count(session.execute(statement)) == 1
+
+
+def set_worker(session: Session, worker_id: int, **values: Any) -> None:
+    """Set columns of a worker that do not belong to its state."""
+    session.execute(update(_WORKERS).where(_WORKERS.c.id == worker_id).values(**values))
+
+
+def set_many(session: Session, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Set the same columns of many workers; each row has their ``id``."""
+    if not rows:
+        return
+    statement = (
+        update(_WORKERS)
+        .where(_WORKERS.c.id == bindparam("_id"))
+        .values({name: bindparam(f"_{name}") for name in columns})
+    )
+    session.connection().execute(
+        statement, [{"_id": row["id"], **{f"_{name}": row[name] for name in columns}} for row in rows]
+    )
+
+
+def note(session: Session, fleet: str, notes: Iterable[Note], now: datetime) -> None:
+    """Store events."""
+    rows = [
+        {
+            "time": now,
+            "fleet": fleet,
+            "site": item.site,
+            "worker": item.worker,
+            "action": item.action,
+            "reason": item.reason,
+            "data": dict(item.data or {}),
+        }
+        for item in notes
+    ]
+    if rows:
+        session.execute(insert(_EVENTS), rows)
+
+
+def events(
+    session: Session, fleet: str, *, about: str = "", after_id: int = 0, limit: int = 100, action: str = ""
+) -> list[FleetEvent]:
+    """Return the newest events of a fleet, oldest of them first; ``about`` is a worker or a site."""
+    conditions: list[ColumnElement[bool]] = [FleetEvent.fleet == fleet, FleetEvent.id > after_id]
+    if about:
+        conditions.append((FleetEvent.worker == about) | (FleetEvent.site == about))
+    if action:
+        conditions.append(FleetEvent.action == action)
+    newest = session.scalars(select(FleetEvent).where(*conditions).order_by(FleetEvent.id.desc()).limit(limit)).all()
+    return list(reversed(newest))
+
+
+def wishes(session: Session, fleet: str) -> dict[str, FleetWish]:
+    """Return what is wanted of each group."""
+    return {wish.group: wish for wish in session.scalars(select(FleetWish).where(FleetWish.fleet == fleet))}
+
+
+def wish(
+    session: Session, fleet: str, group: str, *, site: str, wanted: int, source: str, reason: str, now: datetime
+) -> None:
+    """Store how many workers of a group are wanted; ``source`` is ``spec``, ``operator`` or ``autoscaler``."""
+    found = session.get(FleetWish, (fleet, group))
+    if found is None:
+        found = FleetWish(fleet=fleet, group=group)
+        session.add(found)
+    found.site, found.wanted, found.source, found.reason, found.updated_at = site, wanted, source, reason, now
+
+
+def site_health(session: Session, fleet: str) -> dict[str, Health]:
+    """Return how the sites of a fleet have fared."""
+    rows = session.scalars(select(SiteHealth).where(SiteHealth.fleet == fleet))
+    return {row.site: Health(row.failures, row.retry_at, row.kind, row.error) for row in rows}
+
+
+def store_health(session: Session, fleet: str, site: str, health: Health, listed_at: datetime | None) -> None:
+    """Store how a site fares."""
+    session.merge(
+        SiteHealth(
+            fleet=fleet,
+            site=site,
+            failures=health.failures,
+            retry_at=health.retry_at,
+            kind=health.kind,
+            error=health.error,
+            listed_at=listed_at,
+            updated_at=utc_now(),
+        )
+    )
+
+
+def allowed(state: str, to: WorkerState) -> bool:
+    """Tell whether a worker may come from ``state`` to ``to``."""
+    return to in TRANSITIONS[WorkerState(state)]
+
+
+def _count(result: Any) -> int:
+    return result.rowcount if isinstance(result, CursorResult) else 0

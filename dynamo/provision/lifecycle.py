@@ -1,0 +1,221 @@
+"""The life of a worker: its states, the only ways between them, and what is concluded from what is seen.
+
+`observe` is the whole of the judgement: a pure function of what the store, the site and the pool say. Where one of
+them is silent nothing is concluded from its silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from dynamo.provision.pool_link import WorkerSlots
+from dynamo.provision.sites.base import Server, ServerStatus
+
+
+class WorkerState(StrEnum):
+    """Where a worker is in its life."""
+
+    #: Wanted and stored; the site may or may not have heard of it.
+    REQUESTED = "requested"
+    #: The site has it and makes it.
+    BOOTING = "booting"
+    #: Its server runs; HTCondor does not show it yet.
+    JOINING = "joining"
+    #: The collector shows it.
+    READY = "ready"
+    #: It finishes its jobs and takes no others.
+    DRAINING = "draining"
+    #: Its server is to go.
+    RELEASING = "releasing"
+    #: Its server is gone.
+    RELEASED = "released"
+    #: It does not do what it is for; its server is to go.
+    FAILED = "failed"
+    #: Its server went without us.
+    LOST = "lost"
+
+
+_S = WorkerState
+
+#: From each state to those that may follow.
+TRANSITIONS: dict[WorkerState, frozenset[WorkerState]] = {
+    _S.REQUESTED: frozenset({_S.BOOTING, _S.JOINING, _S.READY, _S.FAILED, _S.RELEASING, _S.RELEASED}),
+    _S.BOOTING: frozenset({_S.JOINING, _S.READY, _S.FAILED, _S.LOST, _S.RELEASING}),
+    _S.JOINING: frozenset({_S.READY, _S.FAILED, _S.LOST, _S.RELEASING}),
+    _S.READY: frozenset({_S.DRAINING, _S.FAILED, _S.LOST, _S.RELEASING}),
+    _S.DRAINING: frozenset({_S.RELEASING, _S.FAILED, _S.LOST}),
+    _S.RELEASING: frozenset({_S.RELEASED}),
+    _S.FAILED: frozenset({_S.RELEASING, _S.RELEASED}),
+    _S.LOST: frozenset(),
+    _S.RELEASED: frozenset(),
+}
+
+#: Nothing more happens.
+FINAL = frozenset({_S.RELEASED, _S.LOST})
+#: Counts towards what is wanted.
+SERVING = frozenset({_S.REQUESTED, _S.BOOTING, _S.JOINING, _S.READY})
+#: On its way to `READY`.
+COMING = frozenset({_S.REQUESTED, _S.BOOTING, _S.JOINING})
+#: On its way out; its server may still be there.
+LEAVING = frozenset({_S.DRAINING, _S.RELEASING, _S.FAILED})
+#: There may be a server, and it may cost.
+LIVING = SERVING | LEAVING
+
+
+def sources(target: WorkerState) -> frozenset[WorkerState]:
+    """Return the states from which a worker may come to ``target``."""
+    return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
+
+
+class SitePresence(StrEnum):
+    """What the site's list says of one worker's server."""
+
+    #: No list, or one that began before the server was asked for.
+    UNKNOWN = "unknown"
+    #: A complete, later list does not have it.
+    ABSENT = "absent"
+    PRESENT = "present"
+
+
+class PoolPresence(StrEnum):
+    """What the collector says of one worker."""
+
+    #: The pool does not answer, or its collector has only just begun.
+    UNKNOWN = "unknown"
+    ABSENT = "absent"
+    PRESENT = "present"
+    DRAINED = "drained"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long things may take, seconds."""
+
+    boot_s: float = 900.0
+    join_s: float = 300.0
+    missing_s: float = 120.0
+    #: How long a server may be unseen after it was made: lists lag behind.
+    settle_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Everything that is seen of one worker at one moment.
+
+    Attributes
+    ----------
+    since
+        When it came to its state.
+    seen_at
+        When the collector last showed it.
+    drain_deadline
+        When it goes, jobs or not.
+    """
+
+    state: WorkerState
+    since: datetime
+    server: Server | None = None
+    site: SitePresence = SitePresence.UNKNOWN
+    slots: WorkerSlots | None = None
+    pool: PoolPresence = PoolPresence.UNKNOWN
+    seen_at: datetime | None = None
+    drain_deadline: datetime | None = None
+    has_server_id: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A state to come to, and why.
+
+    ``blame`` says whether it speaks against the site: a server that does not boot does, one that somebody deleted
+    does not.
+    """
+
+    to: WorkerState
+    reason: str
+    blame: bool = False
+    no_capacity: bool = False
+
+
+def observe(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
+    """Return the state that a worker comes to by what is seen of it; None where it stays.
+
+    Removals that somebody wants (scaling, draining) are not decided here; nor is a creation repeated here.
+    """
+    if sight.state in FINAL:
+        return None
+    gone = sight.site is SitePresence.ABSENT
+    if sight.state in (_S.RELEASING, _S.FAILED):
+        if gone:
+            return Verdict(_S.RELEASED, "the site no longer has its server")
+        if sight.state is _S.FAILED:
+            return Verdict(_S.RELEASING, "its server is to be deleted")
+        return None
+    if gone and sight.has_server_id and sight.state is not _S.REQUESTED:
+        if sight.pool in (PoolPresence.PRESENT, PoolPresence.DRAINED):
+            # A list can be wrong; jobs that run are not.
+            return None
+        return Verdict(_S.LOST, "its server is gone, and not by us")
+    if sight.site is SitePresence.PRESENT and sight.server is not None:
+        bad = _bad_server(sight, sight.server)
+        if bad is not None:
+            return bad
+    if sight.state is _S.DRAINING:
+        return _drained(sight, now)
+    if sight.pool in (PoolPresence.PRESENT, PoolPresence.DRAINED):
+        return None if sight.state is _S.READY else Verdict(_S.READY, "the collector shows it")
+    if sight.state is _S.READY:
+        return _missing(sight, now, patience)
+    return _coming(sight, now, patience)
+
+
+def _bad_server(sight: Sight, server: Server) -> Verdict | None:
+    if server.status is ServerStatus.ERROR:
+        fault = server.fault or "no reason given"
+        return Verdict(_S.FAILED, f"the site could not make it: {fault}", blame=True, no_capacity=server.no_capacity)
+    if server.status in (ServerStatus.STOPPED, ServerStatus.DELETING):
+        # A worker whose dead-man switch fell, or whose lease ran out; jobs cannot run on it.
+        what = "was shut down" if server.status is ServerStatus.STOPPED else "is being deleted by somebody else"
+        return Verdict(_S.FAILED, f"its server {what}", blame=sight.state in COMING)
+    return None
+
+
+def _drained(sight: Sight, now: datetime) -> Verdict | None:
+    if sight.pool is PoolPresence.DRAINED:
+        return Verdict(_S.RELEASING, "its last job has ended")
+    if sight.drain_deadline is not None and now >= sight.drain_deadline:
+        left = len(sight.slots.jobs) if sight.slots else 0
+        return Verdict(_S.RELEASING, f"the deadline for draining has passed, {left} jobs were still running")
+    if sight.pool is PoolPresence.ABSENT:
+        return Verdict(_S.RELEASING, "it has left the pool")
+    return None
+
+
+def _missing(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
+    if sight.pool is PoolPresence.UNKNOWN:
+        return None
+    last = max(sight.seen_at or sight.since, sight.since)
+    if now - last <= timedelta(seconds=patience.missing_s):
+        return None
+    return Verdict(_S.FAILED, f"the collector has not shown it for {(now - last).total_seconds():.0f} s", blame=True)
+
+
+def _coming(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
+    age_s = (now - sight.since).total_seconds()
+    if sight.state is _S.REQUESTED:
+        if sight.site is not SitePresence.PRESENT or sight.server is None:
+            return None
+        to = _S.JOINING if sight.server.status is ServerStatus.ACTIVE else _S.BOOTING
+        return Verdict(to, "the site has it, though its answer was lost")
+    if sight.state is _S.BOOTING:
+        if sight.server is not None and sight.server.status is ServerStatus.ACTIVE:
+            return Verdict(_S.JOINING, "its server runs")
+        if age_s > patience.boot_s:
+            return Verdict(_S.FAILED, f"its server does not run after {age_s:.0f} s", blame=True)
+        return None
+    # A pool that does not answer cannot show it: no fault of the worker.
+    if age_s > patience.join_s and sight.pool is PoolPresence.ABSENT:
+        return Verdict(_S.FAILED, f"it has not joined the pool {age_s:.0f} s after its server ran", blame=True)
+    return None

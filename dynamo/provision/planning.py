@@ -1,0 +1,140 @@
+"""What `apply` would do: which workers where, at what cost, against live quotas. Nothing is changed by asking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dynamo.provision.groups import plan_groups
+from dynamo.provision.growth import quota_words
+from dynamo.provision.sites.base import Flavor, Quota, SiteDriver
+from dynamo.provision.sites.errors import SiteError
+from dynamo.provision.spec import FleetSpec
+from dynamo.times import utc_now
+
+
+@dataclass(frozen=True)
+class PlannedGroup:
+    """One group as it would be.
+
+    Attributes
+    ----------
+    wanted, there
+        Workers that the spec wants, and that serve now.
+    fits
+        How many of those that are missing the site's quota has room for; None if it sets no limit.
+    problem
+        Why not all of them would come; empty if they would.
+    """
+
+    group: str
+    site: str
+    wanted: int
+    there: int
+    flavor: str
+    cpus: int
+    ram_mb: int
+    image: str
+    cost_per_hour: float
+    fits: int | None
+    quota: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class FleetPlan:
+    """What a spec would lead to."""
+
+    name: str
+    currency: str
+    groups: tuple[PlannedGroup, ...]
+    create: int
+    remove: int
+    cost_per_hour: float
+    problems: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    flavors: tuple[Flavor, ...] = ()
+    quota: Quota | None = None
+    problem: str = ""
+
+
+def plan_fleet(spec: FleetSpec, drivers: Mapping[str, SiteDriver], there: Mapping[str, int]) -> FleetPlan:
+    """Ask all sites at once and return what applying the spec would do.
+
+    Parameters
+    ----------
+    spec, drivers
+        The spec and its sites; one that does not answer is told as a problem of its groups.
+    there
+        Workers that serve now, by group; groups that are not in the spec would be removed.
+    """
+    with ThreadPoolExecutor(max(1, len(drivers))) as threads:
+        answers = dict(zip(drivers, threads.map(_ask, drivers.values()), strict=True))
+    now = utc_now()
+    plans = plan_groups(
+        spec,
+        {name: answer.flavors for name, answer in answers.items()},
+        {},
+        applied_at=now,
+        now=now,
+        ending=False,
+    )
+    groups, problems = [], []
+    left: dict[str, int | None] = {}
+    create = 0
+    for plan in plans.values():
+        site = plan.spec.site
+        answer = answers[site]
+        missing = max(0, plan.wanted - there.get(plan.name, 0))
+        fits = None
+        if plan.flavor is not None and answer.quota is not None:
+            fits = left.setdefault(site, answer.quota.room(plan.flavor))
+        problem = answer.problem or plan.problem
+        if not problem and fits is not None and fits < missing:
+            problem = f"the quota has room for {fits} of {missing}"
+        comes = 0 if answer.problem or plan.problem else missing if fits is None else min(missing, fits)
+        if fits is not None:
+            left[site] = fits - comes
+        create += comes
+        if problem:
+            problems.append(f"{plan.name}: {problem}")
+        flavor = plan.flavor
+        groups.append(
+            PlannedGroup(
+                group=plan.name,
+                site=site,
+                wanted=plan.wanted,
+                there=there.get(plan.name, 0),
+                flavor=flavor.name if flavor else "",
+                cpus=flavor.cpus if flavor else 0,
+                ram_mb=flavor.ram_mb if flavor else 0,
+                image=plan.spec.image or "",
+                cost_per_hour=plan.cost_per_hour,
+                fits=fits,
+                quota=quota_words(answer.quota) if answer.quota is not None else "",
+                problem=problem,
+            )
+        )
+    remove = sum(max(0, count - (plans[name].wanted if name in plans else 0)) for name, count in there.items())
+    rate = sum(group.wanted * group.cost_per_hour for group in groups)
+    if spec.budget.per_hour is not None and rate > spec.budget.per_hour:
+        problems.append(
+            f"budget: {rate:g} {spec.budget.currency} an hour is more than the cap of {spec.budget.per_hour:g}"
+        )
+    return FleetPlan(spec.name, spec.budget.currency, tuple(groups), create, remove, round(rate, 6), tuple(problems))
+
+
+def _ask(driver: SiteDriver) -> _Answer:
+    try:
+        return _Answer(tuple(driver.flavors()), driver.quota())
+    except SiteError as error:
+        return _Answer(problem=str(error))

@@ -1,0 +1,270 @@
+"""What a fleet is now, from the store alone: the same data for people, machines and the API."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dynamo.errors import NotFoundError, RetryableError, UsageError
+from dynamo.provision import ledger
+from dynamo.provision.fleet_loop import lease_name
+from dynamo.provision.fleets import stored_spec
+from dynamo.provision.lifecycle import FINAL, SERVING, WorkerState
+from dynamo.provision.states import ACTIVE, ENDED
+from dynamo.store.engine import Store
+from dynamo.store.fleets import Fleet, FleetEvent, Worker
+from dynamo.store.lease import is_free
+from dynamo.store.models import Lease
+from dynamo.times import to_iso, utc_now
+
+#: Ended workers are shown for so long.
+_SHOWN = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """One worker as people see it."""
+
+    name: str
+    site: str
+    group: str
+    state: str
+    since: str
+    reason: str
+    flavor: str
+    cpus: int
+    busy_cpus: int
+    jobs: int
+    server: str
+    addresses: tuple[str, ...]
+    cost_per_hour: float
+    requested_at: str
+    ready_at: str | None
+    seen_at: str | None
+    drain_deadline: str | None
+    lease_end: str | None
+    jobs_killed: int
+
+
+@dataclass(frozen=True)
+class GroupStatus:
+    """One group: what is wanted and what is there."""
+
+    group: str
+    site: str
+    wanted: int | None
+    source: str
+    states: dict[str, int]
+    cpus: int
+    busy_cpus: int
+
+
+@dataclass(frozen=True)
+class SiteStatus:
+    """How one site fares; ``left_alone_until`` is None while nothing is wrong."""
+
+    site: str
+    driver: str
+    left_alone_until: str | None
+    kind: str
+    error: str
+
+
+@dataclass(frozen=True)
+class FleetStatus:
+    """A fleet now.
+
+    Attributes
+    ----------
+    settled
+        Whether every group has what is wanted, and nothing is on its way in or out.
+    looked_after_by
+        The process that looks after it, as ``pid on host``; None if none does.
+    holds
+        What is not done, and why, as last told.
+    """
+
+    name: str
+    id: str
+    state: str
+    settled: bool
+    applied_at: str
+    looked_after_by: str | None
+    pool: str
+    currency: str
+    cost_per_hour: float
+    jobs_killed: int
+    groups: tuple[GroupStatus, ...]
+    sites: tuple[SiteStatus, ...]
+    workers: tuple[WorkerStatus, ...] = ()
+    holds: tuple[str, ...] = field(default_factory=tuple)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return asdict(self)
+
+
+def fleet_names(session: Session) -> list[str]:
+    """Return all fleets, living ones first."""
+    return list(session.scalars(select(Fleet.name).order_by(Fleet.state == ENDED, Fleet.name)))
+
+
+def the_fleet(session: Session, name: str | None) -> str:
+    """Return the named fleet, or the only one that lives.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such fleet, or not exactly one that lives where none is named.
+    """
+    if name is not None:
+        return ledger.fleet_named(session, name).name
+    living = list(session.scalars(select(Fleet.name).where(Fleet.state != ENDED).order_by(Fleet.name)))
+    if len(living) > 1:
+        raise UsageError("there are several fleets", expected="--fleet " + " or ".join(living))
+    if not living:
+        raise NotFoundError("there is no fleet", hint="dynamo-provision apply SPEC.json")
+    return living[0]
+
+
+def fleet_status(store: Store, name: str) -> FleetStatus:
+    """Return what a fleet is now.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such fleet.
+    """
+    now = utc_now()
+    with store.reading() as session:
+        fleet = ledger.fleet_named(session, name)
+        workers = ledger.recent_workers(session, name, now - _SHOWN)
+        wishes = ledger.wishes(session, name)
+        health = ledger.site_health(session, name)
+        killed = session.scalar(select(func.sum(Worker.jobs_killed)).where(Worker.fleet == name)) or 0
+        holds = _holds(session, name, now)
+    spec = stored_spec(fleet)
+    living = [worker for worker in workers if WorkerState(worker.state) not in FINAL]
+    groups = []
+    settled = True
+    for group in spec.compute:
+        mine = [worker for worker in living if worker.group == group.name]
+        states = Counter(worker.state for worker in mine)
+        wish = wishes.get(group.name)
+        wanted = wish.wanted if wish is not None else group.count
+        if fleet.state != ACTIVE:
+            wanted = 0
+        serving = sum(count for state, count in states.items() if WorkerState(state) in SERVING)
+        ready = states[WorkerState.READY.value]
+        settled = settled and len(mine) == ready and ready == (serving if wanted is None else wanted)
+        groups.append(
+            GroupStatus(
+                group=group.name,
+                site=group.site,
+                wanted=wanted,
+                source=wish.source if wish is not None else "spec",
+                states=dict(states),
+                cpus=sum(worker.cpus for worker in mine if worker.state == WorkerState.READY),
+                busy_cpus=sum(worker.busy_cpus for worker in mine),
+            )
+        )
+    known = {group.name for group in spec.compute}
+    settled = settled and all(worker.group in known for worker in living)
+    sites = []
+    for site_name, site in spec.sites.items():
+        fares = health.get(site_name)
+        alone = fares.retry_at if fares is not None and fares.retry_at is not None and fares.retry_at > now else None
+        sites.append(
+            SiteStatus(
+                site=site_name,
+                driver=site.driver,
+                left_alone_until=_iso(alone),
+                kind=fares.kind if fares is not None else "",
+                error=fares.error if fares is not None else "",
+            )
+        )
+    return FleetStatus(
+        name=fleet.name,
+        id=fleet.id,
+        state=fleet.state,
+        settled=settled,
+        applied_at=to_iso(fleet.applied_at),
+        looked_after_by=looked_after_by(store, name),
+        pool=_pool(fleet, spec.pool.state, spec.pool.condor_config),
+        currency=spec.budget.currency,
+        cost_per_hour=round(sum(worker.cost_per_hour for worker in living if worker.started_at is not None), 6),
+        jobs_killed=int(killed),
+        groups=tuple(groups),
+        sites=tuple(sites),
+        workers=tuple(_worker(worker) for worker in workers),
+        holds=tuple(holds),
+    )
+
+
+def looked_after_by(store: Store, name: str) -> str | None:
+    """Return which process looks after a fleet, or None."""
+    with store.reading() as session:
+        held = session.get(Lease, lease_name(name))
+        if held is None or is_free(held):
+            return None
+        return f"{held.pid} on {held.host.split('/')[0]}"
+
+
+def answers(store: Store, name: str) -> bool:
+    """Tell whether somebody looks after the fleet; a store that does not answer is somebody's problem, not a no."""
+    try:
+        return looked_after_by(store, name) is not None
+    except RetryableError:
+        return True
+
+
+def _holds(session: Session, name: str, now: datetime) -> Sequence[str]:
+    """Return what was last said to stand in the way, not older than an hour, one of each subject."""
+    rows = session.scalars(
+        select(FleetEvent)
+        .where(FleetEvent.fleet == name, FleetEvent.action.in_(("hold", "released-hold")))
+        .where(FleetEvent.time > now - timedelta(hours=1))
+        .order_by(FleetEvent.id)
+    )
+    last: dict[str, FleetEvent] = {row.data.get("about", ""): row for row in rows}
+    return [row.reason for row in last.values() if row.action == "hold"]
+
+
+def _pool(fleet: Fleet, state: str | None, config: str | None) -> str:
+    if config is not None:
+        return config
+    return state or f"{fleet.base}/pool"
+
+
+def _worker(worker: Worker) -> WorkerStatus:
+    return WorkerStatus(
+        name=worker.name,
+        site=worker.site,
+        group=worker.group,
+        state=worker.state,
+        since=to_iso(worker.since),
+        reason=worker.reason,
+        flavor=worker.flavor,
+        cpus=worker.cpus,
+        busy_cpus=worker.busy_cpus,
+        jobs=worker.jobs,
+        server=worker.server_id,
+        addresses=tuple(worker.addresses),
+        cost_per_hour=worker.cost_per_hour,
+        requested_at=to_iso(worker.requested_at),
+        ready_at=_iso(worker.ready_at),
+        seen_at=_iso(worker.seen_at),
+        drain_deadline=_iso(worker.drain_deadline),
+        lease_end=_iso(worker.lease_end),
+        jobs_killed=worker.jobs_killed,
+    )
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else to_iso(time)
