@@ -18,9 +18,11 @@ from dynamo.provision.health import HealthBook
 from dynamo.provision.ledger import Note, move_worker, note, set_worker
 from dynamo.provision.lifecycle import WorkerState
 from dynamo.provision.pool_link import PoolLink
+from dynamo.provision.site_parts import network_name, scripts_for
 from dynamo.provision.site_runner import SiteRunner
 from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, ServerRequest
 from dynamo.provision.sites.errors import SiteError, SiteQuotaError, SiteRetryableError
+from dynamo.provision.spec import FleetSpec
 from dynamo.store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Effects:
     store: Store
     fleet: str
     fleet_id: str
+    spec: FleetSpec
     link: PoolLink
     health: HealthBook
     clock: Callable[[], datetime]
@@ -55,7 +58,7 @@ class Effects:
         try:
             papers = self.link.papers(
                 row.name,
-                script=group.spec.post_boot_script,
+                script=scripts_for(self.spec, group.spec, row.name),
                 remote=not local,
                 options=_paper_options(group),
             )
@@ -71,11 +74,11 @@ class Effects:
             private_files=papers.private_files,
             image=group.spec.image or "",
             key=group.spec.key or "",
-            network=group.spec.network or "",
+            network=network_name(self.spec, group.spec),
             security_groups=group.spec.security_groups,
             availability_zone=group.spec.availability_zone or "",
             floating_ip=group.spec.floating_ip,
-            lease_end=row.lease_end,
+            lease_end=row.lease_end or group.lease_end,
             options={FIRST_ATTEMPT: first},
         )
         try:

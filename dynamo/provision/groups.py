@@ -46,6 +46,7 @@ class GroupPlan:
     why: str
     source: str
     problem: str = ""
+    lease_end: datetime | None = None
 
     @property
     def certain(self) -> bool:
@@ -126,4 +127,5 @@ def _plan(
         why=why,
         source=source,
         problem=problem,
+        lease_end=end,
     )

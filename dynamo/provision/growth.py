@@ -49,6 +49,7 @@ def plan_growth(
     rooms: Mapping[str, SiteRoom],
     *,
     cheapest_first: Sequence[str],
+    problems: Mapping[str, str],
     affordable: Mapping[str, tuple[int | None, str]],
 ) -> Growth:
     """Decide on new workers.
@@ -61,6 +62,8 @@ def plan_growth(
         How many workers each group lacks.
     rooms
         By site.
+    problems
+        By site, what is missing for workers there (networks); empty if nothing is.
     cheapest_first
         The order in which groups take what a budget leaves.
     affordable
@@ -79,8 +82,9 @@ def plan_growth(
             until = f"until {room.health.retry_at:%H:%M:%S} UTC" if room.health.retry_at else "for now"
             growth.held[name] = f"{want} more are wanted, but the site is left alone {until}: {room.health.error}"
             continue
-        if group.flavor is None:
-            growth.held[name] = group.problem
+        problem = group.problem if group.flavor is None else problems.get(site, "")
+        if problem or group.flavor is None:
+            growth.held[name] = problem
             continue
         limits: list[tuple[int, str]] = [(want, "")]
         if room.health.probing:

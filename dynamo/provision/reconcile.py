@@ -40,6 +40,7 @@ from dynamo.provision.sights import Orphan, SiteIndex, sight_of, sort_foreigners
 from dynamo.provision.site_runner import SiteRunner
 from dynamo.provision.spec import FleetSpec
 from dynamo.provision.states import ACTIVE, ENDING_NOW
+from dynamo.provision.upkeep import Upkeep
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet
 from dynamo.times import utc_now
@@ -114,8 +115,9 @@ class Reconciler:
         with store.reading() as session:
             known = ledger.site_health(session, fleet.name)
         self.health = HealthBook(known, breaker, clock, rng)
-        effects = Effects(store, fleet.name, fleet.id, link, self.health, clock)
+        effects = Effects(store, fleet.name, fleet.id, spec, link, self.health, clock)
         self._actor = Actor(store, effects, self.runners, spec)
+        self._upkeep = Upkeep(store, fleet.name, fleet.id, spec, self.runners, clock)
         self._books = Bookkeeper(store, fleet.name, spec, link, clock)
         self._removals = Removals(policy.max_removal_share, policy.cycle_s)
         self._holds = Holds()
@@ -187,12 +189,15 @@ class Reconciler:
         moves = judgement.moves
         moves += shrink(lives, plans, surplus, self._removals, deadline_s=deadline_s, now=now)
         moves += self._drain_black_holes(lives, now)
+        if state == ACTIVE:
+            moves += self._upkeep.look_after(lives, plans, self._removals, now)
         adopted, orphans = self._foreigners(rows, indexes, plans)
         growth = plan_growth(
             plans,
             missing,
             {name: self._room(name, lives, now) for name in self.runners},
             cheapest_first=sorted(plans, key=lambda name: (plans[name].cost_per_hour, name)),
+            problems={site: self._upkeep.problem(site) for site in self.runners},
             affordable=self._books.affordable(plans, (live.row.cost_per_hour for live in lives), now),
         )
         held |= growth.held
@@ -209,13 +214,15 @@ class Reconciler:
         self._actor.act(lives, plans, attempts, judgement.losses, orphans, now)
         self._look_after_tokens(lives)
         changing = bool(moves or growth.add or adopted or orphans)
-        gone = not any(live.state in LIVING for live in lives) and not changing
+        left = [live for live in lives if live.state in LIVING]
+        listed = all(runner.listing is not None for runner in self.runners.values())
+        ended = state != ACTIVE and self._upkeep.end(left, now) and listed and not left and not changing
         return CycleReport(
             counts=counts_by_state(lives),
             target=target,
             held=held,
             settled=not changing and self._settled(lives, target),
-            ended=state != ACTIVE and gone and all(runner.listing is not None for runner in self.runners.values()),
+            ended=ended,
         )
 
     # ---- looking -----------------------------------------------------------------------------------------------
