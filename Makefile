@@ -20,7 +20,7 @@ $(VENV)/.core: setup.cfg pyproject.toml
 
 # Some of what the tests compare with is built from source and needs a C compiler.
 $(VENV)/.ready: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet -e '.[alerts,dev,hail,nowcast,postgres]'
+	$(BIN)/python -m pip install --quiet -e '.[alerts,api,chameleon,dev,hail,metrics,nowcast,openstack,postgres]'
 	touch $(VENV)/.nowcast $@
 
 $(VENV)/.nowcast: $(VENV)/.core

@@ -260,7 +260,7 @@ class Reconciler:
 
     def _live(self, row: Any, indexes: Mapping[str, SiteIndex], view: PoolView | None, trusted: bool) -> Live:
         index, runner = indexes.get(row.site), self.runners.get(row.site)
-        if index is not None and runner is not None and runner.is_under_way(f"create {row.name}"):
+        if row.unsure and index is not None and runner is not None and runner.is_under_way(f"create {row.name}"):
             # Its answer is still to come: that the list lacks it says nothing.
             index = SiteIndex(_NEVER, index.by_id, index.by_worker)
         sight = sight_of(row, index, view, trusted, self._patience.get(row.site, Patience()))
