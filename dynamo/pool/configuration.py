@@ -13,7 +13,9 @@ from dynamo.pool.installation import Installation
 from dynamo.pool.record import MARK
 from dynamo.resources import data_folder
 
-TEMPLATE = "personal.conf"
+#: What all pools have, and what each kind has besides.
+COMMON = "common.conf"
+TEMPLATES = {"personal": "personal.conf", "manager": "manager.conf"}
 #: The pool's name for itself; `.internal` is reserved for private use, so no name server knows it.
 DOMAIN = "dynamo.internal"
 #: Seconds for which a finished job's claim waits for the next job.
@@ -34,7 +36,7 @@ def render(template: str, values: Mapping[str, object]) -> str:
 
     def replace(match: re.Match[str]) -> str:
         if match[1] not in values:
-            raise InputError(f"no value for @{match[1]}@", where=TEMPLATE, expected=", ".join(sorted(values)))
+            raise InputError(f"no value for @{match[1]}@", where="the template", expected=", ".join(sorted(values)))
         return _plain(str(values[match[1]]))
 
     return _PLACEHOLDER.sub(replace, template)
@@ -54,16 +56,24 @@ def _plain(value: str) -> str:
 
 
 def write_configuration(
-    path: Path, *, state: Path, installation: Installation, pool_id: str, user: str, slots: int
+    path: Path,
+    *,
+    state: Path,
+    installation: Installation,
+    pool_id: str,
+    user: str,
+    slots: int,
+    kind: str = "personal",
+    more: Mapping[str, object] | None = None,
 ) -> None:
-    """Write the configuration of the pool whose files are in ``state``, for ``slots`` one-core jobs at a time."""
-    template = (data_folder("condor") / TEMPLATE).read_text()
+    """Write the configuration of the pool whose files are in ``state``, for ``slots`` one-core jobs at a time.
+
+    ``more`` holds the values that only the template of this ``kind`` needs.
+    """
+    folder = data_folder("condor")
+    template = (folder / COMMON).read_text() + "\n" + (folder / TEMPLATES[kind]).read_text()
     values = {
-        "RELEASE": installation.release,
-        "BIN": installation.bin,
-        "SBIN": installation.sbin,
-        "LIB": installation.lib,
-        "LIBEXEC": installation.libexec,
+        **installation_values(installation),
         "STATE": state,
         "DOMAIN": DOMAIN,
         "ID": pool_id,
@@ -72,5 +82,17 @@ def write_configuration(
         "IDS": f"{os.geteuid()}.{os.getegid()}",
         "SLOTS": slots,
         "KEEP_CLAIM_S": KEEP_CLAIM_S,
+        **(more or {}),
     }
     write_text(path, render(template, values))
+
+
+def installation_values(installation: Installation) -> dict[str, object]:
+    """Return the values for a template's folders of programs."""
+    return {
+        "RELEASE": installation.release,
+        "BIN": installation.bin,
+        "SBIN": installation.sbin,
+        "LIB": installation.lib,
+        "LIBEXEC": installation.libexec,
+    }

@@ -16,8 +16,9 @@ from pathlib import Path
 from dynamo.errors import MissingPartError, RetryableError, UsageError
 from dynamo.files import replacing
 from dynamo.pool.account import Account, daemon_account
-from dynamo.pool.configuration import DOMAIN, write_configuration
+from dynamo.pool.configuration import DOMAIN, TEMPLATES, write_configuration
 from dynamo.pool.installation import Installation, require_installation
+from dynamo.pool.manager import LOOPBACK, WORKER_KEY, Head
 from dynamo.pool.processes import Process, boot_id, find, wait_gone
 from dynamo.pool.record import (
     CONFIGURATION,
@@ -37,7 +38,10 @@ READY_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 10.0
 _FOLDERS = ("log", "spool", "execute", "run", "lock", "passwords.d", "tokens.d")
 _IDENTITY_FILE = "pool"
-_DAEMONS = {"Negotiator", "Scheduler", "Machine"}
+_DAEMONS = {
+    "personal": {"Negotiator", "Scheduler", "Machine"},
+    "manager": {"Negotiator", "Scheduler"},
+}
 
 
 def up(
@@ -45,6 +49,10 @@ def up(
     slots: int = 2,
     state: Path | None = None,
     prefix: Path | None = None,
+    kind: str = "personal",
+    address: str = LOOPBACK,
+    public: str = "",
+    port: int = 0,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> tuple[PoolRecord, bool]:
     """Start the pool, wait until it takes jobs; return its record and whether it had to be started.
@@ -57,6 +65,11 @@ def up(
         The folder for all of the pool's files; the user's own by default.
     prefix
         The HTCondor to use, where `install` was told a prefix.
+    kind
+        ``personal``: with slots of this machine; ``manager``: without any, workers join it (see `dynamo.pool.manager`).
+    address, public, port
+        For a manager: the address of this machine on which it listens (``0.0.0.0``: all of them), the one under which
+        workers reach it where that is another, and the port (0: a free one, the same at each start).
     tell
         Told what is being done.
 
@@ -67,15 +80,19 @@ def up(
     RetryableError
         If the pool is not ready after 15 s.
     UsageError
-        If the number of slots or the folder's name cannot be used.
+        If the number of slots, the folder's name or the address cannot be used, or a pool of another kind runs there.
     """
     state = (state or default_state()).absolute()
+    if kind not in TEMPLATES:
+        raise UsageError("no such kind of pool", where=kind, expected=", ".join(TEMPLATES))
     if slots < 1:
         raise UsageError("a pool needs slots", where="--slots", expected="1 or more")
     with only_one(state):
         record = read_record(state)
         if record is not None:
             if record.running():
+                if record.kind != kind:
+                    raise UsageError(f"a pool of kind {record.kind} runs there", where=state, expected=kind)
                 # The `up` that started it may have been killed before it was ready.
                 _wait_ready(record, tell)
                 return record, False
@@ -84,10 +101,20 @@ def up(
         installation = require_installation(prefix)
         account = daemon_account()
         _prepare(state)
+        if kind == "manager":
+            create_key(state / "passwords.d" / WORKER_KEY)
         identity = uuid.uuid4().hex[:12]
         config = state / CONFIGURATION
+        head = Head.choose(state, address, public, port) if kind == "manager" else None
         write_configuration(
-            config, state=state, installation=installation, pool_id=identity, user=account.user, slots=slots
+            config,
+            state=state,
+            installation=installation,
+            pool_id=identity,
+            user=account.user,
+            slots=slots,
+            kind=kind,
+            more=head.values() if head else None,
         )
         tell(f"starting HTCondor {installation.version}")
         # Known before it exists: a kill of this command must not leave daemons that nobody finds.
@@ -104,6 +131,9 @@ def up(
             master_start_ticks=0,
             boot=boot_id(),
             started=to_iso(utc_now()),
+            kind=kind,
+            address=head.public if head else LOOPBACK,
+            port=head.port if head else 0,
         )
         write_record(record)
         try:
@@ -139,13 +169,13 @@ def _prepare(state: Path) -> None:
         (state / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / "tokens.d" / _IDENTITY_FILE).unlink(missing_ok=True)
     # Addresses of daemons that are gone would be taken for those of the new ones.
-    _create_key(state / "passwords.d" / "POOL")
+    create_key(state / "passwords.d" / "POOL")
     for stale in (*state.glob("log/.*_address*"), *state.glob("spool/.*_address*"), state / "master.pid"):
         stale.unlink(missing_ok=True)
 
 
-def _create_key(path: Path) -> None:
-    """Make the key with which the pool signs tokens.
+def create_key(path: Path) -> None:
+    """Make a key with which the pool signs tokens, unless it is there.
 
     Left to the daemons, they make it while they start and do not agree on it until they are started again.
     """
@@ -199,7 +229,8 @@ def _wait_ready(record: PoolRecord, tell: Callable[[str], None]) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     key = Path(record.state) / "passwords.d" / "POOL"
     token = Path(record.state) / "tokens.d" / _IDENTITY_FILE
-    missing = set(_DAEMONS)
+    daemons = _DAEMONS[record.kind]
+    missing = set(daemons)
     told = False
     while time.monotonic() < deadline:
         if not record.running():
@@ -207,7 +238,7 @@ def _wait_ready(record: PoolRecord, tell: Callable[[str], None]) -> None:
         if not token.exists() and key.is_file():
             _create_token(record, token.name)
         if token.exists():
-            missing = _DAEMONS - {kind for kind, _ in advertised(record)}
+            missing = daemons - {kind for kind, _ in advertised(record)}
             if not missing:
                 return
         if not told:
@@ -225,7 +256,7 @@ def _create_token(record: PoolRecord, name: str) -> None:
     account = daemon_account()
     command = [*account.prefix, f"{record.bin}/condor_token_create", "-identity", f"{account.user}@{DOMAIN}"]
     done = subprocess.run(
-        [*command, "-token", name],
+        [*command, "-key", "POOL", "-token", name],
         capture_output=True,
         text=True,
         env={**os.environ, "CONDOR_CONFIG": record.config},

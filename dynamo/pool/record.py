@@ -25,7 +25,11 @@ MARK = "DYNAMO_POOL_ID"
 
 @dataclass(frozen=True)
 class PoolRecord:
-    """One started pool. ``boot`` tells a record from before the machine's last start."""
+    """One started pool.
+
+    ``boot`` tells a record from before the machine's last start. ``address`` and ``port`` are where others reach a pool
+    of kind ``manager``; a ``personal`` one has no port of its own.
+    """
 
     id: str
     state: str
@@ -39,6 +43,9 @@ class PoolRecord:
     master_start_ticks: int
     boot: str
     started: str
+    kind: str = "personal"
+    address: str = "127.0.0.1"
+    port: int = 0
 
     @property
     def master(self) -> Process:

@@ -1,0 +1,206 @@
+#!/bin/sh
+# First boot of the worker @WORKER@: joins its HTCondor pool, and ends the machine when the pool has no use for it.
+# It holds no lasting secret: the bootstrap below serves once, to ask for this worker's own token.
+# SERVER_ROOT, where it is set, is the folder that stands for the machine's disk (several servers on one machine).
+umask 077
+set -u
+name='@WORKER@'
+manager='@MANAGER@:@PORT@'
+prefix='@PREFIX@'
+home="${SERVER_ROOT:+$SERVER_ROOT/worker}"
+home="${home:-/var/lib/dynamo-worker}"
+cpus="${SERVER_CPUS:-@CPUS@}"
+memory_mb="${SERVER_MEMORY_MB:-@MEMORY_MB@}"
+lifetime_s=@LIFETIME_S@
+grace_s=@GRACE_S@
+check_s=@CHECK_S@
+master=
+
+say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) dynamo-worker $name: $*"; }
+
+nap() { sleep "$1" & nap_pid=$!; wait "$nap_pid"; }
+
+master_runs() {
+  [ -n "$master" ] && [ -d "/proc/$master" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$master/status" 2>/dev/null
+}
+
+# SIGQUIT: end jobs and daemons at once, in order.
+stop_master() {
+  if [ -s token.pid ]; then kill "$(cat token.pid)" 2>/dev/null; rm -f token.pid; fi
+  master_runs || return 0
+  kill -QUIT "$master" 2>/dev/null
+  left=40
+  while [ "$left" -gt 0 ] && master_runs; do sleep 0.25; left=$((left - 1)); done
+  master_runs && kill -KILL "$master" 2>/dev/null
+  return 0
+}
+
+power_off() {
+  say "ends: $*"
+  stop_master
+  switch=$(command -v poweroff || command -v shutdown || true)
+  if [ -n "${SERVER_ROOT:-}" ]; then
+    # A server that is only a folder must not switch off the machine that it is on.
+    case "$switch" in "" | /sbin/* | /usr/sbin/* | /bin/* | /usr/bin/*) exit 0 ;; esac
+  fi
+  case "$switch" in
+    */poweroff) "$switch" ;;
+    */shutdown) "$switch" -h now ;;
+  esac
+  exit 0
+}
+
+end() { say "is told to end"; stop_master; exit 0; }
+trap end TERM INT
+
+mkdir -p "$home" && cd "$home" || exit 1
+[ -n "${SERVER_ROOT:-}" ] && exec >>"$home/boot.log" 2>&1
+say "boots"
+for folder in log spool execute run lock passwords.d tokens.d boot.d; do mkdir -p "$home/$folder"; done
+if [ "$(id -u)" = 0 ] && [ -z "${SERVER_ROOT:-}" ]; then chmod 755 "$home" "$home/execute" "$home/log"; fi
+
+# ---- The operator's own script ----------------------------------------------------------------------------------
+cat >operator.b64 <<'END'
+@SCRIPT@
+END
+if base64 -d <operator.b64 >operator.sh && [ -s operator.sh ]; then
+  case "$(head -c 2 operator.sh)" in "#!") ;; *) printf '#!/bin/sh\n' | cat - operator.sh >o && mv o operator.sh ;; esac
+  chmod 700 operator.sh
+  (umask 022 && ./operator.sh) || power_off "the operator's script failed with exit code $?"
+fi
+
+# ---- HTCondor ---------------------------------------------------------------------------------------------------
+install_condor() {
+  umask 022
+  tries=0
+  while ! command -v condor_master >/dev/null 2>&1 && [ "$tries" -lt 5 ]; do
+    say "installs HTCondor"
+    if command -v apt-get >/dev/null 2>&1; then
+      apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends condor ||
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends htcondor
+    elif command -v dnf >/dev/null 2>&1; then
+      dnf install -y -q condor
+    fi
+    tries=$((tries + 1))
+    command -v condor_master >/dev/null 2>&1 || nap $((tries * 10))
+  done
+  # The package's own pool of one.
+  systemctl disable --now condor >/dev/null 2>&1 || true
+  umask 077
+}
+PATH="$PATH:/usr/sbin:/usr/local/sbin:/sbin"
+if [ -n "$prefix" ] && [ -x "$prefix/usr/sbin/condor_master" ]; then
+  release="$prefix/usr"
+else
+  prefix=
+  command -v condor_master >/dev/null 2>&1 || install_condor
+  found=$(command -v condor_master) || power_off "there is no HTCondor and it cannot be installed"
+  release=$(dirname "$(dirname "$(readlink -f "$found")")")
+fi
+lib="$release/lib/condor"
+[ -d "$release/lib64/condor" ] && lib="$release/lib64/condor"
+as=
+shown="$(id -u).$(id -g)"
+if [ "$(id -u)" = 0 ]; then
+  if [ -n "${SERVER_ROOT:-}" ]; then
+    # HTCondor runs no jobs as root; in a user namespace root's daemons take themselves for an ordinary user's.
+    for plain in daemon bin nobody; do
+      uid=$(id -u "$plain" 2>/dev/null) && [ "$uid" != 0 ] && break
+    done
+    as="unshare --user --map-user=$uid --map-group=$(id -g "$plain")"
+  else
+    id condor >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin condor
+    shown="$(id -u condor).$(id -g condor)"
+    chown -R condor: log spool execute run lock
+  fi
+fi
+
+reserved_mb=
+disk_mb='@DISK_MB@'
+if [ -n "$disk_mb" ]; then
+  free_mb=$(df -Pm "$home" | awk 'NR == 2 { print $4 }')
+  [ "$free_mb" -gt "$disk_mb" ] && reserved_mb=$((free_mb - disk_mb))
+fi
+cat >condor_config <<END
+RELEASE_DIR = $release
+BIN = $release/bin
+SBIN = $release/sbin
+LIB = $lib
+LIBEXEC = $release/libexec/condor
+LOCAL_DIR = $home
+CONDOR_IDS = $shown
+${cpus:+NUM_CPUS = $cpus}
+${memory_mb:+MEMORY = $memory_mb}
+${reserved_mb:+RESERVED_DISK = $reserved_mb}
+END
+cat >>condor_config <<'END'
+@CONFIGURATION@
+END
+cat >>condor_config <<END
+STARTER_JOB_ENVIRONMENT = "@MARK@=@ID@${SERVER_MARK:+ $SERVER_MARK}"
+END
+export CONDOR_CONFIG="$home/condor_config"
+
+# ---- The worker's own token -------------------------------------------------------------------------------------
+ask_token() { # folder with the token that proves who asks; seconds to wait
+  rm -f token.new
+  _CONDOR_SEC_TOKEN_DIRECTORY="$home/$1" _CONDOR_SEC_TOKEN_SYSTEM_DIRECTORY="$home/$1" \
+    timeout "$2" "$release/bin/condor_token_request" -type collector -name "$manager" \
+    -identity '@IDENTITY@' @AUTHZ@ -lifetime "$lifetime_s" >token.new 2>token.err &
+  echo $! >token.pid
+  wait $!
+  if grep -q '^ey' token.new 2>/dev/null; then
+    rm -f token.pid
+    grep '^ey' token.new >token.only && mv token.only tokens.d/worker && rm -f token.new
+    return 0
+  fi
+  rm -f token.pid
+  say "has no token: $(tail -n 1 token.err)"
+  return 1
+}
+if [ -n "${SERVER_ROOT:-}" ] && [ -f "$SERVER_ROOT/private/token" ]; then
+  cp "$SERVER_ROOT/private/token" tokens.d/worker && rm -f "$SERVER_ROOT/private/token"
+elif [ ! -s tokens.d/worker ]; then
+  cat >boot.d/boot <<'END'
+@BOOTSTRAP@
+END
+  until_s=$(($(date +%s) + @JOIN_S@))
+  until ask_token boot.d 300; do
+    [ "$(date +%s)" -ge "$until_s" ] && power_off "nobody let it into the pool"
+    nap 5
+  done
+fi
+rm -f boot.d/boot
+
+# In the background: the answer comes when the provisioner looks, and meanwhile the pool may go.
+renew() {
+  patience_s=$((lifetime_s / 6))
+  # The program looks for the answer every 5 s.
+  [ "$patience_s" -lt 12 ] && patience_s=12
+  [ "$patience_s" -gt 600 ] && patience_s=600
+  renew_at=$((now + patience_s + 1))
+  (trap - TERM INT; ask_token tokens.d "$patience_s" && date +%s >renewed) &
+}
+renew_at=$(($(date +%s) + lifetime_s / 3))
+
+# ---- HTCondor's daemons, for as long as the pool wants them -----------------------------------------------------
+say "starts HTCondor"
+$as "$release/sbin/condor_master" -f &
+master=$!
+answered=$(date +%s)
+asked=$answered
+while master_runs; do
+  nap @STEP_S@
+  now=$(date +%s)
+  [ $((now - asked)) -lt "$check_s" ] && continue
+  asked=$now
+  if timeout 20 "$release/bin/condor_status" -collector -af Name 2>/dev/null | grep -q .; then
+    answered=$(date +%s)
+    # The pool knows by the old token who asks for the new one.
+    if [ -s renewed ]; then renew_at=$(($(cat renewed) + lifetime_s / 3)); rm -f renewed; fi
+    [ "$now" -ge "$renew_at" ] && renew
+  elif [ $((now - answered)) -ge "$grace_s" ]; then
+    power_off "its pool has not answered for $((now - answered)) s"
+  fi
+done
+power_off "HTCondor has ended"

@@ -1,0 +1,100 @@
+"""Answering workers that ask for their token.
+
+A worker asks twice in its life and more: with the token of its papers for its own, and with its own for the next one.
+HTCondor tells who asks, and asks the administrator; this is the administrator. What is not expected is left without an
+answer, and HTCondor forgets it after an hour.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from dynamo.pool.manager import WORKER_DOMAIN, worker_identity
+from dynamo.provision.condor.memory import Memory, WorkerNote
+from dynamo.provision.condor.tokens import WORKER_MAY, boot_identity
+from dynamo.provision.condor.tools import Tools
+from dynamo.provision.pool_link import PoolSilentError
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question: ``asker`` wants to be ``wanted`` for ``lifetime_s`` seconds, limited to ``may``."""
+
+    id: str
+    asker: str
+    wanted: str
+    may: frozenset[str]
+    lifetime_s: int
+
+    @property
+    def worker(self) -> str:
+        """The worker that it is about, empty if it is about something else."""
+        name, _, domain = self.wanted.rpartition("@")
+        return name if domain == WORKER_DOMAIN else ""
+
+
+def read_requests(text: str) -> list[Request]:
+    """Read the output of ``condor_token_request_list -json``."""
+    try:
+        found: list[dict[str, Any]] = orjson.loads(text) if text.strip() else []
+    except orjson.JSONDecodeError as error:
+        raise PoolSilentError(f"the list of requests cannot be read: {error}") from None
+    return [
+        Request(
+            id=str(ad.get("RequestId", "")),
+            asker=str(ad.get("AuthenticatedIdentity", "")),
+            wanted=str(ad.get("RequestedIdentity", "")),
+            may=frozenset(word.strip() for word in str(ad.get("LimitAuthorization", "")).split(",") if word.strip()),
+            lifetime_s=int(ad.get("TokenLifetime", -1)),
+        )
+        for ad in found
+    ]
+
+
+def modest(request: Request, longest_s: int) -> bool:
+    """Tell whether a request is for no more than a worker's token; one without limits is for everything."""
+    return bool(request.may) and request.may <= set(WORKER_MAY) and 0 < request.lifetime_s <= longest_s
+
+
+def admit(tools: Tools, memory: Memory, expected: Collection[str], *, token_s: int) -> Sequence[str]:
+    """Answer the requests of the ``expected`` workers; return those that joined by it (not those that stay)."""
+    joined = []
+    now = time.time()
+    for request in read_requests(tools.run("condor_token_request_list", "-json")):
+        worker = request.worker
+        if worker not in expected or not modest(request, token_s):
+            continue
+        note = memory.get(worker)
+        if note.revoked:
+            continue
+        first = _first_question(request, note, now)
+        if not first and request.asker != worker_identity(worker):
+            continue
+        until = now + token_s + 60
+        if first:
+            # Before the answer: papers that were used must not serve another request, whatever happens next.
+            used = note.serial or note.used
+            memory.put(note.but(serial="", used=used, answer=request.id, token_until=until))
+        else:
+            memory.put(note.but(token_until=until))
+        try:
+            tools.run("condor_token_request_approve", "-reqid", request.id, text="yes\n")
+        except PoolSilentError:
+            # It may have gone meanwhile; the others still wait for their answer, and the next look tells.
+            continue
+        if first:
+            joined.append(worker)
+    return joined
+
+
+def _first_question(request: Request, note: WorkerNote, now: float) -> bool:
+    if now >= note.boot_until:
+        return False
+    if note.serial:
+        return request.asker == boot_identity(note.worker, note.serial)
+    return bool(note.used) and request.id == note.answer and request.asker == boot_identity(note.worker, note.used)

@@ -1,0 +1,66 @@
+"""Emptying a worker: running jobs finish up to a deadline, no new ones begin."""
+
+from __future__ import annotations
+
+import time
+
+from dynamo.errors import NotFoundError
+from dynamo.pool.manager import WORKER_DOMAIN
+from dynamo.provision.condor.memory import Memory
+from dynamo.provision.condor.tools import Tools
+from dynamo.provision.pool_link import PoolSilentError, PoolView
+
+_ALREADY = "already in progress"
+_UNKNOWN = ("t find", "unable to locate", "no such")
+
+
+def drain(tools: Tools, memory: Memory, worker: str, deadline_s: float) -> None:
+    """Order it; a second call changes the deadline, and one of 0 s ends the jobs now.
+
+    Raises
+    ------
+    NotFoundError
+        If the collector does not know the worker.
+    PoolSilentError
+        If pool or worker do not answer.
+    """
+    memory.put(memory.get(worker).but(drain_until=time.time() + max(0.0, deadline_s)))
+    if deadline_s <= 0:
+        hurry(tools, worker)
+    else:
+        _order(tools, worker, "-graceful", "-reason", "the fleet shrinks")
+
+
+def hurry_overdue(tools: Tools, memory: Memory, view: PoolView) -> list[str]:
+    """End the jobs of workers that were not empty at their deadline; return those workers."""
+    overdue = []
+    now = time.time()
+    for slots in view.workers.values():
+        if not slots.draining or slots.drained:
+            continue
+        note = memory.get(slots.worker)
+        if 0 < note.drain_until < now:
+            hurry(tools, slots.worker)
+            # Not again in each look: ending a job takes a while.
+            memory.put(note.but(drain_until=now + 30))
+            overdue.append(slots.worker)
+    return overdue
+
+
+def hurry(tools: Tools, worker: str) -> None:
+    """End a worker's jobs now; they go back to the queue."""
+    # An order in force is not changed by another; taking back one that was not given is no error.
+    _order(tools, worker, "-cancel")
+    _order(tools, worker, "-fast", "-reason", "the deadline has passed")
+
+
+def _order(tools: Tools, worker: str, *words: str) -> None:
+    try:
+        tools.run("condor_drain", *words, f"{worker}.{WORKER_DOMAIN}")
+    except PoolSilentError as error:
+        text = str(error).lower()
+        if _ALREADY in text:
+            return
+        if any(sign in text for sign in _UNKNOWN):
+            raise NotFoundError("the pool does not know this worker", where=worker) from None
+        raise

@@ -1,0 +1,178 @@
+"""The pool of a fleet, as the provisioner uses it, with real HTCondor daemons."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from dynamo.errors import UsageError
+from dynamo.pool.control import down, up
+from dynamo.pool.installation import Installation, find_installation
+from dynamo.pool.manager import LOOPBACK
+from dynamo.pool.record import PoolRecord, read_record
+from dynamo.provision.condor import admission, revocation
+from dynamo.provision.condor.drain import drain, hurry_overdue
+from dynamo.provision.condor.history import finished_since
+from dynamo.provision.condor.memory import Memory
+from dynamo.provision.condor.papers import boot_script, read_options
+from dynamo.provision.condor.settings import WorkerSettings
+from dynamo.provision.condor.tokens import check_name, make_boot_token, make_worker_token
+from dynamo.provision.condor.tools import TIMEOUT_S, Tools
+from dynamo.provision.condor.view import look
+from dynamo.provision.pool_link import FinishedJob, JoinPapers, PoolSilentError, PoolView
+
+
+class CondorLink:
+    """Implements `dynamo.provision.pool_link.PoolLink`.
+
+    Parameters
+    ----------
+    state
+        A folder of the link's own: what it remembers of workers.
+    pool
+        The folder of the pool (``DYNAMO_POOL_DIR``); ``state/pool`` by default.
+    ours
+        Whether `ensure` may start the pool and `stop` end it. Else a manager pool must run in ``pool``.
+    address, public, port
+        Where it listens, see `dynamo.pool.control.up`.
+    prefix
+        The HTCondor to use, where it was installed in a folder that was named.
+    settings
+        How workers behave.
+    timeout_s
+        How long each question may take.
+    tell
+        Told what is being done.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        pool: Path | None = None,
+        ours: bool = True,
+        address: str = LOOPBACK,
+        public: str = "",
+        port: int = 0,
+        prefix: Path | None = None,
+        settings: WorkerSettings | None = None,
+        timeout_s: float = TIMEOUT_S,
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self.pool = (pool or state / "pool").absolute()
+        self.settings = settings or WorkerSettings()
+        self._memory = Memory(state / "workers")
+        self._ours = ours
+        self._address, self._public, self._port = address, public, port
+        self._prefix = prefix
+        self._timeout_s = timeout_s
+        self._tell = tell
+        self._installation: Installation | None = None
+
+    def ensure(self) -> None:
+        """Start the pool if it is ours and does not run.
+
+        Raises
+        ------
+        PoolSilentError
+            If it is not ours and does not run.
+        MissingPartError, RetryableError, UsageError
+            As `dynamo.pool.control.up`.
+        """
+        if self._ours:
+            up(
+                kind="manager",
+                state=self.pool,
+                prefix=self._prefix,
+                address=self._address,
+                public=self._public,
+                port=self._port,
+                tell=self._tell,
+            )
+        else:
+            self._record()
+
+    def view(self) -> PoolView:
+        """Ask the collector and the queue; workers that are not empty at their deadline are hurried."""
+        tools = self._tools()
+        view = look(tools)
+        hurry_overdue(tools, self._memory, view)
+        return view
+
+    def papers(
+        self, worker: str, *, script: str = "", remote: bool = True, options: Mapping[str, object] | None = None
+    ) -> JoinPapers:
+        """Make what ``worker`` needs to join; a second call makes the first one's bootstrap void.
+
+        The options are ``cpus``, ``memory_mb``, ``disk_mb``, ``condor_prefix`` (where HTCondor is on the worker) and
+        ``shared_files`` (the worker sees this machine's files under the same names).
+        """
+        check_name(worker)
+        read = read_options(options)
+        record, tools = self._record(), self._tools()
+        now = time.time()
+        note = self._memory.get(worker)
+        if note.revoked:
+            raise UsageError("this worker was revoked", where=worker, expected="a name that was never used")
+        serial = secrets.token_hex(8)
+        note = note.but(serial=serial, boot_until=now + self.settings.boot_s)
+        if remote:
+            # No secret is kept here: the serial only says which of the papers that were made are the valid ones.
+            self._memory.put(note)
+            bootstrap = make_boot_token(tools, worker, serial, self.settings.boot_s)
+            return JoinPapers(
+                boot_script(record, worker, settings=self.settings, options=read, bootstrap=bootstrap, script=script),
+                {},
+            )
+        self._memory.put(note.but(serial="", token_until=now + self.settings.token_s + 60))
+        if not read.condor_prefix:
+            read = read.model_copy(update={"condor_prefix": self._own_prefix()})
+        read = read.model_copy(update={"shared_files": True})
+        token = make_worker_token(tools, worker, self.settings.token_s)
+        return JoinPapers(
+            boot_script(record, worker, settings=self.settings, options=read, script=script),
+            {"token": token.encode() + b"\n"},
+        )
+
+    def admit(self, expected: Collection[str]) -> Sequence[str]:
+        """Answer requests to join of the workers in ``expected``, and those of workers for their next token."""
+        return admission.admit(self._tools(), self._memory, expected, token_s=self.settings.token_s)
+
+    def revoke(self, workers: Collection[str]) -> None:
+        """Make tokens and bootstraps of these workers worthless."""
+        record = read_record(self.pool)
+        if record is not None:
+            revocation.revoke(record, self._memory, [check_name(worker) for worker in workers])
+
+    def drain(self, worker: str, *, deadline_s: float) -> None:
+        """Let running jobs finish, for at most ``deadline_s`` seconds, and take no new ones."""
+        drain(self._tools(), self._memory, check_name(worker), deadline_s)
+
+    def finished(self, since: datetime) -> Sequence[FinishedJob]:
+        """Return the jobs that ended on workers after ``since``."""
+        return finished_since(self._tools(), since)
+
+    def stop(self) -> None:
+        """End the pool's own daemons where they are ours; the queue stays on disk."""
+        if self._ours:
+            down(self.pool)
+
+    def _record(self) -> PoolRecord:
+        record = read_record(self.pool)
+        if record is None or not record.running():
+            raise PoolSilentError("the fleet's pool does not run", where=self.pool)
+        if record.kind != "manager":
+            raise PoolSilentError("this pool takes no workers", where=self.pool, expected="a pool of kind manager")
+        return record
+
+    def _tools(self) -> Tools:
+        return Tools(self._record(), self._timeout_s)
+
+    def _own_prefix(self) -> str:
+        if self._installation is None:
+            self._installation = find_installation(self._prefix)
+        found = self._installation
+        return str(found.release.parent) if found is not None and found.origin == "prefix" else ""

@@ -1,0 +1,124 @@
+"""One look at the collector and the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dynamo.pool.manager import WORKER_ATTRIBUTE
+from dynamo.provision.condor.tools import Tools
+from dynamo.provision.pool_link import PoolView, WorkerSlots
+from dynamo.times import from_epoch, utc_now
+
+_SLOT = (
+    WORKER_ATTRIBUTE, "SlotType", "State", "Activity", "Cpus", "TotalSlotCpus", "TotalSlotMemory", "JobId", "Draining",
+    "DaemonStartTime",
+)  # fmt: skip
+#: Activities of a slot in which a job runs.
+_RUNS = frozenset({"Busy", "Retiring", "Vacating", "Killing", "Suspended"})
+_IDLE, _RUNNING, _TRANSFERRING = "1", "2", "6"
+
+
+@dataclass
+class _Sum:
+    cpus: int = 0
+    memory_mb: int = 0
+    busy: int = 0
+    jobs: list[str] = field(default_factory=list)
+    draining: bool = False
+    active: bool = False
+    started: int = 0
+
+
+def look(tools: Tools) -> PoolView:
+    """Ask the collector for its workers and for its own age, and the queue for its jobs.
+
+    Raises
+    ------
+    PoolSilentError
+        If one of them does not answer.
+    """
+    taken = utc_now()
+    constraint = f"{WORKER_ATTRIBUTE} isnt undefined"
+    since = tools.run("condor_status", "-collector", "-af", "StatsLastUpdateTime", "StatsLifetime").split()
+    slots = tools.run("condor_status", "-constraint", constraint, "-af:t", *_SLOT)
+    jobs = tools.run("condor_q", "-allusers", "-constraint", "JobStatus <= 2 || JobStatus == 6", "-af:t", "JobStatus",
+                     "RequestCpus")  # fmt: skip
+    idle, running = count_jobs(jobs.splitlines())
+    return PoolView(
+        taken_at=taken,
+        collector_since=collector_start(since) or taken,
+        workers=add_up(slots.splitlines()),
+        idle_cpus=idle,
+        running_cpus=running,
+    )
+
+
+def collector_start(words: Sequence[str]) -> datetime | None:
+    """Return when the collector began, from the time of its statistics and the seconds that they span.
+
+    It does not say it otherwise. None where it does not show itself, as in its first moments.
+    """
+    if len(words) < 2 or not (words[0].isdigit() and words[1].isdigit()):
+        return None
+    return from_epoch(int(words[0]) - int(words[1]))
+
+
+def add_up(lines: Iterable[str]) -> dict[str, WorkerSlots]:
+    """Add up the slots of each worker: lines of the values of the attributes, with tabs between them."""
+    sums: dict[str, _Sum] = {}
+    for line in lines:
+        fields = line.split("\t")
+        if len(fields) != len(_SLOT):
+            continue
+        worker, kind, state, activity, cpus, total, memory, job, draining, started = fields
+        one = sums.setdefault(worker, _Sum())
+        one.started = max(one.started, _number(started))
+        # A slot that drains is Drained itself; its children, that still have a job, are Claimed and Retiring.
+        one.draining |= draining == "true" or state == "Drained"
+        runs = state != "Drained" and activity in _RUNS
+        if kind != "Dynamic":
+            # What a partitionable slot has given to jobs is in its total.
+            one.cpus += _number(total) or _number(cpus)
+            one.memory_mb += _number(memory)
+            one.active |= state == "Drained" and activity != "Idle"
+        if runs:
+            one.active = True
+            one.busy += _number(cpus)
+            if job != "undefined":
+                one.jobs.append(job)
+    return {
+        worker: WorkerSlots(
+            worker=worker,
+            cpus=one.cpus,
+            busy_cpus=one.busy,
+            memory_mb=one.memory_mb,
+            jobs=tuple(sorted(one.jobs)),
+            draining=one.draining,
+            drained=one.draining and not one.active,
+            started_at=from_epoch(one.started) if one.started else None,
+        )
+        for worker, one in sums.items()
+        # Its dynamic slots may be known a moment before or after itself.
+        if one.cpus > 0
+    }
+
+
+def count_jobs(lines: Iterable[str]) -> tuple[int, int]:
+    """Return the processors that waiting and running jobs ask for."""
+    idle = running = 0
+    for line in lines:
+        state, _, cpus = line.partition("\t")
+        if state == _IDLE:
+            idle += _number(cpus) or 1
+        elif state in {_RUNNING, _TRANSFERRING}:
+            running += _number(cpus) or 1
+    return idle, running
+
+
+def _number(text: str) -> int:
+    try:
+        return int(float(text))
+    except ValueError:
+        return 0
