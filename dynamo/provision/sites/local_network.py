@@ -1,0 +1,177 @@
+"""A network of its own for each local worker: a namespace, a pair of interfaces to a bridge, and a limited rate."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+import orjson
+
+from dynamo.errors import InputError, MissingPartError
+from dynamo.provision.sites.errors import SitePermanentError, SiteRetryableError
+
+_PROGRAMS = ("ip", "tc")
+#: The kernel takes 15 letters for an interface.
+_DIGITS = 8
+#: How long a packet may wait for its turn.
+_LATENCY_MS = 100
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A worker's place in the network, and what to put before a command so that it runs there."""
+
+    namespace: str
+    address: str
+    command: tuple[str, ...]
+
+
+class LocalNetwork:
+    """The network of one site.
+
+    Parameters
+    ----------
+    site
+        Its name, from which those of bridge and namespaces are made.
+    cidr
+        Addresses for this machine (the first) and the workers.
+    bandwidth_mbit
+        What each worker gets in each direction, in megabits per second; None: no limit.
+    delay_ms
+        Added to each packet in each direction, in milliseconds.
+    """
+
+    def __init__(self, site: str, cidr: str, bandwidth_mbit: float | None, delay_ms: float = 0.0) -> None:
+        try:
+            self._cidr = ipaddress.IPv4Network(cidr)
+        except ValueError as error:
+            raise InputError(str(error), where=f"{site}: network_cidr", expected="as 10.213.0.0/24") from None
+        if self._cidr.prefixlen > 29:
+            raise InputError("too few addresses", where=f"{site}: network_cidr", expected="/29 or larger")
+        self._site = site
+        self._bandwidth_mbit = bandwidth_mbit
+        self._delay_ms = delay_ms
+        self._bridge = f"dynb{hashlib.sha256(site.encode()).hexdigest()[:_DIGITS]}"
+        self.host_address = str(next(self._cidr.hosts()))
+
+    def ensure(self) -> None:
+        """Make the bridge with this machine's address.
+
+        Raises
+        ------
+        MissingPartError
+            If iproute2 is missing, the user is not root or the kernel refuses.
+        """
+        missing = [name for name in _PROGRAMS if shutil.which(name) is None]
+        if missing:
+            raise MissingPartError(
+                f"no {' and '.join(missing)} for networks of the workers' own",
+                where=self._site,
+                hint="install iproute2, or use the option network = host",
+            )
+        if os.geteuid() != 0:
+            raise MissingPartError(
+                "only root can make networks", where=self._site, hint="use the option network = host"
+            )
+        try:
+            if not _exists(self._bridge):
+                _run("ip", "link", "add", self._bridge, "type", "bridge")
+            _run("ip", "addr", "replace", f"{self.host_address}/{self._cidr.prefixlen}", "dev", self._bridge)
+            _run("ip", "link", "set", self._bridge, "up")
+        except SiteRetryableError as error:
+            raise MissingPartError(
+                f"this system makes no network: {error.what}", where=self._site, hint="use the option network = host"
+            ) from None
+
+    def join(self, server_id: str) -> Joined:
+        """Make a namespace for a server and connect it; one that is half made is made anew.
+
+        Raises
+        ------
+        SiteRetryableError
+            If the system refuses.
+        SitePermanentError
+            If all addresses are taken.
+        """
+        digest = hashlib.sha256(server_id.encode()).hexdigest()[:_DIGITS]
+        namespace = f"dynn{digest}"
+        self.leave(namespace)
+        address = self._free_address()
+        outer, inner = f"dynv{digest}", f"dynw{digest}"
+        _run("ip", "netns", "add", namespace)
+        try:
+            # The address is written on the interface of this machine, where other calls look for what is taken.
+            _run("ip", "link", "add", outer, "alias", address, "type", "veth", "peer", "name", inner)
+            _run("ip", "link", "set", inner, "netns", namespace)
+            _run("ip", "link", "set", outer, "alias", address, "master", self._bridge, "up")
+            inside = ("ip", "-n", namespace)
+            _run(*inside, "link", "set", "lo", "up")
+            _run(*inside, "addr", "add", f"{address}/{self._cidr.prefixlen}", "dev", inner)
+            _run(*inside, "link", "set", inner, "up")
+            _run(*inside, "route", "add", "default", "via", self.host_address)
+            self._shape(outer, ("tc",))
+            self._shape(inner, ("tc", "-n", namespace))
+        except SiteRetryableError:
+            self.leave(namespace)
+            raise
+        return Joined(namespace, address, ("ip", "netns", "exec", namespace))
+
+    def _shape(self, interface: str, tool: tuple[str, ...]) -> None:
+        words: list[str] = []
+        if self._delay_ms or self._bandwidth_mbit:
+            # netem alone does both.
+            words = ["netem"]
+            if self._delay_ms:
+                words += ["delay", f"{self._delay_ms:g}ms"]
+            if self._bandwidth_mbit:
+                words += ["rate", f"{self._bandwidth_mbit:g}mbit"]
+        if self._bandwidth_mbit and not self._delay_ms:
+            # A token bucket holds a rate better; it must take what comes in one tick of the clock.
+            burst = max(16_000, int(self._bandwidth_mbit * 1e6 / 8 / 100))
+            words = ["tbf", "rate", f"{self._bandwidth_mbit:g}mbit", "burst", str(burst), "latency", f"{_LATENCY_MS}ms"]
+        if words:
+            _run(*tool, "qdisc", "replace", "dev", interface, "root", *words)
+
+    def _free_address(self) -> str:
+        taken = {self.host_address}
+        for link in orjson.loads(_run("ip", "-json", "link", "show", "master", self._bridge) or "[]"):
+            taken.add(str(link.get("ifalias", "")))
+        for address in self._cidr.hosts():
+            if str(address) not in taken:
+                return str(address)
+        raise SitePermanentError("all addresses are taken", where=f"{self._site}: {self._cidr}")
+
+    @staticmethod
+    def leave(namespace: str) -> None:
+        """Remove a namespace and its interfaces; one that is not there is no error."""
+        if not namespace.startswith("dynn"):
+            return
+        outer = f"dynv{namespace.removeprefix('dynn')}"
+        if _exists(outer):
+            _run("ip", "link", "del", outer)
+        if any(line.split()[:1] == [namespace] for line in _run("ip", "netns", "list").splitlines()):
+            _run("ip", "netns", "del", namespace)
+
+    def remove(self) -> None:
+        """Remove the bridge, when no worker is left."""
+        if _exists(self._bridge):
+            _run("ip", "link", "del", self._bridge)
+
+
+def _exists(interface: str) -> bool:
+    done = subprocess.run(["ip", "link", "show", interface], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def _run(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SiteRetryableError(f"`{' '.join(command[:4])}` failed: {error}", where="network") from None
+    if done.returncode != 0:
+        raise SiteRetryableError(f"`{' '.join(command)}` failed: {done.stderr.strip()}", where="network")
+    return done.stdout

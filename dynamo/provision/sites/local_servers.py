@@ -1,0 +1,195 @@
+"""Servers that are folders and processes of this machine: each runs its user data as a machine would at first boot."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import orjson
+
+from dynamo.files import replacing, write_bytes, write_text
+from dynamo.pool.processes import Process, boot_id, descendants, find, wait_gone, with_environment
+from dynamo.times import to_iso, utc_now
+
+#: Carried by every process of a server; its value is the server's id.
+MARK = "DYNAMO_SERVER_ID"
+RECORD = "server.json"
+_USER_DATA = "user-data"
+_TRASH = ".trash-"
+#: How long a server gets to end by itself.
+GRACE_S = 12.0
+# What a server runs when it switches itself off; its script ends after it, which is all there is to it.
+_SWITCH = "#!/bin/sh\nexit 0\n"
+
+
+@dataclass(frozen=True)
+class LocalServer:
+    """What is kept of a server on disk, from before its first process starts.
+
+    ``pid`` is 0 until the process is known; ``boot`` tells a record from before the machine's last start. ``network``
+    is the name of its network namespace, empty where it uses the machine's.
+    """
+
+    id: str
+    name: str
+    folder: str
+    tags: Mapping[str, str]
+    flavor: str
+    cpus: int
+    ram_mb: int
+    created: str
+    boot: str
+    pid: int = 0
+    start_ticks: int = 0
+    deleting: bool = False
+    network: str = ""
+    address: str = ""
+    fault: str = ""
+    command: tuple[str, ...] = field(default=())
+
+    @property
+    def leader(self) -> Process | None:
+        """The process that stands for the machine, if it runs."""
+        if self.boot != boot_id():
+            return None
+        process = Process(self.pid, self.start_ticks) if self.pid else None
+        return process if process is not None and process.alive() else None
+
+    def processes(self) -> list[Process]:
+        """Return all processes of the server."""
+        if self.boot != boot_id():
+            return []
+        found = set(with_environment(f"{MARK}={self.id}"))
+        leader = self.leader
+        if leader is not None:
+            # In a container even root may not look into processes of another account; their parents it sees.
+            found |= set(descendants(leader))
+        return sorted(found, key=lambda process: process.pid)
+
+
+def read_server(folder: Path) -> LocalServer | None:
+    """Return the server in a folder, or None if there is none that can be read."""
+    try:
+        fields = orjson.loads((folder / RECORD).read_bytes())
+        return LocalServer(**{**fields, "command": tuple(fields.get("command", ()))})
+    except (OSError, orjson.JSONDecodeError, TypeError):
+        return None
+
+
+def read_servers(root: Path) -> list[LocalServer]:
+    """Return all servers in the folders of ``root``."""
+    if not root.is_dir():
+        return []
+    found = [read_server(folder) for folder in sorted(root.iterdir()) if not folder.name.startswith(".")]
+    return [server for server in found if server is not None]
+
+
+def new_id(name: str) -> str:
+    """Return an identifier that no other server has, of this name or another."""
+    return f"{name}.{secrets.token_hex(4)}"
+
+
+def write_server(server: LocalServer) -> None:
+    """Store the record."""
+    write_bytes(Path(server.folder) / RECORD, orjson.dumps(asdict(server), option=orjson.OPT_INDENT_2))
+
+
+def prepare(server: LocalServer, user_data: str, private: Mapping[str, bytes]) -> None:
+    """Make the server's folder and its record; without a record a folder is nothing."""
+    folder = Path(server.folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+    for part in (folder, folder / "private", folder / "bin"):
+        part.mkdir(mode=0o700, parents=True)
+    write_text(folder / _USER_DATA, user_data)
+    for name in ("poweroff", "shutdown"):
+        write_text(folder / "bin" / name, _SWITCH)
+        (folder / "bin" / name).chmod(0o700)
+    for name, content in private.items():
+        with replacing(folder / "private" / Path(name).name) as partial:
+            partial.touch(mode=0o600)
+            partial.write_bytes(content)
+    write_server(server)
+
+
+def start(server: LocalServer) -> LocalServer:
+    """Run the server's user data in a session of its own, unless it runs already; return what is known then."""
+    for process in sorted(with_environment(f"{MARK}={server.id}"), key=lambda one: (one.start_ticks, one.pid)):
+        # Whoever started it was killed before it could write down the number; the first process is the oldest.
+        known = replace(server, pid=process.pid, start_ticks=process.start_ticks)
+        write_server(known)
+        return known
+    folder = Path(server.folder)
+    script = (folder / _USER_DATA).read_text()
+    line = script.split("\n", 1)[0]
+    interpreter = line[2:].split() if line.startswith("#!") else ["/bin/sh"]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CONDOR_", "_CONDOR_"))}
+    environment = {
+        **kept,
+        "PATH": os.pathsep.join([str(folder / "bin"), kept.get("PATH", os.defpath)]),
+        "SERVER_ROOT": str(folder),
+        "SERVER_CPUS": str(server.cpus),
+        "SERVER_MEMORY_MB": str(server.ram_mb),
+        "SERVER_MARK": f"{MARK}={server.id}",
+        MARK: server.id,
+    }
+    with (folder / "console.log").open("ab") as log:
+        child = subprocess.Popen(
+            [*server.command, *interpreter, str(folder / _USER_DATA)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
+        )
+    # It outlives this object on purpose; whether it lives is read from /proc.
+    child.returncode = 0
+    found = find(child.pid)
+    known = replace(server, pid=child.pid, start_ticks=found.start_ticks if found else 0)
+    write_server(known)
+    return known
+
+
+def end(server: LocalServer, grace_s: float = GRACE_S) -> Sequence[Process]:
+    """End exactly the server's processes, first with a request; return those that did not."""
+    family = server.processes()
+    leader = server.leader
+    if leader is not None:
+        leader.send(signal.SIGTERM)
+        wait_gone([leader], grace_s)
+    for number, patience_s in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 3.0)):
+        # Also what it started in the meantime.
+        family = sorted({*family, *server.processes()}, key=lambda process: process.pid)
+        family = [process for process in family if process.alive()]
+        for process in family:
+            process.send(number)
+        wait_gone(family, patience_s)
+    return [process for process in family if process.alive()]
+
+
+def remove(server: LocalServer) -> None:
+    """Remove the server's folder; one that is half removed has another name already."""
+    folder = Path(server.folder)
+    trash = folder.with_name(f"{_TRASH}{server.id}")
+    if folder.exists():
+        folder.replace(trash)
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Remove what killed calls left: folders that were on their way out, or never got their record."""
+    for folder in root.iterdir() if root.is_dir() else []:
+        if folder.name.startswith(_TRASH) or (folder.is_dir() and not (folder / RECORD).is_file()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def now_text() -> str:
+    """Return the present instant as it stands in records."""
+    return to_iso(utc_now())
