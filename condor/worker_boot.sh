@@ -16,7 +16,13 @@ grace_s=@GRACE_S@
 check_s=@CHECK_S@
 master=
 
-say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) dynamo-worker $name: $*"; }
+# The console shows it too where a folder stands for the machine: its log goes with it.
+exec 3>&1
+say() {
+  line="$(date -u +%Y-%m-%dT%H:%M:%SZ) dynamo-worker $name: $*"
+  echo "$line"
+  if [ -n "${SERVER_ROOT:-}" ]; then echo "$line" >&3; fi
+}
 
 nap() { sleep "$1" & nap_pid=$!; wait "$nap_pid"; }
 

@@ -79,17 +79,19 @@ class Effects:
             availability_zone=group.spec.availability_zone or "",
             floating_ip=group.spec.floating_ip,
             lease_end=row.lease_end or group.lease_end,
-            options={FIRST_ATTEMPT: first},
+            options={**group.spec.options, FIRST_ATTEMPT: first},
         )
         try:
             server = runner.driver.create(request)
         except SiteRetryableError as error:
             self.health.failure(row.site, error.kind, _short(error))
-            self._store(row, [Note("create-unsure", _short(error), row.site, row.name)])
+            # From now on, not from the attempt's beginning, it may take a while until a list has the server.
+            told = Note("create-unsure", _short(error), row.site, row.name)
+            self._store(row, [told], attempted_at=self.clock())
         except SiteError as error:
             self._refused(runner, row, error)
         else:
-            self.health.success(row.site)
+            self.health.answered(row.site)
             runner.forget_quota()
             self._made(row, server.id, list(server.addresses), server.lease_end)
 

@@ -15,8 +15,9 @@ from dynamo.provision import ledger
 from dynamo.provision.fleets import set_fleet_state, stored_spec
 from dynamo.provision.opening import open_link, open_sites
 from dynamo.provision.reconcile import CycleReport, Reconciler
+from dynamo.provision.site_facts import SiteFacts, SiteFactsWriter
 from dynamo.provision.site_runner import SiteRunner
-from dynamo.provision.states import ENDED
+from dynamo.provision.states import ACTIVE, ENDED
 from dynamo.store.engine import Store
 from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.times import utc_now
@@ -71,7 +72,7 @@ class FleetLoop:
         with self._store.reading() as session:
             fleet = ledger.fleet_named(session, self.name)
         self.spec = stored_spec(fleet)
-        self._applied = fleet.updated_at
+        self._body = fleet.spec
         base = Path(fleet.base)
         drivers = open_sites(self.spec, base)
         self.link = open_link(self.spec, base, drivers, self._tell)
@@ -82,6 +83,7 @@ class FleetLoop:
             for name, driver in drivers.items()
         }
         self.reconciler = Reconciler(self._store, fleet, self.spec, runners, self.link)
+        self._facts = SiteFactsWriter(self._store, self.name)
 
     def __enter__(self) -> Self:
         return self
@@ -104,23 +106,37 @@ class FleetLoop:
         if time.monotonic() - self._renewed > RENEW_S:
             self._lease.renew()
             self._renewed = time.monotonic()
-        self._follow_spec()
+        state = self._follow_spec()
         try:
-            self.link.ensure()
+            if state == ACTIVE:
+                # For a fleet that ends, a pool that is gone is not started only to be stopped.
+                self.link.ensure()
         except RetryableError as error:
             log.warning("the pool of %s: %s", self.name, error)
         report = self.reconciler.cycle(wait_s=wait_s)
+        self._tell_facts()
         if report.ended:
             self._end()
         return report
 
-    def _follow_spec(self) -> None:
+    def _tell_facts(self) -> None:
+        """Store what the sites told: others decide by it how many workers there may be."""
+        runners = self.reconciler.runners
+        facts = SiteFacts(
+            flavors={name: tuple(runner.flavors) for name, runner in runners.items()},
+            quotas={name: runner.quota for name, runner in runners.items() if runner.quota is not None},
+            counted_at={name: runner.quota_at for name, runner in runners.items() if runner.quota_at is not None},
+        )
+        self._facts.write(facts, utc_now())
+
+    def _follow_spec(self) -> str:
+        """Open everything anew if the spec has changed; return the fleet's state."""
         with self._store.reading() as session:
-            changed = ledger.fleet_named(session, self.name).updated_at
-        if changed == self._applied:
-            return
-        self._close_sites()
-        self._open()
+            fleet = ledger.fleet_named(session, self.name)
+        if fleet.spec != self._body:
+            self._close_sites()
+            self._open()
+        return fleet.state
 
     def _end(self) -> None:
         self.reconciler.settle_accounts()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from dynamo.errors import BusyError, NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.ledger import Note
-from dynamo.provision.lifecycle import SERVING, WorkerState
+from dynamo.provision.lifecycle import LIVING, SERVING, WorkerState
 from dynamo.provision.spec import FleetSpec
 from dynamo.provision.spec_loading import load_spec
 from dynamo.provision.states import ACTIVE, ENDED, ENDING, ENDING_NOW
@@ -37,29 +37,33 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
     ------
     BusyError
         If the fleet of that name is about to end.
+    UsageError
+        If the spec lacks a site at which there are still workers: nobody could delete their servers.
     """
-    body = spec.settled(now).to_json()
+    document, body = spec.to_json(), spec.settled(now).to_json()
     fleet = session.get(Fleet, spec.name, with_for_update=True)
     if fleet is not None and fleet.state in (ENDING, ENDING_NOW):
         raise BusyError("this fleet is about to end", where=spec.name, hint="wait for `dynamo-provision destroy`")
+    _strand_nobody(session, spec)
     overrides = session.scalars(select(FleetWish.group).where(FleetWish.fleet == spec.name)).all()
     if fleet is None or fleet.state == ENDED:
         if fleet is None:
             fleet = Fleet(name=spec.name, next_number=1, id=ledger.new_fleet_id())
             session.add(fleet)
-        fleet.state, fleet.spec, fleet.applied_at, fleet.updated_at, fleet.base = ACTIVE, body, now, now, str(base)
+        fleet.state, fleet.spec, fleet.document, fleet.base = ACTIVE, body, document, str(base)
+        fleet.applied_at = fleet.updated_at = now
         ledger.note(session, spec.name, [Note("apply", "a new fleet")], now)
         changed = True
     else:
         # Times of leases that count from the start do not move when the same document is applied again.
-        same = _without_times(fleet.spec) == _without_times(body)
+        same = fleet.document == document
         changed = not same or bool(overrides)
         if changed:
             reason = "the same spec; what was scaled by hand is undone" if same else "a changed spec"
             ledger.note(session, spec.name, [Note("apply", reason, data={"undone": list(overrides)})], now)
             fleet.updated_at = now
         if not same:
-            fleet.spec, fleet.applied_at = body, now
+            fleet.spec, fleet.document, fleet.applied_at = body, document, now
     session.execute(delete(FleetWish).where(FleetWish.fleet == spec.name))
     session.flush()
     return fleet, changed
@@ -156,16 +160,25 @@ def drain_site(session: Session, name: str, site: str, now: datetime) -> list[st
     return [group.name for group in groups]
 
 
+def _strand_nobody(session: Session, spec: FleetSpec) -> None:
+    left = session.scalars(
+        select(Worker.site)
+        .where(Worker.fleet == spec.name, Worker.state.in_([state.value for state in LIVING]))
+        .where(Worker.site.not_in(list(spec.sites)))
+        .distinct()
+    ).all()
+    if left:
+        raise UsageError(
+            f"there are still workers at {', '.join(sorted(left))}",
+            where=spec.name,
+            expected="these sites in `sites`, without groups, until their workers are gone",
+        )
+
+
 def _active(session: Session, name: str) -> Fleet:
+    # Two orders at once follow each other.
+    session.scalars(select(Fleet.name).where(Fleet.name == name).with_for_update()).first()
     fleet = ledger.fleet_named(session, name)
     if fleet.state != ACTIVE:
         raise UsageError(f"the fleet is {fleet.state}", where=name, hint="dynamo-provision apply SPEC.json")
     return fleet
-
-
-def _without_times(spec: object) -> object:
-    if isinstance(spec, dict):
-        return {key: _without_times(value) for key, value in spec.items() if key not in ("leaseStart", "leaseEnd")}
-    if isinstance(spec, list):
-        return [_without_times(value) for value in spec]
-    return spec

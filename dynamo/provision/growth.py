@@ -30,7 +30,8 @@ class SiteRoom:
     pending
         Workers that the quota does not count yet.
     requested
-        Workers that the site has not been asked for yet, or has not answered.
+        Workers that show whether the site works: those that it has not been asked for yet, or has not answered; where
+        workers came to nothing, all that are not ready yet.
     living
         All workers at the site that may have a server.
     """
@@ -51,6 +52,7 @@ def plan_growth(
     cheapest_first: Sequence[str],
     problems: Mapping[str, str],
     affordable: Mapping[str, tuple[int | None, str]],
+    living: Mapping[str, int],
 ) -> Growth:
     """Decide on new workers.
 
@@ -68,6 +70,8 @@ def plan_growth(
         The order in which groups take what a budget leaves.
     affordable
         By group: how many more the budget allows (None: no limit), and the sentence if that is too few.
+    living
+        By group: workers that may have a server, those that leave too.
     """
     growth = Growth()
     taken: dict[str, int] = {}
@@ -90,6 +94,9 @@ def plan_growth(
         if room.health.probing:
             probes = max(0, 1 - room.requested - taken.get(site, 0))
             limits.append((probes, f"one worker shows first whether the site works again ({room.health.error})"))
+        if group.spec.max is not None:
+            left = max(0, group.spec.max - living.get(name, 0))
+            limits.append((left, f"the group's cap of {group.spec.max} workers, those that leave included"))
         if group.site.max_workers is not None:
             left = max(0, group.site.max_workers - room.living - taken.get(site, 0))
             limits.append((left, f"the site's cap of {group.site.max_workers} workers"))

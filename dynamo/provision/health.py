@@ -41,20 +41,24 @@ class HealthBook:
         self._lock = threading.Lock()
         self._notes: list[Note] = []
         self._changed: set[str] = set()
+        #: Sites that answer, but whose newest failure was that of a worker: an answer is no proof that they work.
+        self._undelivered: set[str] = set()
 
     def of(self, site: str) -> Health:
         """Return how a site fares."""
         with self._lock:
             return self._health.get(site, HEALTHY)
 
-    def failure(self, site: str, kind: str, error: str) -> None:
-        """Take note of a failure that counts against the site."""
+    def failure(self, site: str, kind: str, error: str, *, of_worker: bool = False) -> None:
+        """Take note of a failure that counts against the site: of a call, or of a worker that came to nothing."""
         now = self._clock()
         with self._lock:
             before = self._health.get(site, HEALTHY)
             after = failed(before, kind, error, now, self._settings, self._rng.random())
             self._health[site] = after
             self._changed.add(site)
+            if of_worker:
+                self._undelivered.add(site)
             if after.retry_at is not None and after.retry_at != before.retry_at:
                 wait_s = (after.retry_at - now).total_seconds()
                 self._notes.append(
@@ -65,12 +69,23 @@ class HealthBook:
         """Take note that a site did what it was asked for."""
         with self._lock:
             before = self._health.get(site, HEALTHY)
+            self._undelivered.discard(site)
             if before == HEALTHY:
                 return
             self._health[site] = HEALTHY
             self._changed.add(site)
             if before.retry_at is not None:
                 self._notes.append(Note("trust-again", f"it works again after: {before.error}", site=site))
+
+    def answered(self, site: str) -> None:
+        """Take note that a site has agreed to make a server; where workers came to nothing, that is not enough."""
+        if not self.owes_worker(site):
+            self.success(site)
+
+    def owes_worker(self, site: str) -> bool:
+        """Tell whether only a worker that is ready shows that a site works."""
+        with self._lock:
+            return site in self._undelivered
 
     def passed(self, site: str, error: str) -> None:
         """Take note that what failed works again; other failures of the site stand."""

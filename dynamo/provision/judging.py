@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from dynamo.provision.health import HealthBook
-from dynamo.provision.lifecycle import Patience, PoolPresence, Verdict, WorkerState, observe
+from dynamo.provision.lifecycle import COMING, Patience, PoolPresence, Verdict, WorkerState, observe
 from dynamo.provision.live import Live, Move, move
 from dynamo.provision.removals import Removals
-from dynamo.provision.sites.base import ServerStatus
+from dynamo.provision.sites.base import Server, ServerStatus
 
 _S = WorkerState
 
@@ -26,11 +26,15 @@ class Judgement:
         Workers whose server is missing in a list: to be asked for once more before they are called lost.
     spared
         Workers that would be given up, were it not for the share that may go at once.
+    found
+        Columns of workers whose server is known from now on, though their state stays: the pool showed them before
+        the site did.
     """
 
     moves: list[Move] = field(default_factory=list)
     losses: list[tuple[Live, str]] = field(default_factory=list)
     spared: int = 0
+    found: list[tuple[Live, dict[str, Any]]] = field(default_factory=list)
 
 
 def judge(
@@ -45,6 +49,8 @@ def judge(
     for live in lives:
         verdict = observe(live.sight, now, patience.get(live.row.site, Patience()))
         if verdict is None:
+            if live.sight.server is not None and not live.row.server_id:
+                result.found.append((live, _found(live.sight.server, now)))
             continue
         if verdict.to is _S.LOST:
             result.losses.append((live, verdict.reason))
@@ -57,7 +63,8 @@ def judge(
             health.success(live.row.site)
         if verdict.blame:
             kind = "no-capacity" if verdict.no_capacity else "retryable"
-            health.failure(live.row.site, kind, f"{live.row.name}: {verdict.reason}")
+            error = f"{live.row.name}: {verdict.reason}"
+            health.failure(live.row.site, kind, error, of_worker=live.state in COMING)
         result.moves.append(move(live, verdict.to, verdict.reason, values, data))
     return result
 
@@ -66,7 +73,11 @@ def _gives_up_a_running_server(live: Live, verdict: Verdict) -> bool:
     if verdict.to is not _S.FAILED or live.state is not _S.READY:
         return False
     server = live.sight.server
-    return server is None or server.status is ServerStatus.ACTIVE
+    return server is None or server.status not in (ServerStatus.ERROR, ServerStatus.STOPPED, ServerStatus.DELETING)
+
+
+def _found(server: Server, now: datetime) -> dict[str, Any]:
+    return {"server_id": server.id, "unsure": False, "started_at": server.created_at or now}
 
 
 def _record(live: Live, verdict: Verdict, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -76,7 +87,7 @@ def _record(live: Live, verdict: Verdict, now: datetime) -> tuple[dict[str, Any]
     data: dict[str, Any] = {}
     if server is not None:
         if not row.server_id:
-            values |= {"server_id": server.id, "unsure": False, "started_at": server.created_at or now}
+            values |= _found(server, now)
         if list(server.addresses) != row.addresses:
             values["addresses"] = list(server.addresses)
         if server.lease_end is not None and server.lease_end != row.lease_end:

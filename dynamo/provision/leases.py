@@ -58,7 +58,9 @@ def care(
     until = lease_end + 2 * before
     if group_end is not None:
         until = min(until, group_end)
-    may = wanted and extend_before_s > 0 and until > lease_end
+    # One that has not begun cannot be prolonged yet.
+    begun = state in (WorkerState.JOINING, WorkerState.READY)
+    may = begun and wanted and extend_before_s > 0 and until > lease_end
     due = now >= lease_end - before and (refused_at is None or now - refused_at >= RETRY)
     if may and due:
         return LeaseCare("extend", until, f"its lease ends at {lease_end:%Y-%m-%d %H:%M} UTC")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, CursorResult, Row, Table, bindparam, insert, select, update
@@ -19,6 +19,8 @@ from dynamo.times import utc_now
 
 _WORKERS = cast("Table", Worker.__table__)
 _EVENTS = cast("Table", FleetEvent.__table__)
+#: What stands in the way is said again within this time; what is older stands no more.
+LOOK_BACK = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,13 @@ def take_numbers(session: Session, fleet: str, count: int) -> int:
     return first
 
 
+def skip_numbers(session: Session, fleet: str, used: int) -> None:
+    """Give no number up to ``used`` to a new worker: a store that was put back may not know of it."""
+    row = session.scalars(select(Fleet).where(Fleet.name == fleet).with_for_update()).one()
+    row.next_number = max(row.next_number, used + 1)
+    session.flush()
+
+
 def move_worker(session: Session, worker_id: int, to: WorkerState, reason: str, now: datetime, **values: Any) -> bool:
     """Bring a worker to a state if it is in one from which that is allowed; return whether it was."""
     if to in FINAL:
@@ -182,6 +191,18 @@ def events(
         conditions.append(FleetEvent.action == action)
     newest = session.scalars(select(FleetEvent).where(*conditions).order_by(FleetEvent.id.desc()).limit(limit)).all()
     return list(reversed(newest))
+
+
+def open_holds(session: Session, fleet: str, now: datetime) -> dict[str, str]:
+    """Return what was last said to stand in the way, by subject; what lasts is said again within the time."""
+    rows = session.scalars(
+        select(FleetEvent)
+        .where(FleetEvent.fleet == fleet, FleetEvent.action.in_(("hold", "released-hold")))
+        .where(FleetEvent.time > now - LOOK_BACK)
+        .order_by(FleetEvent.id)
+    )
+    last = {str(row.data.get("about", "")): row for row in rows}
+    return {about: row.reason for about, row in last.items() if row.action == "hold"}
 
 
 def wishes(session: Session, fleet: str) -> dict[str, FleetWish]:

@@ -7,7 +7,7 @@ them is silent nothing is concluded from its silence.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from dynamo.provision.pool_link import WorkerSlots
@@ -41,9 +41,10 @@ _S = WorkerState
 
 #: From each state to those that may follow.
 TRANSITIONS: dict[WorkerState, frozenset[WorkerState]] = {
-    _S.REQUESTED: frozenset({_S.BOOTING, _S.JOINING, _S.READY, _S.FAILED, _S.RELEASING, _S.RELEASED}),
-    _S.BOOTING: frozenset({_S.JOINING, _S.READY, _S.FAILED, _S.LOST, _S.RELEASING}),
-    _S.JOINING: frozenset({_S.READY, _S.FAILED, _S.LOST, _S.RELEASING}),
+    # Draining before it is ready: nobody knows then whether it has joined, and has jobs.
+    _S.REQUESTED: frozenset({_S.BOOTING, _S.JOINING, _S.READY, _S.DRAINING, _S.FAILED, _S.RELEASING, _S.RELEASED}),
+    _S.BOOTING: frozenset({_S.JOINING, _S.READY, _S.DRAINING, _S.FAILED, _S.LOST, _S.RELEASING}),
+    _S.JOINING: frozenset({_S.READY, _S.DRAINING, _S.FAILED, _S.LOST, _S.RELEASING}),
     _S.READY: frozenset({_S.DRAINING, _S.FAILED, _S.LOST, _S.RELEASING}),
     _S.DRAINING: frozenset({_S.RELEASING, _S.FAILED, _S.LOST}),
     _S.RELEASING: frozenset({_S.RELEASED}),
@@ -108,8 +109,12 @@ class Sight:
     ----------
     since
         When it came to its state.
+    listed_at
+        When the site's list began from which ``server`` is.
     seen_at
         When the collector last showed it.
+    watched_since
+        Since when the pool has been looked at without a gap; that it was not seen before then says nothing.
     drain_deadline
         When it goes, jobs or not.
     """
@@ -118,9 +123,11 @@ class Sight:
     since: datetime
     server: Server | None = None
     site: SitePresence = SitePresence.UNKNOWN
+    listed_at: datetime | None = None
     slots: WorkerSlots | None = None
     pool: PoolPresence = PoolPresence.UNKNOWN
     seen_at: datetime | None = None
+    watched_since: datetime | None = None
     drain_deadline: datetime | None = None
     has_server_id: bool = False
 
@@ -147,24 +154,23 @@ def observe(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
     if sight.state in FINAL:
         return None
     gone = sight.site is SitePresence.ABSENT
+    shown = sight.pool in (PoolPresence.PRESENT, PoolPresence.DRAINED)
     if sight.state in (_S.RELEASING, _S.FAILED):
         if gone:
             return Verdict(_S.RELEASED, "the site no longer has its server")
         if sight.state is _S.FAILED:
             return Verdict(_S.RELEASING, "its server is to be deleted")
         return None
-    if gone and sight.has_server_id and sight.state is not _S.REQUESTED:
-        if sight.pool in (PoolPresence.PRESENT, PoolPresence.DRAINED):
-            # A list can be wrong; jobs that run are not.
-            return None
+    # A list can be wrong; jobs that run are not.
+    if gone and not shown and sight.has_server_id and sight.state is not _S.REQUESTED:
         return Verdict(_S.LOST, "its server is gone, and not by us")
     if sight.site is SitePresence.PRESENT and sight.server is not None:
         bad = _bad_server(sight, sight.server)
         if bad is not None:
             return bad
     if sight.state is _S.DRAINING:
-        return _drained(sight, now)
-    if sight.pool in (PoolPresence.PRESENT, PoolPresence.DRAINED):
+        return _drained(sight, now, patience)
+    if shown:
         return None if sight.state is _S.READY else Verdict(_S.READY, "the collector shows it")
     if sight.state is _S.READY:
         return _missing(sight, now, patience)
@@ -172,7 +178,7 @@ def observe(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
 
 
 def _bad_server(sight: Sight, server: Server) -> Verdict | None:
-    if server.status is ServerStatus.ERROR:
+    if server.status is ServerStatus.ERROR and not _may_run(sight):
         fault = server.fault or "no reason given"
         return Verdict(_S.FAILED, f"the site could not make it: {fault}", blame=True, no_capacity=server.no_capacity)
     if server.status in (ServerStatus.STOPPED, ServerStatus.DELETING):
@@ -182,28 +188,42 @@ def _bad_server(sight: Sight, server: Server) -> Verdict | None:
     return None
 
 
-def _drained(sight: Sight, now: datetime) -> Verdict | None:
+def _may_run(sight: Sight) -> bool:
+    """Tell whether jobs may run there, whatever its site says: a failed order of somebody marks a server that runs."""
+    if sight.pool is PoolPresence.UNKNOWN:
+        return sight.state in (_S.READY, _S.DRAINING)
+    return sight.pool is not PoolPresence.ABSENT
+
+
+def _drained(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
     if sight.pool is PoolPresence.DRAINED:
         return Verdict(_S.RELEASING, "its last job has ended")
     if sight.drain_deadline is not None and now >= sight.drain_deadline:
         left = len(sight.slots.jobs) if sight.slots else 0
         return Verdict(_S.RELEASING, f"the deadline for draining has passed, {left} jobs were still running")
-    if sight.pool is PoolPresence.ABSENT:
+    # Jobs may run on a worker that a look missed; there are none on one that was never seen.
+    unseen_s = _unseen_s(sight, now)
+    if sight.pool is PoolPresence.ABSENT and (sight.seen_at is None or unseen_s > patience.missing_s):
         return Verdict(_S.RELEASING, "it has left the pool")
     return None
+
+
+def _unseen_s(sight: Sight, now: datetime) -> float:
+    """Return for how long somebody has looked and has not seen the worker, since it came to its state."""
+    moments = (sight.seen_at, sight.since, sight.watched_since)
+    return (now - max(moment for moment in moments if moment is not None)).total_seconds()
 
 
 def _missing(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
     if sight.pool is PoolPresence.UNKNOWN:
         return None
-    last = max(sight.seen_at or sight.since, sight.since)
-    if now - last <= timedelta(seconds=patience.missing_s):
+    unseen_s = _unseen_s(sight, now)
+    if unseen_s <= patience.missing_s:
         return None
-    return Verdict(_S.FAILED, f"the collector has not shown it for {(now - last).total_seconds():.0f} s", blame=True)
+    return Verdict(_S.FAILED, f"the collector has not shown it for {unseen_s:.0f} s", blame=True)
 
 
 def _coming(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
-    age_s = (now - sight.since).total_seconds()
     if sight.state is _S.REQUESTED:
         if sight.site is not SitePresence.PRESENT or sight.server is None:
             return None
@@ -212,10 +232,13 @@ def _coming(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
     if sight.state is _S.BOOTING:
         if sight.server is not None and sight.server.status is ServerStatus.ACTIVE:
             return Verdict(_S.JOINING, "its server runs")
-        if age_s > patience.boot_s:
-            return Verdict(_S.FAILED, f"its server does not run after {age_s:.0f} s", blame=True)
+        # An old list says nothing of how long it took.
+        looked_s = (sight.listed_at - sight.since).total_seconds() if sight.listed_at is not None else 0.0
+        if sight.server is not None and looked_s > patience.boot_s:
+            return Verdict(_S.FAILED, f"its server does not run after {looked_s:.0f} s", blame=True)
         return None
-    # A pool that does not answer cannot show it: no fault of the worker.
-    if age_s > patience.join_s and sight.pool is PoolPresence.ABSENT:
-        return Verdict(_S.FAILED, f"it has not joined the pool {age_s:.0f} s after its server ran", blame=True)
+    # A pool that does not answer cannot show it, nor be joined: no fault of the worker.
+    unseen_s = _unseen_s(sight, now)
+    if sight.pool is PoolPresence.ABSENT and unseen_s > patience.join_s:
+        return Verdict(_S.FAILED, f"it has not joined the pool {unseen_s:.0f} s after its server ran", blame=True)
     return None

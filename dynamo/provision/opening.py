@@ -21,7 +21,11 @@ def fleet_folder(state: Path, name: str) -> Path:
 
 def pool_folder(spec: FleetSpec, base: Path) -> Path:
     """Return the folder of a fleet's pool: what ``DYNAMO_POOL_DIR`` is set to for jobs to go there."""
-    return Path(spec.pool.state) if spec.pool.state else base / "pool"
+    if spec.pool.state:
+        return Path(spec.pool.state)
+    if spec.pool.kind == "existing" and spec.pool.condor_config:
+        return Path(spec.pool.condor_config).parent
+    return base / "pool"
 
 
 def site_folder(base: Path, site: str) -> Path:
@@ -50,7 +54,7 @@ def open_sites(spec: FleetSpec, base: Path) -> dict[str, SiteDriver]:
     try:
         for name, site in spec.sites.items():
             folder = site_folder(base, name)
-            context = SiteContext(name, site.driver_options(), folder, timeout_s=site.timeout_s)
+            context = SiteContext(name, site.driver_options(name), folder, timeout_s=site.timeout_s)
             drivers[name] = open_site(site.driver, context)
     except BaseException:
         for driver in drivers.values():

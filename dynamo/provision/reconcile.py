@@ -30,14 +30,15 @@ from dynamo.provision.health import HealthBook
 from dynamo.provision.holds import Holds
 from dynamo.provision.judging import judge
 from dynamo.provision.ledger import Note
-from dynamo.provision.lifecycle import LIVING, SERVING, Patience, WorkerState
+from dynamo.provision.lifecycle import COMING, LIVING, SERVING, Patience, WorkerState
 from dynamo.provision.live import Live, Move, counts_by_state
 from dynamo.provision.pool_link import PoolLink, PoolView
 from dynamo.provision.recruiting import adopt, mark_attempts, request_workers
 from dynamo.provision.removals import Removals
 from dynamo.provision.shrinking import drain, shrink
-from dynamo.provision.sights import Orphan, SiteIndex, sight_of, sort_foreigners
+from dynamo.provision.sights import Orphan, SiteIndex, Watch, sight_of, sort_foreigners
 from dynamo.provision.site_runner import SiteRunner
+from dynamo.provision.sites.base import GROUP_TAG
 from dynamo.provision.spec import FleetSpec
 from dynamo.provision.states import ACTIVE, ENDING_NOW
 from dynamo.provision.upkeep import Upkeep
@@ -114,13 +115,16 @@ class Reconciler:
         breaker = BreakerSettings(policy.breaker.failures, policy.breaker.base_s, policy.breaker.max_s)
         with store.reading() as session:
             known = ledger.site_health(session, fleet.name)
+            holds = ledger.open_holds(session, fleet.name, clock())
         self.health = HealthBook(known, breaker, clock, rng)
         effects = Effects(store, fleet.name, fleet.id, spec, link, self.health, clock)
         self._actor = Actor(store, effects, self.runners, spec)
         self._upkeep = Upkeep(store, fleet.name, fleet.id, spec, self.runners, clock)
         self._books = Bookkeeper(store, fleet.name, spec, link, clock)
+        # A look at the pool that comes later than this after the one before begins anew to count who is missing.
+        self._gap = timedelta(seconds=max(policy.missing_s / 2, 3 * policy.cycle_s))
         self._removals = Removals(policy.max_removal_share, policy.cycle_s)
-        self._holds = Holds()
+        self._holds = Holds(holds)
         self._patience = {
             name: Patience(
                 boot_s=site.boot_timeout_s,
@@ -132,6 +136,7 @@ class Reconciler:
         }
         self._indexes: dict[str, tuple[object, SiteIndex]] = {}
         self._list_errors: dict[str, object] = {}
+        self._began_at = self._pool_since = self._pool_at = clock()
         self._lock = threading.Lock()
 
     def cycle(self, *, wait_s: float = 0.0) -> CycleReport:
@@ -192,6 +197,8 @@ class Reconciler:
         if state == ACTIVE:
             moves += self._upkeep.look_after(lives, plans, self._removals, now)
         adopted, orphans = self._foreigners(rows, indexes, plans)
+        for item in adopted:
+            missing[item.server.tags[GROUP_TAG]] -= 1
         growth = plan_growth(
             plans,
             missing,
@@ -199,13 +206,17 @@ class Reconciler:
             cheapest_first=sorted(plans, key=lambda name: (plans[name].cost_per_hour, name)),
             problems={site: self._upkeep.problem(site) for site in self.runners},
             affordable=self._books.affordable(plans, (live.row.cost_per_hour for live in lives), now),
+            living=Counter(live.row.group for live in lives if live.state in LIVING),
         )
         held |= growth.held
-        notes = self._holds.say(held, {plan.name: plan.spec.site for plan in plans.values()})
+        notes = self._holds.say(held, {plan.name: plan.spec.site for plan in plans.values()}, now)
         with self._store.transaction() as session:
             self._write(session, moves, notes, self._seen(lives, now), now)
-            request_workers(session, self._name, self._id, plans, growth.add, now)
+            for live, values in judgement.found:
+                ledger.set_worker(session, live.row.id, **values)
+            # First, so that new workers do not get the numbers of those that were found.
             adopt(session, self._name, plans, adopted, now)
+            request_workers(session, self._name, self._id, plans, growth.add, now)
             attempts = mark_attempts(session, lives, plans, self.runners, self.health, now)
             if state == ENDING_NOW:
                 self._books.shorten_drains(session, now)
@@ -233,6 +244,9 @@ class Reconciler:
         except RetryableError as error:
             held["pool"] = f"the pool does not answer, nobody is judged by it: {error}"
             return None, False
+        if now - self._pool_at > self._gap:
+            self._pool_since = now
+        self._pool_at = now
         trusted = now - view.collector_since >= timedelta(seconds=self.spec.policy.collector_grace_s)
         return view, trusted
 
@@ -263,7 +277,8 @@ class Reconciler:
         if row.unsure and index is not None and runner is not None and runner.is_under_way(f"create {row.name}"):
             # Its answer is still to come: that the list lacks it says nothing.
             index = SiteIndex(_NEVER, index.by_id, index.by_worker)
-        sight = sight_of(row, index, view, trusted, self._patience.get(row.site, Patience()))
+        watch = Watch(self._began_at, self._pool_since)
+        sight = sight_of(row, index, view, trusted, self._patience.get(row.site, Patience()), watch)
         return Live(row, sight, WorkerState(row.state))
 
     # ---- deciding ----------------------------------------------------------------------------------------------
@@ -324,7 +339,8 @@ class Reconciler:
         runner = self.runners[site]
         counted = runner.quota_at or _NEVER
         pending = sum(1 for live in here if live.row.started_at is None or live.row.started_at >= counted)
-        probes = sum(1 for live in here if live.state is _S.REQUESTED)
+        probing = COMING if self.health.owes_worker(site) else {_S.REQUESTED}
+        probes = sum(1 for live in here if live.state in probing)
         return SiteRoom(health, health.closed(now), runner.quota, pending, probes, len(here))
 
     # ---- storing -----------------------------------------------------------------------------------------------

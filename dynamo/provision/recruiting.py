@@ -75,6 +75,9 @@ def adopt(
             "attempted_at": began,
         }
         ledger.add_workers(session, fleet, [values])
+        number = item.worker.rpartition("-")[2]
+        if number.isascii() and number.isdigit():
+            ledger.skip_numbers(session, fleet, int(number))
         reason = f"server {server.id} is ours but was unknown"
         ledger.note(session, fleet, [Note("adopted", reason, plan.spec.site, item.worker)], now)
 
@@ -89,7 +92,13 @@ def mark_attempts(
 ) -> list[Live]:
     """Choose the workers whose creation is tried now, and store that it is: an answer may be lost."""
     chosen: list[Live] = []
-    probes: Counter[str] = Counter()
+    # Those that are under way are probes too.
+    probes: Counter[str] = Counter(
+        live.row.site
+        for live in lives
+        if (live.row.site in runners and runners[live.row.site].is_under_way(f"create {live.row.name}"))
+        or (live.state in (_S.BOOTING, _S.JOINING) and health.owes_worker(live.row.site))
+    )
     for live in lives:
         if live.state not in (_S.REQUESTED, _S.BOOTING):
             continue

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from dynamo.provision.balance import Candidate, victims
 from dynamo.provision.groups import GroupPlan
-from dynamo.provision.lifecycle import SERVING, WorkerState
+from dynamo.provision.lifecycle import SERVING, PoolPresence, WorkerState
 from dynamo.provision.live import Live, Move, move
 from dynamo.provision.removals import Removals
 
@@ -54,11 +54,14 @@ def shrink(
 
 
 def let_go(live: Live, reason: str, deadline_s: float, now: datetime) -> Move:
-    """End a worker that serves: by draining it if it is ready, at once if it has not come yet."""
+    """End a worker that serves: by draining it if it is or may be in the pool, at once if it has not come yet."""
     if live.state is _S.READY:
         return drain(live, reason, deadline_s, now)
     if not live.row.server_id and not live.row.unsure:
         return move(live, _S.RELEASED, reason)
+    if live.sight.pool is PoolPresence.UNKNOWN:
+        # It may have joined while the pool is silent, and have jobs.
+        return drain(live, reason, deadline_s, now)
     return move(live, _S.RELEASING, reason)
 
 

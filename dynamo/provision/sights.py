@@ -39,7 +39,10 @@ class SiteIndex:
         for worker, servers in self.by_worker.items():
             if worker not in mine:
                 result += [Foreign(server, worker) for server in servers]
-            elif len(servers) > 1 or (mine[worker] and servers[0].id != mine[worker]):
+            elif mine[worker] and mine[worker] not in self.by_id:
+                # The stored one may be newer than this list: what a lease was shown as becomes a server.
+                continue
+            elif len(servers) > 1:
                 keep = mine[worker] or servers[0].id
                 result += [Foreign(server, worker) for server in servers if server.id != keep]
         return result
@@ -63,7 +66,25 @@ def server_of(row: Any, index: SiteIndex | None) -> Server | None:
     return found[0] if found else None
 
 
-def site_presence(row: Any, index: SiteIndex | None, server: Server | None, patience: Patience) -> SitePresence:
+@dataclass(frozen=True)
+class Watch:
+    """Since when there was somebody to see.
+
+    Attributes
+    ----------
+    began_at
+        When this process began: an earlier one may have died just after it had sent a request.
+    pool_since
+        Since when the pool has been looked at without a gap.
+    """
+
+    began_at: datetime
+    pool_since: datetime
+
+
+def site_presence(
+    row: Any, index: SiteIndex | None, server: Server | None, patience: Patience, watch: Watch
+) -> SitePresence:
     """Return what a list says of a worker's server; absence counts only in a list that began late enough."""
     if server is not None:
         return SitePresence.PRESENT
@@ -74,7 +95,8 @@ def site_presence(row: Any, index: SiteIndex | None, server: Server | None, pati
         return SitePresence.UNKNOWN
     if row.unsure and not row.server_id:
         # The call may still be on its way through the site.
-        earliest = (row.attempted_at or row.requested_at) + timedelta(seconds=patience.settle_s)
+        sent = max(row.attempted_at or row.requested_at, watch.began_at)
+        earliest = sent + timedelta(seconds=patience.settle_s)
     else:
         earliest = row.started_at or row.requested_at
     return SitePresence.ABSENT if index.began_at > earliest else SitePresence.UNKNOWN
@@ -90,17 +112,21 @@ def pool_presence(name: str, view: PoolView | None, trusted: bool) -> PoolPresen
     return PoolPresence.ABSENT if trusted else PoolPresence.UNKNOWN
 
 
-def sight_of(row: Any, index: SiteIndex | None, view: PoolView | None, trusted: bool, patience: Patience) -> Sight:
+def sight_of(
+    row: Any, index: SiteIndex | None, view: PoolView | None, trusted: bool, patience: Patience, watch: Watch
+) -> Sight:
     """Return everything that is seen of one stored worker."""
     server = server_of(row, index)
     return Sight(
         state=WorkerState(row.state),
         since=row.since,
         server=server,
-        site=site_presence(row, index, server, patience),
+        site=site_presence(row, index, server, patience, watch),
+        listed_at=index.began_at if index is not None else None,
         slots=view.workers.get(row.name) if view is not None else None,
         pool=pool_presence(row.name, view, trusted),
         seen_at=row.seen_at,
+        watched_since=watch.pool_since,
         drain_deadline=row.drain_deadline,
         has_server_id=bool(row.server_id),
     )

@@ -102,8 +102,8 @@ def _is_for(item: ScriptSpec, group: ComputeSpec, worker: str) -> bool:
 
 
 def _concerns(target: str, group: str, worker: str) -> bool:
-    """Tell whether a Mobius target, a worker or a group, means this worker of this group."""
-    return target in (group, worker) or worker.startswith(f"{target}-")
+    """Tell whether a Mobius target means this worker: by its name, by its group, or as Mobius numbers names."""
+    return target in (group, worker) or worker.startswith(f"{target}-") or target.rstrip("0123456789") == group
 
 
 def _leased(network: NetworkSpec) -> bool:

@@ -157,7 +157,10 @@ class SiteRunner:
             log.exception("%s: list", self.name)
             self.list_error = SiteError(f"defect of the driver: {error!r:.200}", where=self.name)
         else:
+            before = self.listing
             self.listing = Listing(servers, began)
+            failed_before = self.list_error is not None
             self.list_error = None
-        finally:
-            self._wake()
+            # A list that says nothing new is no reason for a cycle out of turn.
+            if failed_before or before is None or list(before.servers) != list(servers):
+                self._wake()

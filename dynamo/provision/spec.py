@@ -118,10 +118,12 @@ class SiteSpec(Part):
         float, Field(ge=0, le=1000, description="Share of growth that it takes, beside the other sites' weights.")
     ] = 1.0
 
-    def driver_options(self) -> dict[str, Any]:
-        """Return `options` with `cloud` and `region`, as drivers of clouds are made with."""
-        places = {"cloud": self.cloud, "region": self.region} if self.driver in ("openstack", "chameleon") else {}
-        return {**{name: value for name, value in places.items() if value is not None}, **self.options}
+    def driver_options(self, name: str) -> dict[str, Any]:
+        """Return what the driver of the site called ``name`` is made with: `options`, and for clouds where they are."""
+        if self.driver not in ("openstack", "chameleon"):
+            return dict(self.options)
+        cloud, _, region = name.partition(":")
+        return {"cloud": self.cloud or cloud.lower(), "region": self.region or region, **self.options}
 
 
 class BreakerPolicy(Part):
@@ -262,7 +264,11 @@ class FleetSpec(Part):
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON data with what was derived, without what is at its default."""
-        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        document = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for name, site in self.sites.items():
+            # What is a default here is not what the name of a cloud stands for.
+            document["sites"][name]["driver"] = site.driver
+        return document
 
 
 def _settle(thing: Leased, now: datetime) -> Leased:
@@ -276,12 +282,6 @@ def _settle(thing: Leased, now: datetime) -> Leased:
 
 
 def _placed(name: str, site: SiteSpec) -> SiteSpec:
-    cloud, _, region = name.partition(":")
-    update: dict[str, Any] = {}
-    if "driver" not in site.model_fields_set:
-        update["driver"] = default_driver(cloud)
-    if site.cloud is None:
-        update["cloud"] = cloud.lower()
-    if site.region is None:
-        update["region"] = region
-    return site.model_copy(update=update) if update else site
+    if "driver" in site.model_fields_set:
+        return site
+    return site.model_copy(update={"driver": default_driver(name.partition(":")[0])})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -119,6 +119,10 @@ class ComputeSpec(Part):
     host_name_prefix: Annotated[
         HostPrefix | None, Field(alias="hostNamePrefix", description="What the names of the workers begin with.")
     ] = None
+    options: Annotated[
+        dict[str, Any],
+        Field(max_length=100, description="What only the site's driver understands, for servers of this group."),
+    ] = Field(default_factory=dict)
     cost_per_hour: Annotated[
         float | None,
         Field(

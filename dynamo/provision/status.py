@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,10 +14,11 @@ from dynamo.errors import NotFoundError, RetryableError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.fleet_loop import lease_name
 from dynamo.provision.fleets import stored_spec
-from dynamo.provision.lifecycle import FINAL, SERVING, WorkerState
+from dynamo.provision.groups import Override, plan_groups
+from dynamo.provision.lifecycle import FINAL, WorkerState
 from dynamo.provision.states import ACTIVE, ENDED
 from dynamo.store.engine import Store
-from dynamo.store.fleets import Fleet, FleetEvent, Worker
+from dynamo.store.fleets import Fleet, Worker
 from dynamo.store.lease import is_free
 from dynamo.store.models import Lease
 from dynamo.times import to_iso, utc_now
@@ -148,27 +148,39 @@ def fleet_status(store: Store, name: str) -> FleetStatus:
         wishes = ledger.wishes(session, name)
         health = ledger.site_health(session, name)
         killed = session.scalar(select(func.sum(Worker.jobs_killed)).where(Worker.fleet == name)) or 0
-        holds = _holds(session, name, now)
+        holds = list(ledger.open_holds(session, name, now).values())
     spec = stored_spec(fleet)
+    # As the loop does it, so that caps and times of leases count here, too; only flavors are not known here.
+    plans = plan_groups(
+        spec,
+        {},
+        {name: Override(wish.wanted, wish.source, wish.reason) for name, wish in wishes.items()},
+        applied_at=fleet.applied_at,
+        now=now,
+        ending=fleet.state != ACTIVE,
+    )
     living = [worker for worker in workers if WorkerState(worker.state) not in FINAL]
     groups = []
     settled = True
     for group in spec.compute:
         mine = [worker for worker in living if worker.group == group.name]
         states = Counter(worker.state for worker in mine)
-        wish = wishes.get(group.name)
-        wanted = wish.wanted if wish is not None else group.count
-        if fleet.state != ACTIVE:
-            wanted = 0
-        serving = sum(count for state, count in states.items() if WorkerState(state) in SERVING)
+        plan = plans[group.name]
+        wanted = plan.wanted if plan.certain or plan.wanted == 0 else None
         ready = states[WorkerState.READY.value]
-        settled = settled and len(mine) == ready and ready == (serving if wanted is None else wanted)
+        if wanted is None:
+            # So many processors are wanted, in workers of a size that only the site knows.
+            cpus = sum(worker.cpus for worker in mine)
+            enough = cpus >= (group.cpus or 0) or (group.max is not None and ready >= group.max)
+        else:
+            enough = ready == wanted
+        settled = settled and len(mine) == ready and enough
         groups.append(
             GroupStatus(
                 group=group.name,
                 site=group.site,
                 wanted=wanted,
-                source=wish.source if wish is not None else "spec",
+                source=plan.source,
                 states=dict(states),
                 cpus=sum(worker.cpus for worker in mine if worker.state == WorkerState.READY),
                 busy_cpus=sum(worker.busy_cpus for worker in mine),
@@ -222,18 +234,6 @@ def answers(store: Store, name: str) -> bool:
         return looked_after_by(store, name) is not None
     except RetryableError:
         return True
-
-
-def _holds(session: Session, name: str, now: datetime) -> Sequence[str]:
-    """Return what was last said to stand in the way, not older than an hour, one of each subject."""
-    rows = session.scalars(
-        select(FleetEvent)
-        .where(FleetEvent.fleet == name, FleetEvent.action.in_(("hold", "released-hold")))
-        .where(FleetEvent.time > now - timedelta(hours=1))
-        .order_by(FleetEvent.id)
-    )
-    last: dict[str, FleetEvent] = {row.data.get("about", ""): row for row in rows}
-    return [row.reason for row in last.values() if row.action == "hold"]
 
 
 def _pool(fleet: Fleet, state: str | None, config: str | None) -> str:

@@ -14,7 +14,10 @@ _Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Fleet(Base):
-    """All workers of one spec. ``id`` is the tag of its servers: names are reused, ids never."""
+    """All workers of one spec. ``id`` is the tag of its servers: names are reused, ids never.
+
+    ``document`` is the spec as it was given; in ``spec`` times of leases no longer count from anything.
+    """
 
     __tablename__ = "fleets"
 
@@ -22,6 +25,7 @@ class Fleet(Base):
     id: Mapped[str] = mapped_column(String(32), unique=True)
     state: Mapped[str] = mapped_column(String(20))
     spec: Mapped[dict[str, Any]]
+    document: Mapped[dict[str, Any]]
     next_number: Mapped[int] = mapped_column(Integer)
     base: Mapped[str]
     applied_at: Mapped[datetime]
@@ -34,8 +38,8 @@ class FleetWish(Base):
     __tablename__ = "fleet_wishes"
 
     fleet: Mapped[str] = mapped_column(String(63), primary_key=True)
-    group: Mapped[str] = mapped_column(String(100), primary_key=True)
-    site: Mapped[str] = mapped_column(String(100))
+    group: Mapped[str] = mapped_column(String(130), primary_key=True)
+    site: Mapped[str] = mapped_column(String(130))
     wanted: Mapped[int] = mapped_column(Integer)
     source: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str]
@@ -56,8 +60,8 @@ class Worker(Base):
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
     fleet: Mapped[str] = mapped_column(String(63))
     name: Mapped[str] = mapped_column(String(63))
-    site: Mapped[str] = mapped_column(String(100))
-    group: Mapped[str] = mapped_column(String(100))
+    site: Mapped[str] = mapped_column(String(130))
+    group: Mapped[str] = mapped_column(String(130))
     state: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str]
     since: Mapped[datetime]
@@ -96,7 +100,7 @@ class FleetEvent(Base):
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
     time: Mapped[datetime]
     fleet: Mapped[str] = mapped_column(String(63))
-    site: Mapped[str] = mapped_column(String(100))
+    site: Mapped[str] = mapped_column(String(130))
     worker: Mapped[str] = mapped_column(String(63))
     action: Mapped[str] = mapped_column(String(50))
     reason: Mapped[str]
@@ -109,7 +113,7 @@ class SiteHealth(Base):
     __tablename__ = "site_health"
 
     fleet: Mapped[str] = mapped_column(String(63), primary_key=True)
-    site: Mapped[str] = mapped_column(String(100), primary_key=True)
+    site: Mapped[str] = mapped_column(String(130), primary_key=True)
     failures: Mapped[int] = mapped_column(Integer)
     retry_at: Mapped[datetime | None]
     kind: Mapped[str] = mapped_column(String(20))
@@ -127,8 +131,8 @@ class WorkerHour(Base):
     fleet: Mapped[str] = mapped_column(String(63), primary_key=True)
     worker: Mapped[str] = mapped_column(String(63), primary_key=True)
     hour: Mapped[datetime] = mapped_column(primary_key=True)
-    site: Mapped[str] = mapped_column(String(100))
-    group: Mapped[str] = mapped_column(String(100))
+    site: Mapped[str] = mapped_column(String(130))
+    group: Mapped[str] = mapped_column(String(130))
     flavor: Mapped[str] = mapped_column(String(200))
     cost_per_hour: Mapped[float] = mapped_column(Float)
     seconds: Mapped[float] = mapped_column(Float)
@@ -158,7 +162,7 @@ class ApiToken(Base):
 
     __tablename__ = "api_tokens"
 
-    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    name: Mapped[str] = mapped_column(String(130), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     scopes: Mapped[list[str]] = mapped_column(JSON)
     created_at: Mapped[datetime]

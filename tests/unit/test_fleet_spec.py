@@ -218,7 +218,7 @@ def test_what_is_left_out_is_derived() -> None:
         "Jetstream2:IU": "openstack",
         "Simulated:a b": "simulated",
     }
-    assert spec.sites["Jetstream2:IU"].driver_options() == {"cloud": "jetstream2", "region": "IU"}
+    assert spec.sites["Jetstream2:IU"].driver_options("Jetstream2:IU") == {"cloud": "jetstream2", "region": "IU"}
     kept = FleetSpec(sites={"Local:x": SiteSpec(driver="simulated")}, compute=(ComputeSpec(site="Local:x", count=1),))
     assert kept.sites["Local:x"].driver == "simulated"
     assert kept.group("local-x") == kept.groups_at("Local:x")[0]

@@ -1,0 +1,247 @@
+"""What people order of a fleet, in one place for the command line and the API: draining, ending, longer leases.
+
+Orders are wishes in the store; whoever looks after the fleet carries them out. Only leases are prolonged at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dynamo.errors import InputError, NotFoundError, UsageError
+from dynamo.provision import ledger
+from dynamo.provision.fleets import drain_site, drain_worker, set_fleet_state, stored_spec
+from dynamo.provision.ledger import Note
+from dynamo.provision.lifecycle import SERVING
+from dynamo.provision.opening import open_sites
+from dynamo.provision.sites.base import SiteDriver
+from dynamo.provision.sites.errors import SiteError
+from dynamo.provision.sites.extras import LeasingSite
+from dynamo.provision.spec import FleetSpec
+from dynamo.provision.states import ACTIVE, ENDING, ENDING_NOW
+from dynamo.store.engine import Store
+from dynamo.store.fleets import Fleet, Worker
+from dynamo.times import to_iso, utc_now
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class DrainOrder:
+    """What is drained: one worker, or a site with all its groups.
+
+    Attributes
+    ----------
+    workers
+        Each worker that goes, and its state now.
+    """
+
+    target: str
+    site: bool
+    groups: tuple[str, ...]
+    workers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LeaseOrder:
+    """The lease of one worker, or of a group as its spec has it (``worker`` is empty then).
+
+    ``until`` is when it ends now; ``error`` why it was not prolonged, empty if it was.
+    """
+
+    group: str
+    site: str
+    worker: str
+    until: str | None
+    error: str = ""
+
+
+def refuse_ended_leases(spec: FleetSpec, now: datetime) -> None:
+    """Refuse a spec of which a group's lease ends before it could begin.
+
+    Raises
+    ------
+    InputError
+        If so; it names all those groups.
+    """
+    ends = {group.name: group.lease(now)[1] for group in spec.compute}
+    over = [f"{name} at {to_iso(end)}" for name, end in ends.items() if end is not None and end <= now]
+    if over:
+        raise InputError(
+            f"the lease ended: {', '.join(over)}", where=f"{spec.name}: leaseEnd", expected="a time to come, or as +1d"
+        )
+
+
+def drain(session: Session, name: str, target: str, now: datetime, *, deadline_s: float | None = None) -> DrainOrder:
+    """Let a worker, or all workers of a site, finish their jobs and go; a site then gets no new ones.
+
+    Parameters
+    ----------
+    target
+        A worker or a site.
+    deadline_s
+        How long jobs get; the spec's ``policy.drain_deadline_s`` by default. With it all workers of a site begin to
+        drain at once, without it a share of the fleet in each cycle.
+
+    Raises
+    ------
+    NotFoundError
+        If the fleet has neither a living worker nor a site of that name.
+    """
+    spec = stored_spec(ledger.fleet_named(session, name))
+    deadline = now + timedelta(seconds=spec.policy.drain_deadline_s if deadline_s is None else deadline_s)
+    if target not in spec.sites:
+        state = drain_worker(session, name, target, deadline, now)
+        return DrainOrder(target, False, (), {target: state})
+    groups = tuple(drain_site(session, name, target, now))
+    rows = session.execute(
+        select(Worker.name, Worker.state)
+        .where(Worker.fleet == name, Worker.site == target, Worker.state.in_([state.value for state in SERVING]))
+        .order_by(Worker.id)
+    ).all()
+    states = {row.name: row.state for row in rows}
+    if deadline_s is not None:
+        # Else the fleet's loop chooses them, a share of the fleet at a time.
+        states = {worker: drain_worker(session, name, worker, deadline, now) for worker in states}
+    return DrainOrder(target, True, groups, states)
+
+
+def end_fleet(session: Session, name: str, now: datetime, *, at_once: bool = False) -> Fleet:
+    """Let a fleet end: its workers finish their jobs first, or go at once.
+
+    One that ends already can be hurried, but not slowed.
+    """
+    fleet = ledger.fleet_named(session, name)
+    if fleet.state == ENDING_NOW and not at_once:
+        return fleet
+    return set_fleet_state(session, name, ENDING_NOW if at_once else ENDING, now)
+
+
+def extend_leases(
+    store: Store, name: str, target: str, *, until: datetime | None = None, by: timedelta | None = None
+) -> list[LeaseOrder]:
+    """Prolong the leases of a worker, a group or a site, at the sites and in the spec.
+
+    Where a group's lease ends in the spec, that end moves along: else its workers would be drained then all the same.
+
+    Parameters
+    ----------
+    target
+        A worker, group or site.
+    until, by
+        When the leases are to end; or how much later than they end now.
+
+    Raises
+    ------
+    NotFoundError
+        If the fleet has nothing of that name.
+    UsageError
+        If neither the site nor the spec sets the workers an end, or the new end is not later than now.
+    """
+    now = utc_now()
+    if (until is None) == (by is None):
+        raise UsageError("a new end is needed", expected="either a time, or how much longer")
+    if (until is not None and until <= now) or (by is not None and by <= timedelta()):
+        raise UsageError("a lease can only be prolonged", expected="a time to come")
+    with store.reading() as session:
+        fleet = ledger.fleet_named(session, name)
+        rows = ledger.living_workers(session, name)
+    if fleet.state != ACTIVE:
+        raise UsageError(f"the fleet is {fleet.state}", where=name, expected="an active one")
+    spec = stored_spec(fleet)
+    workers = [row for row in rows if target in (row.name, row.group, row.site) and row.server_id]
+    groups = [group for group in spec.compute if target in (group.name, group.site)]
+    groups = groups or [group for group in spec.compute if group.name in {row.group for row in workers}]
+    if not groups:
+        known = [*spec.sites, *(group.name for group in spec.compute), *(row.name for row in rows)]
+        raise NotFoundError(f"no worker, group or site {target!r:.80}", where=name, expected=", ".join(known[:20]))
+    sites = {group.site for group in groups}
+    narrow = spec.model_copy(update={"sites": {site: spec.sites[site] for site in spec.sites if site in sites}})
+    drivers = open_sites(narrow, Path(fleet.base))
+    try:
+        leased = [row for row in workers if isinstance(drivers[row.site], LeasingSite)]
+        ending = [group.name for group in groups if group.lease_end is not None]
+        if not leased and not ending:
+            raise UsageError("its workers have no lease", where=target, expected="a site with leases, as Chameleon's")
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            done = list(threads.map(lambda row: _extend(drivers[row.site], row, until, by, now), leased))
+    finally:
+        for driver in drivers.values():
+            driver.close()
+    with store.transaction() as session:
+        return [*_store_workers(session, name, leased, done, now), *_store_spec(session, name, ending, until, by, now)]
+
+
+def _extend(
+    site: SiteDriver, row: Any, until: datetime | None, by: timedelta | None, now: datetime
+) -> datetime | SiteError:
+    end = until or max(now, row.lease_end or now) + (by or timedelta())
+    if not isinstance(site, LeasingSite):
+        raise TypeError("only leases can be prolonged")
+    try:
+        return site.extend(row.server_id, end)
+    except SiteError as error:
+        return error
+
+
+def _store_workers(
+    session: Session, name: str, rows: Sequence[Any], done: Sequence[datetime | SiteError], now: datetime
+) -> list[LeaseOrder]:
+    orders = []
+    for row, result in zip(rows, done, strict=True):
+        if isinstance(result, SiteError):
+            ledger.note(session, name, [Note("extend-refused", str(result), row.site, row.name)], now)
+            orders.append(LeaseOrder(row.group, row.site, row.name, _iso(row.lease_end), str(result)))
+            continue
+        ledger.set_worker(session, row.id, lease_end=result)
+        reason = f"a person prolongs its lease to {to_iso(result)}"
+        ledger.note(session, name, [Note("extend", reason, row.site, row.name)], now)
+        orders.append(LeaseOrder(row.group, row.site, row.name, to_iso(result)))
+    return orders
+
+
+def _store_spec(
+    session: Session, name: str, groups: Sequence[str], until: datetime | None, by: timedelta | None, now: datetime
+) -> list[LeaseOrder]:
+    fleet = session.get(Fleet, name, with_for_update=True)
+    if fleet is None or not groups:
+        return []
+    orders, compute = [], []
+    for group in stored_spec(fleet).compute:
+        part = next(part for part in fleet.spec["compute"] if part["name"] == group.name)
+        end = group.lease(fleet.applied_at)[1]
+        if group.name in groups and end is not None:
+            later = max(end, until or max(now, end) + (by or timedelta()))
+            part = {**part, "leaseEnd": to_iso(later)}
+            reason = f"a person prolongs the lease of {group.name} to {to_iso(later)}"
+            ledger.note(session, name, [Note("extend", reason, group.site, data={"group": group.name})], now)
+            orders.append(LeaseOrder(group.name, group.site, "", to_iso(later)))
+        compute.append(part)
+    fleet.spec, fleet.updated_at = {**fleet.spec, "compute": compute}, now
+    return orders
+
+
+def serving(session: Session, name: str) -> dict[str, int]:
+    """Return how many workers of each group serve or are on their way; none where there is no such fleet."""
+    states = [state.value for state in SERVING]
+    rows = session.execute(
+        select(Worker.group, func.count()).where(Worker.fleet == name, Worker.state.in_(states)).group_by(Worker.group)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def drain_deadline_s(store: Store, name: str) -> float:
+    """Return how long jobs get when a worker of the fleet is drained, seconds."""
+    with store.reading() as session:
+        return stored_spec(ledger.fleet_named(session, name)).policy.drain_deadline_s
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else to_iso(time)

@@ -1,0 +1,65 @@
+"""Removing what nobody asks for any more: old events, and the rows of workers that ended long ago.
+
+The ledger of costs stays: what was paid is asked for long after the workers have gone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import CursorResult, Delete, delete, select
+from sqlalchemy.orm import Session
+
+from dynamo.errors import UsageError
+from dynamo.provision.lifecycle import FINAL
+from dynamo.provision.states import ENDED
+from dynamo.store.engine import Store
+from dynamo.store.fleets import Fleet, FleetEvent, Worker
+
+KEEP_DAYS = 30.0
+#: Rows that go in one transaction, so that nobody waits long for the store.
+_BATCH = 5000
+
+
+def prune(store: Store, now: datetime, *, keep_days: float = KEEP_DAYS) -> tuple[int, int]:
+    """Remove events and ended workers that are older than ``keep_days``; return how many of each.
+
+    A worker whose tokens are not yet revoked stays while its fleet lives.
+
+    Raises
+    ------
+    UsageError
+        If ``keep_days`` is less than one day: events are what `status` and the budget look back at.
+    """
+    if keep_days < 1:
+        raise UsageError(f"{keep_days:g} days are too few", where="keep_days", expected="1 or more")
+    before = now - timedelta(days=keep_days)
+    events = _in_batches(
+        store,
+        delete(FleetEvent).where(
+            FleetEvent.id.in_(select(FleetEvent.id).where(FleetEvent.time < before).limit(_BATCH))
+        ),
+    )
+    living = select(Fleet.name).where(Fleet.state != ENDED)
+    over = (
+        select(Worker.id)
+        .where(Worker.state.in_([state.value for state in FINAL]), Worker.ended_at < before)
+        .where(Worker.revoked | Worker.fleet.not_in(living))
+        .limit(_BATCH)
+    )
+    return events, _in_batches(store, delete(Worker).where(Worker.id.in_(over)))
+
+
+def _in_batches(store: Store, statement: Delete) -> int:
+    total = 0
+    while True:
+        with store.transaction() as session:
+            gone = _deleted(session, statement)
+        total += gone
+        if gone < _BATCH:
+            return total
+
+
+def _deleted(session: Session, statement: Delete) -> int:
+    result = session.execute(statement)
+    return result.rowcount if isinstance(result, CursorResult) else 0
