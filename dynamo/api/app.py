@@ -1,0 +1,110 @@
+"""The application: its routes, its errors, its document."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
+
+import dynamo
+from dynamo.api import fleets, mobius, problems, specs, token_routes
+from dynamo.api.auth import Doorkeeper
+from dynamo.api.docs_page import docs_page
+from dynamo.api.gate import Gate
+from dynamo.api.models import Problem
+from dynamo.api.service import Service
+from dynamo.api.settings import ApiSettings
+from dynamo.provision.spec import FleetSpec
+from dynamo.store.engine import Store
+
+#: Requests that are worked on at once; the store gives so many connections without waiting.
+_THREADS = 12
+_REF = "#/components/schemas/{model}"
+DESCRIPTION = (
+    "Fleets of HTCondor workers: what is wanted, what is there, why, and what it cost. Orders are stored and answered "
+    "at once with 202; `dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; "
+    "`dynamo-provision token create` makes tokens. Errors are `application/problem+json` with what, where, what was "
+    "expected, and what to do. Under `/mobius` are the resources of Mobius, with its envelope."
+)
+_TAGS = [
+    {"name": "fleets", "description": "What is wanted and what is there."},
+    {"name": "specs", "description": "Checking and planning; nothing is changed."},
+    {"name": "mobius", "description": "The REST API 0.1 of Mobius: a workflow is a fleet."},
+    {"name": "tokens", "description": "Who may call."},
+    {"name": "health", "description": "For probes."},
+]
+
+
+def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None) -> FastAPI:
+    """Return the application.
+
+    Parameters
+    ----------
+    store
+        The fleets.
+    state_dir
+        The folder of the daemon's files; new fleets get a folder there.
+    settings
+        How it behaves.
+    """
+    settings = settings or ApiSettings()
+    # The framework's own pages load scripts from elsewhere.
+    app = FastAPI(
+        title="DyNamo provisioning",
+        version=dynamo.__version__,
+        description=DESCRIPTION,
+        openapi_tags=_TAGS,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
+    app.state.service = Service(store, state_dir.absolute(), settings)
+    app.state.doorkeeper = Doorkeeper(store, settings)
+    problems.install(app)
+    for router in (fleets.router, specs.router, mobius.router, token_routes.router, token_routes.health_router):
+        app.include_router(router)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> Response:
+        return HTMLResponse(docs_page(app.openapi()))
+
+    app.state.stopping = threading.Event()
+    app.add_middleware(Gate, stopping=app.state.stopping)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    yield
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS
+        )
+        parts = made["components"]["schemas"]
+        for model in (FleetSpec, Problem):
+            schema = model.model_json_schema(by_alias=True, ref_template=_REF)
+            parts |= schema.pop("$defs", {})
+            parts[model.__name__] = schema
+        # What stands for "to be derived" is no value that the schema takes.
+        parts["ComputeSpec"]["properties"]["name"].pop("default", None)
+        # Under /mobius a parameter that is not right is a 400 in Mobius's envelope.
+        for path, item in made["paths"].items():
+            for operation in item.values() if path.startswith(problems.MOBIUS) else ():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            parts.pop(unused, None)
+        app.openapi_schema = made
+    return app.openapi_schema

@@ -1,0 +1,71 @@
+"""Pieces of the OpenAPI document that several routes have: bodies that the routes read themselves, and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from dynamo.api.models import Envelope
+from dynamo.api.problems import MEDIA_TYPE
+
+#: Where the schema of fleet specs is in the document.
+SPEC_REF = "#/components/schemas/FleetSpec"
+#: Where the schema of errors is in the document.
+PROBLEM_REF = "#/components/schemas/Problem"
+EXAMPLE_SPEC = {
+    "name": "storms",
+    "sites": {"Chameleon:CHI@UC": {"max_workers": 20}},
+    "compute": [{"site": "Chameleon:CHI@UC", "name": "chi", "count": 2, "image": "CC-Ubuntu24.04", "leaseEnd": "+1d"}],
+    "budget": {"per_day": 200, "currency": "SU"},
+}
+_WORDS = {
+    400: "The request is not right.",
+    401: "No valid token.",
+    403: "The token lacks a scope.",
+    404: "There is no such thing.",
+    409: "Somebody else is at it: the fleet is about to end, or the name is taken.",
+    422: "The body or a parameter is not right; `errors` has every reason with its JSON path.",
+    429: "Asked too often; see Retry-After.",
+    502: "A site refused.",
+    503: "The store or a site does not answer; a later try may succeed.",
+}
+
+
+def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the error answers of a route, those of every route included."""
+    return {
+        status: {
+            "description": _WORDS[status],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REF}}},
+        }
+        for status in sorted({401, 403, 422, 429, 503, *statuses})
+    }
+
+
+def mobius_failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the error answers of a route of Mobius."""
+    return {status: {"model": Envelope, "description": _WORDS[status]} for status in sorted({401, 403, 503, *statuses})}
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return what documents the body of an order."""
+    return _body(model.model_json_schema())
+
+
+def spec_body() -> dict[str, Any]:
+    """Return what documents a fleet spec as the body."""
+    requests: dict[str, Any] = {"type": "array", "items": {"type": "object"}, "description": "Plain Mobius requests."}
+    return _body({"anyOf": [{"$ref": SPEC_REF}, requests]}, EXAMPLE_SPEC)
+
+
+def object_body(description: str, example: dict[str, Any]) -> dict[str, Any]:
+    """Return what documents a body that is described elsewhere."""
+    return _body({"type": "object", "description": description}, example)
+
+
+def _body(schema: dict[str, Any], example: dict[str, Any] | None = None) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": schema}
+    if example is not None:
+        content["example"] = example
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}

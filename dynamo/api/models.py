@@ -1,0 +1,185 @@
+"""The bodies that orders have, and what answers are like: for checking, and for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from dynamo.api.tokens import SCOPES
+from dynamo.provision.spec_compute import MAX_WORKERS
+from dynamo.provision.spec_types import MAX_SECONDS
+
+Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class _Order(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ScaleOrder(_Order):
+    """How many workers of a group are wanted from now on."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"wanted": 6}})
+    wanted: Annotated[int, Field(ge=0, le=MAX_WORKERS)]
+
+
+class DrainOrder(_Order):
+    """What is to finish its jobs and go: one worker, or all of a site."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"worker": "chi-3f9a21-4", "deadline_s": 600}})
+    worker: Text | None = None
+    site: Text | None = None
+    deadline_s: Annotated[
+        float | None, Field(ge=0, le=MAX_SECONDS, description="How long jobs get, s; without it the spec's.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.worker is None) == (self.site is None):
+            raise ValueError("either a worker or a site")
+        return self
+
+
+class LeaseOrder(_Order):
+    """Longer leases for a worker, a group or a site: until a time, or by so many seconds."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"target": "Chameleon:CHI@UC", "by_s": 7200}})
+    target: Text
+    until: Annotated[Text | None, Field(description="ISO 8601.")] = None
+    by_s: Annotated[float | None, Field(gt=0, le=MAX_SECONDS, description="So much longer, s.")] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.until is None) == (self.by_s is None):
+            raise ValueError("either until or by_s")
+        return self
+
+
+class TokenOrder(_Order):
+    """A new token."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"name": "dashboard", "scopes": ["read"], "days": 90}})
+    name: Text
+    scopes: Annotated[list[Literal["read", "write", "admin"]], Field(min_length=1, max_length=len(SCOPES))]
+    days: Annotated[float | None, Field(gt=0, le=36500, description="For so many days; without it for ever.")] = None
+
+
+class SpecProblem(BaseModel):
+    """One thing that is wrong with a spec or an order."""
+
+    path: str
+    what: str
+    expected: str = ""
+    nearest: str = ""
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457): what is wrong, where, what was expected, and what to do."""
+
+    type: Annotated[str, Field(examples=["urn:dynamo:problem:not-found"])]
+    title: Annotated[str, Field(examples=["Not Found"])]
+    status: Annotated[int, Field(examples=[404])]
+    detail: Annotated[str, Field(examples=["no fleet 'winter'"])]
+    where: str | None = None
+    expected: Annotated[str | None, Field(examples=["local, summer"])] = None
+    hint: str | None = None
+    errors: list[SpecProblem] | None = None
+
+
+class Ordered(BaseModel):
+    """An order that is stored; whoever looks after the fleet carries it out."""
+
+    fleet: str
+    state: str
+    looked_after_by: Annotated[str | None, Field(description="Process that carries it out; null: nobody does now.")]
+    status: Annotated[str, Field(description="Where the fleet is shown.", examples=["/v1/fleets/local"])]
+    changed: Annotated[bool | None, Field(description="Of a spec: whether anything is new.")] = None
+    group: str | None = None
+    wanted: int | None = None
+    workers: Annotated[dict[str, str] | None, Field(description="Workers that are drained, and their states.")] = None
+
+
+class FleetSummary(BaseModel):
+    """One fleet in the list."""
+
+    name: str
+    id: str
+    state: str
+    applied_at: str
+    updated_at: str
+    looked_after_by: str | None
+    workers: Annotated[dict[str, int], Field(description="Living workers by state.")]
+
+
+class Fleets(BaseModel):
+    """All fleets."""
+
+    fleets: list[FleetSummary]
+
+
+class Event(BaseModel):
+    """Why a thing happened."""
+
+    id: int
+    time: str
+    action: str
+    reason: str
+    site: str
+    worker: str
+    data: dict[str, Any]
+
+
+class Events(BaseModel):
+    """A page of events; ask again with ``after_id`` = ``next_after_id`` for what follows."""
+
+    fleet: str
+    events: list[Event]
+    next_after_id: int
+
+
+class Validated(BaseModel):
+    """A spec that is right, with what was derived."""
+
+    name: str
+    groups: int
+    spec: dict[str, Any]
+
+
+class Token(BaseModel):
+    """A token, without itself."""
+
+    name: str
+    scopes: list[str]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+
+class Tokens(BaseModel):
+    """All tokens."""
+
+    tokens: list[Token]
+
+
+class NewToken(BaseModel):
+    """A new token; it is shown this once."""
+
+    name: str
+    token: str
+
+
+class Health(BaseModel):
+    """The API answers, and its store too."""
+
+    status: str
+    version: str
+
+
+class Envelope(BaseModel):
+    """How Mobius answers, errors too."""
+
+    status: Annotated[int, Field(examples=[200])]
+    message: Annotated[str, Field(examples=["Success"])]
+    value: Any = None
+    version: Annotated[str, Field(examples=["0.1"])]

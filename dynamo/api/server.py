@@ -1,0 +1,198 @@
+"""Serving the API from a thread of the daemon: in its process, beside the loops that look after fleets."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynamo.api.settings import ApiSettings
+from dynamo.errors import BusyError, InputError, MissingPartError, UsageError
+from dynamo.extras import need
+from dynamo.store.engine import Store
+
+log = logging.getLogger(__name__)
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+_START_S = 15.0
+#: Answers that are under way get so long when the server is stopped.
+_END_S = 5
+_AT_ONCE = 200
+_BACKLOG = 128
+
+
+@dataclass
+class ApiServer:
+    """A running server; `start` makes it.
+
+    Attributes
+    ----------
+    url
+        Where it answers.
+    warning
+        What a person should know of how it is reached; empty if nothing.
+    """
+
+    url: str
+    port: int
+    warning: str
+    _server: Any
+    _thread: threading.Thread
+    _stopping: threading.Event
+
+    def stop(self) -> None:
+        """Let answers that are under way end, then end; safe to repeat."""
+        self._stopping.set()
+        self._server.should_exit = True
+        self._thread.join(_END_S + 2)
+        if self._thread.is_alive():
+            self._server.force_exit = True
+            self._thread.join(_END_S)
+
+    @property
+    def running(self) -> bool:
+        """Whether it serves."""
+        return self._thread.is_alive()
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``, ``HOST``, ``:PORT`` or ``PORT``; an IPv6 address stands in brackets.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these.
+    """
+    host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    if not colon and not host:
+        host, port = ("", text) if text.isdigit() else (text, "")
+    if port and not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise UsageError(f"no address: {text!r:.80}", where="--api", expected="HOST:PORT, as 127.0.0.1:8080")
+    return host.strip("[]") or DEFAULT_HOST, int(port) if port else DEFAULT_PORT
+
+
+def start(
+    store: Store,
+    state_dir: Path,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    *,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    settings: ApiSettings | None = None,
+) -> ApiServer:
+    """Serve the API from a thread of this process and return when it answers.
+
+    Parameters
+    ----------
+    store, state_dir
+        The fleets, and the folder of the daemon's files.
+    host, port
+        Where it listens; port 0 takes a free one.
+    certificate, key
+        PEM files for TLS; the key may be in the certificate's file.
+
+    Raises
+    ------
+    MissingPartError
+        If the libraries of the extra ``api`` are not installed.
+    BusyError
+        If the port is taken.
+    UsageError
+        If the address is not one of this machine.
+    InputError
+        If the certificate or key cannot be used.
+    """
+    uvicorn = need("uvicorn", extra="api")
+    need("fastapi", extra="api")
+    from dynamo.api.app import make_app
+
+    if key is not None and certificate is None:
+        raise UsageError("a key without its certificate", where=key, expected="both")
+    app = make_app(store, state_dir, settings)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        # Its access log has the query, and there may be a token in it by mistake; `Gate` writes ours.
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_AT_ONCE,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=_END_S,
+        h11_max_incomplete_event_size=32 * 1024,
+        http="h11",
+        ws="none",
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(f"cannot be used for TLS: {error}", where=certificate, expected="PEM files") from error
+    listener = _listen(host, port)
+    port = listener.getsockname()[1]
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), name="api", daemon=True)
+    thread.start()
+    _wait(server, thread, listener)
+    scheme = "https" if certificate is not None else "http"
+    shown = f"[{host}]" if ":" in host else host
+    url, warning = f"{scheme}://{shown}:{port}", _warning(host, certificate)
+    made = ApiServer(url, port, warning, server, thread, app.state.stopping)
+    log.info("the API answers", extra={"url": made.url})
+    if made.warning:
+        log.warning("%s", made.warning)
+    return made
+
+
+def _wait(server: Any, thread: threading.Thread, listener: socket.socket) -> None:
+    deadline = time.monotonic() + _START_S
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            server.should_exit = True
+            listener.close()
+            raise MissingPartError("the API server does not start", hint="its log has more")
+        time.sleep(0.01)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    where = f"{host}:{port}"
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+    except socket.gaierror as error:
+        raise UsageError(f"no such host: {error.strerror}", where=where) from error
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UsageError("no address of this machine", where=where) from error
+        raise BusyError(f"cannot listen there: {error.strerror}", where=where, hint="take another port") from error
+    return listener
+
+
+def _warning(host: str, certificate: Path | None) -> str:
+    if certificate is not None:
+        return ""
+    try:
+        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if inside:
+        return ""
+    return f"the API listens on {host} without TLS: tokens can be read on the way; give a certificate, or use a proxy"

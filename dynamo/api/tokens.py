@@ -1,0 +1,156 @@
+"""Tokens of the API: made once, shown once, kept as a hash.
+
+A token is 256 random bits, so a plain SHA-256 of it cannot be turned back and needs no salt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from dynamo.errors import BusyError, NotFoundError, RetryableError, UsageError
+from dynamo.store.engine import Store
+from dynamo.store.fleets import ApiToken
+from dynamo.store.inserts import insert_new
+from dynamo.times import to_iso, utc_now
+
+log = logging.getLogger(__name__)
+PREFIX = "dyn_"
+READ, WRITE, ADMIN = "read", "write", "admin"
+#: What a token may be for: looking; ordering; ending fleets and managing tokens. None includes another.
+SCOPES = (READ, WRITE, ADMIN)
+#: The last use of a token is stored no more often than this.
+_USE_STEP = timedelta(minutes=1)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}\Z")
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class TokenInfo:
+    """What is known of a token; not the token itself."""
+
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {
+            "name": self.name,
+            "scopes": list(self.scopes),
+            "created_at": to_iso(self.created_at),
+            "expires_at": None if self.expires_at is None else to_iso(self.expires_at),
+            "last_used_at": None if self.last_used_at is None else to_iso(self.last_used_at),
+        }
+
+
+def create_token(session: Session, name: str, scopes: Iterable[str], expires_at: datetime | None = None) -> str:
+    """Make a token and return it: it cannot be shown again.
+
+    Parameters
+    ----------
+    name
+        Who or what it is for; unique.
+    scopes
+        Some of `SCOPES`.
+    expires_at
+        When it ends to be valid; None for never.
+
+    Raises
+    ------
+    UsageError
+        If the name, a scope or the time is not allowed.
+    BusyError
+        If there is a token of that name.
+    """
+    if not _NAME.match(name):
+        raise UsageError(
+            f"no name for a token: {name!r:.60}",
+            expected="at most 100 letters, digits and _.@-, a letter or digit first",
+        )
+    asked = set(scopes)
+    for scope in sorted(asked - set(SCOPES)):
+        raise UsageError(f"no scope {scope!r:.40}", where=name, expected=", ".join(SCOPES))
+    if not asked:
+        raise UsageError("a token for nothing", where=name, expected="one or more of " + ", ".join(SCOPES))
+    now = utc_now()
+    if expires_at is not None and expires_at <= now:
+        raise UsageError("the token would have expired already", where=name, expected="a time to come")
+    token = PREFIX + secrets.token_urlsafe(32)
+    made = insert_new(
+        session,
+        ApiToken,
+        name=name,
+        sha256=_hash(token),
+        scopes=[scope for scope in SCOPES if scope in asked],
+        created_at=now,
+        expires_at=expires_at,
+        last_used_at=None,
+    )
+    if not made:
+        raise BusyError("there is a token of that name", where=name, hint="revoke it, or take another name")
+    return token
+
+
+def list_tokens(session: Session) -> list[TokenInfo]:
+    """Return all tokens by name, expired ones too."""
+    return [_info(row) for row in session.scalars(select(ApiToken).order_by(ApiToken.name))]
+
+
+def revoke_token(session: Session, name: str) -> None:
+    """Make a token invalid at once.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none of that name.
+    """
+    gone = session.scalars(delete(ApiToken).where(ApiToken.name == name).returning(ApiToken.name)).all()
+    if not gone:
+        raise NotFoundError(f"no token {name!r:.60}", hint="dynamo-provision token list")
+
+
+def find_token(store: Store, token: str) -> TokenInfo | None:
+    """Return what a token is for, or None if it is not valid; its use is noted, at most once a minute."""
+    if not token.startswith(PREFIX) or len(token) > _LONGEST or not token.isascii():
+        return None
+    digest = _hash(token)
+    with store.reading() as session:
+        row = session.scalars(select(ApiToken).where(ApiToken.sha256 == digest)).first()
+    now = utc_now()
+    if row is None or not hmac.compare_digest(row.sha256, digest):
+        return None
+    if row.expires_at is not None and row.expires_at <= now:
+        return None
+    if row.last_used_at is None or now - row.last_used_at >= _USE_STEP:
+        _note_use(store, row.name, now)
+    return _info(row)
+
+
+def _note_use(store: Store, name: str, now: datetime) -> None:
+    try:
+        with store.transaction() as session:
+            session.execute(update(ApiToken).where(ApiToken.name == name).values(last_used_at=now))
+    except RetryableError as error:
+        # A store that only answers reads still serves them.
+        log.warning("the use of the token %s is not noted: %s", name, error)
+
+
+def _info(row: ApiToken) -> TokenInfo:
+    return TokenInfo(row.name, tuple(row.scopes), row.created_at, row.expires_at, row.last_used_at)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
