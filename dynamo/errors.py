@@ -4,7 +4,7 @@ The command line prints one line of them and leaves with ``exit_code``; a traceb
 ``--debug``. Whether a failure is worth another try is a type (`RetryableError`), not a matter of wording.
 
 Exit codes: 0 done, 1 a defect of DyNamo, 2 wrong usage, 3 bad input, 4 not found, 5 a part is missing or does
-not answer, 6 the run failed, 7 somebody else holds it, 130 interrupted.
+not answer, 6 the run failed, 7 somebody else holds it, 8 a site refused, 9 not so in the time given, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -1,15 +1,29 @@
-"""The command `dynamo-provision`: the infrastructure on which workflows run."""
+"""The command `dynamo-provision`: gathers what there is about pools, fleets and their workers."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import typer
 
-from dynamo.cli import pool
 from dynamo.cli.main import root, run
+
+#: The modules in `dynamo.cli` that offer `register(app)`, in the order of the help page.
+COMMANDS = (
+    "fleet_spec",
+    "fleet_apply",
+    "fleet_views",
+    "fleet_orders",
+    "fleet_hold",
+    "fleet_daemon",
+    "fleet_tokens",
+    "pool",
+)
 
 app = typer.Typer(
     name="dynamo-provision",
-    help="Infrastructure for DyNamo: the HTCondor pool on which its workflows run.",
+    help="Infrastructure for DyNamo: HTCondor workers across clouds, from one JSON file.",
+    epilog="Begin with `dynamo-provision apply mobius_specs/local.json`: a pool with two workers on this machine.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -19,5 +33,13 @@ app.callback()(root)
 
 def main() -> None:
     """Entry point of `dynamo-provision`."""
-    pool.register(app)
+    register_all()
     run(app)
+
+
+def register_all() -> typer.Typer:
+    """Add all commands, once; return the application."""
+    if not app.registered_commands:
+        for name in COMMANDS:
+            import_module(f"dynamo.cli.{name}").register(app)
+    return app
