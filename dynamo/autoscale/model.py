@@ -33,7 +33,7 @@ class Work:
         Core-seconds that it will not exceed nine times out of ten; at least ``core_s``.
     cores
         How many cores it can use at once.
-    cores_each, memory_mb_each
+    cores_each, memory_mb_each, disk_mb_each
         What one job of it needs of a worker.
     site
         The site that it must run at, as ``Cloud:Region``; empty for any.
@@ -52,6 +52,7 @@ class Work:
     memory_mb_each: int = 0
     site: str = ""
     priority: int = 0
+    disk_mb_each: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,15 @@ class Demand:
         How far the forecast looks.
     missing
         Sources that could not say anything, each with its reason: a silent source is no demand of zero.
+    notes
+        What sources remark on what they said, as a feed that has fallen silent: ``source subject`` to a sentence.
     """
 
     taken_at: datetime
     work: tuple[Work, ...]
     horizon_s: float = 3600.0
     missing: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def by_source(self) -> dict[str, float]:
         """Return core-seconds by source."""
@@ -190,11 +194,17 @@ class Decision:
         By group whose number changes, the sentence that says why, with its numbers.
     memory
         What the policy wants to be told at its next call: the only state that it has. JSON data.
+    short_cores
+        Cores that would be needed beyond all that can be had: more than 0 is overload.
+    notes
+        What concerns no single group: work that fits nowhere, sources that are silent, what is short.
     """
 
     wanted: Mapping[str, int]
     reasons: Mapping[str, str] = field(default_factory=dict)
     memory: Mapping[str, Any] = field(default_factory=dict)
+    short_cores: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 class Policy(Protocol):

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamo.errors import InputError
+from dynamo.formats.blocks import BLOCK_LEAD_MIN, Blocks
 from dynamo.formats.nowcast import NowcastReader
 from dynamo.radar.area import node_areas_km2
 from dynamo.radar.geometry import beam_height_m
 from dynamo.radar.precursor import areas_aloft_km2, areas_below_km2, highest_beam_m
-from dynamo.workflows.model import ALOFT_STEP_M, InputFacts
+from dynamo.workflows.model import ALOFT_STEP_M, BLOCK_DBZ, InputFacts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -148,6 +149,8 @@ def inspect_radar(path: Path | Sequence[Path], levels: Sequence[float]) -> Input
         low_km2={level: tuple(values.tolist()) for level, values in low.items()},
         top_m=None if np.isnan(highest_gate_m) else round(highest_gate_m, 1),
         flags=volume.flags,
+        position=(round(volume.site.latitude_deg, 4), round(volume.site.longitude_deg, 4)),
+        range_km=round(max(float(ground_m[-1]) for ground_m, _ in beams) / 1000.0, 1),
     )
 
 
@@ -182,6 +185,7 @@ def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
         maxima: list[float] = []
         areas: dict[float, list[float]] = {float(level): [] for level in levels}
         crossings: dict[float, list[int]] = {float(level): [] for level in levels}
+        blocks = Blocks(header.grid, step)
         # Small grids are looked at together: a call for each would cost more than the look.
         together = max(1, _TOGETHER_CELLS // (header.grid.nlat * header.grid.nlon))
         for first in range(0, header.leads, together):
@@ -189,6 +193,10 @@ def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
             tops = np.fmax.reduce(fields, axis=(1, 2))
             maxima += tops.tolist()
             sample = fields[:, step // 2 :: step]
+            for lead in range(first, first + len(fields)):
+                if lead % BLOCK_LEAD_MIN == 0:
+                    strong = tops[lead - first] >= BLOCK_DBZ
+                    blocks.add(lead, sample[lead - first] >= BLOCK_DBZ if strong else None)
             for level, area in areas.items():
                 if not (tops >= level).any():
                     area.extend([0.0] * len(tops))
@@ -207,6 +215,9 @@ def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
         area_km2={level: tuple(values) for level, values in areas.items()},
         crossings={level: tuple(values) for level, values in crossings.items()},
         maximum_dbz=tuple(maxima),
+        bounds=blocks.bounds,
+        block_leads=tuple(blocks.leads),
+        blocks_km2=blocks.areas_km2(),
     )
 
 

@@ -92,12 +92,18 @@ def facts_to_json(facts: InputFacts) -> dict[str, Any]:
         "low_km2": {repr(level): [round(area, 3) for area in row] for level, row in facts.low_km2.items()},
         "top_m": facts.top_m,
         "flags": list(facts.flags),
+        "position": None if facts.position is None else list(facts.position),
+        "range_km": facts.range_km,
+        "bounds": None if facts.bounds is None else list(facts.bounds),
+        "block_leads": list(facts.block_leads),
+        "blocks_km2": [list(block) for block in facts.blocks_km2],
     }
 
 
 def facts_from_json(data: Mapping[str, Any]) -> InputFacts:
     """Read what `facts_to_json` wrote."""
     rows, columns = data["shape"]
+    position, bounds = data.get("position"), data.get("bounds")
     return InputFacts(
         format=data["format"],
         issue_time=parse_time(data["issue_time"]),
@@ -111,4 +117,9 @@ def facts_from_json(data: Mapping[str, Any]) -> InputFacts:
         low_km2={float(level): tuple(row) for level, row in data.get("low_km2", {}).items()},
         top_m=data.get("top_m"),
         flags=tuple(data.get("flags", ())),
+        position=None if position is None else (position[0], position[1]),
+        range_km=data.get("range_km"),
+        bounds=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),
+        block_leads=tuple(data.get("block_leads", ())),
+        blocks_km2=tuple(tuple(block) for block in data.get("blocks_km2", ())),
     )

@@ -35,7 +35,12 @@ def run_settings(config: Config) -> RunSettings:
 
 def make_planner(config: Config) -> DocumentPlanner:
     """Return the planner with the layouts of the configuration."""
-    layouts = {}
+    return DocumentPlanner(make_layouts(config))
+
+
+def make_layouts(config: Config) -> dict[str, LayoutSettings]:
+    """Return how the engines that the configuration names group jobs."""
+    layouts: dict[str, LayoutSettings] = {}
     for name, section in config.engines.items():
         base = LAYOUTS.get(name, LayoutSettings())
         workers = section.options.get("workers")
@@ -47,7 +52,7 @@ def make_planner(config: Config) -> DocumentPlanner:
             if (value := getattr(section, key)) is not None
         }
         layouts[name] = replace(base, **given)
-    return DocumentPlanner(layouts)
+    return layouts
 
 
 def make_service(

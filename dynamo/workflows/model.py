@@ -178,6 +178,9 @@ class Layout:
 
 #: Spacing of the heights of `InputFacts.aloft_km2`, metres.
 ALOFT_STEP_M = 500.0
+#: Echo at or above this is counted by place (`InputFacts.blocks_km2`), in blocks of this side or, where there are many,
+#: of a multiple.
+BLOCK_DBZ, BLOCK_DEG = 45.0, 0.25
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,15 @@ class InputFacts:
         Height of the highest gate that the radar looked at, metres above sea level; None where that has no meaning.
     flags
         Remarks on the file as a whole (``incomplete``, ``no valid reflectivity``, ...).
+    position, range_km
+        Latitude and longitude of the radar, degrees, and how far along the ground it looked; None where it is of none.
+    bounds
+        South, west, north and east edge of the grids, degrees; None where there are none.
+    block_leads
+        The leads, minutes, for which ``blocks_km2`` tells where strong echo is.
+    blocks_km2
+        Where there is echo at or above `BLOCK_DBZ`: latitude and longitude of a block's middle, degrees, then the area
+        in the block at each of ``block_leads``. Blocks without any are left out.
     """
 
     format: str
@@ -227,6 +239,11 @@ class InputFacts:
     low_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
     top_m: float | None = None
     flags: tuple[str, ...] = ()
+    position: tuple[float, float] | None = None
+    range_km: float | None = None
+    bounds: tuple[float, float, float, float] | None = None
+    block_leads: tuple[int, ...] = ()
+    blocks_km2: tuple[tuple[float, ...], ...] = ()
 
     @property
     def cells(self) -> int:

@@ -1,0 +1,81 @@
+"""Where hail work will be on: the spell of each radar, and what the newest nowcast keeps or brings near it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from dynamo.autoscale.demand.arrived import Stream
+from dynamo.autoscale.demand.pictures import StormMap, StormsNear, likely
+from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger
+from dynamo.workflows.model import InputFacts
+
+#: Without a nowcast, half of the spells are over so many minutes after their hold.
+_HALF_SPELL_MIN = 60.0
+#: How far radars look whose files do not say it, km.
+_RANGE_KM = 150.0
+#: Storms that did not begin a spell so far must grow by this factor to begin one.
+_GROWTH = 1.5
+
+
+@dataclass(frozen=True)
+class Spell:
+    """The hail work of one radar, now and as far as it can be seen.
+
+    Attributes
+    ----------
+    stream
+        The radar's files.
+    state, trigger
+        As the last file left it, and when work is worth it.
+    near
+        The strong echo around it as the newest nowcast shows it; None where no nowcast covers it.
+    """
+
+    stream: Stream
+    state: PrecursorState
+    trigger: PrecursorTrigger
+    near: StormsNear | None = None
+
+    def chance(self, now: datetime, time: datetime) -> float:
+        """Return how likely a file of this radar that comes at ``time`` starts hail work, as seen ``now``."""
+        then, today = self.stream.data_time(time), self.stream.data_time(now)
+        minutes = max(0.0, (then - today).total_seconds() / 60.0)
+        seen = self.state.seen if self.state.active else None
+        active = seen is not None and self.stream.newest.valid_at - seen <= self.trigger.hold
+        if active and seen is not None and then - seen <= self.trigger.hold:
+            # Whatever the weather does, the spell holds.
+            return 1.0
+        near = self.near
+        if active and seen is not None:
+            beyond = (then - seen - self.trigger.hold).total_seconds() / 60.0
+            lasting = float(0.5 ** (beyond / _HALF_SPELL_MIN))
+            if near is None or near.at(today) <= 0:
+                return lasting
+            # It ends one hold after the storms have gone.
+            return likely(near.at(then - self.trigger.hold), self.trigger.area_km2 * self.trigger.stop_share, minutes)
+        if near is None:
+            return 0.0
+        needed = max(self.trigger.area_km2, _GROWTH * near.at(self.stream.newest.valid_at))
+        return likely(near.at(then), needed, minutes)
+
+
+def nearest_nowcast(nowcasts: Iterable[StormMap], sweep: InputFacts | None) -> StormsNear | None:
+    """Return the strong echo near a radar from the newest nowcast that covers it.
+
+    Parameters
+    ----------
+    nowcasts
+        The newest one of each feed.
+    sweep
+        The newest file of the radar, which tells where it stands.
+    """
+    if sweep is None or sweep.position is None:
+        return None
+    range_km = min(sweep.range_km or _RANGE_KM, _RANGE_KM)
+    for nowcast in sorted(nowcasts, key=lambda storms: storms.issued, reverse=True):
+        found = nowcast.near(sweep.position, range_km)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,107 @@
+"""The sources of demand of a configuration, by name: a new kind is a new module and one line here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dynamo.autoscale.demand import forecast, queue, runs
+from dynamo.autoscale.demand.base import DemandSource
+from dynamo.autoscale.demand.costing import RunCosts
+from dynamo.autoscale.demand.forecast import ForecastSource
+from dynamo.autoscale.demand.queue import QueueSource, pool_tools
+from dynamo.autoscale.demand.runs import POOL_ENGINES, RunsSource
+from dynamo.config import Config
+from dynamo.daemon.rules import make_rules
+from dynamo.errors import InputError
+from dynamo.runs.planning import Planner
+from dynamo.runs.setup import make_layouts, make_planner
+from dynamo.store.engine import Store
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What sources are made of.
+
+    Parameters
+    ----------
+    config, store, pool
+        The configuration, its store, and the folder of the fleet's pool (``DYNAMO_POOL_DIR``).
+    engines
+        The engines whose runs use the fleet.
+    sites
+        The site, as ``Cloud:Region``, that the runs of a workflow must be at, by workflow.
+    learns
+        Whether predictions are kept and judged: so for the one process that decides, not for those that look.
+    """
+
+    config: Config
+    store: Store
+    pool: Path
+    engines: frozenset[str] = POOL_ENGINES
+    sites: Mapping[str, str] = field(default_factory=dict)
+    learns: bool = True
+
+
+@dataclass(frozen=True)
+class _Made:
+    parts: Parts
+    planner: Planner
+    costs: RunCosts
+    names: tuple[str, ...]
+
+
+def _queue(made: _Made) -> DemandSource:
+    # A policy that is shown the queue alone, as others have it, sees all of it.
+    return QueueSource(
+        pool_tools(made.parts.pool),
+        without_own=runs.NAME in made.names,
+        run_folders=made.parts.config.runs_dir,
+    )
+
+
+def _runs(made: _Made) -> DemandSource:
+    parts = made.parts
+    return RunsSource(parts.store, made.planner, made.costs, engines=parts.engines, sites=parts.sites)
+
+
+def _forecast(made: _Made) -> DemandSource:
+    parts = made.parts
+    rules = make_rules(parts.config, made.planner)
+    return ForecastSource(parts.store, rules, made.costs, engines=parts.engines, sites=parts.sites, learns=parts.learns)
+
+
+_SOURCES: Mapping[str, Callable[[_Made], DemandSource]] = {
+    queue.NAME: _queue,
+    runs.NAME: _runs,
+    forecast.NAME: _forecast,
+}
+#: All sources, in the order in which they are asked.
+SOURCES = tuple(_SOURCES)
+
+
+def make_sources(parts: Parts, names: Sequence[str] = SOURCES) -> tuple[DemandSource, ...]:
+    """Return the sources of these names.
+
+    Raises
+    ------
+    InputError
+        If one does not exist or is named twice, or a trigger's workflow is not right.
+    NotFoundError
+        If a trigger's workflow does not exist.
+    """
+    for name in names:
+        if name not in _SOURCES:
+            near = difflib.get_close_matches(name, SOURCES, n=1)
+            raise InputError(
+                f"no source of demand {name!r}",
+                expected=f"one of {', '.join(SOURCES)}",
+                hint=f"did you mean {near[0]}?" if near else None,
+            )
+    if len(set(names)) < len(names):
+        raise InputError("a source of demand is named twice", expected="each once: they add up")
+    planner = make_planner(parts.config)
+    made = _Made(parts, planner, RunCosts(planner, make_layouts(parts.config)), tuple(names))
+    return tuple(_SOURCES[name](made) for name in names)
