@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
 
-.PHONY: demo test bench bench-sustained lint format clean help test-containers
+.PHONY: demo test bench bench-sustained lint format clean help test-containers test-openstack
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -51,6 +51,11 @@ format: $(VENV)/.ready ## Put the code into its form
 
 test-containers: $(VENV)/.ready ## Build the image from a debootstrapped base and compare its products (root, Debian)
 	containers/test.sh
+
+test-openstack: $(VENV)/.ready ## Bring up an OpenStack with servers that boot, and test fleets on it (root, Debian; 15 min)
+	tests/openstack/install.sh
+	DYNAMO_TEST_OPENSTACK=1 $(BIN)/python -m pytest -W ignore tests/openstack tests/openstack_live
+	tests/openstack/down.sh
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
