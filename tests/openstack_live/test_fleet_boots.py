@@ -94,9 +94,9 @@ def test_lease_then_worker_then_extension_then_end(
     assert sandbox.admin.compute.get_server(worker.server_id).compute_host in LEASED_HOSTS
     run.until(lambda _report: bool(run.events("lease")))
     extended = run.workers()[0].lease_end
-    assert worker.lease_end is not None
     assert extended is not None
-    assert (extended - worker.lease_end).total_seconds() >= 1700
+    # Twelve minutes of lease, and twice the fifteen before its end.
+    assert (extended - worker.requested_at).total_seconds() >= 12 * 60 + 25 * 60
     log = run.submit(2, 1)
     run.until(lambda _report: ended_jobs(log) == 2)
     run.end()
