@@ -82,9 +82,18 @@ _ORDER = {WorkerState.REQUESTED: 0, WorkerState.BOOTING: 1, WorkerState.JOINING:
 
 
 def victims(candidates: Iterable[Candidate], count: int) -> list[Candidate]:
-    """Return the ``count`` workers to let go: those not yet there, then the idle, then the least busy; newest first."""
+    """Return the ``count`` workers to let go: those not yet there, then the idle, then the least busy.
+
+    Of equal ones those go first whose lease, paid ahead, ends soonest; then the newest.
+    """
     ranked = sorted(
-        candidates, key=lambda worker: (_ORDER[worker.state], worker.busy_cpus, -worker.requested_at.timestamp())
+        candidates,
+        key=lambda worker: (
+            _ORDER[worker.state],
+            worker.busy_cpus,
+            worker.lease_end.timestamp() if worker.lease_end else 0.0,
+            -worker.requested_at.timestamp(),
+        ),
     )
     return ranked[: max(0, count)]
 

@@ -164,7 +164,10 @@ def test_policies_are_pure(name: str, demand: Demand, fleet: FleetView) -> None:
 def test_predictive_converges_when_the_load_is_constant(
     cores: float, deadline_s: float, cadence_s: float, seed: int
 ) -> None:
-    """After the first boots and the settling the number of workers stays, and everything is in time."""
+    """After the first boots and the settling everything is in time, and the number of workers stays.
+
+    It stays within one: where the right number lies between two whole ones, the plan's bins round it either way.
+    """
     amount = cores * cadence_s
     jobs = max(1, math.ceil(amount / 20.0))
     arrivals = [
@@ -173,11 +176,14 @@ def test_predictive_converges_when_the_load_is_constant(
     ]
     world = World(make_policy("predictive"), [group(most=50)], arrivals, seed=seed).run(2700)
     settled = {count for at_s, count in world.history if at_s >= 900}
-    assert len(settled) == 1
+    assert max(settled) - min(settled) <= 1
     # What was there before the first worker could be may have been late.
     assert world.late <= 1 + 200 / cadence_s
-    # Expected work, with half of the way to the high amount (0.15), at a utilisation of 0.8, and two more.
-    assert max(settled) <= cores * 1.15 / 0.8 / 4 + 2
+    # With half of the way to the high amount (0.15) at a utilisation of 0.8, all that comes must be done in its time,
+    # and in the time between two arrivals; a tenth more for what jobs take beside their work, and three for rounding
+    # and for the surprise that this tenth is.
+    pace = amount / min(cadence_s, deadline_s - 25.0)
+    assert max(settled) <= pace * 1.15 * 1.1 / 0.8 / 4 + 3
 
 
 @st.composite
@@ -222,7 +228,7 @@ def test_predictive_turns_only_as_often_as_its_window_allows(shape: tuple[list[A
         arrivals,
         forecast=lambda arrival: (factors[arrival.at_s], factors[arrival.at_s] * 1.5),
     ).run(3600)
-    window_s = max(120.0, 0.5 * boot_s)
+    window_s = max(180.0, 0.5 * boot_s)
     assert world.turns() <= 2 * math.ceil(3600 / window_s)
     rises = [at_s for (at_s, new), (_, old) in zip(world.history[1:], world.history, strict=False) if new > old]
     falls = [at_s for (at_s, new), (_, old) in zip(world.history[1:], world.history, strict=False) if new < old]

@@ -1,0 +1,149 @@
+"""Meets the deadlines of all work at least cost: asks for workers a boot before they are needed, and lets them go late.
+
+How it decides, at each call from nothing but its arguments and the numbers that it aimed at lately:
+
+1. Work is taken with caution (between expected and high amounts) and put into classes by the groups that can do it.
+2. It grows where, in some interval of the time ahead, more work becomes ready and is due than those who serve or come
+   can do (`feasibility`). A group looks ahead as far as its slow boots take: what becomes ready later can be asked for
+   later. The cheapest group comes first; faster ones take what would be too late for it. Work that nobody can finish
+   in time any more is to be caught up with soon after the fastest boot, and never with more cores than it can use.
+3. It shrinks to those without whom the work of the time in which no new worker could serve, or would cost more than
+   to stay, would be late. Fewer must have been enough for a while (`settling`), a worker that is paid for ahead stays
+   until shortly before that ends, busy processors are left, and no silent source counts as no work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from dynamo.autoscale.model import Capacity, Decision, Demand, FleetView, GroupOption
+from dynamo.autoscale.placement import Need, rank
+from dynamo.autoscale.policies.growing import Grower
+from dynamo.autoscale.policies.keeping import Keeper
+from dynamo.autoscale.policies.limits import bounded, busy_floor, serving
+from dynamo.autoscale.policies.predictive_options import PredictiveOptions, hold_s, mean_over_s
+from dynamo.autoscale.policies.settling import Settling
+from dynamo.autoscale.policies.surprise import look, with_flow
+from dynamo.autoscale.policies.wording import core_time, workers_word
+from dynamo.autoscale.policies.workload import Workload, families, workloads
+
+#: Cores of unforeseen work that are no reason to keep a worker.
+_LEAST_SURPRISE = 0.1
+
+
+class PredictivePolicy:
+    """Deadlines at least cost, from the forecast of the load."""
+
+    def __init__(self, options: PredictiveOptions) -> None:
+        self.options = options
+
+    def decide(self, now: datetime, demand: Demand, fleet: FleetView, memory: Mapping[str, Any]) -> Decision:
+        """Return what is wanted now; see the module."""
+        settings = self.options
+        groups = {option.group: option for option in fleet.groups}
+        present = serving(fleet)
+        counts = {group: len(workers) for group, workers in present.items()}
+        until_s = max((hold_s(settings, option) for option in fleet.groups), default=0.0) + mean_over_s(settings)
+        loads, impossible = workloads(
+            demand.work,
+            groups,
+            now,
+            caution=settings.caution,
+            utilisation=settings.utilisation,
+            overhead_s=settings.overhead_s,
+            until_s=until_s,
+        )
+        loads, seen = self._with_surprise(loads, memory.get("seen", {}), now, present, until_s)
+        order = _order(groups)
+        grower = Grower(settings, groups, present, order, now, fleet.affordable_per_hour)
+        keeper = Keeper(settings, groups, present, order, now)
+        for load in families(loads):
+            grower.meet(load)
+            keeper.meet(load)
+        longest_s = max((float(load.shortest_s[load.ready_s <= 0].max(initial=0.0)) for load in loads), default=0.0)
+        settling = Settling(memory.get("settling", {}), now.timestamp())
+        aims: dict[str, int] = {}
+        for name, option in groups.items():
+            more = grower.added[name]
+            aim = counts[name] + more if more else keeper.kept[name]
+            aim = settling.settle(name, aim, counts[name], self._window_s(option))
+            if aim < counts[name]:
+                aim = max(aim, self._held(option, present[name], now, longest_s, bool(demand.missing)))
+            aims[name] = aim
+        wanted = bounded(fleet, aims, order)
+        reasons = {}
+        for name, option in groups.items():
+            change = wanted[name] - counts[name]
+            if change > 0:
+                why = grower.reason(name) or _still(option, wanted[name])
+                reasons[name] = f"{change:+d} at {option.site}: {why}"
+            elif change < 0:
+                reasons[name] = (
+                    f"{change:+d} at {option.site}: {self._fewer(option, wanted[name], counts[name], loads)}"
+                )
+        notes = [
+            *(f"{core_time(amount)} of work fit no group: {words}" for words, amount in impossible.items()),
+            *(f"nothing is given up while {name} is silent: {why}" for name, why in demand.missing.items()),
+            *grower.notes,
+        ]
+        return Decision(
+            wanted, reasons, {"settling": settling.memory(), "seen": seen}, grower.short_cores, tuple(notes)
+        )
+
+    def _with_surprise(
+        self,
+        loads: list[Workload],
+        memory: Mapping[str, float],
+        now: datetime,
+        present: Mapping[str, list[Capacity]],
+        until_s: float,
+    ) -> tuple[list[Workload], dict[str, float]]:
+        """Return the work with what goes on coming unforeseen, and what to remember of it."""
+        settings = self.options
+        if not settings.surprise_s:
+            return loads, {}
+        busy = sum(worker.busy_cpus for workers in present.values() for worker in workers)
+        seen = look(loads, busy, now.timestamp(), memory, settings.surprise_s)
+        # What the plan itself rounds away is no surprise.
+        if seen["cores"] >= _LEAST_SURPRISE:
+            # Nobody knows how much more there is to come than came; as much again is the high guess.
+            cores = seen["cores"] * (1.0 + settings.caution)
+            loads = with_flow(loads, frozenset(present), cores, seen["window_s"], until_s, settings.bin_s)
+        return loads, seen
+
+    def _window_s(self, option: GroupOption) -> float:
+        """Return for how long fewer must have been enough: what it costs to boot again is to be worth it."""
+        return max(self.options.settle_s, self.options.hold_boots * option.boot.median_s)
+
+    def _held(self, option: GroupOption, workers: list[Capacity], now: datetime, longest_s: float, silent: bool) -> int:
+        """Return how many stay though they are not needed."""
+        if silent:
+            return len(workers)
+        paid = 0
+        for worker in workers:
+            left_s = 0.0 if worker.paid_until is None else (worker.paid_until - now).total_seconds()
+            paid += left_s > self.options.release_before_s
+        return max(paid, busy_floor(option, workers, longest_s))
+
+    def _fewer(self, option: GroupOption, wanted: int, count: int, loads: list[Workload]) -> str:
+        if wanted >= option.most:
+            return f"no more than {option.most} may be there"
+        soon_s = option.boot.p90_s + self.options.lead_s
+        soon = sum(float(load.core_s[load.ready_s < soon_s].sum()) for load in loads if option.group in load.groups)
+        enough = f"{wanted} of {workers_word(count)} are enough for {core_time(soon)}" if soon else "nothing to do"
+        return f"{enough} within {soon_s / 60:.0f} min, for {self._window_s(option):.0f} s by now"
+
+
+def _order(groups: Mapping[str, GroupOption]) -> list[str]:
+    """Return the groups, those first that should do what everybody could do."""
+    free = dict.fromkeys(groups, 0)
+    ranked = [place.group for place in rank(groups.values(), free, Need(cores_each=1))]
+    return ranked + [name for name in groups if name not in ranked]
+
+
+def _still(option: GroupOption, wanted: int) -> str:
+    if wanted <= option.least:
+        return f"the least of the group is {option.least}"
+    return f"{wanted} were needed a moment ago and are not there yet"

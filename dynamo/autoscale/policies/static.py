@@ -1,0 +1,48 @@
+"""The same number of workers whatever comes: what a fleet sized for its peak costs, and how it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dynamo.autoscale.model import Decision, Demand, FleetView
+from dynamo.autoscale.policies.limits import bounded, serving
+from dynamo.autoscale.policies.options import Options
+
+
+class StaticOptions(Options):
+    """Options of `static`."""
+
+    workers: Annotated[
+        dict[str, Annotated[int, Field(ge=0)]],
+        Field(description="Workers by group. A group that is not named has its least, or its most with `peak`."),
+    ] = Field(default_factory=dict)
+    peak: Annotated[bool, Field(description="Groups that are not named have as many workers as they may.")] = False
+
+
+class StaticPolicy:
+    """Keeps each group at a fixed number."""
+
+    def __init__(self, options: StaticOptions) -> None:
+        self.options = options
+
+    def decide(self, now: datetime, demand: Demand, fleet: FleetView, memory: Mapping[str, Any]) -> Decision:
+        """Return the fixed numbers, within what each group may have."""
+        del now, demand, memory  # It is blind to them.
+        goal = {
+            option.group: self.options.workers.get(option.group, option.most if self.options.peak else option.least)
+            for option in fleet.groups
+        }
+        wanted = bounded(fleet, goal)
+        present = serving(fleet)
+        reasons = {}
+        for option in fleet.groups:
+            change = wanted[option.group] - len(present[option.group])
+            if change:
+                asked = goal[option.group]
+                limit = "" if wanted[option.group] == asked else f", {asked} are asked for"
+                reasons[option.group] = f"{change:+d} at {option.site}: a fixed number of {wanted[option.group]}{limit}"
+        return Decision(wanted, reasons)

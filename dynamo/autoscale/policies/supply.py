@@ -1,0 +1,56 @@
+"""Workers as spans of service, seconds from now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+from dynamo.autoscale.model import Capacity, GroupOption
+
+#: Longer than any plan.
+ENDLESS_S = 10.0**7
+#: One that should serve by now but does not is given so long, seconds.
+_OVERDUE_S = 30.0
+
+Span = tuple[float, float, float]
+
+
+def spans_of(option: GroupOption, workers: Sequence[Capacity], now: datetime) -> list[Span]:
+    """Return from when, until when and with how many processors workers serve; the first to serve first.
+
+    Of those that come, as many are left out as experience says will not arrive.
+    """
+    spans = []
+    coming = sum(1 for worker in workers if worker.coming)
+    for worker in workers[: len(workers) - coming + thinned(coming, option.failure_rate)]:
+        begin_s = 0.0
+        if worker.coming:
+            begin_s = max((worker.ready_at - now).total_seconds(), _OVERDUE_S)
+        end_s = ENDLESS_S if worker.lease_end is None else max(0.0, (worker.lease_end - now).total_seconds())
+        spans.append((begin_s, end_s, float(worker.cpus)))
+    return spans
+
+
+def thinned(count: int, rate: float) -> int:
+    """Return how many of ``count`` workers that come will serve, where a share of them never does."""
+    return count - min(count, math.floor(count * rate + 0.5))
+
+
+def to_order(useful: float, coming: int, rate: float, *, alone: bool) -> int:
+    """Return how many new workers give ``useful`` that serve, beside those that come already.
+
+    A fiftieth of a worker too few is enough, the plan is no finer; but not where there would be no worker at all.
+    """
+    goal = thinned(coming, rate) + math.ceil(useful - (0.0 if alone else 0.02))
+    # Of many that fail, no more than twenty are asked for in place of each.
+    count = goal - thinned(coming, rate)
+    most = 20 * max(count, 0)
+    while count < most and thinned(coming + count, rate) < goal:
+        count += 1
+    return max(0, count)
+
+
+def overlap(begin: float, end: float, first: float, last: float) -> float:
+    """Return the length of what two intervals share."""
+    return max(0.0, min(end, last) - max(begin, first))
