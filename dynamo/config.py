@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dynamo.alerts.settings import AlertsSection, ChannelSection
+from dynamo.autoscale.settings import AutoscaleSection
 from dynamo.errors import InputError, NotFoundError
 
 #: Read when no file is named; the environment variable comes first.
@@ -230,6 +231,12 @@ class TriggerSection(_Section):
         description="Seconds from arrival after which a run that has not started is skipped if a newer one exists; "
         "without it the workflow's, 0 for none.",
     )
+    shed: Literal["never", "late", "skip"] = Field(
+        "late",
+        description="While more work is due than can be bought (`[autoscale]`): `never` leaves a run out, as for those "
+        "that alerts are made of; `late`: one that cannot be in time any more, if a newer one exists or work of higher "
+        "priority is due; `skip`: also at once where work of higher priority is due.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -259,6 +266,7 @@ class Config(_Section):
     feeds: list[FeedSection] = Field(default_factory=list)
     triggers: list[TriggerSection] = Field(default_factory=list)
     alerts: AlertsSection = AlertsSection()
+    autoscale: AutoscaleSection = AutoscaleSection()
     #: Where relative paths begin; not an option of the file.
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 
@@ -401,6 +409,7 @@ def _options(location: tuple[str | int, ...]) -> list[str]:
         "feeds": FeedSection,
         "triggers": TriggerSection,
         "alerts": AlertsSection,
+        "autoscale": AutoscaleSection,
     }
     words = [part for part in location if isinstance(part, str)]
     if not words:

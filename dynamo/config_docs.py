@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from dynamo.alerts.settings import AlertsSection, ChannelSection
+from dynamo.autoscale.settings import AutoscaleSection
 from dynamo.config import (
     ConditionSection,
     EngineSection,
@@ -37,6 +38,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("gather = { ... }", GatherSection),
     ("[alerts]", AlertsSection),
     ("[[alerts.channels]]", ChannelSection),
+    ("[autoscale]", AutoscaleSection),
 )
 
 #: Values of the example where the default says too little; the others appear commented out, at their default.
@@ -60,6 +62,7 @@ _NO_DEFAULT: dict[str, Any] = {
     "slots": 2,
     "workflow": "hail",
     "places": "places.geojson",
+    "fleet": "dallas",
     "url_env": "DYNAMO_ALERT_URLS",
     "url_file": "alert-urls.txt",
     "batch": 100,

@@ -16,6 +16,7 @@ from dynamo.errors import DynamoError
 #: One line for each group of commands: the module in `dynamo.cli` that offers `register(app)`.
 COMMANDS = (
     "alerts",
+    "autoscale",
     "demo",
     "modules",
     "nowcast",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,11 @@ import typer
 from dynamo.cli.console import out, print_json
 
 if TYPE_CHECKING:
+    from dynamo.autoscale.metrics import MetricsServer
     from dynamo.config import Config
     from dynamo.runs.events import Event
+    from dynamo.runs.shedding import Shedding
+    from dynamo.store.engine import Store
 
 ConfigOption = typer.Option(
     None,
@@ -40,6 +44,9 @@ def watch(
     once: bool = typer.Option(False, "--once", help="Process what lies in the feeds, then end (for cron)."),
     as_json: bool = typer.Option(False, "--json", help="Log lines and the summary of --once as JSON."),
     log_format: str | None = typer.Option(None, "--log-format", help="logfmt or json; overrides the file."),
+    metrics: str | None = typer.Option(
+        None, "--metrics", metavar="HOST:PORT", help="Serve Prometheus metrics there, read-only."
+    ),
     hold: bool = typer.Option(False, "--hold", help="Accept files and make runs, but start none (maintenance)."),
     check: bool = typer.Option(False, "--check", help="Check the configuration and its workflows, then end."),
 ) -> None:
@@ -68,15 +75,20 @@ def watch(
         signal.signal(number, ask_to_stop)
     from dynamo.daemon.watcher import Watcher
 
-    watcher = Watcher(settings, paused=hold)
+    watcher = Watcher(settings, paused=hold, shedding=_guard(settings))
     tally = _Tally()
     watcher.events.subscribe(tally)
     if once:
         watcher.run_once(stop)
         if as_json:
             print_json(tally.counts)
-    else:
+        return
+    served = _measure(watcher.service.store, metrics) if metrics is not None else None
+    try:
         watcher.run(stop)
+    finally:
+        if served is not None:
+            served.stop()
 
 
 def show(
@@ -112,6 +124,26 @@ def example() -> None:
     from dynamo.config_docs import example as text
 
     out.print(text(), markup=False, end="")
+
+
+def _measure(store: Store, address: str) -> MetricsServer:
+    from dynamo.extras import need
+
+    need("prometheus_client", extra="metrics")
+    from dynamo.autoscale.metrics import serve_metrics
+
+    return serve_metrics(store, address)
+
+
+def _guard(settings: Config) -> Callable[[Store], Shedding]:
+    """Return what makes the dispatcher heed an overload that the autoscaler finds."""
+
+    def make(store: Store) -> Shedding:
+        from dynamo.autoscale.overload import Guard
+
+        return Guard(store, settings)
+
+    return make
 
 
 class _Tally:

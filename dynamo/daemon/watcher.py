@@ -28,6 +28,8 @@ from dynamo.runs.planning import Planner
 from dynamo.runs.retention import clean_run_folders
 from dynamo.runs.service import EngineFactory, RunService
 from dynamo.runs.setup import make_service
+from dynamo.runs.shedding import Shedding
+from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
 from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.store.models import Arrival, Cursor
@@ -68,6 +70,8 @@ class Watcher:
         In place of the registered ones.
     paused
         Accept files and make runs, but start none until ``dispatcher.unpause``.
+    shedding
+        Makes what says which runs go without while there is more work than can be done, from the open store.
 
     Raises
     ------
@@ -84,6 +88,7 @@ class Watcher:
         planner: Planner | None = None,
         engine_factory: EngineFactory | None = None,
         paused: bool = False,
+        shedding: Callable[[Store], Shedding] | None = None,
     ) -> None:
         if not config.feeds:
             raise InputError("there is no feed to watch", expected="a [[feeds]] section", hint="dynamo config example")
@@ -111,7 +116,8 @@ class Watcher:
                 feed.stop()
             self._service.store.close()
             raise
-        self.dispatcher = Dispatcher(self._service, config.runs.max_runs)
+        guard = None if shedding is None else shedding(self._service.store)
+        self.dispatcher = Dispatcher(self._service, config.runs.max_runs, guard)
         self._paused = paused
         if paused:
             self.dispatcher.pause()

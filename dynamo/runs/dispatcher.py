@@ -1,7 +1,8 @@
 """Many runs at once: the freshest first, a bounded number at a time, each in its own thread.
 
 A run that has not started when its deadline passes is skipped if a newer one of its kind exists; the newest is always
-run, because late products are better than none.
+run, because late products are better than none. While there is more work than can be done, `Shedding` says what else
+goes without.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dynamo.errors import DynamoError
 from dynamo.runs import ledger
 from dynamo.runs.patience import Stopped, patiently
 from dynamo.runs.service import RunService
+from dynamo.runs.shedding import Shedding
 from dynamo.runs.states import FINAL, WAITING
 from dynamo.store.models import Run
 from dynamo.times import to_iso, utc_now
@@ -36,10 +38,15 @@ class Dispatcher:
         Executes one run.
     max_runs
         Runs at the same time, at least 1.
+    shedding
+        Says which runs go without while there is more work than can be done.
     """
 
-    def __init__(self, service: RunService, max_runs: int) -> None:
+    def __init__(self, service: RunService, max_runs: int, shedding: Shedding | None = None) -> None:
         self._service = service
+        self._max_runs = max_runs
+        self._shedding = shedding
+        self._spared: set[str] = set()
         self._changed = threading.Condition()
         self._queue: list[tuple[tuple[float, float, float], int, str]] = []
         self._known: set[str] = set()
@@ -64,6 +71,8 @@ class Dispatcher:
             if run.id in self._known:
                 return
             self._known.add(run.id)
+            if self._shedding is not None and self._shedding.spared(run):
+                self._spared.add(run.id)
             heapq.heappush(self._queue, (_urgency(run), next(self._sequence), run.id))
             self._changed.notify()
 
@@ -129,17 +138,34 @@ class Dispatcher:
                 with self._changed:
                     self._active.discard(run_id)
                     self._known.discard(run_id)
+                    self._spared.discard(run_id)
                     self._changed.notify_all()
 
     def _next(self) -> str | None:
         with self._changed:
             while not self.stopping.is_set():
-                if self._queue and not self._paused and self._has_room():
-                    run_id = heapq.heappop(self._queue)[2]
+                waits = bool(self._queue)
+                if waits and not self._paused and self._has_room() and (run_id := self._take()) is not None:
                     self._active.add(run_id)
                     return run_id
-                self._changed.wait(_DISK_LOOK_S if self._full else None)
+                # Places that are kept for others become free when an overload ends, of which nobody tells.
+                looks = self._full or (waits and not self._paused)
+                self._changed.wait(_DISK_LOOK_S if looks else None)
             return None
+
+    def _take(self) -> str | None:
+        """Take the most urgent run from the queue; while places are kept for spared runs, one that may have a place."""
+        kept = 0 if self._shedding is None else self._shedding.reserved(self._max_runs, utc_now())
+        others = len(self._active - self._spared)
+        if not kept or others < self._max_runs - kept:
+            return heapq.heappop(self._queue)[2]
+        spared = [entry for entry in self._queue if entry[2] in self._spared]
+        if not spared:
+            return None
+        entry = min(spared)
+        self._queue.remove(entry)
+        heapq.heapify(self._queue)
+        return entry[2]
 
     def _run(self, run_id: str) -> None:
         service, stop = self._service, self.stopping
@@ -147,7 +173,7 @@ class Dispatcher:
         if run.state in FINAL:
             return
         if run.state in WAITING and patiently(
-            lambda: self._skip_if_stale(run), stop=stop, events=service.events, subject=run_id
+            lambda: self._skip_if_stale(run) or self._shed(run), stop=stop, events=service.events, subject=run_id
         ):
             return
         ended = service.execute(run_id, stop)
@@ -171,6 +197,10 @@ class Dispatcher:
         late_s = round((now - run.deadline_at).total_seconds(), 3)
         reason = f"{late_s:g} s past its deadline and superseded by {newer.id}, valid {to_iso(newer.valid_at)}"
         return self._service.skip(run, reason, late_s=late_s, superseded_by=newer.id)
+
+    def _shed(self, run: Run) -> bool:
+        verdict = None if self._shedding is None else self._shedding.judge(run, utc_now())
+        return verdict is not None and self._service.skip(run, verdict.reason, **verdict.data)
 
     def _has_room(self) -> bool:
         room = self._disk_has_room()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -242,6 +243,8 @@ class RunService:
         plan, layout = self.planner.plan(
             workflow, paths, run.parameters, facts, engine=run.engine, coefficients=self.coefficients()
         )
+        # A trigger may have given it another one than its document; the pool's queue goes by it, too.
+        plan = replace(plan, priority=run.priority)
         self.folder(run).prepare(plan, layout)
         self._move(
             run,

@@ -1,0 +1,256 @@
+"""The loop: gather demand, look at the fleet, decide, store the decision, and only then what is wanted.
+
+What a person has ordered by hand counts until it is released. Nothing that fails here ends the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from dynamo.autoscale.decisions import (
+    Change,
+    LoopState,
+    inputs_json,
+    read_state,
+    store_decision,
+    write_state,
+)
+from dynamo.autoscale.demand.base import DemandSource, gather
+from dynamo.autoscale.model import Decision, Demand, Policy, Work
+from dynamo.autoscale.observing import Observed, observe
+from dynamo.autoscale.overload import Overload, assess, store_overload
+from dynamo.autoscale.settings import AutoscaleSection
+from dynamo.errors import DynamoError, RetryableError
+from dynamo.provision import ledger
+from dynamo.provision.fleets import OPERATOR
+from dynamo.provision.ledger import Note
+from dynamo.store.engine import Store
+from dynamo.times import utc_now
+
+log = logging.getLogger(__name__)
+AUTOSCALER = "autoscaler"
+#: An overload that nobody confirms for so many intervals no longer counts.
+_VALID_INTERVALS = 4.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look of the loop found and decided.
+
+    Attributes
+    ----------
+    changes
+        What is stored as wanted from now on; with a dry run, what would be.
+    applied
+        Whether it was stored.
+    """
+
+    at: datetime
+    observed: Observed
+    demand: Demand
+    decision: Decision
+    changes: tuple[Change, ...]
+    overload: Overload | None
+    applied: bool
+
+
+class Autoscaler:
+    """Scales one fleet.
+
+    Parameters
+    ----------
+    store, fleet
+        Where it is stored, and its name.
+    policy
+        Decides.
+    sources
+        Tell of work.
+    settings
+        The section of the configuration.
+    clock
+        The present instant.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        fleet: str,
+        policy: Policy,
+        sources: Sequence[DemandSource],
+        settings: AutoscaleSection,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.fleet = fleet
+        self._store = store
+        self._policy = policy
+        self._sources = [_Guarded(source) for source in sources]
+        self._settings = settings
+        self._clock = clock
+        self._said: set[str] = set()
+
+    def look(self, *, dry_run: bool = False) -> Look:
+        """Look once, decide, and store what follows unless it is a dry run.
+
+        Raises
+        ------
+        NotFoundError
+            If the fleet is not there.
+        StoreUnavailableError
+            If the store does not answer.
+        """
+        settings = self._settings
+        demand = gather(self._sources, self._clock(), settings.horizon_s)
+        now = self._clock()
+        with self._store.reading() as session:
+            observed = observe(session, self.fleet, now)
+            state = self._state(session)
+        decision = self._policy.decide(now, demand, observed.view, state.memory)
+        changes = self._changes(observed, decision)
+        after = {**observed.now_wanted, **{change.group: change.after for change in changes}}
+        overload = assess(demand, observed.view, after, now) if observed.active else None
+        found = Look(now, observed, demand, decision, changes, overload, applied=False)
+        if dry_run or not observed.active:
+            return found
+        return self._store_all(found, state)
+
+    def run(self, stop: threading.Event, tell: Callable[[Look], None] = lambda _look: None) -> None:
+        """Look again and again until ``stop`` is set; what fails is logged and tried again."""
+        while not stop.is_set():
+            begun = time.monotonic()
+            self.attempt(tell)
+            stop.wait(max(0.1, self._settings.every_s - (time.monotonic() - begun)))
+
+    def attempt(self, tell: Callable[[Look], None] = lambda _look: None) -> Look | None:
+        """Look once; a failure is logged, and None is returned."""
+        try:
+            found = self.look()
+        except DynamoError as error:
+            log.warning("no decision: %s", error, extra={"fleet": self.fleet})
+            return None
+        except Exception:  # a defect in a policy must not end the daemon that it runs in
+            log.exception("a defect; no decision", extra={"fleet": self.fleet})
+            return None
+        for change in found.changes:
+            log.info("scale", extra={"fleet": self.fleet, "group": change.group, "reason": change.sentence})
+        said = [*found.decision.notes, *(f"{name} is silent: {why}" for name, why in found.demand.missing.items())]
+        if found.overload is not None:
+            said.append(f"overload: {found.overload.deficit_core_s:.0f} core-s too much: {found.overload.reason}")
+        self._warn(said)
+        tell(found)
+        return found
+
+    def _warn(self, texts: Sequence[str]) -> None:
+        """Log what was not said at the last look; that only its numbers are others is no news."""
+        kinds = {re.sub(r"[\d.,:]+", "#", text): text for text in texts}
+        for kind, text in kinds.items():
+            if kind not in self._said:
+                log.warning(text, extra={"fleet": self.fleet})
+        self._said = set(kinds)
+
+    def _state(self, session: Session) -> LoopState:
+        state = read_state(session, self.fleet)
+        if state is None or state.policy != self._settings.policy:
+            # What one policy remembers says nothing to another.
+            return LoopState(policy=self._settings.policy)
+        return state
+
+    def _changes(self, observed: Observed, decision: Decision) -> tuple[Change, ...]:
+        changes = []
+        for option in observed.view.groups:
+            group = option.group
+            before = observed.now_wanted[group]
+            # A policy that says nothing of a group wants what is.
+            after = decision.wanted.get(group, before)
+            if group in observed.held or after == before:
+                continue
+            reason = decision.reasons.get(group, "")
+            if not reason and after == observed.view.count(group):
+                reason = f"{after} are there or coming, and enough"
+            changes.append(Change(group, option.site, before, after, reason))
+        return tuple(changes)
+
+    def _store_all(self, found: Look, state: LoopState) -> Look:
+        now, settings = found.at, self._settings
+        with self._store.transaction() as session:
+            wishes = ledger.wishes(session, self.fleet)
+            held = {group for group, wish in wishes.items() if wish.source == OPERATOR}
+            # A person may have ordered something since the look.
+            changes = tuple(change for change in found.changes if change.group not in held)
+            due = state.traced_at is None or now - state.traced_at >= timedelta(seconds=settings.trace_s)
+            if changes or due:
+                inputs = inputs_json(found.demand, found.observed.view, found.observed.held)
+                store_decision(session, self.fleet, changes, now, policy=settings.policy, inputs=inputs)
+            for change in changes:
+                ledger.wish(
+                    session,
+                    self.fleet,
+                    change.group,
+                    site=change.site,
+                    wanted=change.after,
+                    source=AUTOSCALER,
+                    reason=change.sentence,
+                    now=now,
+                )
+                # The event wakes whoever looks after the fleet.
+                data = {"group": change.group, "wanted": change.after, "before": change.before}
+                ledger.note(session, self.fleet, [Note("autoscale", change.sentence, change.site, data=data)], now)
+            store_overload(session, found.overload, now, _VALID_INTERVALS * settings.every_s)
+            write_state(
+                session,
+                self.fleet,
+                LoopState(
+                    policy=settings.policy,
+                    memory=found.decision.memory,
+                    looked_at=now,
+                    traced_at=now if changes or due else state.traced_at,
+                    demand_core_s=found.demand.by_source(),
+                    demand_high_core_s=_high(found.demand),
+                    missing=found.demand.missing,
+                    notes=found.demand.notes,
+                    wanted={**found.observed.now_wanted, **{change.group: change.after for change in changes}},
+                ),
+                now,
+            )
+        return Look(now, found.observed, found.demand, found.decision, changes, found.overload, applied=True)
+
+
+class _Guarded:
+    """A source whose defects count as silence."""
+
+    def __init__(self, source: DemandSource) -> None:
+        self._source = source
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        return getattr(self._source, "notes", {})
+
+    def work(self, now: datetime, horizon_s: float) -> Sequence[Work]:
+        try:
+            return self._source.work(now, horizon_s)
+        except RetryableError:
+            raise
+        except (DynamoError, OSError) as error:
+            raise RetryableError(str(error)) from error
+        except Exception as error:  # one source must not silence the others
+            log.exception("a defect in a source of demand", extra={"source": self.name})
+            raise RetryableError(f"defect: {type(error).__name__}: {error}") from error
+
+
+def _high(demand: Demand) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for item in demand.work:
+        sums[item.source] = sums.get(item.source, 0.0) + item.core_s_high
+    return sums

@@ -1,0 +1,240 @@
+"""More work is due than can be done, and nothing more can be bought: whether that is so, and which work goes without.
+
+`assess` is pure. What it finds is stored by the loop and read by the daemon that starts the runs: see `Guard`.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dynamo.autoscale.model import Demand, FleetView, Work
+from dynamo.autoscale.placement import Need, unfit
+from dynamo.config import Config
+from dynamo.errors import RetryableError
+from dynamo.runs.ledger import superseded_by
+from dynamo.runs.shedding import Verdict
+from dynamo.store.engine import Store
+from dynamo.store.models import Cursor, Run
+from dynamo.times import parse_time, to_iso
+
+#: Share of a worker's time that jobs can fill.
+_FILLED = 0.9
+_BIN_S = 15.0
+_MOST_BINS = 240
+#: Less work than this is within what nobody can foresee, core-seconds.
+_TOLERANCE_CORE_S = 1.0
+_CURSOR = "overload"
+_LOOK_S = 2.0
+_LEARN_S = 60.0
+_LEARNED_RUNS = 20
+
+
+@dataclass(frozen=True)
+class Overload:
+    """That more work is due than can be done.
+
+    Attributes
+    ----------
+    deficit_core_s
+        Of the work that is known, so much cannot be in time.
+    cut
+        Work of lower priority than this goes without first: all that is of this priority, or higher, fits. None where
+        not even the work of highest priority fits.
+    reason
+        Why nothing more is bought.
+    """
+
+    deficit_core_s: float
+    cut: int | None
+    reason: str
+
+
+def assess(demand: Demand, view: FleetView, wanted: Mapping[str, int], now: datetime) -> Overload | None:
+    """Return whether more is due than the wanted workers can do, and no more can be had.
+
+    Only work that is there counts, not what is expected: nothing is left undone for a forecast.
+    """
+    work = [
+        item
+        for item in demand.work
+        # What fits no group is no lack of workers: the policy tells of it.
+        if item.due_at is not None and item.source != "forecast" and any(not unfit(o, _need(item)) for o in view.groups)
+    ]
+    why = _capped(view, wanted)
+    if not work or why is None:
+        return None
+    arrives = _capacity(view, wanted, now)
+    deficit = _deficit(work, arrives, now)
+    if deficit <= _TOLERANCE_CORE_S:
+        return None
+    fits = [
+        priority
+        for priority in sorted({item.priority for item in work}, reverse=True)
+        if _deficit([item for item in work if item.priority >= priority], arrives, now) <= _TOLERANCE_CORE_S
+    ]
+    return Overload(round(deficit, 1), min(fits, default=None), why)
+
+
+def _need(item: Work) -> Need:
+    return Need(site=item.site, cores_each=item.cores_each, memory_mb_each=item.memory_mb_each)
+
+
+def _capped(view: FleetView, wanted: Mapping[str, int]) -> str | None:
+    """Return what keeps the fleet from growing beyond ``wanted``; None if it can."""
+    reasons = []
+    rise = sum(
+        max(0, wanted.get(option.group, 0) - view.count(option.group)) * option.cost_per_hour for option in view.groups
+    )
+    left = None if view.affordable_per_hour is None else view.affordable_per_hour - rise
+    for option in view.groups:
+        count = wanted.get(option.group, 0)
+        if count >= option.most:
+            reasons.append(f"{option.group} has its {option.most} workers")
+        elif not option.open:
+            reasons.append(f"{option.site} is left alone")
+        elif left is not None and option.cost_per_hour > left + 1e-9:
+            reasons.append(f"the budget has no room for another worker of {option.group}")
+        else:
+            return None
+    return ", ".join(reasons) or "there are no groups"
+
+
+def _capacity(view: FleetView, wanted: Mapping[str, int], now: datetime) -> list[tuple[float, float]]:
+    """Return when, in seconds from now, how many cores come to serve."""
+    arrives = []
+    for option in view.groups:
+        present = [worker for worker in view.workers if worker.group == option.group]
+        arrives += [(max(0.0, (worker.ready_at - now).total_seconds()), float(worker.cpus)) for worker in present]
+        new = max(0, wanted.get(option.group, 0) - len(present))
+        arrives += [(option.boot.p90_s, float(option.cpus))] * new
+    return arrives
+
+
+def _deficit(work: list[Work], arrives: list[tuple[float, float]], now: datetime) -> float:
+    """Return by how much, at worst, the work between two moments is more than what can be done between them."""
+    ready = np.array([max(0.0, (item.ready_at - now).total_seconds()) for item in work])
+    due = np.array([max(0.0, (item.due_at - now).total_seconds()) for item in work if item.due_at is not None])
+    core_s = np.array([item.core_s for item in work])
+    starts = np.unique(np.floor(ready / _BIN_S))[:_MOST_BINS] * _BIN_S
+    ends = np.unique(np.ceil(np.maximum(due, ready) / _BIN_S))[:_MOST_BINS] * _BIN_S
+    at = np.array([second for second, _ in arrives])
+    cores = np.array([count for _, count in arrives])
+    worst = 0.0
+    for start in starts:
+        later = ready >= start
+        for end in ends[ends >= start]:
+            asked = float(core_s[later & (due <= end)].sum())
+            can = float((cores * np.maximum(0.0, end - np.maximum(at, start))).sum()) if arrives else 0.0
+            worst = max(worst, asked - _FILLED * can)
+    return worst
+
+
+def store_overload(session: Session, found: Overload | None, now: datetime, valid_s: float) -> None:
+    """Store what the loop found; it counts no longer than ``valid_s``, should the loop end."""
+    data = {} if found is None else {**asdict(found), "until": to_iso(now + timedelta(seconds=valid_s))}
+    session.merge(Cursor(name=_CURSOR, data=data, updated_at=now))
+
+
+def read_overload(session: Session, now: datetime) -> Overload | None:
+    """Return the overload that there is now."""
+    row = session.get(Cursor, _CURSOR)
+    if row is None or not row.data or parse_time(row.data["until"]) < now:
+        return None
+    return Overload(row.data["deficit_core_s"], row.data["cut"], row.data["reason"])
+
+
+class Guard:
+    """Tells the dispatcher which runs go without while there is overload; implements `dynamo.runs.shedding.Shedding`.
+
+    Parameters
+    ----------
+    store, config
+        Where the runs are, and what triggers declare.
+    clock
+        Seconds, for how old what is known may be.
+    """
+
+    def __init__(self, store: Store, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._share = config.autoscale.reserved_share
+        self._shed = {trigger.name: trigger.shed for trigger in config.triggers}
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._overload: Overload | None = None
+        self._looked_at: float | None = None
+        self._durations: dict[str, tuple[float, float]] = {}
+
+    def spared(self, run: Run) -> bool:
+        """Tell whether a run is never left out: what alerts are made of."""
+        return self._shed.get(run.trigger, "late") == "never"
+
+    def reserved(self, threads: int, now: datetime) -> int:
+        """Return how many of the runs at once are kept for those that are never left out."""
+        if self._current(now) is None or threads < 2 or "never" not in self._shed.values():
+            return 0
+        return min(threads - 1, max(1, round(self._share * threads)))
+
+    def judge(self, run: Run, now: datetime) -> Verdict | None:
+        """Return why a run that has not started goes without; None if it does not."""
+        found = self._current(now)
+        if found is None or self.spared(run):
+            return None
+        below = found.cut is None or run.priority < found.cut
+        data: dict[str, Any] = {"deficit_core_s": found.deficit_core_s, "priority": run.priority, "cut": found.cut}
+        overload = f"overload: {found.deficit_core_s:.0f} core-s more are due than can be done, {found.reason}"
+        if below and found.cut is not None and self._shed.get(run.trigger) == "skip":
+            return Verdict(f"{overload}; priority {run.priority} is below {found.cut}, which fits", data)
+        if run.deadline_at is None:
+            return None
+        needs_s = self._duration_s(run.workflow)
+        late_s = (now - run.deadline_at).total_seconds() + needs_s
+        if late_s <= 0:
+            return None
+        with self._store.reading() as session:
+            newer = superseded_by(session, run)
+        data |= {"late_s": round(late_s, 3), "superseded_by": newer.id if newer is not None else None}
+        if newer is not None:
+            return Verdict(f"{overload}; it would be {late_s:.0f} s late, and {newer.id} is newer", data)
+        if below and found.cut is not None:
+            words = f"it would be {late_s:.0f} s late, and its priority {run.priority} is below {found.cut}"
+            return Verdict(f"{overload}; {words}", data)
+        return None
+
+    def _current(self, now: datetime) -> Overload | None:
+        with self._lock:
+            stamp = self._clock()
+            if self._looked_at is None or stamp - self._looked_at >= _LOOK_S:
+                self._looked_at = stamp
+                try:
+                    with self._store.reading() as session:
+                        self._overload = read_overload(session, now)
+                except RetryableError:
+                    # Nothing is left out on a guess.
+                    self._overload = None
+            return self._overload
+
+    def _duration_s(self, workflow: str) -> float:
+        """Return how long runs of a workflow take from their start, seconds, as the last ones did."""
+        stamp = self._clock()
+        known = self._durations.get(workflow)
+        if known is None or stamp - known[0] >= _LEARN_S:
+            with self._store.reading() as session:
+                rows = session.execute(
+                    select(Run.started_at, Run.published_at)
+                    .where(Run.workflow == workflow, Run.state == "succeeded")
+                    .order_by(Run.updated_at.desc())
+                    .limit(_LEARNED_RUNS)
+                ).all()
+            took = [(row[1] - row[0]).total_seconds() for row in rows if row[0] is not None and row[1] is not None]
+            known = self._durations[workflow] = (stamp, statistics.median(took) if took else 0.0)
+        return known[1]

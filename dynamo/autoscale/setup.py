@@ -1,0 +1,147 @@
+"""Making the loop of a configuration: the one place where its parts are put together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dynamo.autoscale.demand.registry import Parts, make_sources
+from dynamo.autoscale.loop import Autoscaler, Look
+from dynamo.autoscale.policies.registry import make_policy
+from dynamo.config import Config
+from dynamo.errors import BusyError, DynamoError
+from dynamo.provision import ledger
+from dynamo.provision.fleets import stored_spec
+from dynamo.provision.opening import pool_folder
+from dynamo.provision.status import the_fleet
+from dynamo.store.engine import Store
+from dynamo.store.lease import RENEW_S, StoreLease, is_free
+from dynamo.store.models import Lease
+
+log = logging.getLogger(__name__)
+#: Between two attempts to begin, seconds: there may be no fleet yet, or another process scales it.
+_AGAIN_S = 5.0
+
+
+def lease_name(fleet: str) -> str:
+    """Return what the process that scales a fleet holds."""
+    return f"autoscale:{fleet}"
+
+
+def make_autoscaler(config: Config, store: Store, fleet: str | None = None, *, learns: bool = True) -> Autoscaler:
+    """Return the loop of a configuration.
+
+    Parameters
+    ----------
+    config, store
+        The configuration and its open store.
+    fleet
+        The fleet; that of the configuration, else the only living one by default.
+    learns
+        Whether forecasts are kept and judged later: by the process that decides, not by a dry run.
+
+    Raises
+    ------
+    NotFoundError, UsageError
+        If there is no such fleet, or not exactly one that lives where none is named.
+    InputError
+        If the policy does not know an option, or a trigger's workflow is not right.
+    """
+    settings = config.autoscale
+    policy = make_policy(settings.policy, settings.options)
+    with store.reading() as session:
+        name = the_fleet(session, fleet or settings.fleet)
+        row = ledger.fleet_named(session, name)
+    pool = pool_folder(stored_spec(row), Path(row.base))
+    parts = Parts(config, store, pool, sites=settings.sites, learns=learns)
+    return Autoscaler(store, name, policy, make_sources(parts, settings.sources), settings)
+
+
+def scale(
+    config: Config,
+    store: Store,
+    stop: threading.Event,
+    *,
+    fleet: str | None = None,
+    tell: Callable[[Look], None] = lambda _look: None,
+    troubled: Callable[[str], None] = lambda _text: None,
+) -> None:
+    """Scale the fleet of a configuration until ``stop`` is set, whatever fails meanwhile.
+
+    One process does; others wait until it ends. A fleet that ends, and one that is applied later, are followed.
+    """
+    said = ""
+    while not stop.is_set():
+        try:
+            autoscaler = make_autoscaler(config, store, fleet)
+            lease = StoreLease(store, lease_name(autoscaler.fleet))
+            lease.take()
+        except DynamoError as error:
+            if str(error) != said:
+                troubled(str(error))
+            said = str(error)
+            stop.wait(_AGAIN_S)
+            continue
+        said = ""
+        try:
+            _hold(autoscaler, lease, stop, config.autoscale.every_s, tell)
+        finally:
+            try:
+                lease.give_back()
+            except DynamoError as error:
+                troubled(f"the lease stays until it runs out: {error}")
+
+
+def _hold(
+    autoscaler: Autoscaler, lease: StoreLease, stop: threading.Event, every_s: float, tell: Callable[[Look], None]
+) -> None:
+    """Look again and again until ``stop``, the fleet's end, or another process has taken over."""
+    renewed = time.monotonic()
+    while not stop.is_set():
+        begun = time.monotonic()
+        if begun - renewed > RENEW_S:
+            try:
+                lease.renew()
+                renewed = begun
+            except BusyError:
+                return
+            except DynamoError as error:
+                log.warning("the lease is not renewed: %s", error, extra={"fleet": autoscaler.fleet})
+        found = autoscaler.attempt(tell)
+        if found is not None and not found.observed.active:
+            return
+        stop.wait(max(0.1, every_s - (time.monotonic() - begun)))
+
+
+def is_scaled(config: Config, store: Store, fleet: str) -> bool:
+    """Tell whether a fleet follows demand: by the configuration, or because a process scales it now."""
+    if config.autoscale.enabled and config.autoscale.fleet in (None, fleet):
+        return True
+    with store.reading() as session:
+        held = session.get(Lease, lease_name(fleet))
+        return held is not None and not is_free(held)
+
+
+def start_beside(config: Config, store: Store, stop: threading.Event) -> threading.Thread | None:
+    """Scale in a thread of a daemon until ``stop`` is set, if the configuration wants it.
+
+    Raises
+    ------
+    InputError, NotFoundError
+        If the policy's options, or workflows of triggers, are not right: said before the daemon begins.
+    """
+    if not config.autoscale.enabled:
+        return None
+    make_policy(config.autoscale.policy, config.autoscale.options)
+
+    def troubled(text: str) -> None:
+        log.warning("no scaling for now: %s", text)
+
+    thread = threading.Thread(
+        target=scale, args=(config, store, stop), kwargs={"troubled": troubled}, name="autoscale", daemon=True
+    )
+    thread.start()
+    return thread

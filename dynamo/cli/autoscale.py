@@ -1,0 +1,202 @@
+"""`dynamo autoscale`: let the fleet follow the weather; what was decided, and by which policies it can be."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.fleet_common import FleetOption, JsonOption, fleet_of, opened
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from dynamo.autoscale.loop import Autoscaler, Look
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer()
+    group.callback(invoke_without_command=True)(autoscale)
+    group.command("decisions")(decisions)
+    group.command("policies")(policies)
+    app.add_typer(group, name="autoscale")
+
+
+def autoscale(
+    context: typer.Context,
+    once: bool = typer.Option(False, "--once", help="Decide once, then end (for cron)."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Store nothing; show what it would do beside what is."),
+    fleet: str | None = FleetOption,
+    config: Path | None = ConfigOption,
+    as_json: bool = typer.Option(False, "--json", help="Print each decision as JSON, one on a line."),
+) -> None:
+    """Scale a fleet until SIGTERM or Ctrl-C, by the section `[autoscale]` of the configuration.
+
+    `dynamo-provision daemon` does the same when `autoscale.enabled` is true; workers come and go only while somebody
+    looks after the fleet. What a person set by `dynamo-provision scale` or `hold` counts until `release`.
+
+    Examples:
+
+    `dynamo autoscale --dry-run --once`
+
+    `dynamo autoscale decisions -n 20`
+
+    Exit codes: 0 after a clean stop, 3 for a bad configuration, 4 if there is no fleet, 7 if another process scales it.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from dynamo.autoscale.setup import lease_name, make_autoscaler
+    from dynamo.autoscale.setup import scale as scale_on
+    from dynamo.config import find_config
+    from dynamo.daemon.logs import set_up_logging
+    from dynamo.store.lease import StoreLease
+
+    settings = find_config(config)
+
+    def tell(found: Look) -> None:
+        _tell(found, as_json)
+
+    with opened(config) as here:
+        if once or dry_run:
+            autoscaler = make_autoscaler(settings, here.store, fleet, learns=not dry_run)
+            if dry_run:
+                _dry(autoscaler, None if once else settings.autoscale.every_s, tell)
+                return
+            lease = StoreLease(here.store, lease_name(autoscaler.fleet))
+            lease.take()
+            try:
+                tell(autoscaler.look())
+            finally:
+                lease.give_back()
+            return
+        set_up_logging(settings.watch.log_format, settings.watch.log_level)
+        stop = threading.Event()
+
+        def ask_to_stop(_number: int, _frame: Any) -> None:
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, ask_to_stop)
+        # What is wrong from the start is said at once; later it is waited for.
+        make_autoscaler(settings, here.store, fleet)
+        scale_on(settings, here.store, stop, fleet=fleet, tell=tell if as_json else _silent, troubled=_troubled)
+
+
+def _dry(autoscaler: Autoscaler, every_s: float | None, tell: Callable[[Look], None]) -> None:
+    try:
+        while True:
+            tell(autoscaler.look(dry_run=True))
+            if every_s is None:
+                return
+            time.sleep(every_s)
+    except KeyboardInterrupt:
+        return
+
+
+def _silent(_found: Look) -> None:
+    """Say nothing beside the log."""
+
+
+def _troubled(text: str) -> None:
+    err.print(f"waiting: {text}", markup=False)
+
+
+def look_json(found: Look) -> dict[str, Any]:
+    """Return a look as JSON data."""
+    from dataclasses import asdict
+
+    from dynamo.autoscale.decisions import inputs_json
+    from dynamo.times import to_iso
+
+    observed = found.observed
+    return {
+        "at": to_iso(found.at),
+        "fleet": observed.fleet,
+        "applied": found.applied,
+        "now_wanted": dict(observed.now_wanted),
+        "wanted": {**observed.now_wanted, **{change.group: change.after for change in found.changes}},
+        "held": dict(observed.held),
+        "changes": [{**asdict(change), "sentence": change.sentence} for change in found.changes],
+        "notes": list(found.decision.notes),
+        "overload": None if found.overload is None else asdict(found.overload),
+        "inputs": inputs_json(found.demand, observed.view, observed.held),
+    }
+
+
+def _tell(found: Look, as_json: bool) -> None:
+    if as_json:
+        import sys
+
+        import orjson
+
+        sys.stdout.write(orjson.dumps(look_json(found), default=str).decode() + "\n")
+        sys.stdout.flush()
+        return
+    observed = found.observed
+    changes = {change.group: change for change in found.changes}
+    rows = []
+    for option in observed.view.groups:
+        change = changes.get(option.group)
+        workers = [worker for worker in observed.view.workers if worker.group == option.group]
+        coming = sum(worker.coming for worker in workers)
+        here = f"{len(workers) - coming}" + (f" + {coming} coming" if coming else "")
+        wanted = observed.now_wanted[option.group]
+        why = f"held: {observed.held[option.group]}" if option.group in observed.held else ""
+        goal = wanted if change is None else change.after
+        rows.append((option.group, option.site, here, wanted, goal, change.sentence if change else why))
+    goal_title = "decided" if found.applied else "would be"
+    print_table(f"{observed.fleet}", ["group", "site", "there", "wanted", goal_title, "why"], rows)
+    sources = {**found.demand.by_source(), **dict.fromkeys(found.demand.missing, None)}
+    words = ", ".join(
+        f"{source} {'silent' if seconds is None else f'{seconds:.0f} core-s'}" for source, seconds in sources.items()
+    )
+    out.print(f"demand: {words or 'none'}", markup=False)
+    for note in (*found.decision.notes, *found.demand.notes.values()):
+        out.print(note, markup=False)
+    if found.overload is not None:
+        out.print(f"overload: {found.overload.deficit_core_s:g} core-s too much: {found.overload.reason}", markup=False)
+
+
+def decisions(
+    fleet: str | None = FleetOption,
+    limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Show what was decided and why, the newest last; `--json` with all that it was decided from."""
+    from dynamo.autoscale.decisions import stored_decisions
+    from dynamo.times import to_iso
+
+    with opened(config) as here:
+        name = fleet_of(here.store, fleet)
+        with here.store.reading() as session:
+            found = stored_decisions(session, name, limit=limit)
+    if as_json:
+        print_json([{"id": d.id, "time": to_iso(d.time), "reason": d.reason, **d.data} for d in found])
+        return
+    for decision in found:
+        out.print(f"{decision.time:%Y-%m-%d %H:%M:%S}Z  {decision.reason}", markup=False)
+
+
+def policies(
+    name: str | None = typer.Argument(None, help="One policy; all by default."), as_json: bool = JsonOption
+) -> None:
+    """Show the policies and their options."""
+    from dynamo.autoscale.policies.registry import options_model, policy_names
+
+    models = {policy: options_model(policy) for policy in ([name] if name else policy_names())}
+    if as_json:
+        print_json({policy: model.model_json_schema() for policy, model in models.items()})
+        return
+    for policy, model in models.items():
+        rows = [
+            (option, str(field.get_default(call_default_factory=True)), field.description or "")
+            for option, field in model.model_fields.items()
+        ]
+        print_table(policy, ["option", "default", "meaning"], rows)
