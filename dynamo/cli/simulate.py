@@ -7,6 +7,8 @@ from typing import cast
 
 import typer
 
+from dynamo.cli import simulate_fleet
+
 simulate = typer.Typer(help="Write simulated data: a feed to try DyNamo without a radar.", no_args_is_help=True)
 
 
@@ -94,4 +96,5 @@ def radar(
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
+    simulate_fleet.register(simulate)
     app.add_typer(simulate, name="simulate")

@@ -1,0 +1,125 @@
+"""`dynamo simulate fleet`: a weather day, played with the real policies and the real provisioner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from dynamo.simulate.fleet_trace import Trace
+
+
+def fleet(
+    day: str = typer.Option("line", help="quiet, cells (isolated), line (squall line), two-lines or outage."),
+    network: str = typer.Option("casa", help="casa (7 radars) or nexrad (159 radars and a CONUS nowcast)."),
+    policy: list[str] = typer.Option(
+        [], help="static, reactive, linear or predictive; several times for several.", show_default="all"
+    ),
+    seed: int = typer.Option(1, min=0, help="The same seed gives the same day."),
+    load: float = typer.Option(1.0, min=0.01, help="How many times the payloads cost: finer grids, slower programs."),
+    store: str = typer.Option("", help="Play the day in this store instead: its path or URL."),
+    since: str = typer.Option("", help="With --store: from when, ISO 8601 in UTC.", show_default="all"),
+    until: str = typer.Option("", help="With --store: until when.", show_default="all"),
+    calibrate: bool = typer.Option(
+        False, "--calibrate", help="With --store: compare with what was; decisions as they were, or of --policy."
+    ),
+    fleet_name: str = typer.Option("", "--fleet", help="With --store: the fleet.", show_default="the only one"),
+    out: Path | None = typer.Option(None, "-o", "--out", help="Folder for the figure and the JSON."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Play a day of weather against simulated clouds, and compare policies.
+
+    Example: `dynamo simulate fleet --day line --policy reactive --policy predictive -o day/`
+    """
+    from dynamo.cli.console import out as console
+    from dynamo.cli.console import print_json, print_table, progress
+    from dynamo.errors import UsageError
+    from dynamo.files import write_bytes
+    from dynamo.simulate.fleet_comparison import PLAYED, as_bytes, play, table
+    from dynamo.simulate.fleet_figure import draw
+    from dynamo.simulate.fleet_network import make_network
+    from dynamo.simulate.fleet_trace import weather_trace
+
+    if store:
+        if calibrate:
+            _calibrate(store, fleet_name, policy[0] if policy else "", as_json=as_json)
+            return
+        trace = _stored(store, since, until)
+    elif calibrate or since or until or fleet_name:
+        raise UsageError("these options are of a stored day", expected="--store with --calibrate, --since, --until")
+    else:
+        trace = weather_trace(day, make_network(network, load), seed)
+    outcomes = []
+    with progress() as display:
+        for name in policy or list(PLAYED):
+            task = display.add_task(f"{trace.name}: {name}", total=100)
+
+            def passed(share: float, task: TaskID = task) -> None:
+                display.update(task, completed=round(100 * share))
+
+            outcomes.append(play(trace, name, seed=seed, progress=passed))
+            display.update(task, completed=100)
+    result: dict[str, Any] = {"day": trace.summary(), "policies": [outcome.to_json() for outcome in outcomes]}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        draw(trace, outcomes, out / "fleet.png")
+        write_bytes(out / "fleet.json", as_bytes(result))
+    if as_json:
+        print_json({"day": trace.summary(), "policies": [outcome.row() for outcome in outcomes]})
+        return
+    headings, rows = table(outcomes)
+    said = f"{len(trace.arrivals)} runs, {trace.core_hours:.2f} core-hours, peak {trace.peak_cores():.2f} cores"
+    print_table(f"{trace.name}: {said}", headings, rows)
+    if out is not None:
+        console.print(f"{out / 'fleet.png'}\n{out / 'fleet.json'}")
+
+
+def _stored(store: str, since: str, until: str) -> Trace:
+    from dynamo.simulate.fleet_store import trace_from_store
+    from dynamo.store.engine import open_store
+    from dynamo.times import parse_time
+
+    opened = open_store(store)
+    try:
+        return trace_from_store(
+            opened,
+            since=parse_time(since, where="--since") if since else None,
+            until=parse_time(until, where="--until") if until else None,
+        )
+    finally:
+        opened.close()
+
+
+def _calibrate(store: str, fleet_name: str, policy: str, *, as_json: bool) -> None:
+    from dynamo.autoscale.policies.registry import make_policy
+    from dynamo.cli.console import print_json, print_table
+    from dynamo.simulate.fleet_calibrate import compare
+    from dynamo.store.engine import open_store
+
+    opened = open_store(store)
+    try:
+        found = compare(opened, fleet_name, policy=make_policy(policy) if policy else None)
+    finally:
+        opened.close()
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (name, found["real"][name], found["simulated"][name], f"{found['difference'][name]:+.1%}")
+        for name in found["difference"]
+    ]
+    verdict = "within" if found["within"] else "NOT within"
+    print_table(
+        f"{found['runs']} runs, {found['workers']} workers; {verdict} {found['tolerance']:.0%}",
+        ("what", "real", "simulated", "difference"),
+        rows,
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``dynamo simulate``."""
+    app.command("fleet")(fleet)

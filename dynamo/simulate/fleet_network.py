@@ -1,0 +1,213 @@
+"""Radar networks for the fleet simulator: where radars stand, how often each feed gives a file, what it costs.
+
+Costs follow the shape of the cost model (`dynamo.workflows.cost`): a constant for each file and a part that grows with
+the echo. They are slot time on one core; what a job costs before and after its payload (`OVERHEAD_S`) is added once
+for each job.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynamo.errors import UsageError
+
+Rule = Literal["radar", "domain", "always"]
+NETWORKS = ("casa", "nexrad")
+#: Slot time of a job beside its payload: claim, process start, hand-over. Measured on a pool of two slots: four CASA
+#: networks (89 jobs a minute) are carried, five are not.
+OVERHEAD_S = 0.8
+#: Area at or above 45 dBZ from which a radar's files are examined, km2: that of trigger `precursor`.
+PRECURSOR_KM2 = 2.0
+#: How long a radar stays under watch after its last precursor, s: that of trigger `precursor`.
+HOLD_S = 600.0
+#: Nowcasts come so long after their time, s.
+NOWCAST_DELAY_S = 5.0
+#: Area at or above 45 dBZ from which a nowcast is drawn, km2: that of the example configuration.
+CONDITION_KM2 = 10.0
+
+#: A job takes at most this share of its deadline.
+_TASK_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One feed and the workflow that its files start.
+
+    Attributes
+    ----------
+    every_s
+        Time between the files of one radar, or of the network.
+    rule
+        When a file starts a run: ``radar`` while its radar has a precursor, ``domain`` while the network's storms reach
+        the area of the condition, ``always``.
+    base_core_s, echo_core_s, full_km2
+        Payload of one file: ``base + echo * min(1, area / full)``.
+    tasks
+        Into how many jobs of one core a run is divided.
+    scan_s
+        Files of one radar that are so near in time do not replace each other.
+    priority, deadline_s
+        As in the shipped workflow documents.
+    """
+
+    name: str
+    workflow: str
+    every_s: float
+    rule: Rule
+    base_core_s: float
+    echo_core_s: float
+    full_km2: float
+    deadline_s: float = 60.0
+    priority: int = 0
+    tasks: int = 1
+    scan_s: float = 0.0
+
+    @property
+    def per_radar(self) -> bool:
+        """Whether each radar gives files of its own."""
+        return self.rule == "radar"
+
+    def payload_s(self, area_km2: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the core-seconds of files, by the area of echo that they see, km2."""
+        cost: NDArray[np.float64] = self.base_core_s + self.echo_core_s * np.minimum(1.0, area_km2 / self.full_km2)
+        return cost
+
+    def slot_s(self, payload_s: float, overhead_s: float) -> float:
+        """Return the slot time of a run, all its jobs together."""
+        return payload_s + self.tasks * overhead_s
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Radars and feeds.
+
+    Attributes
+    ----------
+    radars_km
+        Positions, shape (radars, 2), kilometres east and north of the corner of the domain.
+    part
+        To which part of the network each radar belongs, shape (radars,): each part has its own nowcasts.
+    corners_km, size_km
+        The parts' domains: south-western corners, shape (parts, 2), and the size of each.
+    range_km
+        Of a radar.
+    cpus
+        Of the workers that suit it.
+    """
+
+    name: str
+    radars_km: NDArray[np.float64]
+    part: NDArray[np.intp]
+    corners_km: NDArray[np.float64]
+    size_km: tuple[float, float]
+    range_km: float
+    feeds: tuple[Feed, ...]
+    cpus: int
+    overhead_s: float = OVERHEAD_S
+
+    @property
+    def parts(self) -> int:
+        """How many domains it has."""
+        return len(self.corners_km)
+
+    def doubled(self) -> Network:
+        """Return two such networks far from each other, on one pool."""
+        away = np.array([4.0 * self.size_km[0], 0.0])
+        return replace(
+            self,
+            name=f"2 x {self.name}",
+            radars_km=np.concatenate([self.radars_km, self.radars_km + away]),
+            part=np.concatenate([self.part, self.part + self.parts]),
+            corners_km=np.concatenate([self.corners_km, self.corners_km + away]),
+        )
+
+    def loaded(self, factor: float) -> Network:
+        """Return the network with all payloads so many times as dear: more products, finer grids, slower programs."""
+        if factor == 1.0:
+            return self
+        feeds = tuple(_loaded(feed, factor) for feed in self.feeds)
+        return replace(self, name=f"{self.name} (payload x {factor:g})", feeds=feeds)
+
+
+def _loaded(feed: Feed, factor: float) -> Feed:
+    base, echo = feed.base_core_s * factor, feed.echo_core_s * factor
+    # What would take most of its deadline on one core is divided further, as planning does.
+    tasks = max(feed.tasks, math.ceil((base + echo) / (_TASK_SHARE * feed.deadline_s)))
+    return replace(feed, base_core_s=base, echo_core_s=echo, tasks=tasks)
+
+
+def casa() -> Network:
+    """Return seven X-band radars like those of the Dallas/Fort Worth test bed: 4 sweeps and a nowcast a minute."""
+    centre = np.array([110.0, 110.0])
+    angle = np.linspace(0.0, 2 * np.pi, 6, endpoint=False)
+    ring = centre + 42.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return Network(
+        name="casa",
+        radars_km=np.concatenate([centre[None, :], ring]),
+        part=np.zeros(7, dtype=np.intp),
+        corners_km=np.zeros((1, 2)),
+        size_km=(220.0, 220.0),
+        range_km=40.0,
+        cpus=1,
+        # 31 x 201 x 201 at five levels and images: 0.1 to 0.26 s; a sweep to GeoJSON and image: 0.02 to 0.1 s.
+        feeds=(
+            Feed("nowcasts", "nowcast", 60.0, "domain", 0.10, 0.16, 2000.0, priority=10),
+            Feed("sweeps", "hail", 15.0, "radar", 0.03, 0.07, 400.0, scan_s=60.0),
+        ),
+    )
+
+
+def nexrad(seed: int = 88) -> Network:
+    """Return 159 S-band radars spread over the conterminous United States, and a CONUS nowcast every two minutes.
+
+    The positions are a jittered lattice, not the real ones: only distances and numbers matter here.
+    """
+    rng = np.random.default_rng(seed)
+    wide, high = 4400.0, 2600.0
+    columns, rows = 17, 10
+    x, y = np.meshgrid((np.arange(columns) + 0.5) * wide / columns, (np.arange(rows) + 0.5) * high / rows)
+    lattice = np.stack([x.ravel(), y.ravel()], axis=1) + rng.normal(0.0, 45.0, (columns * rows, 2))
+    keep = np.sort(rng.permutation(columns * rows)[:159])
+    return Network(
+        name="nexrad",
+        radars_km=lattice[keep],
+        part=np.zeros(159, dtype=np.intp),
+        corners_km=np.zeros((1, 2)),
+        size_km=(wide, high),
+        range_km=150.0,
+        cpus=2,
+        # A volume to products: 2.5 s (read, classify, MESH, grids). 31 x 3500 x 7000 at five levels: 40 s in all.
+        feeds=(
+            Feed("conus", "nowcast", 120.0, "always", 34.0, 8.0, 40_000.0, priority=10, tasks=4),
+            Feed("volumes", "hail", 300.0, "radar", 1.6, 1.4, 2500.0, scan_s=60.0),
+        ),
+    )
+
+
+_MADE: dict[str, Callable[[], Network]] = {"casa": casa, "nexrad": nexrad}
+
+
+def make_network(name: str, load: float = 1.0) -> Network:
+    """Return a network by its name.
+
+    Parameters
+    ----------
+    load
+        How many times the payloads cost.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name, or the load is not positive.
+    """
+    if name not in _MADE:
+        raise UsageError(f"unknown network {name!r}", where="--network", expected=", ".join(NETWORKS))
+    if load <= 0:
+        raise UsageError(f"a load of {load:g}", where="--load", expected="a number above 0")
+    return _MADE[name]().loaded(load)
