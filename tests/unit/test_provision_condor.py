@@ -166,6 +166,13 @@ def job(**more: object) -> dict[str, object]:
     }
 
 
+def test_run_of_a_job_is_that_of_its_folder() -> None:
+    # The tag is another one for each attempt.
+    found = read_job(job(DynamoRun="attempt", DynamoFolder="/state/runs/abc123/"))
+    assert found is not None
+    assert found.run == "abc123"
+
+
 def test_good_job() -> None:
     found = read_job(job(DynamoRun="r", pegasus_wf_name="hail-0"))
     assert found is not None

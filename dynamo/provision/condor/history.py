@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from dynamo.engines.condor_description import TAG
+from dynamo.engines.condor_description import FOLDER, TAG
 from dynamo.pool.manager import WORKER_DOMAIN
 from dynamo.provision.condor.tools import Tools
 from dynamo.provision.pool_link import FinishedJob, PoolSilentError
@@ -19,7 +19,7 @@ _COMPLETED, _HELD = 4, 5
 _FIELDS = (
     "ClusterId", "ProcId", "JobStatus", "LastRemoteHost", "RemoteHost", "CompletionDate", "EnteredCurrentStatus",
     "RemoteWallClockTime", "RequestCpus", "CpusProvisioned", "ExitCode", "ExitBySignal", "HoldReasonCode",
-    "JobBatchName", TAG, "pegasus_wf_name",
+    "JobBatchName", TAG, FOLDER, "pegasus_wf_name",
 )  # fmt: skip
 #: Holds that say nothing of the worker: by a person, by the submitter, while files are spooled.
 _NOT_THE_WORKERS = frozenset({1, 15, 16})
@@ -81,9 +81,15 @@ def read_job(ad: dict[str, Any]) -> FinishedJob | None:
         wall_s=_number(ad.get("RemoteWallClockTime")),
         cpus=cpus,
         ok=not held and ad.get("ExitBySignal") is not True and ad.get("ExitCode") == 0,
-        run=str(ad.get(TAG) or ""),
+        run=_run(ad),
         workflow=workflow or (batch.rpartition(" ")[0] if ad.get(TAG) else ""),
     )
+
+
+def _run(ad: dict[str, Any]) -> str:
+    """Return the run that a job was for: its folder is called after it, whatever the attempt's own tag."""
+    folder = str(ad.get(FOLDER) or "").rstrip("/")
+    return folder.rpartition("/")[2] or str(ad.get(TAG) or "")
 
 
 def _number(value: object) -> float:
