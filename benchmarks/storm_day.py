@@ -221,6 +221,8 @@ fsync = false
 
 [engines.condor]
 slots = 1
+# What starting a job costs a worker here, claims being kept; the default is that of a pool without.
+job_overhead_s = 1.0
 options = {{ transfer = "no" }}
 
 [[feeds]]
