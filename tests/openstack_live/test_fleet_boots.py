@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dynamo.provision.sites.base import ServerStatus
-from tests.integration.fleet_run import EVICTED, FleetRun, boot_script, ended_jobs, worker_part
+from tests.integration.fleet_run import EVICTED, FleetRun, boot_script, ended_jobs, wait_for, worker_part
 from tests.openstack.sandbox import Sandbox
 from tests.openstack_live.support import LEASED_HOSTS, NODE_TYPE, Fleet
 
@@ -100,5 +100,6 @@ def test_lease_then_worker_then_extension_then_end(
     log = run.submit(2, 1)
     run.until(lambda _report: ended_jobs(log) == 2)
     run.end()
-    leases = fleet.blazar(sandbox.admin).lease.list()
-    assert not [lease for lease in leases if worker.name in lease["name"]]
+    # Blazar ends leases in its own time.
+    leases = fleet.blazar(sandbox.admin).lease
+    wait_for(lambda: not [lease for lease in leases.list() if worker.name in lease["name"]])
