@@ -14,6 +14,7 @@ from dynamo.api.problems import answer
 from dynamo.api.remote_specs import refuse_local, refuse_mixture, refuse_unreadable
 from dynamo.api.service import Served
 from dynamo.api.views import serving_by_group
+from dynamo.provision.accounting import spent_by_now
 from dynamo.provision.opening import fleet_folder, open_sites
 from dynamo.provision.planning import FleetPlan, plan_fleet
 from dynamo.provision.spec import FleetSpec
@@ -21,6 +22,7 @@ from dynamo.provision.spec_errors import SpecError
 from dynamo.provision.spec_loading import load_spec
 from dynamo.provision.spec_schema import spec_schema
 from dynamo.provision.spec_types import NAME_PATTERN, PATTERN_WORDS
+from dynamo.times import utc_now
 from dynamo.workflows.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["specs"])
@@ -59,10 +61,11 @@ def plan(service: Served, caller: Writer, body: Body, name: SpecName = None) -> 
         refuse_local(spec)
     with service.store.reading() as session:
         there = serving_by_group(session, spec.name)
+        today, total = spent_by_now(session, spec.name, utc_now())
     with service.slow.one():
         drivers = open_sites(spec, fleet_folder(service.state_dir, spec.name))
         try:
-            return answer(plan_fleet(spec, drivers, there).to_json())
+            return answer(plan_fleet(spec, drivers, there, spent_today=today, spent_total=total).to_json())
         finally:
             for driver in drivers.values():
                 driver.close()

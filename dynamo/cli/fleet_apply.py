@@ -44,6 +44,7 @@ def plan(spec: Path = SpecArgument, config: Path | None = ConfigOption, as_json:
     Exit codes: 0 if all of it can be had, 8 if a site does not answer or cannot give it, 3 for a wrong spec or a
     lease that ended.
     """
+    from dynamo.provision.accounting import spent_by_now
     from dynamo.provision.opening import fleet_folder, open_sites
     from dynamo.provision.orders import refuse_ended_leases, serving
     from dynamo.provision.planning import plan_fleet
@@ -55,9 +56,10 @@ def plan(spec: Path = SpecArgument, config: Path | None = ConfigOption, as_json:
     with opened(config) as here:
         with here.store.reading() as session:
             there = serving(session, wanted.name)
+            today, total = spent_by_now(session, wanted.name, utc_now())
         drivers = open_sites(wanted, fleet_folder(here.state_dir, wanted.name))
         try:
-            found = plan_fleet(wanted, drivers, there)
+            found = plan_fleet(wanted, drivers, there, spent_today=today, spent_total=total)
         finally:
             for driver in drivers.values():
                 driver.close()
@@ -104,12 +106,13 @@ def apply(
 
     `dynamo-provision apply --no-wait my/storm.json && dynamo-provision daemon`
 
-    Exit codes: 0 when all is there, 9 if not so in time (900 s, or `--timeout`), 3 for a wrong spec, 130 at Ctrl-C.
+    Exit codes: 0 when all is there, 9 if not so in time (900 s, or `--timeout`), 3 for a wrong spec, 7 if another spec
+    was applied meanwhile, 130 at Ctrl-C.
     """
     from dynamo.provision.attending import job_environment
     from dynamo.provision.fleets import apply_fleet
     from dynamo.provision.opening import fleet_folder
-    from dynamo.provision.orders import refuse_ended_leases
+    from dynamo.provision.orders import refuse_ended_leases, refuse_superseded
     from dynamo.provision.spec_loading import load_spec
     from dynamo.provision.status import fleet_status
     from dynamo.times import utc_now
@@ -126,6 +129,7 @@ def apply(
         if wait:
             limit = TIMEOUT_S if timeout_s is None else timeout_s
             took = wait_for(store, name, f"applying {name}", lambda glance: glance.settled, limit)
+            refuse_superseded(store, wanted)
         status, environment = fleet_status(store, name), job_environment(store, name)
         if as_json:
             data = {"fleet": name, "changed": changed, "seconds": round(took, 3), "environment": environment}

@@ -61,10 +61,11 @@ def scale(
 
     `dynamo-provision scale jetstream 20 --no-wait`
 
-    Exit codes: 0 when it is so, 9 if not so in time, 2 if the spec does not allow it, 4 for an unknown name.
+    Exit codes: 0 when it is so, 9 if not so in time, 2 if the spec does not allow it, 4 for an unknown name, 7 if
+    another number was ordered meanwhile.
     """
     from dynamo.provision.fleets import scale as order
-    from dynamo.provision.orders import drain_deadline_s, serving
+    from dynamo.provision.orders import drain_deadline_s, refuse_other_number, serving
     from dynamo.provision.status import fleet_status
     from dynamo.times import utc_now
 
@@ -78,6 +79,7 @@ def scale(
         if wait:
 
             def done(glance: Glance) -> bool:
+                refuse_other_number(store, name, group, wanted)
                 found = {state: n for state, n in glance.counts.get(group, {}).items() if n}
                 return glance.target.get(group) == wanted and found == ({"ready": wanted} if wanted else {})
 

@@ -32,6 +32,8 @@ def validate(
 
     `dynamo-provision validate --json my/*.json`
 
+    JSON Schemas among several files are passed over.
+
     Exit codes: 0 if all are good, 3 if one is not, 4 if a file is not there (and no other is wrong).
     """
     from dynamo.errors import DynamoError, NotFoundError
@@ -41,6 +43,9 @@ def validate(
     found: list[dict[str, Any]] = []
     code = 0
     for path in specs:
+        if len(specs) > 1 and _is_schema(path):
+            err.print(f"{path}: a JSON Schema, not a spec; passed over", markup=False)
+            continue
         try:
             spec = load_spec(path)
         except SpecError as error:
@@ -57,7 +62,8 @@ def validate(
             found.append({"spec": str(path), "valid": True, "fleet": spec.name, "groups": groups, "errors": []})
             if not as_json:
                 sites = ", ".join(spec.sites) or "no sites"
-                out.print(f"{path}: good (fleet {spec.name}, {len(groups)} groups, {sites})", markup=False)
+                number = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
+                out.print(f"{path}: good (fleet {spec.name}, {number}, {sites})", markup=False)
     if as_json:
         print_json(found)
     if code:
@@ -79,6 +85,17 @@ def schema() -> None:
     from dynamo.provision.spec_schema import schema_text
 
     out.print(schema_text(), markup=False, end="")
+
+
+def _is_schema(path: Path) -> bool:
+    """Tell whether a file is a JSON Schema, as `schema.json` beside the ready specs, which `*.json` names too."""
+    import orjson
+
+    try:
+        data = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and str(data.get("$schema", "")).startswith("https://json-schema.org/")
 
 
 def _wrong(path: Path, errors: list[dict[str, str]]) -> dict[str, Any]:

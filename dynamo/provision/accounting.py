@@ -167,6 +167,12 @@ def spent(session: Session, fleet: str, since: datetime | None = None) -> float:
     return float(session.scalar(statement) or 0.0)
 
 
+def spent_by_now(session: Session, fleet: str, now: datetime) -> tuple[float, float]:
+    """Return what a fleet has cost since midnight UTC, and in all."""
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return spent(session, fleet, midnight), spent(session, fleet)
+
+
 def _billable(session: Session, dialect: str, fleet: str, ids: list[int]) -> Sequence[Row[Any]]:
     """Read how far workers are billed."""
     if not ids:

@@ -99,10 +99,8 @@ class Bookkeeper:
         if budget.per_hour is None and budget.per_day is None and budget.total is None:
             return {}
         if self._spent_at is None or now - self._spent_at >= _BILL_EVERY:
-            day = now.replace(hour=0, minute=0, second=0, microsecond=0)
             with self._store.reading() as session:
-                self._spent_today = accounting.spent(session, self._fleet, day)
-                self._spent_total = accounting.spent(session, self._fleet)
+                self._spent_today, self._spent_total = accounting.spent_by_now(session, self._fleet, now)
             self._spent_at = now
         rate_now, today, total = sum(rates), self._spent_today, self._spent_total
         result: dict[str, tuple[int | None, str]] = {}

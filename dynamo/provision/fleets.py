@@ -71,7 +71,7 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
 
 def stored_spec(fleet: Fleet) -> FleetSpec:
     """Return the spec of a fleet as it was applied."""
-    return load_spec(fleet.spec, name=fleet.name)
+    return load_spec(fleet.spec, name=fleet.name, check_options=False)
 
 
 def set_fleet_state(session: Session, name: str, state: str, now: datetime) -> Fleet:

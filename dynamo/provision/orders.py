@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dynamo.errors import InputError, NotFoundError, UsageError
+from dynamo.errors import BusyError, InputError, NotFoundError, UsageError
 from dynamo.provision import ledger
-from dynamo.provision.fleets import drain_site, drain_worker, set_fleet_state, stored_spec
+from dynamo.provision.fleets import OPERATOR, drain_site, drain_worker, set_fleet_state, stored_spec
 from dynamo.provision.ledger import Note
 from dynamo.provision.lifecycle import SERVING
 from dynamo.provision.opening import open_sites
@@ -27,7 +27,7 @@ from dynamo.provision.sites.extras import LeasingSite
 from dynamo.provision.spec import FleetSpec
 from dynamo.provision.states import ACTIVE, ENDING, ENDING_NOW
 from dynamo.store.engine import Store
-from dynamo.store.fleets import Fleet, Worker
+from dynamo.store.fleets import Fleet, FleetWish, Worker
 from dynamo.times import to_iso, utc_now
 
 _AT_ONCE = 8
@@ -77,6 +77,39 @@ def refuse_ended_leases(spec: FleetSpec, now: datetime) -> None:
         raise InputError(
             f"the lease ended: {', '.join(over)}", where=f"{spec.name}: leaseEnd", expected="a time to come, or as +1d"
         )
+
+
+def refuse_superseded(store: Store, spec: FleetSpec) -> None:
+    """Refuse to take a fleet for what ``spec`` says where another spec was applied meanwhile.
+
+    Raises
+    ------
+    BusyError
+        If so.
+    """
+    with store.reading() as session:
+        document = ledger.fleet_named(session, spec.name).document
+    if document != spec.to_json():
+        raise BusyError("another spec was applied meanwhile", where=spec.name, hint="dynamo-provision status")
+
+
+def refuse_other_number(store: Store, name: str, group: str, wanted: int) -> None:
+    """Refuse to wait for a number of workers where a later order wants another one, or undid this one.
+
+    Raises
+    ------
+    BusyError
+        If so; what waits for the earlier number would wait for ever.
+    """
+    with store.reading() as session:
+        now_wanted = session.scalar(
+            select(FleetWish.wanted).where(
+                FleetWish.fleet == name, FleetWish.group == group, FleetWish.source == OPERATOR
+            )
+        )
+    if now_wanted != wanted:
+        later = "the order was undone" if now_wanted is None else f"{now_wanted} workers were ordered"
+        raise BusyError(f"{later} meanwhile", where=f"{name}: {group}", hint="dynamo-provision events")
 
 
 def drain(session: Session, name: str, target: str, now: datetime, *, deadline_s: float | None = None) -> DrainOrder:

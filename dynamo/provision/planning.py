@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dynamo.provision.budget import Budget, refusal
 from dynamo.provision.groups import plan_groups
 from dynamo.provision.growth import quota_words
 from dynamo.provision.sites.base import Flavor, Quota, SiteDriver
@@ -67,7 +68,14 @@ class _Answer:
     problem: str = ""
 
 
-def plan_fleet(spec: FleetSpec, drivers: Mapping[str, SiteDriver], there: Mapping[str, int]) -> FleetPlan:
+def plan_fleet(
+    spec: FleetSpec,
+    drivers: Mapping[str, SiteDriver],
+    there: Mapping[str, int],
+    *,
+    spent_today: float = 0.0,
+    spent_total: float = 0.0,
+) -> FleetPlan:
     """Ask all sites at once and return what applying the spec would do.
 
     Parameters
@@ -76,6 +84,8 @@ def plan_fleet(spec: FleetSpec, drivers: Mapping[str, SiteDriver], there: Mappin
         The spec and its sites; one that does not answer is told as a problem of its groups.
     there
         Workers that serve now, by group; groups that are not in the spec would be removed.
+    spent_today, spent_total
+        What the fleet has cost since midnight UTC, and in all; see `dynamo.provision.accounting.spent`.
     """
     with ThreadPoolExecutor(max(1, len(drivers))) as threads:
         answers = dict(zip(drivers, threads.map(_ask, drivers.values()), strict=True))
@@ -126,10 +136,18 @@ def plan_fleet(spec: FleetSpec, drivers: Mapping[str, SiteDriver], there: Mappin
         )
     remove = sum(max(0, count - (plans[name].wanted if name in plans else 0)) for name, count in there.items())
     rate = sum(group.wanted * group.cost_per_hour for group in groups)
-    if spec.budget.per_hour is not None and rate > spec.budget.per_hour:
-        problems.append(
-            f"budget: {rate:g} {spec.budget.currency} an hour is more than the cap of {spec.budget.per_hour:g}"
-        )
+    there_rate = sum(min(group.wanted, group.there) * group.cost_per_hour for group in groups)
+    caps = Budget(spec.budget.per_hour, spec.budget.per_day, spec.budget.total, spec.budget.currency)
+    refused = refusal(
+        caps,
+        rate_now=there_rate,
+        extra_rate=rate - there_rate,
+        spent_today=spent_today,
+        spent_total=spent_total,
+        now=now,
+    )
+    if refused:
+        problems.append(f"budget: {refused}")
     return FleetPlan(spec.name, spec.budget.currency, tuple(groups), create, remove, round(rate, 6), tuple(problems))
 
 

@@ -17,6 +17,7 @@ from dynamo.provision.spec_types import (
     LeaseTime,
     Name,
     Part,
+    PathWord,
     Script,
     SiteName,
     Url,
@@ -89,7 +90,7 @@ class ComputeSpec(Part):
             description="Not after: seconds since 1970, ISO 8601, or as `+2h` after the start. Without it no end.",
         ),
     ] = None
-    image: Annotated[Word | None, Field(description="Image by name or id; Mobius says `imageName`.")] = None
+    image: Annotated[PathWord | None, Field(description="Image by name or id; Mobius says `imageName`.")] = None
     image_url: Annotated[Url | None, Field(alias="imageUrl", description="Where the image is got from.")] = None
     image_hash: Annotated[
         str | None,
@@ -156,7 +157,7 @@ class ComputeSpec(Part):
         Word | None, Field(alias="physicalNetwork", description="Physical network under a private one (Chameleon).")
     ] = None
     external_network: Annotated[
-        Word | None, Field(alias="externalNetwork", description="Network by which a private one reaches the world.")
+        PathWord | None, Field(alias="externalNetwork", description="Network by which a private one reaches the world.")
     ] = None
     network_cidr: Annotated[
         Cidr | None, Field(alias="networkCidr", description="Addresses of a private network, as 192.168.100.0/24.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dynamo.provision.sites.registry import KINDS, option_models
 from dynamo.provision.spec import (
     BlackHolePolicy,
     BreakerPolicy,
@@ -18,6 +19,7 @@ from dynamo.provision.spec import (
     PoolSpec,
     ScriptSpec,
     SiteSpec,
+    SiteWorkerSpec,
     StitchSpec,
     StorageSpec,
 )
@@ -28,6 +30,7 @@ SECTIONS: tuple[tuple[str, type[Part]], ...] = (
     ("The document", FleetSpec),
     ("`pool`", PoolSpec),
     ('`sites`: { "Cloud:Region": { ... } }', SiteSpec),
+    ("`worker` of a site", SiteWorkerSpec),
     ("`compute`: [ ... ]", ComputeSpec),
     ("`network`: [ ... ]", NetworkSpec),
     ("`storage`: [ ... ]", StorageSpec),
@@ -68,30 +71,55 @@ One JSON file describes a fleet: the HTCondor pool, the sites, the groups of wor
 """
 
 
+_OPTIONS_HEAD = """\
+## `options` by driver
+
+What only one driver understands, in `options` of a site or, where it says so, of a group. What a group says counts
+before what its site says.
+"""
+
+
 def markdown() -> str:
     """Return the page."""
-    definitions = spec_schema()["$defs"]
+    document = spec_schema()
     lines = [_HEAD]
     for header, model in SECTIONS:
-        fields = (spec_schema() if model is FleetSpec else definitions[model.__name__])["properties"]
-        others: dict[str, list[str]] = {}
-        for other, name in model.ALSO.items():
-            others.setdefault(name, []).append(f"`{other}`")
-        lines += [f"## {header}", "", " ".join((model.__doc__ or "").split()), ""]
-        lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
-        for name, info in model.model_fields.items():
-            shown = info.alias or name
-            default = "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
-            meaning = (info.description or "").replace("|", "\\|")
-            if shown in others:
-                meaning += f" Also {', '.join(others[shown])}."
-            lines.append(f"| `{shown}` | {_type(fields[shown])} | {default} | {meaning} |")
-        lines.append("")
+        schema = document if model is FleetSpec else document["$defs"][model.__name__]
+        lines += [f"## {header}", "", " ".join((model.__doc__ or "").split()), "", *_table(model, schema), ""]
+    lines.append(_OPTIONS_HEAD)
+    told: list[type[BaseModel]] = []
+    for kind in KINDS:
+        for options in option_models(kind, group=False):
+            if options in told:
+                continue
+            told.append(options)
+            kinds = [other for other in KINDS if options in option_models(other, group=False)]
+            place = "Sites and groups" if options in option_models(kind, group=True) else "Sites"
+            header = f"### {place}: {', '.join(f'`{one}`' for one in kinds)}"
+            lines += [header, "", *_table(options, options.model_json_schema()), ""]
     return "\n".join(lines)
 
 
+def _table(model: type[BaseModel], schema: dict[str, Any]) -> list[str]:
+    """Return the fields of a model as a table; those without a description are not for people."""
+    others: dict[str, list[str]] = {}
+    for other, name in model.ALSO.items() if issubclass(model, Part) else ():
+        others.setdefault(name, []).append(f"`{other}`")
+    lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    for name, info in model.model_fields.items():
+        if not info.description:
+            continue
+        shown = info.alias or name
+        default = "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
+        meaning = info.description.replace("|", "\\|")
+        if shown in others:
+            meaning += f" Also {', '.join(others[shown])}."
+        lines.append(f"| `{shown}` | {_type(schema['properties'][shown])} | {default} | {meaning} |")
+    return lines
+
+
 def _default(value: Any) -> str:
-    if value is None or isinstance(value, BaseModel) or value in ("", (), {}):
+    if value is None or isinstance(value, BaseModel | tuple | list) or value in ("", {}):
         return ""
     return f"`{json.dumps(value)}`"
 
@@ -112,7 +140,8 @@ def _type(schema: dict[str, Any]) -> str:
             return "script"
         return " or ".join(word for word in words if word != "`true` or `false` in quotes")
     if "enum" in schema:
-        return "`true` or `false` in quotes" if schema["enum"] == ["true", "false"] else _choices(schema["enum"])
+        values = [value for value in schema["enum"] if value != ""]
+        return "`true` or `false` in quotes" if values == ["true", "false"] else _choices(values)
     kind = schema.get("type")
     if kind == "array":
         return f"list of {_type(schema['items'])}s"

@@ -24,6 +24,7 @@ from dynamo.provision.spec import (
 )
 from dynamo.provision.spec_checks import Parts, check, plain_name
 from dynamo.provision.spec_errors import SpecError, add_validation_errors, spec_path
+from dynamo.provision.spec_options import add_option_errors
 from dynamo.provision.spec_types import MAX_SCRIPT_BYTES, Part
 from dynamo.workflows.loading import parse_json
 from dynamo.workflows.problems import Problems
@@ -46,7 +47,9 @@ _SECRET = re.compile(r"pass(word|wd|phrase)|secret|token|credential|private_?key
 _NO_SECRETS = {"token_lifetime_s"}
 
 
-def load_spec(source: Path | str | Mapping[str, Any] | Sequence[Any], *, name: str | None = None) -> FleetSpec:
+def load_spec(
+    source: Path | str | Mapping[str, Any] | Sequence[Any], *, name: str | None = None, check_options: bool = True
+) -> FleetSpec:
     """Return the fleet spec of a file, or of JSON data.
 
     Parameters
@@ -55,6 +58,9 @@ def load_spec(source: Path | str | Mapping[str, Any] | Sequence[Any], *, name: s
         Path of a JSON file; or the data: a fleet spec, one plain Mobius request, or a list of them.
     name
         Name of the fleet where the document has none (default: from the file's name).
+    check_options
+        Whether the `options` of sites and groups are checked, too. Not so for what was stored: a fleet can still be
+        looked at and ended with a version of which a driver no longer knows an option.
 
     Raises
     ------
@@ -65,8 +71,9 @@ def load_spec(source: Path | str | Mapping[str, Any] | Sequence[Any], *, name: s
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        return _build(_read(path), name=name or plain_name(path.stem), base=path.absolute().parent, where=path)
-    return _build(source, name=name or "fleet", base=None, where=None)
+        base, data, name = path.absolute().parent, _read(path), name or plain_name(path.stem)
+        return _build(data, name=name, base=base, where=path, check_options=check_options)
+    return _build(source, name=name or "fleet", base=None, where=None, check_options=check_options)
 
 
 def check_request(kind: str, data: object) -> Part:
@@ -118,7 +125,7 @@ def _read(path: Path) -> Any:
         raise InputError(error.what, where=path, expected=error.expected) from None
 
 
-def _build(data: Any, *, name: str, base: Path | None, where: object) -> FleetSpec:
+def _build(data: Any, *, name: str, base: Path | None, where: object, check_options: bool) -> FleetSpec:
     problems = Problems()
     _check_values(data, (), problems)
     if not problems.all and isinstance(data, Mapping) and not data:
@@ -132,6 +139,8 @@ def _build(data: Any, *, name: str, base: Path | None, where: object) -> FleetSp
             document[kind] = [document[kind]]
     _inline_scripts(document, base, problems)
     _settle_paths(document, base)
+    if check_options:
+        add_option_errors(document, problems)
     try:
         spec = FleetSpec.model_validate(document)
     except ValidationError as error:

@@ -33,6 +33,8 @@ MAX_SECONDS = 10 * 366 * 86400
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 SITE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}:[^\x00-\x1f\x7f\x22\\:/]{1,80}$"
 WORD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.@:+ -]{0,254}$"
+#: Mobius has names of images and of networks outside that are paths: ``arm64v8/python:slim``, ``192.158.1.0/24``.
+PATH_WORD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.@:+ -]{0,254}(/[A-Za-z0-9][A-Za-z0-9_.@:+ -]{0,62}){0,2}$"
 HOST_PREFIX_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,38}[A-Za-z0-9])?$"
 URL_PATTERN = r"^https?://[^\s/@?#]{1,255}([/?#]\S{0,1500})?$"
 PATH_PATTERN = r"^[^\x00-\x1f\x7f]{1,1000}$"
@@ -44,6 +46,7 @@ PATTERN_WORDS = {
     NAME_PATTERN: "at most 40 lower-case letters, digits and inner hyphens",
     SITE_PATTERN: "Cloud:Region, as Chameleon:CHI@UC",
     WORD_PATTERN: "a name of at most 255 letters, digits and _.@:+- or blanks, beginning with a letter or digit",
+    PATH_WORD_PATTERN: "a name of letters, digits and _.@:+- or blanks, with at most two slashes inside",
     HOST_PREFIX_PATTERN: "at most 40 letters, digits and inner hyphens",
     URL_PATTERN: "an http or https address without a user name",
     PATH_PATTERN: "a path of at most 1000 characters",
@@ -230,6 +233,7 @@ def _script(value: str) -> str:
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 SiteName = Annotated[str, StringConstraints(pattern=SITE_PATTERN)]
 Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN)]
+PathWord = Annotated[str, StringConstraints(pattern=PATH_WORD_PATTERN)]
 HostPrefix = Annotated[str, StringConstraints(pattern=HOST_PREFIX_PATTERN)]
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 PathText = Annotated[str, StringConstraints(pattern=PATH_PATTERN)]

@@ -37,7 +37,15 @@ def store(url: str) -> Iterator[Store]:
     try:
         with opened.transaction() as session:
             fleet = Fleet(
-                name="f", id="1", state="active", spec={}, next_number=1, base="", applied_at=T0, updated_at=T0
+                name="f",
+                id="1",
+                state="active",
+                spec={},
+                document={},
+                next_number=1,
+                base="",
+                applied_at=T0,
+                updated_at=T0,
             )
             session.add(fleet)
         yield opened

@@ -27,7 +27,8 @@ def spec_of(name: str, count: int = 1, **group: Any) -> dict[str, Any]:
 
 def put(store: Store, folder: Path, spec: dict[str, Any]) -> None:
     with store.transaction() as session:
-        apply_fleet(session, load_spec(spec), base=folder / spec["name"], now=utc_now())
+        # Unchecked options as a version that knows others may have stored them.
+        apply_fleet(session, load_spec(spec, check_options=False), base=folder / spec["name"], now=utc_now())
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float = 15.0) -> None:

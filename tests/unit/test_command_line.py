@@ -5,6 +5,7 @@ import errno
 import pytest
 import typer
 
+from dynamo.cli.console import print_table
 from dynamo.cli.main import run
 
 
@@ -30,3 +31,11 @@ def test_what_the_system_refuses_is_one_line(
         run(app)
     assert caught.value.code == 5
     assert capsys.readouterr().err.strip() == line
+
+
+def test_tables_show_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    # Rich would take [/b] for markup and fail, and :a: for a picture.
+    print_table("of [/x]", ["name"], [["Cloud:a: m1[/b] [red]"], [None]])
+    printed = capsys.readouterr().out
+    assert "of [/x]" in printed
+    assert "Cloud:a: m1[/b] [red]" in printed

@@ -12,6 +12,7 @@ import pytest
 from dynamo.errors import InputError, NotFoundError
 from dynamo.provision.flavors import Need, choose
 from dynamo.provision.sites.base import Flavor
+from dynamo.provision.sites.registry import KINDS, option_models
 from dynamo.provision.spec import ComputeSpec, FleetSpec, SiteSpec
 from dynamo.provision.spec_docs import SECTIONS, markdown
 from dynamo.provision.spec_errors import SpecError
@@ -143,6 +144,54 @@ def test_every_error_is_told_at_once_with_its_place() -> None:
 )
 def test_what_is_refused(data: dict[str, Any], message: str) -> None:
     assert any(line.startswith(message) for line in errors(data)), errors(data)
+
+
+@pytest.mark.parametrize(
+    ("site", "options", "group_options", "found"),
+    [
+        ("Local:here", {"netwrok": "host"}, {}, 'sites["Local:here"].options.netwrok: unknown option of local sites'),
+        (
+            "Local:here",
+            {"cpus": 0},
+            {},
+            'sites["Local:here"].options.cpus: it is 0; expected greater than or equal to 1',
+        ),
+        ("Local:here", {"bandwidth_mbit": 9}, {}, 'sites["Local:here"].options: does not fit; expected "network"'),
+        ("Local:here", {}, {"x": 1}, "compute[0].options.x: unknown option of local groups"),
+        ("Chameleon:CHI@UC", {"lease_h": 500}, {}, 'sites["Chameleon:CHI@UC"].options.lease_h: it is 500'),
+        ("Chameleon:CHI@UC", {}, {"reserve": "hots"}, "compute[0].options.reserve: it is 'hots'"),
+        ("Chameleon:CHI@UC", {}, {"lease_h": 2}, "compute[0].options.lease_h: unknown option of chameleon groups"),
+        ("J:IU", {}, {"server_group": {"nam": "a"}}, "compute[0].options.server_group.nam: unknown field 'nam'"),
+        ("Simulated:a", {"boot": {"median_s": -2}}, {}, 'sites["Simulated:a"].options.boot.median_s: it is -2'),
+    ],
+)
+def test_options_of_drivers_are_checked_with_all_else(
+    site: str, options: dict[str, Any], group_options: dict[str, Any], found: str
+) -> None:
+    data = {
+        "sites": {site: {"options": options}},
+        "compute": [{"site": site, "count": 1, "options": group_options}],
+        "budget": {"total": -1},
+    }
+    told = errors(data)
+    assert any(line.startswith(found) for line in told), told
+    assert any(line.startswith("budget.total") for line in told)
+    # What was stored by another version can still be looked at, and ended.
+    assert load_spec({**data, "budget": {}}, check_options=False).sites[site].options == options
+
+
+def test_options_that_fit() -> None:
+    data = group(site="Chameleon:CHI@UC", options={"node_type": "compute_skylake", "boot_volume_gb": 20})
+    data["sites"] = {"Chameleon:CHI@UC": {"options": {"lease_h": 2, "config_file": "c.yaml", "metadata": {"a": "b"}}}}
+    assert load_spec(data).compute[0].options["node_type"] == "compute_skylake"
+
+
+def test_options_of_every_driver_are_documented() -> None:
+    page = markdown()
+    for kind in KINDS:
+        for of_group in (False, True):
+            for model in option_models(kind, group=of_group):
+                assert all(f"| `{name}` |" in page for name in model.model_fields if name != "first_attempt")
 
 
 def test_secrets_are_refused_and_never_repeated() -> None:

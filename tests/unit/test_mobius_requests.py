@@ -114,6 +114,15 @@ def test_the_fields_mean_what_they_meant() -> None:
     assert (link.is_link, link.link_speed_bps) == (True, 700_000_000)
 
 
+def test_names_may_be_paths_as_mobius_has_them() -> None:
+    for image in ("arm64v8/python:slim", "ami-00bf61217e296b409", "CC-Ubuntu22.04"):
+        assert load_spec({**COMPUTE, "imageName": image}).compute[0].image == image
+    assert load_spec({**COMPUTE, "externalNetwork": "192.158.1.0/24"}).compute[0].external_network == "192.158.1.0/24"
+    for image in ("a/../b", "/etc/passwd", "a//b", "a/", "../a"):
+        with pytest.raises(SpecError, match="imageName"):
+            load_spec({**COMPUTE, "imageName": image})
+
+
 def test_errors_are_at_the_place_in_the_request() -> None:
     with pytest.raises(SpecError) as caught:
         load_spec({**COMPUTE, "leaseEnd": "1557647432", "cpu": "4", "forceflavor": "\n"})

@@ -16,8 +16,16 @@ from dynamo.cli.provision import register_all
 from dynamo.errors import BusyError, DynamoError, InputError, NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.attending import attend
+from dynamo.provision.fleets import scale
 from dynamo.provision.ledger import Note
-from dynamo.provision.orders import drain, end_fleet, extend_leases, refuse_ended_leases
+from dynamo.provision.orders import (
+    drain,
+    end_fleet,
+    extend_leases,
+    refuse_ended_leases,
+    refuse_other_number,
+    refuse_superseded,
+)
 from dynamo.provision.retention import prune
 from dynamo.provision.spec_loading import load_spec
 from dynamo.provision.status import fleet_status
@@ -77,6 +85,16 @@ class TestCommands:
         assert [item["valid"] for item in data] == [False, True]
         assert {problem["path"] for problem in data[0]["errors"]} >= {"compute[0].count", "compute[0].colour"}
 
+    def test_validate_passes_over_schemas_beside_specs(self, run: Callable[..., Result], tmp_path: Path) -> None:
+        good, schema = tmp_path / "good.json", tmp_path / "schema.json"
+        good.write_text(json.dumps(spec_of("good")))
+        schema.write_text(run("spec", "schema").stdout)
+        result = run("validate", str(good), str(schema))
+        assert result.exit_code == 0
+        assert "passed over" in result.stderr
+        assert "1 group," in result.stdout
+        assert run("validate", str(schema)).exit_code == 3
+
     def test_validate_of_a_file_that_is_not_there(self, run: Callable[..., Result]) -> None:
         assert run("validate", "nothing.json").exit_code == 4
 
@@ -87,6 +105,19 @@ class TestCommands:
             error = failure(run(command, str(path)))
             assert isinstance(error, InputError)
             assert "a at 2020-01-01T00:00:00Z" in str(error)
+
+    def test_plan_knows_every_cap_of_the_budget(self, run: Callable[..., Result], tmp_path: Path) -> None:
+        path = tmp_path / "dear.json"
+        for budget, code, words in (
+            ({"per_hour": 2}, 0, ""),
+            ({"per_hour": 1.9}, 8, "the cap of 1.9 USD an hour would be passed"),
+            ({"per_day": 0.5}, 8, "the cap of 0.5 USD a day would be passed"),
+            ({"total": 1.5}, 8, "the cap of 1.5 USD in all would be passed"),
+        ):
+            path.write_text(json.dumps({**spec_of("dear", 2, costPerHour=1), "budget": budget}))
+            result = run("plan", str(path))
+            assert result.exit_code == code, result.output
+            assert words in result.stderr
 
     def test_a_mobius_request_is_a_spec(self, run: Callable[..., Result], tmp_path: Path) -> None:
         path = tmp_path / "request.json"
@@ -209,6 +240,25 @@ class TestOrders:
         status = fleet_status(store, "one")
         assert status.groups[0].wanted == 0
         assert all(worker.drain_deadline for worker in status.workers)
+
+    def test_another_spec_meanwhile_is_told(self, store: Store, tmp_path: Path) -> None:
+        put(store, tmp_path, spec_of("one"))
+        refuse_superseded(store, load_spec(spec_of("one")))
+        put(store, tmp_path, spec_of("one", 2))
+        with pytest.raises(BusyError, match="another spec"):
+            refuse_superseded(store, load_spec(spec_of("one")))
+
+    def test_another_number_meanwhile_is_told(self, store: Store, tmp_path: Path) -> None:
+        put(store, tmp_path, spec_of("one"))
+        for wanted in (3, 2):
+            with store.transaction() as session:
+                scale(session, "one", "a", wanted, utc_now())
+            refuse_other_number(store, "one", "a", wanted)
+        with pytest.raises(BusyError, match="2 workers were ordered meanwhile"):
+            refuse_other_number(store, "one", "a", 3)
+        put(store, tmp_path, spec_of("one"))
+        with pytest.raises(BusyError, match="undone meanwhile"):
+            refuse_other_number(store, "one", "a", 2)
 
     def test_an_end_can_be_hurried_not_slowed(self, store: Store, tmp_path: Path) -> None:
         put(store, tmp_path, spec_of("one"))

@@ -8,82 +8,22 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from dynamo.errors import InputError
-from dynamo.pool.processes import boot_id
+from dynamo.pool.processes import Process, boot_id
 from dynamo.provision.sites import local_servers as servers
 from dynamo.provision.sites.base import FLEET_TAG, Flavor, Quota, Server, ServerRequest, ServerStatus, SiteContext
 from dynamo.provision.sites.errors import SitePermanentError, SiteQuotaError, SiteRetryableError
 from dynamo.provision.sites.local_network import LocalNetwork
+from dynamo.provision.sites.local_options import LocalOptions
 from dynamo.times import parse_time
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: A server whose process is not known yet is being made for at most this long; then whoever made it was killed.
 _MAKING_S = 10.0
 _SIZES = ((1, 1024), (2, 2048), (4, 4096), (8, 8192))
-
-
-class FlavorOption(BaseModel):
-    """A size that an operator offers on this machine."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    cpus: int = Field(ge=1)
-    ram_mb: int = Field(ge=64)
-    disk_gb: int = Field(default=0, ge=0)
-    cost_per_hour: float | None = Field(default=None, ge=0)
-
-
-class LocalOptions(BaseModel):
-    """The options of a local site.
-
-    ``cpus`` and ``servers`` limit what it gives: processors may be more than the machine has (jobs then share them),
-    and are eight times as many, but at least 16, where nothing is said. ``slots_per_worker`` is how many processors a
-    worker offers, whatever its flavour says.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    cpus: int | None = Field(default=None, ge=1)
-    servers: int = Field(default=64, ge=1)
-    ram_mb: int | None = Field(default=None, ge=64)
-    slots_per_worker: int | None = Field(default=None, ge=1)
-    network: str = Field(default="host", pattern="^(host|namespace)$")
-    network_cidr: str = "10.213.0.0/24"
-    bandwidth_mbit: float | None = Field(default=None, gt=0)
-    delay_ms: float = Field(default=0.0, ge=0)
-    flavors: list[FlavorOption] = Field(default_factory=list)
-
-
-def read_options(site: str, options: Mapping[str, object]) -> LocalOptions:
-    """Return the options of a site.
-
-    Raises
-    ------
-    InputError
-        If one is unknown or has a wrong value.
-    """
-    try:
-        read = LocalOptions.model_validate(dict(options))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "options"
-        raise InputError(
-            first["msg"], where=f"{site}: {place}", expected=", ".join(sorted(LocalOptions.model_fields))
-        ) from None
-    if read.bandwidth_mbit is not None and read.network != "namespace":
-        raise InputError(
-            "bandwidth can be limited only where workers have a network of their own",
-            where=f"{site}: bandwidth_mbit",
-            expected='with "network": "namespace"',
-        )
-    return read
 
 
 class LocalSite:
@@ -102,7 +42,7 @@ class LocalSite:
         self._root = context.state.absolute() / "servers"
         self._lock = context.state.absolute() / ".lock"
         self._timeout_s = context.timeout_s
-        self.options = read_options(context.site, context.options)
+        self.options = LocalOptions.read(context.options, where=context.site)
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._network: LocalNetwork | None = None
         if self.options.network == "namespace":
@@ -184,6 +124,7 @@ class LocalSite:
         """End the server's processes, at last by force, and remove its files and network."""
         server = self._find(server_id)
         if server is None:
+            self._end_without_files(server_id)
             return
         with self._alone():
             server = self._find(server_id)
@@ -192,13 +133,19 @@ class LocalSite:
             server = replace(server, deleting=True)
             servers.write_server(server)
         # Not under the lock: ending takes a second, and many may end at once.
-        left = servers.end(server)
-        if left:
-            numbers = ", ".join(str(process.pid) for process in left)
-            raise SiteRetryableError("processes do not end", where=f"{self._name}: {server.name} (pid {numbers})")
+        self._refuse_left(server_id, servers.end(server))
         if self._network is not None or server.network:
             LocalNetwork.leave(server.network)
         servers.remove(server)
+
+    def _end_without_files(self, server_id: str) -> None:
+        """End what runs of a server whose folder somebody has removed: nothing else would find it any more."""
+        self._refuse_left(server_id, servers.end_marked(server_id))
+
+    def _refuse_left(self, server_id: str, left: Sequence[Process]) -> None:
+        if left:
+            numbers = ", ".join(str(process.pid) for process in left)
+            raise SiteRetryableError("processes do not end", where=f"{self._name}: {server_id} (pid {numbers})")
 
     def quota(self) -> Quota:
         """Return the limits that the options set, and use."""

@@ -52,30 +52,23 @@ def split_options(values: Mapping[str, object], *kinds: type[Options], where: st
 
 
 class SiteOptions(Options):
-    """Options of a site.
+    """Options of a site."""
 
-    Attributes
-    ----------
-    cloud
-        Its name in clouds.yaml; empty for what OS_CLOUD or the OS_ variables say.
-    config_file
-        A clouds.yaml of one's own; empty for the usual places.
-    region
-        Overrides ``region_name`` of clouds.yaml.
-    interface
-        Which of a service's addresses to use.
-    external_network
-        Where floating IPs come from and routers lead to; empty for the only external network.
-    cache_s
-        How long names of images, flavours and networks are believed, in seconds.
-    """
-
-    cloud: str = ""
-    config_file: str = ""
-    region: str = ""
-    interface: Literal["public", "internal", "admin"] = "public"
-    external_network: str = ""
-    cache_s: float = Field(default=300.0, ge=0)
+    cloud: str = Field(
+        default="", description="Its name in clouds.yaml, in place of the site's `cloud`; empty for what OS_CLOUD says."
+    )
+    config_file: str = Field(default="", description="A clouds.yaml of one's own; empty for the usual places.")
+    region: str = Field(default="", description="Region of the cloud, in place of the site's `region`.")
+    interface: Literal["public", "internal", "admin"] = Field(
+        default="public", description="Which of a service's addresses to use."
+    )
+    external_network: str = Field(
+        default="",
+        description="Where floating addresses come from and routers lead to; empty for the only external network.",
+    )
+    cache_s: float = Field(
+        default=300.0, ge=0, description="How long names of images, flavours and networks are believed, s."
+    )
 
 
 class ServerGroupOptions(Options):
@@ -88,27 +81,30 @@ class ServerGroupOptions(Options):
 class RequestOptions(Options):
     """Options of one server; a site's options may have them too, for all servers that do not say otherwise.
 
-    Attributes
-    ----------
-    first_attempt
-        Set by a caller that knows that it has never asked for this server before: saves the look whether it is there.
-    image_properties
-        In place of an image's name: the newest image with all of these properties (``os_distro: ubuntu``).
-    public_key
-        An OpenSSH public key in place of a key pair's name; it is imported under a name made from its fingerprint.
-    server_group
-        The server group to be in; made when there is none of that name.
-    boot_volume_gb
-        Boot from a volume of this size made from the image and deleted with the server; 0 for the flavour's own disk.
-    scheduler_hints, metadata
-        Sent along as they are.
+    ``first_attempt`` is set by a caller that knows that it has never asked for this server before: it saves the look
+    whether it is there.
     """
 
     first_attempt: bool = False
-    image_properties: dict[str, str] = Field(default_factory=dict)
-    public_key: str = ""
-    config_drive: bool = False
-    server_group: ServerGroupOptions | None = None
-    boot_volume_gb: int = Field(default=0, ge=0)
-    scheduler_hints: dict[str, str] = Field(default_factory=dict)
-    metadata: dict[str, str] = Field(default_factory=dict)
+    image_properties: dict[str, str] = Field(
+        default_factory=dict,
+        description='In place of `image`: the newest image with all of these properties, as `{"os_distro": "ubuntu"}`.',
+    )
+    public_key: str = Field(
+        default="",
+        description="An OpenSSH public key in place of `key`; it is imported under a name made from its fingerprint.",
+    )
+    config_drive: bool = Field(default=False, description="Hand user data over by a drive, too.")
+    server_group: ServerGroupOptions | None = Field(
+        default=None,
+        description="Server group to be in, made where it is absent: `name`, and `policy` `soft-anti-affinity` (the "
+        "default), `anti-affinity`, `soft-affinity` or `affinity`.",
+    )
+    boot_volume_gb: int = Field(
+        default=0,
+        ge=0,
+        description="Boot from a volume of this size, GB, made from the image and deleted with the server; 0: from the "
+        "flavour's own disk.",
+    )
+    scheduler_hints: dict[str, str] = Field(default_factory=dict, description="Sent along as they are.")
+    metadata: dict[str, str] = Field(default_factory=dict, description="Sent along as they are.")

@@ -1,20 +1,50 @@
-"""The kinds of sites: one line for each driver."""
+"""The kinds of sites: one entry for each driver."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from dynamo.errors import InputError
 from dynamo.provision.sites.base import SiteContext, SiteDriver
 
-#: Kind in the spec -> ``module:factory``; imported only when a site of that kind is used.
-DRIVERS = {
-    "local": "dynamo.provision.sites.local:LocalSite",
-    "openstack": "dynamo.provision.sites.openstack:OpenStackSite",
-    "chameleon": "dynamo.provision.sites.chameleon:ChameleonSite",
-    "simulated": "dynamo.provision.sites.simulated:SimulatedSite",
+if TYPE_CHECKING:
+    from dynamo.provision.sites.openstack_options import Options
+
+_HERE = "dynamo.provision.sites"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of site, by names of the form ``module:object``; imported only when a site of that kind is used.
+
+    Attributes
+    ----------
+    driver
+        What makes the driver.
+    site_options, group_options
+        The models of what a site, and a group of workers at one, may say in ``options``.
+    """
+
+    driver: str
+    site_options: tuple[str, ...]
+    group_options: tuple[str, ...] = ()
+
+
+_SERVERS = f"{_HERE}.openstack_options:RequestOptions"
+_CLOUD = f"{_HERE}.openstack_options:SiteOptions"
+_LEASES = f"{_HERE}.chameleon_options:LeaseOptions"
+KINDS = {
+    "local": Kind(f"{_HERE}.local:LocalSite", (f"{_HERE}.local_options:LocalOptions",)),
+    "openstack": Kind(f"{_HERE}.openstack:OpenStackSite", (_CLOUD, _SERVERS), (_SERVERS,)),
+    "chameleon": Kind(
+        f"{_HERE}.chameleon:ChameleonSite",
+        (f"{_HERE}.chameleon_options:LeaseSiteOptions", _LEASES, _CLOUD, _SERVERS),
+        (_LEASES, _SERVERS),
+    ),
+    "simulated": Kind(f"{_HERE}.simulated:SimulatedSite", (f"{_HERE}.simulated_options:SimulatedOptions",)),
 }
 
 
@@ -28,9 +58,20 @@ def open_site(kind: str, context: SiteContext) -> SiteDriver:
     MissingPartError
         If a library that it needs is not installed.
     """
-    target = DRIVERS.get(kind)
-    if target is None:
-        raise InputError(f"no driver {kind!r:.40}", where=context.site, expected=", ".join(sorted(DRIVERS)))
-    module, _, factory = target.partition(":")
-    make = cast(Callable[[SiteContext], SiteDriver], getattr(import_module(module), factory))
+    known = KINDS.get(kind)
+    if known is None:
+        raise InputError(f"no driver {kind!r:.40}", where=context.site, expected=", ".join(sorted(KINDS)))
+    make = cast("Callable[[SiteContext], SiteDriver]", _named(known.driver))
     return make(context)
+
+
+def option_models(kind: str, *, group: bool) -> tuple[type[Options], ...]:
+    """Return the models of what a site of that kind, or a group of workers there, may say in ``options``."""
+    known = KINDS[kind]
+    names = known.group_options if group else known.site_options
+    return tuple(cast("type[Options]", _named(name)) for name in names)
+
+
+def _named(target: str) -> object:
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)

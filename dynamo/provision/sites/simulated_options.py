@@ -98,45 +98,46 @@ _FLAVORS = tuple(
 
 
 class SimulatedOptions(Options):
-    """Options of a simulated site.
+    """Options of a simulated site."""
 
-    Attributes
-    ----------
-    capacity_servers
-        How many servers the site has room for, whatever the quota says; None for a site that is never full.
-    boot, join, delete
-        From the request to a running server, from there to its place in the pool, from the request for its end to
-        its end.
-    failure_rate
-        The share of servers that end in ERROR.
-    no_capacity_rate
-        The share that end in ERROR soon, for want of a host.
-    no_join_rate
-        The share that run and never join the pool.
-    list_lag_s
-        How long a new server is missing in lists.
-    price_per_cpu_hour
-        For flavours without a price of their own.
-    api_s
-        How long one call would take; it is added up, not waited for.
-    seed
-        The same seed and the same calls give the same site.
-    """
-
-    flavors: tuple[FlavorOptions, ...] = Field(default=_FLAVORS, min_length=1)
-    quota: QuotaOptions = QuotaOptions()
-    capacity_servers: int | None = Field(default=None, ge=0)
-    boot: Delay = Delay(median_s=60.0, p90_s=120.0)
-    join: Delay = Delay(constant_s=15.0)
-    delete: Delay = Delay(constant_s=5.0)
-    failure_rate: float = Field(default=0.0, ge=0, le=1)
-    no_capacity_rate: float = Field(default=0.0, ge=0, le=1)
-    no_join_rate: float = Field(default=0.0, ge=0, le=1)
-    list_lag_s: float = Field(default=0.0, ge=0)
-    price_per_cpu_hour: float | None = Field(default=None, ge=0)
-    api_s: Delay = Delay(constant_s=0.0)
-    outages: tuple[Outage, ...] = ()
-    seed: int = 0
+    flavors: tuple[FlavorOptions, ...] = Field(
+        default=_FLAVORS,
+        min_length=1,
+        description="Sizes, each with `name`, `cpus`, `ram_mb`, `disk_gb`, `gpus`, `cost_per_hour`; without it `small` "
+        "(2 processors, 8 GiB), `medium`, `large`, `xlarge`, each twice the one before.",
+    )
+    quota: QuotaOptions = Field(
+        default=QuotaOptions(), description="Limits of the project: `servers`, `cpus`, `ram_mb`; none by default."
+    )
+    capacity_servers: int | None = Field(
+        default=None, ge=0, description="How many servers the site has room for, whatever the quota says."
+    )
+    boot: Delay = Field(
+        default=Delay(median_s=60.0, p90_s=120.0),
+        description="From the request to a running server, s: a number, or a distribution by `median_s` and `p90_s` "
+        "(without it 60 and 120).",
+    )
+    join: Delay = Field(
+        default=Delay(constant_s=15.0), description="From there to its place in the pool, likewise; without it 15."
+    )
+    delete: Delay = Field(
+        default=Delay(constant_s=5.0),
+        description="From the request for its end to its end, likewise; without it 5.",
+    )
+    failure_rate: float = Field(default=0.0, ge=0, le=1, description="Share of servers that end in ERROR.")
+    no_capacity_rate: float = Field(
+        default=0.0, ge=0, le=1, description="Share that end in ERROR soon, for want of a host."
+    )
+    no_join_rate: float = Field(default=0.0, ge=0, le=1, description="Share that run and never join the pool.")
+    list_lag_s: float = Field(default=0.0, ge=0, description="How long a new server is missing in lists, s.")
+    price_per_cpu_hour: float | None = Field(default=None, ge=0, description="For flavours without a price.")
+    api_s: Delay = Field(
+        default=Delay(constant_s=0.0), description="How long one call would take, s; it is added up, not waited for."
+    )
+    outages: tuple[Outage, ...] = Field(
+        default=(), description="When its API does not answer: a list of `start` and `end`, ISO 8601."
+    )
+    seed: int = Field(default=0, description="The same seed and the same calls give the same site.")
 
     @model_validator(mode="after")
     def _different(self) -> Self:
