@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from dynamo.provision.fleets import OPERATOR, stored_spec
 from dynamo.provision.groups import GroupPlan, Override, plan_groups
 from dynamo.provision.lifecycle import COMING, SERVING, WorkerState
 from dynamo.provision.site_facts import SiteFacts, read_site_facts
-from dynamo.provision.spec import FleetSpec
+from dynamo.provision.spec import FleetSpec, SiteSpec
 from dynamo.provision.states import ACTIVE
 from dynamo.store.fleets import Fleet, FleetEvent, Worker
 
@@ -106,7 +107,7 @@ def observe(session: Session, name: str, now: datetime) -> Observed:
         fleet=name,
         view=FleetView(
             workers=tuple(
-                _capacity(row, boots.get(row.group, prior("")), now)
+                _capacity(row, boots.get(row.group, prior("")), now, spec.sites.get(row.site))
                 for row in rows
                 if WorkerState(row.state) in SERVING and row.group in plans
             ),
@@ -157,6 +158,7 @@ def _option(
         cpus=max(1, cpus or group.worker_cpus),
         memory_mb=flavor.ram_mb if flavor is not None else max([row.ram_mb for row in mine], default=0),
         cost_per_hour=plan.cost_per_hour,
+        billing_s=site.billing_s,
         boot=boot,
         failure_rate=failures,
         open=open_ and not (plan.flavor is None and bool(facts.flavors.get(group.site))),
@@ -183,7 +185,7 @@ def _room(plan: GroupPlan, rows: Sequence[Any], facts: SiteFacts) -> int | None:
     return max(0, fits - later)
 
 
-def _capacity(row: Any, boot: BootTimes, now: datetime) -> Capacity:
+def _capacity(row: Any, boot: BootTimes, now: datetime, site: SiteSpec | None) -> Capacity:
     state = WorkerState(row.state)
     ready_at = row.ready_at or now
     if state in COMING:
@@ -197,7 +199,16 @@ def _capacity(row: Any, boot: BootTimes, now: datetime) -> Capacity:
         busy_cpus=row.busy_cpus,
         ready_at=ready_at,
         lease_end=row.lease_end,
+        paid_until=_paid_until(row.started_at, site.billing_s if site is not None else 1.0, now),
     )
+
+
+def _paid_until(started_at: datetime | None, billing_s: float, now: datetime) -> datetime | None:
+    """Return until when a worker is paid whatever happens; None where every second is billed."""
+    if started_at is None or billing_s <= 1.0:
+        return None
+    begun = math.ceil(max(1.0, (now - started_at).total_seconds()) / billing_s)
+    return started_at + timedelta(seconds=begun * billing_s)
 
 
 def _learned(

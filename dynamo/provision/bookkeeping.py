@@ -146,7 +146,8 @@ class Bookkeeper:
         ).all()
         ended = accounting.unsettled(session, self._fleet, self._settled_from)
         ends = {row.id: row.ended_at for row in ended if row.ended_at is not None}
-        accounting.accrue(session, self._fleet, [*living, *ended], now, ended=ends)
+        billing_s = {name: site.billing_s for name, site in self._spec.sites.items() if site.billing_s > 1.0}
+        accounting.accrue(session, self._fleet, [*living, *ended], now, ended=ends, billing_s=billing_s)
         # The next look need not go further back; a margin covers what another process stored late.
         self._settled_from = now - _SETTLED_MARGIN
 

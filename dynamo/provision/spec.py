@@ -109,6 +109,12 @@ class SiteSpec(Part):
         float | None,
         Field(ge=0, le=10**6, description="Cost of a worker for an hour where neither group nor flavour has one."),
     ] = None
+    billing_s: Annotated[
+        float,
+        Field(
+            ge=1, le=31 * 86400, description="Span for which a worker is paid at once, s: 3600 where hours are begun."
+        ),
+    ] = 1.0
     boot_timeout_s: Annotated[
         float, Field(ge=5, le=86400, description="A server that is not running after this is given up, s.")
     ] = 900.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dynamo.autoscale.boots import PRIORS, expected_left_s, failure_rate, learn_boots
 from dynamo.autoscale.model import BootTimes
-from dynamo.autoscale.observing import Observed, observe
+from dynamo.autoscale.observing import Observed, _paid_until, observe
 from dynamo.provision import ledger
 from dynamo.provision.breaker import Health
 from dynamo.provision.fleets import scale
@@ -153,3 +153,11 @@ def test_a_lease_that_has_not_begun_allows_none(tmp_path: Path) -> None:
     assert look(world).view.groups[0].most == 0
     world.clock.advance(3700)
     assert look(world).view.groups[0].most == 8
+
+
+def test_hours_that_were_begun_are_paid_to_their_end() -> None:
+    start = datetime(2019, 6, 10, tzinfo=UTC)
+    now = start + timedelta(seconds=3700)
+    assert _paid_until(start, 3600.0, now) == start + timedelta(hours=2)
+    assert _paid_until(start, 1.0, now) is None
+    assert _paid_until(None, 3600.0, now) is None
