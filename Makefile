@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
+# Much of the tests' time is waiting for daemons: two files at a time.
+TEST_ARGS ?= --numprocesses 2 --dist loadfile
 
-.PHONY: demo test bench bench-sustained lint format clean help test-containers test-openstack
+.PHONY: demo test bench bench-elastic bench-sustained lint format clean help test-containers test-openstack
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -39,6 +41,10 @@ bench: $(VENV)/.ready ## Measure speed against peers, in one run
 
 bench-sustained: $(VENV)/.ready ## Keep a radar network up on HTCondor, then find how many this machine carries (20 min)
 	$(BIN)/python -m benchmarks.sustained --data $(DATA)
+
+bench-elastic: $(VENV)/.ready ## Compare scaling policies on simulated days, then live through a real storm day on HTCondor (10 min)
+	$(BIN)/python -m benchmarks.elastic $(ELASTIC_ARGS)
+	$(BIN)/python -m benchmarks.storm_day
 
 lint: $(VENV)/.ready ## Check style and types
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ SUITES = (
     "hail_pace",
     "hail_score",
     "alerts",
+    "fleet_cycle",
 )
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
