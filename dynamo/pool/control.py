@@ -19,7 +19,7 @@ from dynamo.pool.account import Account, daemon_account
 from dynamo.pool.configuration import DOMAIN, TEMPLATES, write_configuration
 from dynamo.pool.installation import Installation, require_installation
 from dynamo.pool.manager import LOOPBACK, WORKER_KEY, Head
-from dynamo.pool.processes import Process, boot_id, find, wait_gone
+from dynamo.pool.processes import Process, boot_id, find, plain_environment, wait_gone
 from dynamo.pool.record import (
     CONFIGURATION,
     MARK,
@@ -189,8 +189,7 @@ def create_key(path: Path) -> None:
 
 
 def _start(state: Path, config: Path, installation: Installation, account: Account, identity: str) -> Process:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CONDOR_", "_CONDOR_"))}
-    environment = {**kept, "CONDOR_CONFIG": str(config), MARK: identity}
+    environment = {**plain_environment(), "CONDOR_CONFIG": str(config), MARK: identity}
     pidfile = state / "master.pid"
     command = [*account.prefix, str(installation.sbin / "condor_master"), "-pidfile", str(pidfile)]
     with (state / "log" / "start.log").open("wb") as log:

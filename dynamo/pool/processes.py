@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+#: What daemons and servers of this machine get of our environment. The rest may hold secrets (a cloud's password, a
+#: token), and every job can read the environment of the daemon that runs it.
+_INHERITED = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP", "LD_LIBRARY_PATH",
+     "JAVA_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ def find(pid: int) -> Process | None:
     if fields is None or fields[0] == "Z":
         return None
     return Process(pid, int(fields[19]))
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the part of this process's environment that may go to daemons, servers and, through them, to jobs."""
+    return {name: value for name, value in os.environ.items() if name.upper() in _INHERITED or name.startswith("LC_")}
 
 
 def boot_id() -> str:

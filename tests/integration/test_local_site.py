@@ -21,6 +21,7 @@ from dynamo.provision.sites import local_servers
 from dynamo.provision.sites.base import FLEET_TAG, Flavor, ServerRequest, ServerStatus, SiteContext
 from dynamo.provision.sites.errors import SitePermanentError, SiteQuotaError
 from dynamo.provision.sites.local import LocalSite
+from dynamo.provision.sites.local_network import LocalNetwork
 from dynamo.provision.sites.registry import open_site
 from tests.integration.fleet_support import FLEET, Fleet, wait_for
 
@@ -66,6 +67,29 @@ def test_server_lives_and_goes_with_all_of_its_processes(site: LocalSite, tmp_pa
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_server_gets_no_secret_of_our_environment(site: LocalSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs can read the environment of the daemons that run them."""
+    monkeypatch.setenv("OS_PASSWORD", "psst")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    site.create(ask("plain", user_data="#!/bin/sh\nenv\n"))
+    wait_for(lambda: site.list(FLEET)[0].status is ServerStatus.STOPPED)
+    told = (site._root / "plain" / "console.log").read_text()
+    assert "psst" not in told
+    assert f"PATH={site._root / 'plain' / 'bin'}{os.pathsep}{os.environ['PATH']}\n" in told
+    assert "LC_ALL=C.UTF-8\n" in told
+
+
+def test_server_whose_folder_was_removed_ends_all_the_same(site: LocalSite) -> None:
+    server = site.create(ask("bare"))
+    family = with_environment(f"{local_servers.MARK}={server.id}")
+    assert family
+    shutil.rmtree(site._root / "bare")
+    assert site.list(FLEET) == []
+    site.delete(server.id)
+    assert wait_gone(family, 0) == []
+    site.delete(server.id)
 
 
 def test_stubborn_server_is_killed(site: LocalSite, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +231,20 @@ def networks_can_be_made() -> bool:
 
 
 @pytest.mark.condor
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("tc") is None, reason="only root shapes networks")
+def test_shaping_that_the_kernel_cannot_do_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout
+    network = LocalNetwork("Local:shape", "10.214.9.0/29", 10)
+    monkeypatch.setattr(network, "_discipline", lambda: ["nosuchqdisc"])
+    try:
+        with pytest.raises(MissingPartError, match="nosuchqdisc"):
+            network.ensure()
+    finally:
+        network.remove()
+    after = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in after.splitlines() if "dyn" in line and line not in before.splitlines()] == []
+
+
 def test_workers_with_networks_of_their_own(tmp_path: Path) -> None:
     options: dict[str, object] = {"network": "namespace", "bandwidth_mbit": 50, "network_cidr": "10.213.77.0/28"}
     if not networks_can_be_made():

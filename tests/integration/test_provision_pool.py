@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ from dynamo.errors import NotFoundError, UsageError
 from dynamo.pool.control import up
 from dynamo.pool.environment import use_pool
 from dynamo.pool.manager import worker_identity
+from dynamo.pool.processes import with_environment
 from dynamo.provision.condor.admission import Request, read_requests
 from dynamo.provision.condor.memory import Memory
 from dynamo.provision.condor.settings import WorkerSettings
 from dynamo.provision.condor.tokens import boot_identity
 from dynamo.provision.pool_link import PoolSilentError
 from dynamo.provision.sites.base import ServerStatus
+from dynamo.provision.sites.local_servers import MARK
 from dynamo.times import utc_now
 from tests.integration.fleet_support import FLEET, SMALL, Fleet, count, wait_for
 
@@ -58,6 +61,15 @@ def test_a_worker_may_show_itself_and_look(fleet: Fleet) -> None:
 @pytest.mark.parametrize("level", ["WRITE", "DAEMON", "ADMINISTRATOR", "NEGOTIATOR", "ADVERTISE_SCHEDD"])
 def test_a_worker_may_do_nothing_else(fleet: Fleet, level: str, daemon: str) -> None:
     assert not allowed(fleet, "first", level, daemon)
+
+
+def test_a_worker_does_not_read_the_queue(fleet: Fleet) -> None:
+    """Jobs that are not its own carry environments and arguments."""
+    assert not allowed(fleet, "first", "READ", "schedd")
+    name = fleet.run("condor_status", "-schedd", "-af", "Name").stdout.strip()
+    for program in ("condor_q", "condor_history"):
+        done = fleet.as_worker("first", program, "-name", name)
+        assert done.returncode != 0, (program, done.stdout)
 
 
 def test_a_worker_submits_no_job(fleet: Fleet) -> None:
@@ -348,8 +360,6 @@ def test_silent_pool_is_said_so_soon(tmp_path: Path) -> None:
         from dynamo.pool.processes import name_of
 
         [collector] = [one for one in other.record.processes() if name_of(one) == "condor_collecto"]
-        import signal
-
         collector.send(signal.SIGSTOP)
         began = time.monotonic()
         with pytest.raises(PoolSilentError):
@@ -377,6 +387,23 @@ def test_workers_survive_a_restart_of_the_manager_and_end_without_it(tmp_path: P
         quick.link.stop()
         wait_for(lambda: quick.site.list(FLEET)[0].status is ServerStatus.STOPPED, 40)
         assert "its pool has not answered" in quick.boot_log("one")
+    finally:
+        quick.close()
+
+
+def test_worker_that_went_without_a_word_is_not_shown_for_long(tmp_path: Path) -> None:
+    """As when its machine is switched off: the collector itself would show it for a quarter of an hour."""
+    quick = Fleet(tmp_path, WorkerSettings(grace_s=60, check_s=5, update_s=1))
+    try:
+        (server,) = quick.add("dumb")
+        quick.add("well")
+        quick.ready("dumb", "well")
+        for process in with_environment(f"{MARK}={server.id}"):
+            process.send(signal.SIGKILL)
+        wait_for(lambda: set(quick.link.view().workers) == {"well"}, quick.link.settings.fresh_s + 10)
+        # It is not matched to jobs for long either.
+        told = quick.run("condor_status", "-any", "-constraint", 'DynamoWorker == "well"', "-af", "ClassAdLifetime")
+        assert str(quick.link.settings.fresh_s) in told.stdout.split()
     finally:
         quick.close()
 

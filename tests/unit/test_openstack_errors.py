@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,14 @@ from dynamo.provision.sites.errors import (
     SiteRetryableError,
 )
 from dynamo.provision.sites.openstack import OpenStackSite
-from dynamo.provision.sites.openstack_errors import SiteBusyError, no_room, site_error, sure_not_found, translated
+from dynamo.provision.sites.openstack_errors import (
+    SiteBusyError,
+    no_room,
+    scrub,
+    site_error,
+    sure_not_found,
+    translated,
+)
 
 sdk = pytest.importorskip("openstack.exceptions")
 SITE = "Cloud:Region"
@@ -153,6 +164,14 @@ def test_secrets_and_tokens_are_scrubbed() -> None:
     assert "gAAAA" not in str(error)
 
 
+def test_secrets_are_scrubbed_in_other_writing_in_addresses_and_before_a_long_answer_is_cut() -> None:
+    secret = 'a/b"c d'
+    words = f"""{"x" * 280} {secret} {{"password": "a/b\\"c d"}} a%2Fb%22c%20d https://bob:other@host/v3"""
+    assert scrub(words, (secret,)).endswith("""*** {"password": "***"} *** https://***@host/v3""")
+    error = site_error(raised(answer(400, {"badRequest": {"message": words}})), site=SITE, doing="x", secrets=(secret,))
+    assert "a/b" not in str(error)
+
+
 def test_own_errors_pass_unchanged() -> None:
     own = SiteQuotaError("full")
     with pytest.raises(DynamoError) as caught, translated(SITE, "x"):
@@ -176,6 +195,41 @@ def clouds(folder: Path, **auth: str) -> str:
     return str(path)
 
 
+@contextmanager
+def echoing() -> Iterator[int]:
+    """Run a login service that refuses everybody and quotes what it was sent."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            links = [{"rel": "self", "href": f"http://127.0.0.1:{self.server.server_port}/v3/"}]  # type: ignore[attr-defined]
+            self.give(200, {"version": {"id": "v3.14", "status": "stable", "links": links, "media-types": []}})
+
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self.give(401, {"error": {"code": 401, "message": f"you sent {sent}"}})
+
+        def give(self, status: int, body: object) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def site(folder: Path, **options: object) -> OpenStackSite:
     return OpenStackSite(SiteContext(site=SITE, options=options, state=folder, timeout_s=2.0))
 
@@ -186,6 +240,27 @@ def test_a_cloud_that_does_not_answer_is_retryable_and_keeps_the_password(tmp_pa
         driver.list("f")
     assert "hunter2" not in str(caught.value)
     driver.close()
+
+
+@pytest.mark.parametrize("user", ["", "bob:hunter2@"])
+def test_the_first_answer_is_scrubbed_too(tmp_path: Path, user: str) -> None:
+    """A service that quotes what it was sent, before anything else was asked."""
+    with echoing() as port:
+        words = clouds(tmp_path, password="hunter2", auth_url=f"http://{user}127.0.0.1:{port}/v3")
+        driver = site(tmp_path, cloud="here", config_file=words)
+        with pytest.raises(SiteAuthError, match="you sent") as caught:
+            driver.quota()
+        driver.close()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("entry", ["here: hunter2", "here: {auth: hunter2}", "here: {auth: [hunter2]}"])
+def test_an_entry_of_another_shape_is_said_so(tmp_path: Path, entry: str) -> None:
+    path = tmp_path / "clouds.yaml"
+    path.write_text(f"clouds:\n  {entry}\n")
+    with pytest.raises(SiteAuthError, match="right shape") as caught:
+        site(tmp_path, cloud="here", config_file=str(path)).quota()
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_cloud_that_is_not_configured_is_a_matter_of_credentials(tmp_path: Path) -> None:

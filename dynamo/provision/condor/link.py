@@ -98,7 +98,7 @@ class CondorLink:
     def view(self) -> PoolView:
         """Ask the collector and the queue; workers that are not empty at their deadline are hurried."""
         tools = self._tools()
-        view = look(tools)
+        view = look(tools, fresh_s=self.settings.fresh_s)
         hurry_overdue(tools, self._memory, view)
         return view
 

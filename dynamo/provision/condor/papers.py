@@ -105,6 +105,7 @@ def boot_script(
         "JOIN_S": settings.boot_s,
         "NOCLAIM_S": settings.noclaim_s,
         "UPDATE_S": settings.update_s,
+        "FRESH_S": settings.fresh_s,
         "BOOTSTRAP": bootstrap,
         "SCRIPT": base64.encodebytes(script.encode()).decode().strip() if script.strip() else "",
     }

@@ -34,6 +34,11 @@ class WorkerSettings:
     noclaim_s: int = 12 * 3600
     update_s: int = 30
 
+    @property
+    def fresh_s(self) -> int:
+        """For how long a worker counts as seen after it has shown itself: three times may go astray."""
+        return 3 * self.update_s + 10
+
     def __post_init__(self) -> None:
         """Refuse times that cannot work together."""
         for name in ("token_s", "boot_s", "grace_s", "check_s", "update_s"):

@@ -31,8 +31,14 @@ class _Sum:
     started: int = 0
 
 
-def look(tools: Tools) -> PoolView:
+def look(tools: Tools, *, fresh_s: int) -> PoolView:
     """Ask the collector for its workers and for its own age, and the queue for its jobs.
+
+    Parameters
+    ----------
+    fresh_s
+        What a worker said longer ago does not count: the collector shows one that went without a word, with its
+        machine, for a quarter of an hour.
 
     Raises
     ------
@@ -40,7 +46,7 @@ def look(tools: Tools) -> PoolView:
         If one of them does not answer.
     """
     taken = utc_now()
-    constraint = f"{WORKER_ATTRIBUTE} isnt undefined"
+    constraint = f"{WORKER_ATTRIBUTE} isnt undefined && time() - LastHeardFrom <= {fresh_s}"
     since = tools.run("condor_status", "-collector", "-af", "StatsLastUpdateTime", "StatsLifetime").split()
     slots = tools.run("condor_status", "-constraint", constraint, "-af:t", *_SLOT)
     jobs = tools.run("condor_q", "-allusers", "-constraint", "JobStatus <= 2 || JobStatus == 6", "-af:t", "JobStatus",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import secrets
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -86,6 +87,27 @@ class LocalNetwork:
             raise MissingPartError(
                 f"this system makes no network: {error.what}", where=self._site, hint="use the option network = host"
             ) from None
+        try:
+            self._try_shaping()
+        except SiteRetryableError as error:
+            raise MissingPartError(
+                f"this system shapes no network so: {error.what}",
+                where=self._site,
+                hint="leave out delay_ms (its kernel may have no netem), or bandwidth_mbit too",
+            ) from None
+
+    def _try_shaping(self) -> None:
+        """Shape an interface that nobody uses: what the kernel cannot do is to be known before there are workers."""
+        words = self._discipline()
+        if not words:
+            return
+        digits = secrets.token_hex(_DIGITS // 2)
+        trial = f"dynv{digits}"
+        _run("ip", "link", "add", trial, "type", "veth", "peer", "name", f"dynw{digits}")
+        try:
+            _run("tc", "qdisc", "replace", "dev", trial, "root", *words)
+        finally:
+            _run("ip", "link", "del", trial)
 
     def join(self, server_id: str) -> Joined:
         """Make a namespace for a server and connect it; one that is half made is made anew.
@@ -121,6 +143,11 @@ class LocalNetwork:
         return Joined(namespace, address, ("ip", "netns", "exec", namespace))
 
     def _shape(self, interface: str, tool: tuple[str, ...]) -> None:
+        words = self._discipline()
+        if words:
+            _run(*tool, "qdisc", "replace", "dev", interface, "root", *words)
+
+    def _discipline(self) -> list[str]:
         words: list[str] = []
         if self._delay_ms or self._bandwidth_mbit:
             # netem alone does both.
@@ -133,8 +160,7 @@ class LocalNetwork:
             # A token bucket holds a rate better; it must take what comes in one tick of the clock.
             burst = max(16_000, int(self._bandwidth_mbit * 1e6 / 8 / 100))
             words = ["tbf", "rate", f"{self._bandwidth_mbit:g}mbit", "burst", str(burst), "latency", f"{_LATENCY_MS}ms"]
-        if words:
-            _run(*tool, "qdisc", "replace", "dev", interface, "root", *words)
+        return words
 
     def _free_address(self) -> str:
         taken = {self.host_address}

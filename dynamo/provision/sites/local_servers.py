@@ -7,14 +7,14 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import orjson
 
 from dynamo.files import replacing, write_bytes, write_text
-from dynamo.pool.processes import Process, boot_id, descendants, find, wait_gone, with_environment
+from dynamo.pool.processes import Process, boot_id, descendants, find, plain_environment, wait_gone, with_environment
 from dynamo.times import to_iso, utc_now
 
 #: Carried by every process of a server; its value is the server's id.
@@ -129,7 +129,7 @@ def start(server: LocalServer) -> LocalServer:
     script = (folder / _USER_DATA).read_text()
     line = script.split("\n", 1)[0]
     interpreter = line[2:].split() if line.startswith("#!") else ["/bin/sh"]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CONDOR_", "_CONDOR_"))}
+    kept = plain_environment()
     environment = {
         **kept,
         "PATH": os.pathsep.join([str(folder / "bin"), kept.get("PATH", os.defpath)]),
@@ -159,14 +159,23 @@ def start(server: LocalServer) -> LocalServer:
 
 def end(server: LocalServer, grace_s: float = GRACE_S) -> Sequence[Process]:
     """End exactly the server's processes, first with a request; return those that did not."""
-    family = server.processes()
     leader = server.leader
+    family = server.processes()
     if leader is not None:
         leader.send(signal.SIGTERM)
         wait_gone([leader], grace_s)
+    return _end(family, server.processes)
+
+
+def end_marked(server_id: str) -> Sequence[Process]:
+    """End the processes that carry a server's id, where its record is gone; return those that did not."""
+    return _end([], lambda: with_environment(f"{MARK}={server_id}"))
+
+
+def _end(family: Sequence[Process], find_more: Callable[[], list[Process]]) -> Sequence[Process]:
     for number, patience_s in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 3.0)):
         # Also what it started in the meantime.
-        family = sorted({*family, *server.processes()}, key=lambda process: process.pid)
+        family = sorted({*family, *find_more()}, key=lambda process: process.pid)
         family = [process for process in family if process.alive()]
         for process in family:
             process.send(number)

@@ -50,7 +50,8 @@ class CloudAccess:
         self._options = options
         self._lock = threading.Lock()
         self._region: CloudRegion | None = None
-        self._secrets: tuple[str, ...] = ()
+        # One list for good: errors of the block in which it is filled are scrubbed too.
+        self._secrets: list[str] = []
         self._idle: list[Connection] = []
         self._closed = False
 
@@ -69,7 +70,7 @@ class CloudAccess:
     @property
     def region(self) -> str:
         """The region's name in the catalogue."""
-        with translated(self.site, "read clouds.yaml"):
+        with translated(self.site, "read clouds.yaml", self._secrets):
             return self._login().region_name or ""
 
     def reservations(self, connection: Connection) -> Any:
@@ -130,18 +131,27 @@ class CloudAccess:
                 for name in _TALKATIVE:
                     logging.getLogger(name).setLevel(logging.WARNING)
                 chosen = self._options
-                loader = OpenStackConfig(
-                    app_name="dynamo",
-                    app_version=dynamo.__version__,
-                    config_files=[chosen.config_file] if chosen.config_file else None,
-                )
                 wanted: dict[str, Any] = {"interface": chosen.interface}
                 if chosen.region:
                     wanted["region_name"] = chosen.region
-                region = loader.get_one(cloud=chosen.cloud or None, **wanted)
-                auth = region.config.get("auth") or {}
+                try:
+                    loader = OpenStackConfig(
+                        app_name="dynamo",
+                        app_version=dynamo.__version__,
+                        config_files=[chosen.config_file] if chosen.config_file else None,
+                    )
+                    region = loader.get_one(cloud=chosen.cloud or None, **wanted)
+                    auth = dict(region.config.get("auth") or {})
+                except (AttributeError, TypeError, ValueError):
+                    # The SDK takes the file's shape for granted. Its words may hold what stands there.
+                    raise SiteAuthError(
+                        f"the entry of cloud {chosen.cloud or 'in the environment'!r} is not of the right shape",
+                        where=self.site,
+                        expected="clouds: NAME: auth: auth_url, and credentials, as fields with values",
+                        hint="correct clouds.yaml",
+                    ) from None
                 self._check(str(region.config.get("auth_type", "password")), auth)
-                self._secrets = tuple(str(auth[field]) for field in _SECRET_FIELDS if auth.get(field))
+                self._secrets += [str(auth[field]) for field in _SECRET_FIELDS if auth.get(field)]
                 self._region = region
             return self._region
 

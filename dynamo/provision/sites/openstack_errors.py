@@ -6,11 +6,13 @@ a full cloud in nova and a passing conflict elsewhere), so the words of the answ
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from dynamo.errors import DynamoError
 from dynamo.provision.sites.errors import (
@@ -36,6 +38,8 @@ UNSUPPORTED_RESOURCE = re.compile(r"resource type is not supported|unsupported r
 #: The last server of a page was deleted before the next page was asked for.
 STALE_PAGE = re.compile(r"marker .{0,60}not be found", re.IGNORECASE)
 _TOKEN = re.compile(r"gAAAA[\w-]{16,}=*")
+#: What stands for a person in an address.
+_USER_INFO = re.compile(r"(?<=://)[^/@\s\"'<>]+@")
 _LONGEST_ANSWER = 300
 
 _QUOTA_HINT = "fewer or smaller workers here, or ask the site for a larger quota"
@@ -69,11 +73,11 @@ def no_room(fault: str) -> bool:
 
 
 def scrub(text: str, secrets: Collection[str] = ()) -> str:
-    """Return ``text`` without any of ``secrets`` and without anything that looks like a token."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    return _TOKEN.sub("***", text)
+    """Return ``text`` without ``secrets``, as they are or as JSON and addresses write them, users, and tokens."""
+    forms = {form for one in secrets if one for form in (one, json.dumps(one)[1:-1], quote(one, safe=""))}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return _TOKEN.sub("***", _USER_INFO.sub("***@", text))
 
 
 @contextmanager
@@ -87,7 +91,7 @@ def translated(site: str, doing: str, secrets: Collection[str] = ()) -> Iterator
     doing
         What is being done, as "create server w-1"; the message begins with it.
     secrets
-        Never to appear in a message.
+        Never to appear in a message; may be filled in the block.
     """
     try:
         yield
@@ -100,7 +104,8 @@ def translated(site: str, doing: str, secrets: Collection[str] = ()) -> Iterator
 def site_error(error: Exception, *, site: str, doing: str, secrets: Collection[str] = ()) -> SiteError:
     """Return the `SiteError` that says what ``error`` means for the caller."""
     status = _status(error)
-    words = scrub(_words(error), secrets)
+    # A secret that is cut in two would not be found.
+    words = scrub(_words(error), secrets)[:_LONGEST_ANSWER]
     what = f"cannot {doing}: {words}"
     numbers = [f"HTTP {status}"] if status else []
     if request := _headers(error).get("x-openstack-request-id", ""):
@@ -231,7 +236,7 @@ def _words(error: Exception) -> str:
         words = str(error).removeprefix("ERROR: ")
     else:
         words = getattr(error, "details", None) or getattr(error, "message", None) or str(error)
-    return " ".join(str(words or type(error).__name__).split())[:_LONGEST_ANSWER]
+    return " ".join(str(words or type(error).__name__).split())
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:
