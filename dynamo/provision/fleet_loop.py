@@ -17,6 +17,8 @@ from dynamo.provision.opening import open_link, open_sites
 from dynamo.provision.reconcile import CycleReport, Reconciler
 from dynamo.provision.site_facts import SiteFacts, SiteFactsWriter
 from dynamo.provision.site_runner import SiteRunner
+from dynamo.provision.sites.errors import SiteError
+from dynamo.provision.sites.extras import EndingSite
 from dynamo.provision.states import ACTIVE, ENDED
 from dynamo.store.engine import Store
 from dynamo.store.lease import RENEW_S, StoreLease
@@ -142,6 +144,12 @@ class FleetLoop:
         self.reconciler.settle_accounts()
         self._tell("ending the pool")
         self.link.stop()
+        for runner in self.reconciler.runners.values():
+            if isinstance(runner.driver, EndingSite):
+                try:
+                    runner.driver.end()
+                except SiteError as error:
+                    log.warning("%s: what it kept on this machine stays: %s", runner.name, error)
         with self._store.transaction() as session:
             set_fleet_state(session, self.name, ENDED, utc_now())
 

@@ -136,3 +136,12 @@ class SweepingSite(Protocol):
         The workers whose remains were removed.
         """
         ...
+
+
+@runtime_checkable
+class EndingSite(Protocol):
+    """A site that keeps something on this machine for as long as a fleet lives."""
+
+    def end(self) -> None:
+        """Remove it: no server is left."""
+        ...

@@ -23,7 +23,8 @@ from dynamo.times import parse_time
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: A server whose process is not known yet is being made for at most this long; then whoever made it was killed.
 _MAKING_S = 10.0
-_SIZES = ((1, 1024), (2, 2048), (4, 4096), (8, 8192))
+#: A hail job asks for 2 GB beside what HTCondor keeps for itself.
+_SIZES = ((1, 2304), (2, 4608), (4, 9216), (8, 18432))
 
 
 class LocalSite:
@@ -170,6 +171,11 @@ class LocalSite:
                 for one in self.options.flavors
             ]
         return [Flavor(f"worker.{cpus}cpu", cpus, ram_mb, 10, cost_per_hour=0.0) for cpus, ram_mb in _SIZES]
+
+    def end(self) -> None:
+        """Remove the network of the workers; see `EndingSite.end`."""
+        if self._network is not None:
+            self._network.remove()
 
     def close(self) -> None:
         """Let go of nothing: servers stay."""
