@@ -235,3 +235,35 @@ def test_predictive_turns_only_as_often_as_its_window_allows(shape: tuple[list[A
     for fall_s in falls:
         before = [rise_s for rise_s in rises if rise_s < fall_s]
         assert not before or fall_s - before[-1] >= window_s - 1e-6
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.floats(30, 600),
+    st.floats(60, 600),
+    st.sampled_from([60.0, 120.0]),
+    st.sampled_from([20.0, 100.0, 300.0]),
+    st.sampled_from([30.0, 45.0]),
+)
+def test_predictive_does_not_breathe_with_periodic_bursts(
+    period_s: float, amount_s: float, deadline_s: float, boot_s: float, every_s: float
+) -> None:
+    """The same burst again and again, every half minute to every ten minutes: 14 turns at most in three hours.
+
+    A release that is bought back soon doubles the window, from 180 s to an hour at most: in three hours there is room
+    for six such errors (180 + 360 + 720 + 1440 + 2880 + 3600 s), of two turns each. Two more are for the beginning,
+    when late work is caught up with. After that a day has at most two turns in each hour, and only where the right
+    number lies between two whole ones.
+    """
+    jobs = math.ceil(amount_s / 12)
+    arrivals = [
+        Arrival(number * period_s + 7, number * period_s + 7 + deadline_s, [amount_s / jobs] * jobs)
+        for number in range(1, int(10800 / period_s))
+    ]
+    option = group(most=80, cpus=2, boot=BootTimes(boot_s, boot_s * 1.4))
+    # Jobs take two seconds of a core beside their work.
+    right = (amount_s + 2 * jobs) / amount_s
+    world = World(
+        make_policy("predictive"), [option], arrivals, forecast=lambda _: (right, 1.2 * right), every_s=every_s
+    ).run(10800)
+    assert world.turns() <= 14

@@ -11,6 +11,7 @@ import pytest
 
 from dynamo.autoscale.model import BootTimes, Capacity, Decision, Demand, FleetView, GroupOption, Work
 from dynamo.autoscale.policies import make_policy, options_model, policy_names
+from dynamo.autoscale.policies.regret import Regret
 from dynamo.errors import InputError
 from dynamo.provision.lifecycle import WorkerState
 from tests.unit.policy_world import BEGIN, Arrival, World, group, work, worker
@@ -154,7 +155,7 @@ class TestPredictiveGrowth:
     def test_the_reason_has_its_numbers(self) -> None:
         decision = decide([work(2400, 180, 480)], fleet(group(), workers(1)))
         assert decision.wanted == {"a": 3}
-        assert decision.reasons["a"] == "+2 at Cloud:a: 40 core-min due by 12:07, 1 worker ready, boot p90 140 s"
+        assert decision.reasons["a"] == "+2 at Cloud:a: 40 core-min due by 12:08, 1 worker ready, boot p90 140 s"
 
     def test_what_is_far_ahead_is_asked_for_later(self) -> None:
         item = work(2400, 1800, 2100)
@@ -319,6 +320,59 @@ class TestPredictiveSurprise:
         world = World(make_policy("predictive", {}), [group()], arrivals).run(3000)
         assert world.late == 0
         assert world.decisions[-1].memory["seen"]["cores"] < 2.0
+
+
+class TestPredictiveCalm:
+    """The grid of the plan and the two tests of growing and shrinking must not make the fleet swing by themselves."""
+
+    def test_a_burst_that_just_does_not_fit_is_no_reason_to_grow(self) -> None:
+        # In 50 s five workers of two cores, at the utilisation, do 400 core-s.
+        view = fleet(group(cpus=2), workers(5, cpus=2))
+        assert decide([work(412, 120, 180)], view).wanted == {"a": 5}
+        assert decide([work(440, 120, 180)], view).wanted == {"a": 6}
+
+    def test_what_is_released_is_not_asked_for_again_at_once(self) -> None:
+        for core_s in range(370, 460, 3):
+            items = [work(core_s, 120.0 * number - 85, 120.0 * number - 25) for number in range(1, 20)]
+            kept = settled(items, fleet(group(cpus=2), workers(9, cpus=2))).wanted["a"]
+            again = decide(items, fleet(group(cpus=2), workers(kept, cpus=2)))
+            assert again.wanted == {"a": kept}, core_s
+
+    def test_short_windows_are_not_rounded_to_shorter_ones(self) -> None:
+        view = fleet(group(cpus=2))
+        # 50 s of computing: 9 cores at the utilisation, 10 with whole workers; in 45 s it would be 12.
+        items = [work(362, 120.0 * number + 30, 120.0 * number + 90.5) for number in range(1, 20)]
+        assert decide(items, view).wanted == {"a": 5}
+
+    def test_regret_doubles_the_window_and_calm_halves_it(self) -> None:
+        memory: dict[str, Any] = {}
+        now = 0.0
+
+        def after(passed_s: float, change: int) -> float:
+            nonlocal memory, now
+            now += passed_s
+            regret = Regret(memory, now, 900.0)
+            regret.changed("a", change, 180.0)
+            memory = json.loads(json.dumps(regret.memory()))
+            return regret.window_s("a", 180.0)
+
+        assert after(0, 1) == 180
+        assert after(300, -1) == 180
+        assert after(30, 0) == 180
+        assert after(300, 1) == 360
+        assert after(600, -1) == 360
+        assert after(1000, 1) == 720
+        assert after(600, -1) == 720
+        assert after(300, 1) == 900
+        # Growth long after a release is none.
+        assert after(600, -1) == 900
+        assert after(3 * 3600, 1) == 720
+        assert after(3 * 3600, 0) == 360
+        assert after(3 * 3600, 0) == 180
+        assert memory == {}
+
+    def test_a_window_is_never_made_shorter_than_it_was_set(self) -> None:
+        assert Regret({"a": {"level": 3, "since": 0.0}}, 10.0, 900.0).window_s("a", 2000.0) == 2000.0
 
 
 def test_memory_is_json_and_a_policy_keeps_nothing_else() -> None:

@@ -25,6 +25,12 @@ _FINE_TAIL_S = 600.0
 #: Steps of the coarse tail grow by this.
 _GROWTH = 1.08
 _NOTHING = 1e-6
+#: An interval may be short by so much of its work before anybody is asked for: the plan is no finer, and jobs that just
+#: do not fit are within the caution of the amounts.
+GROWTH_TOLERANCE = 0.04
+#: Who is there may go only if an interval then is short by no more than this of its work. Less than the other, or what
+#: is released is asked for again at once.
+KEEP_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)

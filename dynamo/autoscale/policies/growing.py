@@ -10,6 +10,7 @@ import numpy as np
 from dynamo.autoscale.model import Capacity, GroupOption
 from dynamo.autoscale.placement import room
 from dynamo.autoscale.policies.feasibility import (
+    GROWTH_TOLERANCE,
     Requirement,
     Supply,
     Times,
@@ -147,6 +148,7 @@ class Grower:
         spans = [span for each in names for span in self._all_spans(each)]
         begins, ends = Supply.of(times, spans, settings.utilisation).of_first(len(spans))
         lack = shortage(inside, begins, ends)
+        lack[lack <= GROWTH_TOLERANCE * inside] = 0.0
         lack[:, (times.ends <= between_s[0]) | (times.ends > between_s[1])] = 0.0
         need = missing_cores(times, inside, lack, boot_s, settings.utilisation)
         if between_s[1] < ENDLESS_S:
@@ -159,7 +161,7 @@ class Grower:
         pace = float(rates.mean())
         serving = sum(cpus * overlap(begin, end, from_s, from_s + over_s) / over_s for begin, end, cpus in spans)
         cores = pace / settings.utilisation - serving
-        if cores <= need.cores:
+        if cores <= max(need.cores, GROWTH_TOLERANCE * pace / settings.utilisation):
             return need
         if need.cores > 0:
             return Requirement(cores, need.core_s, need.due_s)

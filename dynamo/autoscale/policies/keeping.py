@@ -8,13 +8,19 @@ from datetime import datetime
 import numpy as np
 
 from dynamo.autoscale.model import Capacity, GroupOption
-from dynamo.autoscale.policies.feasibility import Supply, Times, amounts, flow, means, shortage, within
+from dynamo.autoscale.policies.feasibility import (
+    KEEP_TOLERANCE,
+    Supply,
+    Times,
+    amounts,
+    flow,
+    means,
+    shortage,
+    within,
+)
 from dynamo.autoscale.policies.predictive_options import PredictiveOptions, hold_s, mean_over_s
 from dynamo.autoscale.policies.supply import spans_of
 from dynamo.autoscale.policies.workload import Workload
-
-#: An interval may be short by so much of its work more than with everybody: the plan is no finer.
-_TOLERANCE = 0.02
 
 
 class Keeper:
@@ -71,7 +77,7 @@ class Keeper:
                 begins, ends = begins + first[0], ends + first[1]
             return shortage(inside, begins, ends)
 
-        allowed = lack(self._counts) + _TOLERANCE * inside + 1e-6
+        allowed = lack(self._counts) + KEEP_TOLERANCE * inside + 1e-6
 
         def enough(count: int) -> bool:
             return bool((lack({**self.kept, name: count}) <= allowed).all())
@@ -94,7 +100,7 @@ class Keeper:
         until_s = hold_s(settings, option)
         rates = flow(load, until_s + over_s, settings.bin_s, until_s)
         cores = float(means(rates, round(over_s / settings.bin_s)).max()) / settings.utilisation
-        missing = cores * (1 - _TOLERANCE) - sum(self.kept[each] * self._groups[each].cpus for each in names)
+        missing = cores * (1 - KEEP_TOLERANCE) - sum(self.kept[each] * self._groups[each].cpus for each in names)
         if missing > 0:
             more = int(np.ceil(missing / option.cpus))
             self.kept[name] = min(self._counts[name], self.kept[name] + more)

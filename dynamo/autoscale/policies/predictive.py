@@ -8,8 +8,10 @@ How it decides, at each call from nothing but its arguments and the numbers that
    later. The cheapest group comes first; faster ones take what would be too late for it. Work that nobody can finish
    in time any more is to be caught up with soon after the fastest boot, and never with more cores than it can use.
 3. It shrinks to those without whom the work of the time in which no new worker could serve, or would cost more than
-   to stay, would be late. Fewer must have been enough for a while (`settling`), a worker that is paid for ahead stays
-   until shortly before that ends, busy processors are left, and no silent source counts as no work.
+   to stay, would be late. Fewer must have been enough for a while (`settling`), a longer one where releases had to be
+   bought back (`regret`); a worker that is paid for ahead stays until shortly before that ends, busy processors are
+   left, and no silent source counts as no work. Growing tolerates more lack than shrinking, so that the two never
+   disagree about the same demand.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from dynamo.autoscale.policies.growing import Grower
 from dynamo.autoscale.policies.keeping import Keeper
 from dynamo.autoscale.policies.limits import bounded, busy_floor, serving
 from dynamo.autoscale.policies.predictive_options import PredictiveOptions, hold_s, mean_over_s
+from dynamo.autoscale.policies.regret import Regret
 from dynamo.autoscale.policies.settling import Settling
 from dynamo.autoscale.policies.surprise import look, with_flow
 from dynamo.autoscale.policies.wording import core_time, workers_word
@@ -64,11 +67,13 @@ class PredictivePolicy:
             keeper.meet(load)
         longest_s = max((float(load.shortest_s[load.ready_s <= 0].max(initial=0.0)) for load in loads), default=0.0)
         settling = Settling(memory.get("settling", {}), now.timestamp())
+        regret = Regret(memory.get("regret", {}), now.timestamp(), settings.settle_most_s)
+        windows = {name: regret.window_s(name, self._window_s(option)) for name, option in groups.items()}
         aims: dict[str, int] = {}
         for name, option in groups.items():
             more = grower.added[name]
             aim = counts[name] + more if more else keeper.kept[name]
-            aim = settling.settle(name, aim, counts[name], self._window_s(option))
+            aim = settling.settle(name, aim, counts[name], windows[name])
             if aim < counts[name]:
                 aim = max(aim, self._held(option, present[name], now, longest_s, bool(demand.missing)))
             aims[name] = aim
@@ -76,21 +81,20 @@ class PredictivePolicy:
         reasons = {}
         for name, option in groups.items():
             change = wanted[name] - counts[name]
+            regret.changed(name, change, self._window_s(option))
             if change > 0:
                 why = grower.reason(name) or _still(option, wanted[name])
                 reasons[name] = f"{change:+d} at {option.site}: {why}"
             elif change < 0:
-                reasons[name] = (
-                    f"{change:+d} at {option.site}: {self._fewer(option, wanted[name], counts[name], loads)}"
-                )
+                why = self._fewer(option, wanted[name], counts[name], loads, windows[name])
+                reasons[name] = f"{change:+d} at {option.site}: {why}"
         notes = [
             *(f"{core_time(amount)} of work fit no group: {words}" for words, amount in impossible.items()),
             *(f"nothing is given up while {name} is silent: {why}" for name, why in demand.missing.items()),
             *grower.notes,
         ]
-        return Decision(
-            wanted, reasons, {"settling": settling.memory(), "seen": seen}, grower.short_cores, tuple(notes)
-        )
+        left = {"settling": settling.memory(), "regret": regret.memory(), "seen": seen}
+        return Decision(wanted, reasons, left, grower.short_cores, tuple(notes))
 
     def _with_surprise(
         self,
@@ -127,13 +131,13 @@ class PredictivePolicy:
             paid += left_s > self.options.release_before_s
         return max(paid, busy_floor(option, workers, longest_s))
 
-    def _fewer(self, option: GroupOption, wanted: int, count: int, loads: list[Workload]) -> str:
+    def _fewer(self, option: GroupOption, wanted: int, count: int, loads: list[Workload], window_s: float) -> str:
         if wanted >= option.most:
             return f"no more than {option.most} may be there"
         soon_s = option.boot.p90_s + self.options.lead_s
         soon = sum(float(load.core_s[load.ready_s < soon_s].sum()) for load in loads if option.group in load.groups)
         enough = f"{wanted} of {workers_word(count)} are enough for {core_time(soon)}" if soon else "nothing to do"
-        return f"{enough} within {soon_s / 60:.0f} min, for {self._window_s(option):.0f} s by now"
+        return f"{enough} within {soon_s / 60:.0f} min, for {window_s:.0f} s by now"
 
 
 def _order(groups: Mapping[str, GroupOption]) -> list[str]:

@@ -34,10 +34,13 @@ class PredictiveOptions(Options):
         float,
         Field(
             ge=0,
-            description="Fewer workers must have been enough for so long before any goes, s; longer than the feeds' "
-            "cadence, or the fleet breathes with it.",
+            description="Fewer workers must have been enough for so long before any goes, s; each time that workers "
+            "are bought back soon after, the time is doubled, and halved again after some calm hours.",
         ),
     ] = 180.0
+    settle_most_s: Annotated[
+        float, Field(ge=0, description="The longest that the time of `settle_s` is made by doubling, s.")
+    ] = 3600.0
     hold_boots: Annotated[
         float,
         Field(ge=0, description="An idle worker is held for so many boot times longer than a new one would take."),
@@ -57,7 +60,9 @@ class PredictiveOptions(Options):
             "this time, s. 0 believes the forecast.",
         ),
     ] = 600.0
-    bin_s: Annotated[float, Field(ge=1, le=600, description="Resolution of the plan, s.")] = 15.0
+    bin_s: Annotated[
+        float, Field(ge=1, le=600, description="Resolution of the plan, s; a tenth of the deadlines or less.")
+    ] = 5.0
 
 
 def look_s(settings: PredictiveOptions, option: GroupOption) -> float:
