@@ -63,7 +63,8 @@ class Cli:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            self.command(*words),
+            # Whoever starts the tests in the background makes all that they start deaf to Ctrl-C.
+            ["env", "--default-signal=INT", *self.command(*words)],
             env=self.environment,
             cwd=self.folder,
             stdout=subprocess.PIPE,
