@@ -233,9 +233,10 @@ class TriggerSection(_Section):
     )
     shed: Literal["never", "late", "skip"] = Field(
         "late",
-        description="While more work is due than can be bought (`[autoscale]`): `never` leaves a run out, as for those "
-        "that alerts are made of; `late`: one that cannot be in time any more, if a newer one exists or work of higher "
-        "priority is due; `skip`: also at once where work of higher priority is due.",
+        description="While more work is due than can be bought (`[autoscale]`): which runs are left out. `never`: "
+        "none, as for those that alerts are made of, and in a pool their jobs go before all others; `late`: one that "
+        "cannot be in time any more, if a newer one exists or work of higher priority is due; `skip`: also at once "
+        "where work of higher priority is due.",
     )
 
     @model_validator(mode="after")

@@ -114,7 +114,7 @@ class Autoscaler:
             observed = observe(session, self.fleet, now)
             state = self._state(session)
         decision = self._policy.decide(now, demand, observed.view, state.memory)
-        changes = self._changes(observed, decision)
+        changes = self._changes(observed, decision, silent=bool(demand.missing))
         after = {**observed.now_wanted, **{change.group: change.after for change in changes}}
         overload = assess(demand, observed.view, after, now) if observed.active else None
         found = Look(now, observed, demand, decision, changes, overload, applied=False)
@@ -141,7 +141,10 @@ class Autoscaler:
             return None
         for change in found.changes:
             log.info("scale", extra={"fleet": self.fleet, "group": change.group, "reason": change.sentence})
-        said = [*found.decision.notes, *(f"{name} is silent: {why}" for name, why in found.demand.missing.items())]
+        said = list(found.decision.notes)
+        for name, why in found.demand.missing.items():
+            if not any(f"{name} is silent" in note for note in said):
+                said.append(f"{name} is silent: {why}")
         if found.overload is not None:
             said.append(f"overload: {found.overload.deficit_core_s:.0f} core-s too much: {found.overload.reason}")
         self._warn(said)
@@ -163,16 +166,19 @@ class Autoscaler:
             return LoopState(policy=self._settings.policy)
         return state
 
-    def _changes(self, observed: Observed, decision: Decision) -> tuple[Change, ...]:
+    def _changes(self, observed: Observed, decision: Decision, *, silent: bool) -> tuple[Change, ...]:
         changes = []
         for option in observed.view.groups:
             group = option.group
             before = observed.now_wanted[group]
             # A policy that says nothing of a group wants what is.
             after = decision.wanted.get(group, before)
+            reason = decision.reasons.get(group, "")
+            if silent and not reason:
+                # The policy keeps what is there; what is wanted and not there yet is not given up either.
+                after = max(after, min(before, option.most))
             if group in observed.held or after == before:
                 continue
-            reason = decision.reasons.get(group, "")
             if not reason and after == observed.view.count(group):
                 reason = f"{after} are there or coming, and enough"
             changes.append(Change(group, option.site, before, after, reason))
@@ -212,8 +218,8 @@ class Autoscaler:
                     memory=found.decision.memory,
                     looked_at=now,
                     traced_at=now if changes or due else state.traced_at,
-                    demand_core_s=found.demand.by_source(),
-                    demand_high_core_s=_high(found.demand),
+                    demand_core_s={**self._nothing(found.demand), **found.demand.by_source()},
+                    demand_high_core_s={**self._nothing(found.demand), **_high(found.demand)},
                     missing=found.demand.missing,
                     notes=found.demand.notes,
                     wanted={**found.observed.now_wanted, **{change.group: change.after for change in changes}},
@@ -221,6 +227,10 @@ class Autoscaler:
                 now,
             )
         return Look(now, found.observed, found.demand, found.decision, changes, found.overload, applied=True)
+
+    def _nothing(self, demand: Demand) -> dict[str, float]:
+        """Return 0 for each source that spoke: one that knows of no work is not one that nobody asked."""
+        return {source.name: 0.0 for source in self._sources if source.name not in demand.missing}
 
 
 class _Guarded:

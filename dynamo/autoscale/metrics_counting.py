@@ -10,11 +10,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dynamo.autoscale.metric_names import COUNTERS, HISTOGRAMS
-from dynamo.store.fleets import FleetEvent, Worker
+from dynamo.provision.states import ENDED
+from dynamo.runs.states import UNFINISHED
+from dynamo.store.fleets import Fleet, FleetEvent, Worker
 from dynamo.store.models import Decision, Run
 
 #: Rows may be committed a little later than their time says.
 _LATE = timedelta(seconds=30)
+_OVER = ("succeeded", "failed", "cancelled", "skipped")
+_OUTCOMES = ("met", "late", "skipped")
 
 
 @dataclass
@@ -83,9 +87,11 @@ class Counts:
         self._decisions, self._events, self._runs, self._boots, self._ends = (Tail(began) for _ in range(5))
         self.counts: dict[str, Counter[tuple[str, ...]]] = {name: Counter() for name in COUNTERS}
         self.histograms: dict[str, dict[tuple[str, ...], Histogram]] = {name: {} for name in HISTOGRAMS}
+        self._looked = False
 
     def read(self, session: Session, now: datetime) -> None:
         """Count what came since the last time."""
+        self._begin_at_zero(session)
         tail = self._decisions
         decisions = select(Decision.id, Decision.time, Decision.action)
         for row in session.execute(decisions.where(Decision.time > tail.start)):
@@ -101,10 +107,23 @@ class Counts:
         self._read_runs(session, now)
         self._read_workers(session, now)
 
+    def _begin_at_zero(self, session: Session) -> None:
+        """Let counters be there before they count: Prometheus sees no increase in one that begins with 1."""
+        for fleet in session.scalars(select(Fleet.name).where(Fleet.state != ENDED)):
+            self.counts["dynamo_jobs_killed"][(fleet,)] += 0
+        workflows = select(Run.workflow).distinct()
+        if self._looked:
+            workflows = workflows.where(Run.state.in_(UNFINISHED))
+        self._looked = True
+        for workflow in session.scalars(workflows):
+            for state in _OVER:
+                self.counts["dynamo_runs"][workflow, state] += 0
+            for outcome in _OUTCOMES:
+                self.counts["dynamo_deadlines"][workflow, outcome] += 0
+
     def _read_runs(self, session: Session, now: datetime) -> None:
         tail = self._runs
-        over = ("succeeded", "failed", "cancelled", "skipped")
-        for run in session.scalars(select(Run).where(Run.updated_at > tail.start, Run.state.in_(over))):
+        for run in session.scalars(select(Run).where(Run.updated_at > tail.start, Run.state.in_(_OVER))):
             if run.updated_at < self._began or not tail.fresh(f"{run.id} {run.attempts} {run.state}", run.updated_at):
                 continue
             self.counts["dynamo_runs"][run.workflow, run.state] += 1

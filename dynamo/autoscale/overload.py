@@ -48,8 +48,8 @@ class Overload:
     deficit_core_s
         Of the work that is known, so much cannot be in time.
     cut
-        Work of lower priority than this goes without first: all that is of this priority, or higher, fits. None where
-        not even the work of highest priority fits.
+        Work of lower priority than this goes without first: all that is of this priority, or higher, fits. Where not
+        even the work of highest priority fits, that priority; None if there is no other.
     reason
         Why nothing more is bought.
     """
@@ -77,12 +77,14 @@ def assess(demand: Demand, view: FleetView, wanted: Mapping[str, int], now: date
     deficit = _deficit(work, arrives, now)
     if deficit <= _TOLERANCE_CORE_S:
         return None
+    priorities = {item.priority for item in work}
     fits = [
         priority
-        for priority in sorted({item.priority for item in work}, reverse=True)
+        for priority in sorted(priorities, reverse=True)
         if _deficit([item for item in work if item.priority >= priority], arrives, now) <= _TOLERANCE_CORE_S
     ]
-    return Overload(round(deficit, 1), min(fits, default=None), why)
+    cut = min(fits, default=max(priorities) if len(priorities) > 1 else None)
+    return Overload(round(deficit, 1), cut, why)
 
 
 def _need(item: Work) -> Need:
@@ -193,7 +195,7 @@ class Guard:
         data: dict[str, Any] = {"deficit_core_s": found.deficit_core_s, "priority": run.priority, "cut": found.cut}
         overload = f"overload: {found.deficit_core_s:.0f} core-s more are due than can be done, {found.reason}"
         if below and found.cut is not None and self._shed.get(run.trigger) == "skip":
-            return Verdict(f"{overload}; priority {run.priority} is below {found.cut}, which fits", data)
+            return Verdict(f"{overload}; priority {run.priority} is below {found.cut}, which goes first", data)
         if run.deadline_at is None:
             return None
         needs_s = self._duration_s(run.workflow)

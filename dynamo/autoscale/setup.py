@@ -77,7 +77,7 @@ def scale(
     while not stop.is_set():
         try:
             autoscaler = make_autoscaler(config, store, fleet)
-            lease = StoreLease(store, lease_name(autoscaler.fleet))
+            lease = StoreLease(store, lease_name(autoscaler.fleet), f"the scaling of {autoscaler.fleet}")
             lease.take()
         except DynamoError as error:
             if str(error) != said:

@@ -68,7 +68,7 @@ def autoscale(
             if dry_run:
                 _dry(autoscaler, None if once else settings.autoscale.every_s, tell)
                 return
-            lease = StoreLease(here.store, lease_name(autoscaler.fleet))
+            lease = StoreLease(here.store, lease_name(autoscaler.fleet), f"the scaling of {autoscaler.fleet}")
             lease.take()
             try:
                 tell(autoscaler.look())

@@ -36,6 +36,7 @@ from dynamo.runs.publish import Publication, publish, read_publication
 from dynamo.runs.record import index_facts, latencies
 from dynamo.runs.results import read_results
 from dynamo.runs.settings import RunSettings
+from dynamo.runs.shedding import AHEAD
 from dynamo.runs.states import FINAL, RunState
 from dynamo.store.engine import Store
 from dynamo.store.models import Arrival, Document, Product, Run
@@ -243,8 +244,10 @@ class RunService:
         plan, layout = self.planner.plan(
             workflow, paths, run.parameters, facts, engine=run.engine, coefficients=self.coefficients()
         )
-        # A trigger may have given it another one than its document; the pool's queue goes by it, too.
-        plan = replace(plan, priority=run.priority)
+        # A trigger may have given it another one than its document; the pool's queue goes by it, too. A full pool would
+        # never come to jobs of low priority: those of runs that must not be left out go first, whatever was declared.
+        ahead = AHEAD if run.trigger in self.settings.spared_triggers else 0
+        plan = replace(plan, priority=run.priority + ahead)
         self.folder(run).prepare(plan, layout)
         self._move(
             run,

@@ -29,6 +29,8 @@ class RunSettings:
     tick_s: float = 0.5
     #: How often a run whose work the engine has lost is given to it again.
     max_lost: int = 3
+    #: Triggers whose runs are never left out in overload: in a pool their jobs go before all others.
+    spared_triggers: frozenset[str] = frozenset()
 
     @property
     def lowest_free(self) -> tuple[Path, ...]:

@@ -9,6 +9,10 @@ from typing import Any, Protocol
 
 from dynamo.store.models import Run
 
+#: By so much the jobs of runs that are never left out are more urgent than declared: more than lies between the lowest
+#: and the highest priority that can be declared.
+AHEAD = 2001
+
 
 @dataclass(frozen=True)
 class Verdict:

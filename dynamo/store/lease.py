@@ -35,11 +35,14 @@ class StoreLease:
         The store.
     name
         What is held.
+    what
+        What is held, in the words of the one who is refused.
     """
 
-    def __init__(self, store: Store, name: str = NAME) -> None:
+    def __init__(self, store: Store, name: str = NAME, what: str = "this store") -> None:
         self._store = store
         self._name = name
+        self._what = what
         self._token = secrets.token_hex(16)
 
     def take(self) -> None:
@@ -63,9 +66,9 @@ class StoreLease:
             held = session.scalars(select(Lease).where(Lease.name == self._name).with_for_update()).one()
             if not is_free(held):
                 raise BusyError(
-                    f"another daemon works on this store: process {held.pid} on {held.host.split('/')[0]}",
+                    f"another daemon works on {self._what}: process {held.pid} on {held.host.split('/')[0]}",
                     where=self._store.url,
-                    hint=f"stop it; after a crash of its machine the store is free at {to_iso(held.expires_at)}",
+                    hint=f"stop it; after a crash of its machine it is free at {to_iso(held.expires_at)}",
                 )
             session.execute(update(Lease).where(Lease.name == self._name).values(**mine))
 
@@ -85,7 +88,7 @@ class StoreLease:
                 .returning(Lease.name)
             )
             if result.first() is None:
-                raise BusyError("another daemon has taken over this store", where=self._store.url)
+                raise BusyError(f"another daemon has taken over {self._what}", where=self._store.url)
 
     def give_back(self) -> None:
         """Free the lease if it is ours."""

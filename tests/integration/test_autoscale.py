@@ -187,6 +187,10 @@ def test_in_overload_the_lower_priority_is_skipped_with_its_reason_and_alerts_ru
             runs = session.scalars(select(Run)).all()
             skips = session.scalars(select(Decision).where(Decision.action == "skip")).all()
         assert {run.trigger: run.state for run in runs} == {"alerts": "succeeded", "extras": "skipped"}
+        # Their jobs go before any that somebody may have declared more urgent.
+        alerts = [watcher.service.folder(run).read_plan() for run in runs if run.trigger == "alerts"]
+        assert [plan.priority for plan in alerts] == [1996] * 3
+        assert {run.priority for run in runs if run.trigger == "alerts"} == {-5}
         assert len(skips) == 3
         assert all("overload: 900 core-s more are due" in skip.reason and skip.data["cut"] == 10 for skip in skips)
         with store.transaction() as session:

@@ -234,6 +234,13 @@ def test_runs_that_the_dispatcher_will_skip_are_no_demand(tmp_path: Path) -> Non
     assert work.due_at < late
 
 
+def test_runs_that_are_never_left_out_are_more_urgent_than_all_that_can_be_declared(tmp_path: Path) -> None:
+    day = Day(tmp_path, {**NOWCASTS, "triggers": [{**NOWCASTS["triggers"][0], "shed": "never", "priority": -1000}]})
+    day.run("storms", day.arrive("nowcasts", nowcast_facts(NOON, [0] * 31)))
+    (source,) = make_sources(day.parts(), ["runs"])
+    assert source.work(NOON, 600.0)[0].priority > 1000
+
+
 def test_a_workflow_may_have_a_site_of_its_own(tmp_path: Path) -> None:
     day = Day(tmp_path, NOWCASTS)
     day.run("storms", day.arrive("nowcasts", nowcast_facts(NOON, [0] * 31)))

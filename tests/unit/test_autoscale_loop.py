@@ -51,7 +51,7 @@ def test_from_nothing_up_and_back_to_nothing(world: ScaledWorld) -> None:
     assert world.workers() == []
     assert world.decisions() == []
     world.source.amount = [work(world.clock.now(), 3000, 900)]
-    world.live(400)
+    world.live(500)
     assert world.states()["ready"] >= 4
     (first, *_) = world.decisions()
     assert f"at {SITE}" in first.reason
@@ -171,7 +171,7 @@ def test_memory_survives_a_restart_and_goes_with_the_policy(world: ScaledWorld) 
 @pytest.mark.parametrize("error", [RetryableError("away"), OSError("no"), ZeroDivisionError("defect")])
 def test_a_silent_source_is_no_demand_of_zero(world: ScaledWorld, error: BaseException) -> None:
     world.source.amount = [work(world.clock.now(), 3000, 900)]
-    world.live(400)
+    world.live(500)
     before = world.states()["ready"]
     assert before >= 4
     world.source.error = error
@@ -181,6 +181,27 @@ def test_a_silent_source_is_no_demand_of_zero(world: ScaledWorld, error: BaseExc
         state = read_state(session, "fleet")
     assert state is not None
     assert set(state.missing) == {"runs"}
+
+
+def test_what_is_wanted_and_not_there_yet_is_not_given_up_for_a_silence(world: ScaledWorld) -> None:
+    with world.store.transaction() as session:
+        ledger.wish(
+            session, "fleet", "worker", site=SITE, wanted=3, source="autoscaler", reason="", now=world.clock.now()
+        )
+    world.source.error = RetryableError("its pool is not up yet")
+    assert world.scaler.look().changes == ()
+    assert wanted(world) == (3, "autoscaler")
+    world.source.error = None
+    assert [change.after for change in world.scaler.look().changes] == [0]
+
+
+def test_a_source_without_work_says_zero(world: ScaledWorld) -> None:
+    world.scaler.look()
+    with world.store.reading() as session:
+        state = read_state(session, "fleet")
+    assert state is not None
+    assert state.demand_core_s == state.demand_high_core_s == {"runs": 0.0}
+    assert state.missing == {}
 
 
 @pytest.mark.parametrize("error", [StoreUnavailableError("away"), ZeroDivisionError("defect")])

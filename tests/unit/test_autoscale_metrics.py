@@ -98,6 +98,17 @@ def test_an_idle_fleet_tells_zeros(world: ScaledWorld) -> None:
     assert {name for name, _ in samples} <= exposed_names() | {f"{n}_created" for n in exposed_names()}
 
 
+def test_counters_are_there_before_they_count(world: ScaledWorld) -> None:
+    add_run(world, "before", "succeeded", took_s=5, deadline_s=60)
+    world.clock.advance(10)
+    samples = Scrape(world)()
+    assert of(samples, "dynamo_jobs_killed_total", fleet="fleet") == 0
+    for state in ("succeeded", "failed", "cancelled", "skipped"):
+        assert of(samples, "dynamo_runs_total", state=state) == 0
+    for outcome in ("met", "late", "skipped"):
+        assert of(samples, "dynamo_deadlines_total", outcome=outcome) == 0
+
+
 def test_demand_capacity_and_decisions(world: ScaledWorld) -> None:
     scrape = Scrape(world)
     scrape()

@@ -68,6 +68,13 @@ def test_the_cut_is_the_least_priority_that_fits() -> None:
     assert found.cut is None
 
 
+def test_where_not_even_the_highest_fits_all_below_goes_first() -> None:
+    items = [work(NOW, 5000, 100, priority=20), work(NOW, 10, 100, priority=0)]
+    found = assess(demand(*items), view(4), {"worker": 4}, NOW)
+    assert found is not None
+    assert found.cut == 20
+
+
 def test_forecasts_undated_and_unfit_work_leave_nothing_out() -> None:
     expected = replace(work(NOW, 10_000, 100), source="forecast")
     unfit = replace(work(NOW, 10_000, 100), cores_each=8)

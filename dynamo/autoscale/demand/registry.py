@@ -17,7 +17,7 @@ from dynamo.config import Config
 from dynamo.daemon.rules import make_rules
 from dynamo.errors import InputError
 from dynamo.runs.planning import Planner
-from dynamo.runs.setup import make_layouts, make_planner
+from dynamo.runs.setup import make_layouts, make_planner, run_settings
 from dynamo.store.engine import Store
 
 
@@ -64,7 +64,14 @@ def _queue(made: _Made) -> DemandSource:
 
 def _runs(made: _Made) -> DemandSource:
     parts = made.parts
-    return RunsSource(parts.store, made.planner, made.costs, engines=parts.engines, sites=parts.sites)
+    return RunsSource(
+        parts.store,
+        made.planner,
+        made.costs,
+        engines=parts.engines,
+        sites=parts.sites,
+        spared=run_settings(parts.config).spared_triggers,
+    )
 
 
 def _forecast(made: _Made) -> DemandSource:

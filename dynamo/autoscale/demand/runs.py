@@ -17,6 +17,7 @@ from dynamo.errors import DynamoError
 from dynamo.runs import learning
 from dynamo.runs.ledger import superseded_by
 from dynamo.runs.planning import Planner, Workflow, facts_from_json
+from dynamo.runs.shedding import AHEAD
 from dynamo.runs.states import UNFINISHED, WAITING
 from dynamo.store.engine import Store
 from dynamo.store.models import Arrival, Document, Run
@@ -55,6 +56,8 @@ class RunsSource:
         Runs of other engines need no workers.
     sites
         The site, as ``Cloud:Region``, at which the runs of a workflow must be, by workflow.
+    spared
+        Triggers whose runs are never left out: in the pool they go before all others.
     """
 
     name = NAME
@@ -67,9 +70,11 @@ class RunsSource:
         *,
         engines: Collection[str] = POOL_ENGINES,
         sites: Mapping[str, str] | None = None,
+        spared: Collection[str] = (),
     ) -> None:
         self._store = store
         self._planner = planner
+        self._spared = frozenset(spared)
         self._costs = costs
         self._engines = frozenset(engines)
         self._sites = dict(sites or {})
@@ -123,7 +128,7 @@ class RunsSource:
             memory_mb_each=cost.memory_mb,
             disk_mb_each=cost.disk_mb,
             site=self._sites.get(run.workflow, ""),
-            priority=run.priority,
+            priority=run.priority + (AHEAD if run.trigger in self._spared else 0),
         )
 
     def cost_of(self, run: Run, facts: dict[str, Any] | None) -> RunCost:
