@@ -35,7 +35,9 @@ class AutoscaleSection(BaseModel):
         description="What tells of work: jobs of the pool, runs of the store, the forecast of the load.",
     )
     sites: dict[str, Site] = Field(
-        default_factory=dict, description="Workflows that must run at one site: workflow = `Cloud:Region`."
+        default_factory=dict,
+        description="Workflows that must run at one site: workflow = `Cloud:Region`. Capacity is bought there for them,"
+        " and their jobs run only there.",
     )
     trace_s: float = Field(
         600.0, ge=10, description="What a decision was made from is also stored without a change, this often, seconds."

@@ -63,8 +63,9 @@ class CondorEngine:
         python: str | None = None,
         requirements: str | None = None,
         submit: Mapping[str, str] | None = None,
+        sites: Mapping[str, str] | None = None,
     ) -> None:
-        self.options = CondorOptions(transfer, container, python, requirements, submit or {})
+        self.options = CondorOptions(transfer, container, python, requirements, submit or {}, sites or {})
         self._queue = Queue()
         self._watches: OrderedDict[tuple[Path, str], Watch] = OrderedDict()
         self._lock = threading.Lock()

@@ -85,8 +85,9 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
             "preserve_relative_paths": "True",
             "when_to_transfer_output": "ON_EXIT",
         }
-    if options.requirements:
-        commands["requirements"] = options.requirements
+    needs = options.needs(plan.name)
+    if needs is not None:
+        commands["requirements"] = needs
     if retries:
         commands["max_retries"] = str(retries)
     commands |= {name: literal(value) for name, value in options.submit.items()}

@@ -58,6 +58,8 @@ class CondorOptions:
         A ClassAd expression that a worker must fulfil.
     submit
         Further submit commands, by name.
+    sites
+        The site at which a workflow's tasks must run, by workflow; as `[autoscale] sites` says.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class CondorOptions:
     python: str | None = None
     requirements: str | None = None
     submit: Mapping[str, str] = field(default_factory=dict)
+    sites: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.transfer not in get_args(Transfer):
@@ -88,6 +91,14 @@ class CondorOptions:
         taken = sorted(name for name in self.submit if name.lower() in _OURS)
         if taken:
             raise UsageError(f"the engine sets {', '.join(taken)} itself", where="engines.condor.submit")
+
+    def needs(self, workflow: str) -> str | None:
+        """Return what a worker must fulfil for tasks of a workflow, as a ClassAd expression; None for nothing."""
+        terms = [f"({self.requirements})"] if self.requirements else []
+        if workflow in self.sites:
+            site = self.sites[workflow].replace("\\", "\\\\").replace('"', '\\"')
+            terms.append(f'(TARGET.DynamoSite =?= "{site}")')
+        return " && ".join(terms) or None
 
     @property
     def interpreter(self) -> str:

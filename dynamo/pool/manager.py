@@ -21,6 +21,8 @@ WORKER_KEY = "WORKERS"
 WORKER_DOMAIN = f"worker.{DOMAIN}"
 #: The attribute of a worker's ads that says which worker it is.
 WORKER_ATTRIBUTE = "DynamoWorker"
+#: The attribute that says at which site it is, as ``Cloud:Region``: jobs may require it.
+SITE_ATTRIBUTE = "DynamoSite"
 #: Configuration that `revoke` writes.
 REVOKED = "revoked.conf"
 #: For how many seconds the collector knows a worker without looking at its token again.

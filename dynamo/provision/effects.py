@@ -166,7 +166,7 @@ class Effects:
 
 def _paper_options(group: GroupPlan) -> dict[str, object]:
     """Return what the papers say of the worker: its size, and what the site's images have."""
-    options: dict[str, object] = {}
+    options: dict[str, object] = {"site": group.spec.site}
     if group.flavor is not None:
         options |= {"cpus": group.flavor.cpus, "memory_mb": group.flavor.ram_mb}
     told = group.site.worker

@@ -18,12 +18,20 @@ from dynamo.store.engine import Store, open_store
 _HOUR_S = 3600.0
 
 
+def _engine_options(config: Config) -> dict[str, dict[str, Any]]:
+    options = {name: dict(section.options) for name, section in config.engines.items()}
+    if config.autoscale.sites:
+        # What is bought at a site for a workflow has to be used by it.
+        options.setdefault("condor", {}).setdefault("sites", dict(config.autoscale.sites))
+    return options
+
+
 def run_settings(config: Config) -> RunSettings:
     """Return the settings of the run service."""
     return RunSettings(
         runs_dir=config.runs_dir,
         products_dir=config.products_dir,
-        engines={name: section.options for name, section in config.engines.items()},
+        engines=_engine_options(config),
         max_runs=config.runs.max_runs,
         fsync=config.runs.fsync,
         keep_succeeded_s=config.runs.keep_succeeded_h * _HOUR_S,

@@ -321,6 +321,18 @@ def test_deadline_of_a_drain_ends_jobs_which_start_again(fleet: Fleet, tmp_path:
         fleet.link.drain("nobody", deadline_s=5)
 
 
+def test_jobs_may_ask_for_a_site(fleet: Fleet) -> None:
+    papers = fleet.link.papers(
+        "placed", remote=False, options={"cpus": 1, "memory_mb": 512, "site": "Chameleon:CHI@UC"}
+    )
+    server = fleet.site.create(fleet.request("placed", papers))
+    fleet.ready("placed")
+    shown = fleet.run("condor_status", "-af", "DynamoWorker", "DynamoSite").stdout.splitlines()
+    assert "placed Chameleon:CHI@UC" in shown
+    assert not [line for line in shown if not line.startswith("placed") and "Chameleon" in line]
+    fleet.site.delete(server.id)
+
+
 def test_finished_jobs_are_told(fleet: Fleet, tmp_path: Path) -> None:
     since = utc_now() - timedelta(seconds=2)
     where = 'DynamoWorker == "first"'

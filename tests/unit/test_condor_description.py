@@ -231,3 +231,10 @@ def test_without_a_pool_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(MissingPartError, match="dynamo pool up"):
         create_engine("condor")
     assert os.environ["CONDOR_CONFIG"] == str(tmp_path / "none")
+
+
+def test_workflows_may_require_a_site() -> None:
+    options = CondorOptions(requirements="HasGpu || Cpus > 1", sites={PLAN.name: "Chameleon:CHI@UC"})
+    assert options.needs(PLAN.name) == '(HasGpu || Cpus > 1) && (TARGET.DynamoSite =?= "Chameleon:CHI@UC")'
+    assert options.needs("another") == "(HasGpu || Cpus > 1)"
+    assert CondorOptions().needs(PLAN.name) is None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dynamo.errors import InputError, UsageError
 from dynamo.pool.configuration import DOMAIN
-from dynamo.pool.manager import LOOPBACK, WORKER_ATTRIBUTE, WORKER_DOMAIN, worker_identity
+from dynamo.pool.manager import LOOPBACK, SITE_ATTRIBUTE, WORKER_ATTRIBUTE, WORKER_DOMAIN, worker_identity
 from dynamo.pool.record import MARK, PoolRecord
 from dynamo.provision.condor.settings import WorkerSettings
 from dynamo.provision.condor.tokens import authorizations
@@ -21,6 +21,8 @@ from dynamo.resources import data_folder
 #: Clouds take no more.
 MOST_BYTES = 16_384
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
+#: Names of sites that HTCondor's configuration takes as they are; jobs cannot ask for others.
+_SITE = re.compile(r"[A-Za-z0-9_.:@ (),-]+")
 _REMARK = re.compile(r"(?m)^[ \t]*#(?!!).*\n")
 
 
@@ -34,6 +36,7 @@ class PaperOptions(BaseModel):
     disk_mb: int | None = Field(default=None, ge=1)
     condor_prefix: str = Field(default="", pattern=r"^(/[^'\x00-\x1f]*)?$")
     shared_files: bool = False
+    site: str = Field(default="", max_length=200)
 
 
 def read_options(options: Mapping[str, object] | None) -> PaperOptions:
@@ -80,10 +83,13 @@ def boot_script(
     """
     folder = data_folder("condor")
     here = record.address == LOOPBACK
+    told = _SITE.fullmatch(options.site) is not None
     values: dict[str, object] = {
         "WORKER": worker,
         "WORKER_ATTRIBUTE": WORKER_ATTRIBUTE,
         "WORKER_DOMAIN": WORKER_DOMAIN,
+        "SITE": f'{SITE_ATTRIBUTE} = "{options.site}"' if told else "",
+        "SITE_ATTRIBUTE": SITE_ATTRIBUTE if told else "",
         "IDENTITY": worker_identity(worker),
         "DOMAIN": DOMAIN,
         # Files of jobs are brought to a worker that does not share this machine's disk.
