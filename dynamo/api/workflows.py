@@ -86,7 +86,10 @@ def create(service: Service, caller: str, workflow_id: str | None) -> None:
         if fleet is not None and fleet.state != ENDED:
             raise Refusal(400, "Workflow Id already in use")
         spec = load_spec({"name": name, "description": f"{_MARK}{workflow_id}"})
-        apply_fleet(session, spec, base=fleet_folder(service.state_dir, name), now=now)
+        _, changed = apply_fleet(session, spec, base=fleet_folder(service.state_dir, name), now=now)
+        if not changed:
+            # Another request made it since we looked.
+            raise Refusal(400, "Workflow Id already in use")
 
     service.order(name, caller, "a Mobius workflow", work)
 
