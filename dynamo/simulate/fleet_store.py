@@ -112,8 +112,8 @@ class Timing:
 def timings(store: Store, runs: Sequence[Run], fleet: str = "") -> dict[str, Timing]:
     """Return what runs took on the workers of a fleet (of all fleets), by run.
 
-    By the pool's record of each job where it names the run. Else by when the run's first job began and its last one
-    ended, as the engine saw it: for a run of one job, as most are, that is the same.
+    By when the run's job began and ended, as the engine saw it: for a run of one job, as most are, that is the slot's
+    time, and the pool's record counts whole seconds. Runs of several jobs are told by that record.
     """
     condition = [WorkerUse.run != ""] + ([WorkerUse.fleet == fleet] if fleet else [])
     with store.reading() as session:
@@ -123,17 +123,17 @@ def timings(store: Store, runs: Sequence[Run], fleet: str = "") -> dict[str, Tim
         by_run[row.run].append(row)
     found = {}
     for run in runs:
-        uses = by_run.get(run.id)
-        if uses:
+        uses = by_run.get(run.id, [])
+        if run.started_at is not None and run.finished_at is not None and len(uses) <= 1:
+            wall_s = (run.finished_at - run.started_at).total_seconds()
+            found[run.id] = Timing(1, max(0.0, wall_s), run.started_at, run.finished_at)
+        elif uses:
             found[run.id] = Timing(
                 jobs=len(uses),
                 wall_s=sum(use.wall_s for use in uses),
                 begun_at=min(use.ended_at - timedelta(seconds=use.wall_s) for use in uses),
                 ended_at=max(use.ended_at for use in uses),
             )
-        elif run.started_at is not None and run.finished_at is not None:
-            wall_s = (run.finished_at - run.started_at).total_seconds()
-            found[run.id] = Timing(1, max(0.0, wall_s), run.started_at, run.finished_at)
     return found
 
 
