@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 from dynamo.provision.lifecycle import COMING, WorkerState
@@ -221,8 +221,3 @@ class Policy(Protocol):
             What the last decision left; empty at first, or after the policy was changed.
         """
         ...
-
-
-def span_s(span: timedelta) -> float:
-    """Return a span in seconds."""
-    return span.total_seconds()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -101,11 +101,6 @@ def victims(candidates: Iterable[Candidate], count: int) -> list[Candidate]:
 def removal_allowance(living: int, share: float) -> int:
     """Return how many workers one cycle may remove: the share of those that live, at least one."""
     return max(1, int(living * share)) if living else 0
-
-
-def room_by_site(limits: Mapping[str, int | None], living: Mapping[str, int]) -> dict[str, int | None]:
-    """Return how many more workers each site may have by its own cap in the spec; None without one."""
-    return {site: None if most is None else max(0, most - living.get(site, 0)) for site, most in limits.items()}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dynamo.provision.lifecycle import SERVING
 from dynamo.provision.site_facts import read_site_facts
 from dynamo.provision.spec import ComputeSpec, FleetSpec
 from dynamo.provision.states import ACTIVE
-from dynamo.store.fleets import FleetWish, Worker
+from dynamo.store.fleets import Worker
 
 ALL = "all"
 #: The source of a wish that the autoscaler may change again, though a person made it.
@@ -104,11 +104,6 @@ def release(session: Session, name: str, target: str, now: datetime, *, autoscal
         ledger.note(session, name, [Note("release-keep", reason, group.site, data={"group": group.name})], now)
     session.flush()
     return released
-
-
-def held_groups(session: Session, name: str) -> dict[str, FleetWish]:
-    """Return the groups whose number a person has set."""
-    return {group: wish for group, wish in ledger.wishes(session, name).items() if wish.source == OPERATOR}
 
 
 def _targets(spec: FleetSpec, name: str, target: str) -> Sequence[ComputeSpec]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.errors import NotFoundError
 from dynamo.provision.breaker import Health
-from dynamo.provision.lifecycle import FINAL, LIVING, TRANSITIONS, WorkerState, sources
+from dynamo.provision.lifecycle import FINAL, LIVING, WorkerState, sources
 from dynamo.store.fleets import Fleet, FleetEvent, FleetWish, SiteHealth, Worker
 from dynamo.times import utc_now
 
@@ -241,11 +241,6 @@ def store_health(session: Session, fleet: str, site: str, health: Health, listed
             updated_at=utc_now(),
         )
     )
-
-
-def allowed(state: str, to: WorkerState) -> bool:
-    """Tell whether a worker may come from ``state`` to ``to``."""
-    return to in TRANSITIONS[WorkerState(state)]
 
 
 def _count(result: Any) -> int:

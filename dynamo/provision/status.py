@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dynamo.errors import NotFoundError, RetryableError, UsageError
+from dynamo.errors import NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.fleet_loop import lease_name
 from dynamo.provision.fleets import stored_spec
@@ -226,14 +226,6 @@ def looked_after_by(store: Store, name: str) -> str | None:
         if held is None or is_free(held):
             return None
         return f"{held.pid} on {held.host.split('/')[0]}"
-
-
-def answers(store: Store, name: str) -> bool:
-    """Tell whether somebody looks after the fleet; a store that does not answer is somebody's problem, not a no."""
-    try:
-        return looked_after_by(store, name) is not None
-    except RetryableError:
-        return True
 
 
 def _pool(fleet: Fleet, state: str | None, config: str | None) -> str:

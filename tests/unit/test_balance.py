@@ -13,7 +13,6 @@ from dynamo.provision.balance import (
     GroupNeed,
     black_holes,
     removal_allowance,
-    room_by_site,
     targets,
     victims,
 )
@@ -84,10 +83,6 @@ def test_removals_are_counted_over_the_time_of_a_cycle() -> None:
     removals = Removals(share=0.25, cycle_s=10)
     moments = [NOW + timedelta(seconds=second) for second in (0, 1, 2, 9, 10, 11, 12)]
     assert [removals.take(8, moment) for moment in moments] == [True, True, False, False, True, True, False]
-
-
-def test_room_by_the_caps_of_sites() -> None:
-    assert room_by_site({"a": 3, "b": None, "c": 1}, {"a": 1, "c": 2}) == {"a": 2, "b": None, "c": 0}
 
 
 def fates(worker: str, *runs: tuple[bool, float]) -> list[Fate]:
