@@ -17,7 +17,7 @@ from dynamo.alerts.book import AlertBook
 from dynamo.alerts.hazards import Product, read_products
 from dynamo.alerts.matching import match
 from dynamo.alerts.places import Places, parse_places
-from dynamo.alerts.settings import AlertsSection
+from dynamo.config.alerts import AlertsSection
 from dynamo.formats.geojson import contour_name, encode_contours
 from dynamo.radar.contour import contours
 from dynamo.radar.proximity import Plane

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import percentile, show
-from dynamo.config import parse_config
-from dynamo.daemon.watcher import Watcher
+from dynamo.config.file import parse_config
 from dynamo.pool import control
 from dynamo.runs.events import Event
 from dynamo.simulate.nowcast import NowcastSimulator
+from dynamo.watch.watcher import Watcher
 
 ARRIVALS = 30
 _PATIENCE_S = 60.0

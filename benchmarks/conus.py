@@ -17,8 +17,8 @@ from benchmarks.report import console, show
 from dynamo.engines.base import RunFolder
 from dynamo.engines.local import LocalEngine
 from dynamo.formats.composites import read_composite
-from dynamo.formats.inspect import inspect_input
 from dynamo.formats.nowcast import NowcastHeader, write_nowcast
+from dynamo.inspection.look import inspect_input
 from dynamo.modules.registry import contracts
 from dynamo.modules.runner import read_results
 from dynamo.radar.grid import LatLonGrid

@@ -1,7 +1,7 @@
 """Policies side by side on simulated weather days: `python -m benchmarks.elastic`.
 
 Each day is played by the engine of `dynamo simulate fleet`. `static` is the smallest fixed fleet that keeps the day's
-deadlines, known beforehand; see `dynamo.simulate.fleet_comparison.play` for the others. Payloads are as measured
+deadlines, known beforehand; see `dynamo.simulate.fleet.comparison.play` for the others. Payloads are as measured
 (load 1) and many times as dear, since seven radars keep less than half a core busy as it is.
 """
 
@@ -17,12 +17,12 @@ import numpy as np
 
 from benchmarks.report import console, show
 from dynamo.files import write_bytes
-from dynamo.simulate.fleet_comparison import PLAYED, as_bytes, play, table
-from dynamo.simulate.fleet_figure import draw
-from dynamo.simulate.fleet_network import make_network
-from dynamo.simulate.fleet_outcome import Outcome
-from dynamo.simulate.fleet_trace import weather_trace
-from dynamo.simulate.fleet_weather import DAYS
+from dynamo.simulate.fleet.comparison import PLAYED, as_bytes, play, table
+from dynamo.simulate.fleet.figure import draw
+from dynamo.simulate.fleet.network import make_network
+from dynamo.simulate.fleet.outcome import Outcome
+from dynamo.simulate.fleet.trace import weather_trace
+from dynamo.simulate.fleet.weather import DAYS
 
 #: Goals of `predictive`: late runs, %; share of the fixed fleet's core-hours; times fewer late runs than the others.
 LATE_GOAL, PAID_GOAL, BETTER_GOAL = 1.0, 0.40, 5.0

@@ -22,12 +22,12 @@ from typing import Any
 from benchmarks.report import console, machine, percentile, show
 from dynamo.engines.base import Engine, RunFolder
 from dynamo.engines.registry import create_engine
-from dynamo.feeds.inspection import inspect
+from dynamo.inspection.process import inspect
 from dynamo.modules.registry import contracts
 from dynamo.pool import control
 from dynamo.pool.record import STATE_VARIABLE
-from dynamo.radar.storms import RegimeName
 from dynamo.simulate.nowcast import NowcastSimulator
+from dynamo.simulate.storms import RegimeName
 from dynamo.workflows.layout import choose_layout
 from dynamo.workflows.model import Plan
 from dynamo.workflows.workflow import plan_run, read_workflow

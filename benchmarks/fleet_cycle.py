@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import show
+from dynamo.provision.cycle.reconcile import Reconciler
 from dynamo.provision.fleets import apply_fleet
-from dynamo.provision.reconcile import Reconciler
-from dynamo.provision.simulated_pool import SimulatedPool
-from dynamo.provision.site_runner import SiteRunner
+from dynamo.provision.simulated.clock import SimulatedClock
+from dynamo.provision.simulated.pool import SimulatedPool
+from dynamo.provision.simulated.site import SimulatedSite
 from dynamo.provision.sites.base import SiteContext
-from dynamo.provision.sites.simulated import SimulatedSite
-from dynamo.provision.sites.simulated_clock import SimulatedClock
-from dynamo.provision.spec_loading import load_spec
+from dynamo.provision.sites.runner import SiteRunner
+from dynamo.provision.spec.loading import load_spec
 from dynamo.store.engine import open_store
 
 WORKERS = 10_000

@@ -21,10 +21,10 @@ from dynamo.formats.hail_grid import HailGrid, write_hail_grid
 from dynamo.formats.hail_png import encode_hail_image
 from dynamo.formats.radar.read import read_volume
 from dynamo.formats.sounding import choose_sounding
-from dynamo.hail_grids import grid_product
-from dynamo.hail_products import MOMENTS, hail_product, temperatures_of
-from dynamo.radar.radar_storms import REGIMES
+from dynamo.processing.hail import MOMENTS, hail_product, temperatures_of
+from dynamo.processing.hail_grids import grid_product
 from dynamo.simulate.radar import RadarSimulator
+from dynamo.simulate.radar_storms import REGIMES
 
 #: Goals of file to GeoJSON, ms.
 GOALS_MS = {"clear": 30.0, "wide": 150.0}

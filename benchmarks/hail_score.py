@@ -139,10 +139,10 @@ def run(data: Path | None, *, minutes: int = 5, seed: int = 1) -> list[dict[str,
     from dynamo.formats.hail_geojson import encode_hail, trace_hail
     from dynamo.formats.radar.read import read_volume
     from dynamo.formats.sounding import choose_sounding
-    from dynamo.hail_grids import grid_product
-    from dynamo.hail_products import MOMENTS, hail_product, temperatures_of
-    from dynamo.radar.radar_storms import REGIMES
+    from dynamo.processing.hail import MOMENTS, hail_product, temperatures_of
+    from dynamo.processing.hail_grids import grid_product
     from dynamo.simulate.radar import RadarSimulator
+    from dynamo.simulate.radar_storms import REGIMES
 
     del data
     rows = []

@@ -1,12 +1,12 @@
-"""Hail on the real cases beside what is expected of them; the numbers are in `dynamo.hail_truth`."""
+"""Hail on the real cases beside what is expected of them; the numbers are in `benchmarks.hail_truth_cases`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from benchmarks.hail_truth_cases import hail_truth
 from benchmarks.report import console, show
-from dynamo.hail_truth import hail_truth
 
 _COLUMNS = (
     "case",

@@ -19,7 +19,7 @@ from dynamo.formats.radar.model import Site, Volume, make_sweep
 from dynamo.formats.radar.read import read_volume
 from dynamo.formats.radar_products import write_radar_product
 from dynamo.formats.sounding import choose_sounding
-from dynamo.hail_products import (
+from dynamo.processing.hail import (
     MOMENTS,
     classes_product,
     fields,
@@ -28,10 +28,10 @@ from dynamo.hail_products import (
     polar_sweep,
     temperatures_of,
 )
-from dynamo.radar.hail_hsda import hsda_class
-from dynamo.radar.hail_levels import Temperatures
-from dynamo.radar.hail_mesh import columns
-from dynamo.radar.hydroclass import classify
+from dynamo.radar.hail.hsda import hsda_class
+from dynamo.radar.hail.hydroclass import classify
+from dynamo.radar.hail.levels import Temperatures
+from dynamo.radar.hail.mesh import columns
 
 _CASES = (("KFWS, 2 sweeps", "KFWS20190609_222523.bin"), ("KLBB, 9 sweeps", "KLBB20160601_150025_V06"))
 _COLUMNS = ("case", "peer ms", "DyNamo ms", "times faster")

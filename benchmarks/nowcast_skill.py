@@ -26,7 +26,7 @@ from dynamo.cli.console import out, print_table
 from dynamo.extras import need, quiet
 from dynamo.formats.composites import BBox, read_composite
 from dynamo.formats.nowcast import NowcastReader
-from dynamo.nowcasting import Method, make_nowcast
+from dynamo.processing.nowcast import Method, make_nowcast
 from dynamo.radar.extrapolation import advect
 from dynamo.radar.motion import MotionField, estimate_motion
 from dynamo.radar.skill import Contingency, contingency

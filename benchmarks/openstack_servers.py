@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, Flavor, ServerRequest, SiteContext
-from dynamo.provision.sites.openstack import OpenStackSite
+from dynamo.provision.sites.openstack.site import OpenStackSite
 
 USER_DATA = "#!/bin/sh\nexec sleep 600\n"
 THREADS = 8

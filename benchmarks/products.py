@@ -23,8 +23,8 @@ from benchmarks.report import show, time_in_turn
 from dynamo.formats.geojson import encode_contours
 from dynamo.formats.png import encode_reflectivity
 from dynamo.radar.contour import contours
-from dynamo.radar.storms import REGIMES
 from dynamo.simulate.nowcast import NowcastSimulator
+from dynamo.simulate.storms import REGIMES
 
 Stack = list[NDArray[np.float32]]
 LEVELS = (35.0, 40.0, 45.0, 50.0, 55.0)

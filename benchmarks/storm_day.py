@@ -34,13 +34,13 @@ from benchmarks.storm_day_figure import draw
 from benchmarks.storm_day_outcome import DEADLINE_S, Outcome, Sample, outcome_of
 from dynamo.autoscale.decisions import read_state
 from dynamo.errors import DynamoError
-from dynamo.pool.installation import require_installation
+from dynamo.pool.install.installation import require_installation
 from dynamo.pool.record import STATE_VARIABLE, read_record
-from dynamo.provision.lifecycle import FINAL
-from dynamo.provision.opening import fleet_folder
-from dynamo.radar.storms import RegimeName
+from dynamo.provision.deciding.lifecycle import FINAL
+from dynamo.provision.keeping.opening import fleet_folder
 from dynamo.simulate.nowcast import NowcastSimulator
 from dynamo.simulate.radar import RadarSimulator
+from dynamo.simulate.storms import RegimeName
 from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import Worker
 from dynamo.store.models import Arrival, Run
@@ -121,11 +121,11 @@ def live(root: Path, *, beat_s: float, workers: int) -> Outcome:
     console.print("storm day: making the day's files ...")
     schedule, phases = _make(root / "made", beat_s)
     environment = _environment(root)
-    _command(root, environment, "dynamo.cli.provision", "apply", "fleet.json", "--no-wait")
+    _command(root, environment, "dynamo.cli.fleet.main", "apply", "fleet.json", "--no-wait")
     processes: list[subprocess.Popen[bytes]] = []
     store = open_store(root / "state" / "store.sqlite")
     try:
-        processes.append(_start(root, environment, "provision", "dynamo.cli.provision", "daemon"))
+        processes.append(_start(root, environment, "provision", "dynamo.cli.fleet.main", "daemon"))
         pool = fleet_folder(root / "state", FLEET) / "pool"
         _wait(lambda: (found := read_record(pool)) is not None and found.running(), 60.0, "the fleet's pool")
         environment[STATE_VARIABLE] = str(pool)
@@ -300,7 +300,7 @@ def _start(root: Path, environment: Mapping[str, str], log: str, module: str, *w
 
 
 def _words(module: str, *words: str) -> list[str]:
-    call = "from dynamo.cli.provision import main; main()"
+    call = "from dynamo.cli.fleet.main import main; main()"
     return [sys.executable, *(["-m", "dynamo"] if module == "dynamo" else ["-c", call]), *words]
 
 
@@ -314,7 +314,7 @@ def _end(root: Path, environment: Mapping[str, str], processes: Sequence[subproc
         if process.poll() is None:
             process.kill()
     subprocess.run(
-        _words("dynamo.cli.provision", "destroy", "--yes", "--now"),
+        _words("dynamo.cli.fleet.main", "destroy", "--yes", "--now"),
         cwd=root,
         env=dict(environment),
         capture_output=True,

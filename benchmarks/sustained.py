@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import console, percentile, show
-from dynamo.config import Config, parse_config
-from dynamo.daemon.watcher import Watcher
+from dynamo.config.file import Config, parse_config
 from dynamo.pool import control
 from dynamo.runs.events import Event
 from dynamo.simulate.nowcast import NowcastSimulator
 from dynamo.simulate.radar import RadarSimulator
 from dynamo.times import utc_now
+from dynamo.watch.watcher import Watcher
 
 RADARS, SWEEPS_PER_MINUTE = 7, 3
 PACE_GOAL_S, LIMIT_S = 10.0, 60.0

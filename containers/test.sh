@@ -114,7 +114,7 @@ import sys
 from pathlib import Path
 
 from dynamo.engines.base import RunFolder
-from dynamo.formats.inspect import inspect_input
+from dynamo.inspection.look import inspect_input
 from dynamo.modules.registry import contracts
 from dynamo.workflows.layout import choose_layout
 from dynamo.workflows.workflow import plan_run, read_workflow

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from dynamo.formats.radar.model import Band, Site, Volume, make_sweep
-from dynamo.radar.hail_levels import Temperatures
+from dynamo.radar.hail.levels import Temperatures
 from dynamo.radar.sounding import two_point_profile
 
 TIME = datetime(2019, 6, 9, 22, 25, 23, tzinfo=UTC)

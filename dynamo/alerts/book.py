@@ -20,8 +20,8 @@ from dynamo.alerts.events import Event, Step, advance
 from dynamo.alerts.hazards import Product
 from dynamo.alerts.matching import Finding, match
 from dynamo.alerts.places import Places
-from dynamo.alerts.settings import AlertsSection
 from dynamo.alerts.texts import line, message_key, payload
+from dynamo.config.alerts import AlertsSection
 from dynamo.runs.ledger import decide
 from dynamo.store.alerts import AlertDelivery, AlertEvent, AlertMessage, AlertStream
 from dynamo.store.engine import Store

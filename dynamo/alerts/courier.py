@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from dynamo.alerts.channels import Channel, Note
+from dynamo.alerts.channels.base import Channel, Note
 from dynamo.errors import DynamoError, RetryableError
 from dynamo.store.alerts import AlertDelivery, AlertMessage
 from dynamo.store.engine import Store

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from dynamo.alerts.matching import Finding
-from dynamo.alerts.settings import AlertsSection, Hazard
+from dynamo.config.alerts import AlertsSection, Hazard
 
 Kind = Literal["start", "worse", "over"]
 

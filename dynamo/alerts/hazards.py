@@ -21,7 +21,7 @@ import orjson
 from numpy.typing import NDArray
 
 from dynamo.alerts.polygons import are_sound, clean, coordinates_of
-from dynamo.alerts.settings import Hazard
+from dynamo.config.alerts import Hazard
 from dynamo.errors import InputError, NotFoundError
 from dynamo.radar.proximity import Polygons
 from dynamo.times import parse_time

@@ -22,7 +22,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from dynamo.alerts.settings import HAZARDS, AlertsSection, Hazard
+from dynamo.config.alerts import HAZARDS, AlertsSection, Hazard
 from dynamo.errors import InputError, NotFoundError
 from dynamo.radar.proximity import PlaceIndex
 

@@ -19,11 +19,12 @@ import orjson
 from sqlalchemy import select
 
 from dynamo.alerts.book import AlertBook, Judged, waiting
-from dynamo.alerts.channels import Channel, make_channels
+from dynamo.alerts.channels.base import Channel
+from dynamo.alerts.channels.registry import make_channels
 from dynamo.alerts.courier import Courier
 from dynamo.alerts.hazards import hazard_of, read_products
 from dynamo.alerts.places import Places, read_places
-from dynamo.alerts.settings import AlertsSection
+from dynamo.config.alerts import AlertsSection
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.runs.events import Event
 from dynamo.runs.ledger import decide

@@ -14,14 +14,16 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
 import dynamo
-from dynamo.api import fleets, mobius, problems, specs, token_routes
+from dynamo.api import problems, token_routes
 from dynamo.api.auth import Doorkeeper
 from dynamo.api.docs_page import docs_page
+from dynamo.api.fleet import fleets, specs
 from dynamo.api.gate import Gate
+from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import Problem
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
-from dynamo.provision.spec import FleetSpec
+from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
 
 #: Requests that are worked on at once; the store gives so many connections without waiting.

@@ -10,10 +10,10 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ValidationError
 
 from dynamo.api.problems import Refusal
+from dynamo.documents.loading import parse_json
+from dynamo.documents.problems import Problems
 from dynamo.errors import InputError
-from dynamo.provision.spec_errors import SpecError, add_validation_errors
-from dynamo.workflows.loading import parse_json
-from dynamo.workflows.problems import Problems
+from dynamo.provision.spec.errors import SpecError, add_validation_errors
 
 MAX_BYTES = 1024 * 1024
 Order = TypeVar("Order", bound=BaseModel)

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dynamo.api.tokens import SCOPES
-from dynamo.provision.spec_compute import MAX_WORKERS
-from dynamo.provision.spec_types import MAX_SECONDS
+from dynamo.provision.spec.compute import MAX_WORKERS
+from dynamo.provision.spec.types import MAX_SECONDS
 
 Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
 

@@ -22,7 +22,7 @@ from dynamo.errors import (
     UsageError,
 )
 from dynamo.provision.sites.errors import SiteError, SiteRetryableError
-from dynamo.provision.spec_errors import SpecError, spec_path
+from dynamo.provision.spec.errors import SpecError, spec_path
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

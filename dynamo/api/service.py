@@ -17,7 +17,7 @@ from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
 from dynamo.errors import InputError
 from dynamo.provision import ledger
-from dynamo.provision.ledger import Note
+from dynamo.provision.notes import Note
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet
 from dynamo.times import utc_now

@@ -13,10 +13,10 @@ from dynamo.api import tokens
 from dynamo.api.auth import Admin
 from dynamo.api.bodies import Body, read_order
 from dynamo.api.documented import body_of, failures
+from dynamo.api.fleet.views import check_store
 from dynamo.api.models import Health, NewToken, TokenOrder, Tokens
 from dynamo.api.problems import answer
 from dynamo.api.service import Served
-from dynamo.api.views import check_store
 from dynamo.times import utc_now
 
 log = logging.getLogger(__name__)

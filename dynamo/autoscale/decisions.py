@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dynamo.autoscale.model import Demand, FleetView, Work
-from dynamo.provision.lifecycle import WorkerState
+from dynamo.provision.deciding.lifecycle import WorkerState
 from dynamo.store.models import Cursor
 from dynamo.store.models import Decision as StoredDecision
 from dynamo.times import parse_time, to_iso

@@ -27,11 +27,11 @@ from dynamo.autoscale.demand.base import DemandSource, gather
 from dynamo.autoscale.model import Decision, Demand, Policy, Work
 from dynamo.autoscale.observing import Observed, observe
 from dynamo.autoscale.overload import Overload, assess, store_overload
-from dynamo.autoscale.settings import AutoscaleSection
+from dynamo.config.autoscale import AutoscaleSection
 from dynamo.errors import DynamoError, RetryableError
 from dynamo.provision import ledger
 from dynamo.provision.fleets import OPERATOR
-from dynamo.provision.ledger import Note
+from dynamo.provision.notes import Note
 from dynamo.store.engine import Store
 from dynamo.times import utc_now
 

@@ -28,9 +28,9 @@ from dynamo.autoscale.metrics_counting import Counts
 from dynamo.autoscale.overload import read_overload
 from dynamo.errors import DynamoError, UsageError
 from dynamo.provision import ledger
+from dynamo.provision.deciding.groups import Override, plan_groups
+from dynamo.provision.deciding.lifecycle import LIVING
 from dynamo.provision.fleets import stored_spec
-from dynamo.provision.groups import Override, plan_groups
-from dynamo.provision.lifecycle import LIVING
 from dynamo.provision.site_facts import read_site_facts
 from dynamo.provision.states import ACTIVE, ENDED
 from dynamo.runs.states import UNFINISHED

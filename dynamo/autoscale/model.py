@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from dynamo.provision.lifecycle import COMING, WorkerState
+from dynamo.provision.deciding.lifecycle import COMING, WorkerState
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,16 @@ from sqlalchemy.orm import Session
 
 from dynamo.autoscale.boots import expected_left_s, failure_rate, learn_boots, prior
 from dynamo.autoscale.model import BootTimes, Capacity, FleetView, GroupOption
-from dynamo.provision import accounting, ledger
-from dynamo.provision.breaker import HEALTHY
-from dynamo.provision.budget import Budget, highest_rate
+from dynamo.provision import ledger
+from dynamo.provision.cycle import accounting
+from dynamo.provision.deciding.breaker import HEALTHY
+from dynamo.provision.deciding.budget import Budget, highest_rate
+from dynamo.provision.deciding.groups import GroupPlan, Override, plan_groups
+from dynamo.provision.deciding.lifecycle import COMING, SERVING, WorkerState
 from dynamo.provision.fleets import OPERATOR, stored_spec
-from dynamo.provision.groups import GroupPlan, Override, plan_groups
-from dynamo.provision.lifecycle import COMING, SERVING, WorkerState
 from dynamo.provision.site_facts import SiteFacts, read_site_facts
-from dynamo.provision.spec import FleetSpec, SiteSpec
+from dynamo.provision.spec.fleet import FleetSpec
+from dynamo.provision.spec.sites import SiteSpec
 from dynamo.provision.states import ACTIVE
 from dynamo.store.fleets import Fleet, FleetEvent, Worker
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.autoscale.model import Demand, FleetView, Work
 from dynamo.autoscale.placement import Need, unfit
-from dynamo.config import Config
+from dynamo.config.file import Config
 from dynamo.errors import RetryableError
 from dynamo.runs.ledger import superseded_by
 from dynamo.runs.shedding import Verdict

@@ -11,11 +11,11 @@ from pathlib import Path
 from dynamo.autoscale.demand.registry import Parts, make_sources
 from dynamo.autoscale.loop import Autoscaler, Look
 from dynamo.autoscale.policies.registry import make_policy
-from dynamo.config import Config
+from dynamo.config.file import Config
 from dynamo.errors import BusyError, DynamoError
 from dynamo.provision import ledger
 from dynamo.provision.fleets import stored_spec
-from dynamo.provision.opening import pool_folder
+from dynamo.provision.keeping.opening import pool_folder
 from dynamo.provision.status import the_fleet
 from dynamo.store.engine import Store
 from dynamo.store.lease import RENEW_S, StoreLease, is_free

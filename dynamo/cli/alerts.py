@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from dynamo.alerts.hazards import Product
     from dynamo.alerts.matching import Finding
     from dynamo.alerts.places import Places
-    from dynamo.alerts.settings import AlertsSection
-    from dynamo.config import Config
+    from dynamo.config.alerts import AlertsSection
+    from dynamo.config.file import Config
 
 PlacesOption = typer.Option(
     None, "--places", "-p", help="GeoJSON of the places; without it that of the configuration.", show_default=False
@@ -90,9 +90,9 @@ def run(
     """
     from dynamo.alerts.book import waiting
     from dynamo.alerts.service import AlertService
-    from dynamo.daemon.logs import set_up_logging
     from dynamo.errors import RetryableError
     from dynamo.store.engine import open_store
+    from dynamo.watch.logs import set_up_logging
 
     settings, section, _ = _settings(config, places, None, None, None, None, file=file)
     follow = not products and not once
@@ -172,7 +172,7 @@ def list_(
     as_json: bool = JsonOption,
 ) -> None:
     """List messages and how their deliveries fared, the newest first."""
-    from dynamo.config import find_config
+    from dynamo.config.file import find_config
     from dynamo.store.engine import open_store
 
     store = open_store(find_config(config).store_url)
@@ -197,8 +197,9 @@ def try_channel(
     """Send a test message over one channel; exit code 5 if it is not taken."""
     import secrets
 
-    from dynamo.alerts.channels import Note, make_channels
-    from dynamo.config import find_config
+    from dynamo.alerts.channels.base import Note
+    from dynamo.alerts.channels.registry import make_channels
+    from dynamo.config.file import find_config
     from dynamo.errors import NotFoundError
     from dynamo.times import to_iso, utc_now
 
@@ -215,7 +216,7 @@ def try_channel(
 
 
 def _section(config: Config) -> AlertsSection:
-    from dynamo.alerts.settings import AlertsSection
+    from dynamo.config.alerts import AlertsSection
 
     found = config.alerts
     return found if isinstance(found, AlertsSection) else AlertsSection()
@@ -233,8 +234,8 @@ def _settings(
 ) -> tuple[Config, AlertsSection, Places]:
     """Return configuration, its alerts with the options of the command line, and the places."""
     from dynamo.alerts.places import read_places
-    from dynamo.alerts.settings import ChannelSection
-    from dynamo.config import find_config
+    from dynamo.config.alerts import ChannelSection
+    from dynamo.config.file import find_config
     from dynamo.errors import UsageError
 
     settings = find_config(config)
@@ -258,8 +259,8 @@ def _settings(
 
 def _line(places: Places, product: Product, finding: Finding) -> str:
     from dynamo.alerts.events import advance
-    from dynamo.alerts.settings import AlertsSection
     from dynamo.alerts.texts import line
+    from dynamo.config.alerts import AlertsSection
 
     step = advance(None, finding, product.issued, product.hazard, AlertsSection())
     return "" if step is None else line(places.places[finding.place], product, step, finding)

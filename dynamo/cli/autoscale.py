@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.console import err, out, print_json, print_table
-from dynamo.cli.fleet_common import FleetOption, JsonOption, fleet_of, opened
+from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def autoscale(
         return
     from dynamo.autoscale.setup import lease_name, make_autoscaler
     from dynamo.autoscale.setup import scale as scale_on
-    from dynamo.config import find_config
-    from dynamo.daemon.logs import set_up_logging
+    from dynamo.config.file import find_config
     from dynamo.store.lease import StoreLease
+    from dynamo.watch.logs import set_up_logging
 
     settings = find_config(config)
 

@@ -10,7 +10,7 @@ import typer
 from dynamo.errors import UsageError
 
 if TYPE_CHECKING:
-    from dynamo.nowcasting import MadeNowcast, Progress
+    from dynamo.processing.nowcast import MadeNowcast, Progress
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +46,7 @@ def nowcast(
     dBZ by `--zr`; where it does not rain stands -10 dBZ, where nothing is known the file's missing value.
     """
     from dynamo.cli.console import out, print_json, progress
-    from dynamo.nowcasting import METHODS, make_nowcast
+    from dynamo.processing.nowcast import METHODS, make_nowcast
     from dynamo.radar.zr import ZRelation
 
     if method not in METHODS:

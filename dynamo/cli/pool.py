@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 @pool.command()
 def install(prefix: Path | None = _Prefix, as_json: bool = _Json) -> None:
     """Make sure that HTCondor is here: the system's, Debian's package, or a folder of your own."""
-    from dynamo.pool.installation import install as install_htcondor
+    from dynamo.pool.install.installation import install as install_htcondor
 
     with progress() as display:
         tasks = {}

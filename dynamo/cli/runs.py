@@ -215,8 +215,8 @@ def work(
     import threading
 
     from dynamo.cli.submit import finish
-    from dynamo.daemon.logs import set_up_logging
     from dynamo.errors import RunFailedError
+    from dynamo.watch.logs import set_up_logging
 
     set_up_logging("logfmt", "info")
     stop = threading.Event()
@@ -238,14 +238,14 @@ def work(
 
 
 def _store(config: Path | None) -> Any:
-    from dynamo.config import find_config
+    from dynamo.config.file import find_config
     from dynamo.store.engine import open_store
 
     return open_store(find_config(config).store_url)
 
 
 def _service(config: Path | None) -> RunService:
-    from dynamo.config import find_config
+    from dynamo.config.file import find_config
     from dynamo.runs.setup import make_service
 
     return make_service(find_config(config))

@@ -31,8 +31,8 @@ def nowcast(
     from dynamo.cli.console import out as console
     from dynamo.cli.console import print_json, progress
     from dynamo.errors import UsageError
-    from dynamo.radar.storms import REGIMES, RegimeName
     from dynamo.simulate.nowcast import NowcastSimulator, parse_size
+    from dynamo.simulate.storms import REGIMES, RegimeName
     from dynamo.times import parse_time, utc_now
 
     if regime not in REGIMES:
@@ -73,8 +73,8 @@ def radar(
     from dynamo.cli.console import out as console
     from dynamo.cli.console import print_json, progress
     from dynamo.errors import UsageError
-    from dynamo.radar.radar_storms import REGIMES
     from dynamo.simulate.radar import RadarSimulator, run
+    from dynamo.simulate.radar_storms import REGIMES
     from dynamo.times import parse_time, utc_now
 
     if regime not in REGIMES:

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from dynamo.simulate.fleet_trace import Trace
+    from dynamo.simulate.fleet.trace import Trace
 
 
 def fleet(
@@ -39,10 +39,10 @@ def fleet(
     from dynamo.cli.console import print_json, print_table, progress
     from dynamo.errors import UsageError
     from dynamo.files import write_bytes
-    from dynamo.simulate.fleet_comparison import PLAYED, as_bytes, play, table
-    from dynamo.simulate.fleet_figure import draw
-    from dynamo.simulate.fleet_network import make_network
-    from dynamo.simulate.fleet_trace import weather_trace
+    from dynamo.simulate.fleet.comparison import PLAYED, as_bytes, play, table
+    from dynamo.simulate.fleet.figure import draw
+    from dynamo.simulate.fleet.network import make_network
+    from dynamo.simulate.fleet.trace import weather_trace
 
     if store:
         if calibrate:
@@ -79,7 +79,7 @@ def fleet(
 
 
 def _stored(store: str, since: str, until: str) -> Trace:
-    from dynamo.simulate.fleet_store import trace_from_store
+    from dynamo.simulate.fleet.store import trace_from_store
     from dynamo.store.engine import open_store
     from dynamo.times import parse_time
 
@@ -97,7 +97,7 @@ def _stored(store: str, since: str, until: str) -> Trace:
 def _calibrate(store: str, fleet_name: str, policy: str, *, as_json: bool) -> None:
     from dynamo.autoscale.policies.registry import make_policy
     from dynamo.cli.console import print_json, print_table
-    from dynamo.simulate.fleet_calibrate import compare
+    from dynamo.simulate.fleet.calibrate import compare
     from dynamo.store.engine import open_store
 
     opened = open_store(store)

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def upgrade(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
     """Bring the store to the tables of this version; every command does it by itself when it opens the store."""
-    from dynamo.config import find_config
+    from dynamo.config.file import find_config
     from dynamo.store.engine import open_store
     from dynamo.store.migrations import HEAD
 
@@ -43,7 +43,7 @@ def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> No
     """Count what is in the store."""
     from sqlalchemy import func, select
 
-    from dynamo.config import find_config
+    from dynamo.config.file import find_config
     from dynamo.store.engine import open_store
     from dynamo.store.migrations import HEAD
     from dynamo.store.models import Arrival, Decision, Product, Run
@@ -76,7 +76,7 @@ def arrivals(
     """List arrivals, the newest first."""
     from sqlalchemy import select
 
-    from dynamo.config import find_config
+    from dynamo.config.file import find_config
     from dynamo.store.engine import open_store
     from dynamo.store.models import Arrival
     from dynamo.times import to_iso
@@ -117,7 +117,7 @@ def decisions(
     """List what was decided, with the reasons, the newest first."""
     from sqlalchemy import select
 
-    from dynamo.config import find_config
+    from dynamo.config.file import find_config
     from dynamo.runs.record import decision_json
     from dynamo.store.engine import open_store
     from dynamo.store.models import Decision

@@ -14,7 +14,7 @@ from dynamo.cli.console import err, out, print_json, progress
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
-    from dynamo.config import Config
+    from dynamo.config.file import Config
     from dynamo.runs.service import RunService
     from dynamo.store.models import Run
 
@@ -41,7 +41,7 @@ def submit(
 
     Exit codes: 0 submitted, or with --wait published; 3 bad input; 6 the run failed, was cancelled or skipped.
     """
-    from dynamo.config import find_config
+    from dynamo.config.file import find_config
     from dynamo.runs.setup import make_service
 
     settings = find_config(config)
@@ -169,8 +169,8 @@ def _request(
 ) -> Any:
     from dynamo.engines.registry import ENGINES
     from dynamo.errors import InputError, NotFoundError, UsageError
-    from dynamo.feeds.inspection import inspect_port
     from dynamo.files import sha256_file
+    from dynamo.inspection.process import inspect_port
     from dynamo.runs.ledger import InputFile, RunRequest
 
     engine = engine or settings.runs.engine

@@ -14,7 +14,7 @@ from dynamo.cli.console import out, print_json
 
 if TYPE_CHECKING:
     from dynamo.autoscale.metrics import MetricsServer
-    from dynamo.config import Config
+    from dynamo.config.file import Config
     from dynamo.runs.events import Event
     from dynamo.runs.shedding import Shedding
     from dynamo.store.engine import Store
@@ -54,9 +54,9 @@ def watch(
 
     Exit codes: 0 after a clean stop, 3 for a bad configuration, 7 if another daemon has the store or a feed.
     """
-    from dynamo.config import find_config
-    from dynamo.daemon.logs import set_up_logging
+    from dynamo.config.file import find_config
     from dynamo.errors import UsageError
+    from dynamo.watch.logs import set_up_logging
 
     settings = find_config(config)
     form = "json" if as_json else log_format or settings.watch.log_format
@@ -73,7 +73,7 @@ def watch(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
-    from dynamo.daemon.watcher import Watcher
+    from dynamo.watch.watcher import Watcher
 
     watcher = Watcher(settings, paused=hold, shedding=_guard(settings))
     tally = _Tally()
@@ -96,7 +96,7 @@ def show(
     _as_json: bool = typer.Option(False, "--json", help="Print JSON; this command always does."),
 ) -> None:
     """Print the configuration that is in force, defaults filled in, as JSON; passwords are not shown."""
-    from dynamo.config import find_config
+    from dynamo.config.file import find_config
     from dynamo.store.url import safe_url
 
     settings = find_config(config)
@@ -114,14 +114,14 @@ def show(
 
 def docs() -> None:
     """Print the manual page of the configuration file (Markdown)."""
-    from dynamo.config_docs import markdown
+    from dynamo.config.docs import markdown
 
     out.print(markdown(), markup=False, end="")
 
 
 def example() -> None:
     """Print a commented configuration file with every option."""
-    from dynamo.config_docs import example as text
+    from dynamo.config.docs import example as text
 
     out.print(text(), markup=False, end="")
 
@@ -171,8 +171,8 @@ class _Tally:
 
 
 def _check(settings: Config, as_json: bool) -> None:
-    from dynamo.daemon.rules import make_rules
     from dynamo.runs.setup import make_planner
+    from dynamo.triggers.rules import make_rules
 
     rules = make_rules(settings, make_planner(settings))
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from dynamo.workflows.model import InputFacts
+    from dynamo.inspection.facts import InputFacts
     from dynamo.workflows.workflow import Workflow
 
 workflow_app = typer.Typer(
@@ -69,8 +69,8 @@ def schema(
 def validate(name: str = _WORKFLOW, as_json: bool = _JSON) -> None:
     """Report every error of a workflow with its JSON path; the exit code is 3 if there are any."""
     from dynamo.cli.console import out, print_json
+    from dynamo.documents.problems import DocumentError
     from dynamo.modules.registry import contracts
-    from dynamo.workflows.problems import DocumentError
     from dynamo.workflows.workflow import read_workflow
 
     try:
@@ -110,7 +110,7 @@ def plan(
     from dynamo.cli.console import out, print_json
     from dynamo.modules.registry import contracts
     from dynamo.workflows.layout import choose_layout
-    from dynamo.workflows.pegasus_write import PegasusSettings, planner_command, write_plan
+    from dynamo.workflows.pegasus.write import PegasusSettings, planner_command, write_plan
     from dynamo.workflows.workflow import plan_run, read_workflow
 
     modules = contracts()
@@ -169,10 +169,10 @@ def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _facts(workflow: Workflow, paths: dict[str, list[Path]], values: dict[str, str]) -> dict[str, InputFacts]:
-    from dynamo.feeds.inspection import inspect_port
+    from dynamo.documents.problems import Problems
+    from dynamo.inspection.process import inspect_port
     from dynamo.workflows.document import Document
     from dynamo.workflows.expand import check_parameters
-    from dynamo.workflows.problems import Problems
 
     levels: object = None
     if isinstance(workflow, Document):

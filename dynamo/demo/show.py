@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import orjson
 
-from dynamo.config import parse_config
-from dynamo.daemon.watcher import Watcher
+from dynamo.config.file import parse_config
 from dynamo.demo.sources import Progress, Source
 from dynamo.errors import DynamoError, RunFailedError
-from dynamo.picture import draw_storms
+from dynamo.processing.picture import draw_storms
 from dynamo.runs.events import Event
+from dynamo.watch.watcher import Watcher
 
 LEVELS = (35.0, 45.0, 55.0)
 #: Longest that one nowcast may take before the demonstration gives up, seconds.

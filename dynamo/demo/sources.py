@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dynamo.errors import NotFoundError
-from dynamo.radar.storms import RegimeName
 from dynamo.simulate.nowcast import NowcastSimulator
+from dynamo.simulate.storms import RegimeName
 
 #: Texas, where the storms of 2019-06-10 are: south, west, north, east, degrees.
 TEXAS = (28.0, -102.0, 36.0, -92.0)
@@ -100,7 +100,7 @@ class MrmsSource:
     def write(self, index: int, folder: Path, progress: Progress) -> Path:
         """Make nowcast ``index`` from the frames up to its issue time."""
         from dynamo.formats.nowcast import nowcast_name
-        from dynamo.nowcasting import make_nowcast
+        from dynamo.processing.nowcast import make_nowcast
 
         last = self._issues[index]
         made = folder / ".making.nc"

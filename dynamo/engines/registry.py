@@ -12,8 +12,8 @@ from dynamo.errors import NotFoundError
 #: Name of an engine to its module and class.
 ENGINES: Mapping[str, tuple[str, str]] = {
     "local": ("dynamo.engines.local", "LocalEngine"),
-    "condor": ("dynamo.engines.condor", "CondorEngine"),
-    "pegasus": ("dynamo.engines.pegasus", "PegasusEngine"),
+    "condor": ("dynamo.engines.condor.engine", "CondorEngine"),
+    "pegasus": ("dynamo.engines.pegasus.engine", "PegasusEngine"),
 }
 
 

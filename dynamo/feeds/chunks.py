@@ -217,7 +217,7 @@ class ChunkFeed:
 
     def _note(self, pending: _Pending, data: bytes) -> None:
         """Learn how far the lowest elevation is."""
-        from dynamo.formats.radar.nexrad import decode
+        from dynamo.formats.radar.nexrad_sweeps import decode
 
         pending.low += [(ray.number, ray.status) for ray in decode(data)[0] if ray.elevation_number == 1]
 

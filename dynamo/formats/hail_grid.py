@@ -23,9 +23,9 @@ from dynamo.errors import InputError
 from dynamo.files import replacing
 from dynamo.formats.nowcast import check_size, opened
 from dynamo.radar.grid import LatLonGrid
-from dynamo.radar.hail import HAIL_CLASSES
-from dynamo.radar.hail_hsda import SIZES
-from dynamo.radar.hydroclass_tables import CLASSES
+from dynamo.radar.hail.hsda import SIZES
+from dynamo.radar.hail.hydroclass_tables import CLASSES
+from dynamo.radar.hail.sweep import HAIL_CLASSES
 from dynamo.times import file_stamp, parse_time, to_iso
 
 Kind = Literal["radar", "composite"]

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dynamo.formats.hail_grid import NOT_OBSERVED, HailGrid
 from dynamo.formats.png import encode_indexed
-from dynamo.radar.hydroclass_tables import CLASSES, HAIL
+from dynamo.radar.hail.hydroclass_tables import CLASSES, HAIL
 from dynamo.times import to_iso
 
 ALPHA = 235

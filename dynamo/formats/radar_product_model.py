@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 from dynamo.formats.radar.model import Site
-from dynamo.radar.hail import HAIL_CLASSES
-from dynamo.radar.hail_hsda import SIZES
-from dynamo.radar.hydroclass_tables import CLASSES
+from dynamo.radar.hail.hsda import SIZES
+from dynamo.radar.hail.hydroclass_tables import CLASSES
+from dynamo.radar.hail.sweep import HAIL_CLASSES
 
 KINDS = ("classes", "hail")
 #: No product has more gates than this; a file that claims more is broken or hostile.

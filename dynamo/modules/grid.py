@@ -8,7 +8,7 @@ from dynamo.contract import Call, Module, Parameter, Port
 def _run(call: Call) -> dict[str, float]:
     from dynamo.formats.hail_grid import write_hail_grid
     from dynamo.formats.radar_products import read_radar_product
-    from dynamo.hail_grids import GridOptions, grid_product
+    from dynamo.processing.hail_grids import GridOptions, grid_product
 
     parameters = call.parameters
     options = GridOptions(

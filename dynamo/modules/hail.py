@@ -10,9 +10,9 @@ def _run(call: Call) -> dict[str, float]:
     from dataclasses import replace
 
     from dynamo.formats.radar_products import write_radar_product
-    from dynamo.hail_products import HailOptions, hail_product
     from dynamo.modules.sweeps import quality_limits, read_inputs
-    from dynamo.radar.hail import limits_for
+    from dynamo.processing.hail import HailOptions, hail_product
+    from dynamo.radar.hail.sweep import limits_for
 
     volume, temperatures = read_inputs(call)
     parameters = call.parameters

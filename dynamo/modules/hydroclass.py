@@ -8,8 +8,8 @@ from dynamo.modules.sweeps import RADAR_PORT, SOUNDING_PARAMETERS, SOUNDING_PORT
 
 def _run(call: Call) -> dict[str, float]:
     from dynamo.formats.radar_products import write_radar_product
-    from dynamo.hail_products import classes_product
     from dynamo.modules.sweeps import quality_limits, read_inputs
+    from dynamo.processing.hail import classes_product
 
     volume, temperatures = read_inputs(call)
     product = classes_product(

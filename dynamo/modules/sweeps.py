@@ -10,7 +10,7 @@ from dynamo.errors import DynamoError
 
 if TYPE_CHECKING:
     from dynamo.formats.radar.model import Volume
-    from dynamo.radar.hail_levels import Temperatures
+    from dynamo.radar.hail.levels import Temperatures
     from dynamo.radar.quality import QualityLimits
 
 RADAR_PORT = Port(
@@ -107,7 +107,7 @@ def read_inputs(call: Call) -> tuple[Volume, Temperatures]:
 
     from dynamo.formats.radar.read import read_volume
     from dynamo.formats.sounding import choose_sounding
-    from dynamo.hail_products import MOMENTS, temperatures_of
+    from dynamo.processing.hail import MOMENTS, temperatures_of
     from dynamo.times import utc_now
 
     paths = call.inputs["radar"]

@@ -14,7 +14,7 @@ _SCIENCE = (
     "dynamo.formats.radar.read",
     "dynamo.formats.radar_products",
     "dynamo.formats.split",
-    "dynamo.hail_grids",
+    "dynamo.processing.hail_grids",
     "dynamo.modules.grids",
     "dynamo.radar.contour",
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dynamo.errors import InputError, UsageError
 from dynamo.files import write_text
-from dynamo.pool.installation import Installation
+from dynamo.pool.install.installation import Installation
 from dynamo.pool.record import MARK
 from dynamo.resources import data_folder
 

@@ -17,7 +17,7 @@ from dynamo.errors import MissingPartError, RetryableError, UsageError
 from dynamo.files import replacing
 from dynamo.pool.account import Account, daemon_account
 from dynamo.pool.configuration import DOMAIN, TEMPLATES, write_configuration
-from dynamo.pool.installation import Installation, require_installation
+from dynamo.pool.install.installation import Installation, require_installation
 from dynamo.pool.manager import LOOPBACK, WORKER_KEY, Head
 from dynamo.pool.processes import Process, boot_id, find, plain_environment, wait_gone
 from dynamo.pool.record import (

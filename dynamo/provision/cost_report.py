@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dynamo.errors import UsageError
-from dynamo.provision.accounting import HOUR, full_hour, hours_between
+from dynamo.provision.cycle.accounting import HOUR, full_hour, hours_between
 from dynamo.store.fleets import WorkerHour, WorkerUse
 from dynamo.times import to_iso
 

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from dynamo.errors import BusyError, NotFoundError, UsageError
 from dynamo.provision import ledger
-from dynamo.provision.ledger import Note
-from dynamo.provision.lifecycle import LIVING, SERVING, WorkerState
-from dynamo.provision.spec import FleetSpec
-from dynamo.provision.spec_loading import load_spec
+from dynamo.provision.deciding.lifecycle import LIVING, SERVING, WorkerState
+from dynamo.provision.notes import Note
+from dynamo.provision.spec.fleet import FleetSpec
+from dynamo.provision.spec.loading import load_spec
 from dynamo.provision.states import ACTIVE, ENDED, ENDING, ENDING_NOW
 from dynamo.store.fleets import Fleet, FleetWish, Worker
 

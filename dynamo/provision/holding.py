@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.provision import ledger
+from dynamo.provision.deciding.groups import Override, plan_groups
+from dynamo.provision.deciding.lifecycle import SERVING
 from dynamo.provision.fleets import OPERATOR, stored_spec
-from dynamo.provision.groups import Override, plan_groups
-from dynamo.provision.ledger import Note
-from dynamo.provision.lifecycle import SERVING
+from dynamo.provision.notes import Note
 from dynamo.provision.site_facts import read_site_facts
-from dynamo.provision.spec import ComputeSpec, FleetSpec
+from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec
 from dynamo.provision.states import ACTIVE
 from dynamo.store.fleets import Worker
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -12,8 +11,9 @@ from sqlalchemy import ColumnElement, CursorResult, Row, Table, bindparam, inser
 from sqlalchemy.orm import Session
 
 from dynamo.errors import NotFoundError
-from dynamo.provision.breaker import Health
-from dynamo.provision.lifecycle import FINAL, LIVING, WorkerState, sources
+from dynamo.provision.deciding.breaker import Health
+from dynamo.provision.deciding.lifecycle import FINAL, LIVING, WorkerState, sources
+from dynamo.provision.notes import Note
 from dynamo.store.fleets import Fleet, FleetEvent, FleetWish, SiteHealth, Worker
 from dynamo.times import utc_now
 
@@ -21,17 +21,6 @@ _WORKERS = cast("Table", Worker.__table__)
 _EVENTS = cast("Table", FleetEvent.__table__)
 #: What stands in the way is said again within this time; what is older stands no more.
 LOOK_BACK = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """One event to be stored: why a thing happened to a worker, a site, or the fleet (both empty)."""
-
-    action: str
-    reason: str
-    site: str = ""
-    worker: str = ""
-    data: Mapping[str, Any] | None = None
 
 
 def fleet_named(session: Session, name: str) -> Fleet:

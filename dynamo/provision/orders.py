@@ -17,14 +17,14 @@ from sqlalchemy.orm import Session
 
 from dynamo.errors import BusyError, InputError, NotFoundError, UsageError
 from dynamo.provision import ledger
+from dynamo.provision.deciding.lifecycle import SERVING
 from dynamo.provision.fleets import OPERATOR, drain_site, drain_worker, set_fleet_state, stored_spec
-from dynamo.provision.ledger import Note
-from dynamo.provision.lifecycle import SERVING
-from dynamo.provision.opening import open_sites
+from dynamo.provision.keeping.opening import open_sites
+from dynamo.provision.notes import Note
 from dynamo.provision.sites.base import SiteDriver
 from dynamo.provision.sites.errors import SiteError
 from dynamo.provision.sites.extras import LeasingSite
-from dynamo.provision.spec import FleetSpec
+from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.states import ACTIVE, ENDING, ENDING_NOW
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet, FleetWish, Worker

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dynamo.provision.budget import Budget, refusal
-from dynamo.provision.groups import plan_groups
-from dynamo.provision.growth import quota_words
+from dynamo.provision.deciding.budget import Budget, refusal
+from dynamo.provision.deciding.groups import plan_groups
+from dynamo.provision.deciding.growth import quota_words
 from dynamo.provision.sites.base import Flavor, Quota, SiteDriver
 from dynamo.provision.sites.errors import SiteError
-from dynamo.provision.spec import FleetSpec
+from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.times import utc_now
 
 
@@ -85,7 +85,7 @@ def plan_fleet(
     there
         Workers that serve now, by group; groups that are not in the spec would be removed.
     spent_today, spent_total
-        What the fleet has cost since midnight UTC, and in all; see `dynamo.provision.accounting.spent`.
+        What the fleet has cost since midnight UTC, and in all; see `dynamo.provision.cycle.accounting.spent`.
     """
     with ThreadPoolExecutor(max(1, len(drivers))) as threads:
         answers = dict(zip(drivers, threads.map(_ask, drivers.values()), strict=True))

@@ -11,7 +11,7 @@ from sqlalchemy import CursorResult, Delete, delete, select
 from sqlalchemy.orm import Session
 
 from dynamo.errors import UsageError
-from dynamo.provision.lifecycle import FINAL
+from dynamo.provision.deciding.lifecycle import FINAL
 from dynamo.provision.states import ENDED
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet, FleetEvent, Worker

@@ -8,3 +8,8 @@ ENDING = "ending"
 #: Its workers go at once.
 ENDING_NOW = "ending-now"
 ENDED = "ended"
+
+
+def lease_name(fleet: str) -> str:
+    """Return what the process that looks after a fleet holds."""
+    return f"fleet:{fleet}"

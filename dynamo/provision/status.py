@@ -12,11 +12,10 @@ from sqlalchemy.orm import Session
 
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.provision import ledger
-from dynamo.provision.fleet_loop import lease_name
+from dynamo.provision.deciding.groups import Override, plan_groups
+from dynamo.provision.deciding.lifecycle import FINAL, WorkerState
 from dynamo.provision.fleets import stored_spec
-from dynamo.provision.groups import Override, plan_groups
-from dynamo.provision.lifecycle import FINAL, WorkerState
-from dynamo.provision.states import ACTIVE, ENDED
+from dynamo.provision.states import ACTIVE, ENDED, lease_name
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet, Worker
 from dynamo.store.lease import is_free

@@ -4,7 +4,7 @@ Distances are geodesic on the WGS 84 ellipsoid. They are taken in a plane: Lambe
 one standard parallel (Snyder, Map Projections: A Working Manual, 1987, eq. 15-1 to 15-4), one plane for each band of
 latitude in which there are places. A conformal plane has one scale factor at a point, whatever the direction; the
 length of a line is its planar length over the mean of the factor along it (Simpson's rule). Against geodesics
-the error is below 0.01 % up to `MAX_DISTANCE_KM` (`tests/unit/test_alerts_proximity.py` checks it with PROJ).
+the error is below 0.01 % up to `MAX_DISTANCE_KM` (`tests/unit/radar/test_proximity.py` checks it with PROJ).
 
 Edges are straight in longitude and latitude (RFC 7946, 3.1.1); long ones are split before they are projected.
 Inside means by the even-odd rule, so that rings that cross themselves have an answer too.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from dynamo.contract import Value
-from dynamo.times import parse_time, to_iso
-from dynamo.workflows.model import InputFacts, Layout, Plan
+from dynamo.inspection.facts import InputFacts
+from dynamo.workflows.model import Layout, Plan
 
 #: CPU seconds for one unit of each feature: ``coefficients[module][feature]``.
 Coefficients = Mapping[str, Mapping[str, float]]
@@ -75,51 +74,3 @@ class Planner(Protocol):
     def fit(self, observations: Sequence[tuple[str, Mapping[str, float], float]]) -> dict[str, dict[str, float]]:
         """Return coefficients by module, from (module, features, CPU seconds), oldest first."""
         ...
-
-
-def facts_to_json(facts: InputFacts) -> dict[str, Any]:
-    """Return facts as JSON data; `facts_from_json` reads it back."""
-    return {
-        "format": facts.format,
-        "issue_time": to_iso(facts.issue_time),
-        "leads": list(facts.leads),
-        "shape": list(facts.shape),
-        "area_km2": {repr(level): [round(area, 3) for area in row] for level, row in facts.area_km2.items()},
-        "crossings": {repr(level): list(row) for level, row in facts.crossings.items()},
-        "maximum_dbz": [None if math.isnan(value) else round(value, 3) for value in facts.maximum_dbz],
-        "radar": facts.radar,
-        "aloft_km2": {repr(level): [round(area, 3) for area in row] for level, row in facts.aloft_km2.items()},
-        "low_km2": {repr(level): [round(area, 3) for area in row] for level, row in facts.low_km2.items()},
-        "top_m": facts.top_m,
-        "flags": list(facts.flags),
-        "position": None if facts.position is None else list(facts.position),
-        "range_km": facts.range_km,
-        "bounds": None if facts.bounds is None else list(facts.bounds),
-        "block_leads": list(facts.block_leads),
-        "blocks_km2": [list(block) for block in facts.blocks_km2],
-    }
-
-
-def facts_from_json(data: Mapping[str, Any]) -> InputFacts:
-    """Read what `facts_to_json` wrote."""
-    rows, columns = data["shape"]
-    position, bounds = data.get("position"), data.get("bounds")
-    return InputFacts(
-        format=data["format"],
-        issue_time=parse_time(data["issue_time"]),
-        leads=tuple(data["leads"]),
-        shape=(rows, columns),
-        area_km2={float(level): tuple(row) for level, row in data["area_km2"].items()},
-        crossings={float(level): tuple(row) for level, row in data["crossings"].items()},
-        maximum_dbz=tuple(math.nan if value is None else value for value in data["maximum_dbz"]),
-        radar=data.get("radar", ""),
-        aloft_km2={float(level): tuple(row) for level, row in data.get("aloft_km2", {}).items()},
-        low_km2={float(level): tuple(row) for level, row in data.get("low_km2", {}).items()},
-        top_m=data.get("top_m"),
-        flags=tuple(data.get("flags", ())),
-        position=None if position is None else (position[0], position[1]),
-        range_km=data.get("range_km"),
-        bounds=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),
-        block_leads=tuple(data.get("block_leads", ())),
-        blocks_km2=tuple(tuple(block) for block in data.get("blocks_km2", ())),
-    )

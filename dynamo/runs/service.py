@@ -17,6 +17,7 @@ from sqlalchemy import delete, insert, select, update
 
 from dynamo.engines.base import Engine, EngineError, RunFolder, Status
 from dynamo.errors import DynamoError, RetryableError, UsageError
+from dynamo.inspection.facts import InputFacts, facts_from_json
 from dynamo.runs import learning
 from dynamo.runs.claim import claimed
 from dynamo.runs.events import Events
@@ -31,7 +32,7 @@ from dynamo.runs.ledger import (
 )
 from dynamo.runs.outcome import product_rows, sum_up
 from dynamo.runs.patience import Stopped, patiently
-from dynamo.runs.planning import Coefficients, Planner, facts_from_json
+from dynamo.runs.planning import Coefficients, Planner
 from dynamo.runs.publish import Publication, publish, read_publication
 from dynamo.runs.record import index_facts, latencies
 from dynamo.runs.results import read_results
@@ -41,7 +42,6 @@ from dynamo.runs.states import FINAL, RunState
 from dynamo.store.engine import Store
 from dynamo.store.models import Arrival, Document, Product, Run
 from dynamo.times import utc_now
-from dynamo.workflows.model import InputFacts
 
 T = TypeVar("T")
 EngineFactory = Callable[[str, Mapping[str, Any]], Engine]
@@ -394,7 +394,7 @@ class RunService:
         facts = {port: one for port, one in known.items() if set(levels) <= set(one.crossings)}
         unknown = {port: several for port, several in paths.items() if port not in facts}
         if unknown:
-            from dynamo.feeds.inspection import inspect_port
+            from dynamo.inspection.process import inspect_port
 
             looked = {port: inspect_port(formats.get(port, ""), several, levels) for port, several in unknown.items()}
             facts.update((port, one) for port, one in looked.items() if one is not None)

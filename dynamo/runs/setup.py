@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dynamo.config import Config
+from dynamo.config.file import Config
 from dynamo.engines.base import Engine
-from dynamo.runs.documents import LAYOUTS, DocumentPlanner, LayoutSettings
 from dynamo.runs.events import Events
 from dynamo.runs.planning import Planner
 from dynamo.runs.service import EngineFactory, RunService
 from dynamo.runs.settings import RunSettings
+from dynamo.runs.workflow_planner import LAYOUTS, DocumentPlanner, LayoutSettings
 from dynamo.store.engine import Store, open_store
 
 _HOUR_S = 3600.0

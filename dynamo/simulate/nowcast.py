@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dynamo.errors import UsageError
 from dynamo.formats.nowcast import NowcastHeader, nowcast_name, write_nowcast
 from dynamo.radar.grid import LatLonGrid
-from dynamo.radar.storms import RegimeName, Scene, make_scene
+from dynamo.simulate.storms import RegimeName, Scene, make_scene
 
 #: The south-western quarter of a degree of the CASA Dallas/Fort Worth test bed, and its node spacing.
 _WEST_DEG, _SOUTH_DEG, _SPACING_DEG = -98.0, 31.8, 0.01

@@ -20,7 +20,7 @@ from dynamo.errors import UsageError
 from dynamo.files import write_bytes
 from dynamo.formats.radar.casa_writer import CasaHeader, casa_name, write_casa
 from dynamo.radar.geometry import beam_height_m, ground_range_m
-from dynamo.radar.radar_storms import Core, RadarScene, RegimeName, make_radar_scene, observe
+from dynamo.simulate.radar_storms import Core, RadarScene, RegimeName, make_radar_scene, observe
 from dynamo.times import to_iso
 
 #: The radars: the one whose files are known, and six at places like those of the Dallas/Fort Worth test bed.

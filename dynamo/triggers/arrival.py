@@ -6,8 +6,8 @@ import fnmatch
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from dynamo.inspection.facts import InputFacts
 from dynamo.triggers.condition import Condition, Verdict, judge
-from dynamo.workflows.model import InputFacts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dynamo.errors import InputError
-from dynamo.workflows.model import InputFacts
+from dynamo.inspection.facts import InputFacts
 
 Leads = Literal["any", "all"] | tuple[int, ...]
 

@@ -16,10 +16,10 @@ from pathlib import PurePath
 from typing import Any
 
 from dynamo.errors import InputError
-from dynamo.radar.precursor import area_above_km2, area_below_km2
+from dynamo.inspection.facts import ALOFT_STEP_M, InputFacts
+from dynamo.radar.hail.precursor import area_above_km2, area_below_km2
 from dynamo.times import parse_time, to_iso
 from dynamo.triggers.condition import Verdict
-from dynamo.workflows.model import ALOFT_STEP_M, InputFacts
 
 #: What radar readers say of a file in which no gate has a value; `InputFacts.flags`.
 _NO_DATA = "no valid reflectivity"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from dynamo.errors import InputError
+from dynamo.inspection.facts import InputFacts
 from dynamo.triggers.condition import Condition, Verdict, judge
-from dynamo.workflows.model import InputFacts
 
 _HOUR = 60
 _DAY = 24 * _HOUR

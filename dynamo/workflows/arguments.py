@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dynamo.contract import Module, Value
+from dynamo.documents.problems import nearest, shown
 from dynamo.errors import InputError
 from dynamo.workflows.model import Job
 from dynamo.workflows.names import check_lfn
-from dynamo.workflows.problems import nearest, shown
 
 #: The program that runs one module; what abstract workflows name.
 EXECUTABLE = "dynamo-module"

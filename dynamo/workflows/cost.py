@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamo.workflows.model import InputFacts
+from dynamo.inspection.facts import InputFacts
 
 #: The features of each module, in the order of its coefficients. A module that is not named here has
 #: `GENERIC`.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from dynamo.inspection.facts import InputFacts
 from dynamo.workflows.cost import DEFAULT_COEFFICIENTS, Coefficients, Observation, features, predict
-from dynamo.workflows.model import InputFacts, Job, Plan
+from dynamo.workflows.model import Job, Plan
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dynamo.contract import Module, Value
+from dynamo.documents.problems import Problems
 from dynamo.errors import InputError
+from dynamo.inspection.facts import InputFacts
 from dynamo.workflows.cost import DEFAULT_COEFFICIENTS, Coefficients
 from dynamo.workflows.document import Document, JobSpec
 from dynamo.workflows.estimate import with_predictions
 from dynamo.workflows.expander import Expander
-from dynamo.workflows.model import InputFacts, Plan
+from dynamo.workflows.model import Plan
 from dynamo.workflows.names import is_lfn
 from dynamo.workflows.naming import Known, input_lfns, is_good_lfn, render_text
 from dynamo.workflows.ports import check_names, known_formats, split_formats
-from dynamo.workflows.problems import Problems
 
 
 def expand(

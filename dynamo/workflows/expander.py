@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from dynamo.contract import Module, Value
+from dynamo.documents.problems import Problems, shown
 from dynamo.errors import InputError
 from dynamo.workflows import templates
 from dynamo.workflows.document import MAX_FILES, MAX_JOBS, Document, FileLoop, FilesFrom, JobSpec
@@ -14,7 +15,6 @@ from dynamo.workflows.model import Job, Resources
 from dynamo.workflows.names import check_job_id
 from dynamo.workflows.naming import Bindings, Known, LogicalFile, id_part, input_lfns, is_good_lfn, render_text
 from dynamo.workflows.ports import check_count, check_format
-from dynamo.workflows.problems import Problems, shown
 
 #: Names that loop variables cannot have.
 _RESERVED = ("issue", "inputs", "parameters")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -174,81 +173,6 @@ class Layout:
     kind: Literal["single", "clusters", "jobs"]
     tasks: tuple[Task, ...]
     reason: str
-
-
-#: Spacing of the heights of `InputFacts.aloft_km2`, metres.
-ALOFT_STEP_M = 500.0
-#: Echo at or above this is counted by place (`InputFacts.blocks_km2`), in blocks of this side or, where there are many,
-#: of a multiple.
-BLOCK_DBZ, BLOCK_DEG = 45.0, 0.25
-
-
-@dataclass(frozen=True)
-class InputFacts:
-    """What an input file says of the work it will cause; read from it once, when it arrives.
-
-    Attributes
-    ----------
-    format
-        The name of the file's format, as in the modules' ports (``casa-nowcast``).
-    issue_time
-        The time that names the products.
-    leads
-        The leads in minutes.
-    shape
-        Rows and columns of each grid.
-    area_km2
-        Area at or above each level, for each lead: ``area_km2[level][i]`` for ``leads[i]``.
-    crossings
-        Grid edges whose ends lie on different sides of each level, for each lead: what contouring costs.
-    maximum_dbz
-        Largest value of each lead, NaN where a grid is empty.
-    radar
-        The name of the radar that the file is of; empty where it is of none.
-    aloft_km2
-        Area at or above each level where the beam is at least so high, for heights of 0, 500, 1000 ... metres above
-        sea level: ``aloft_km2[level][k]`` for ``k * ALOFT_STEP_M``; the largest of the sweeps.
-    low_km2
-        Area at or above each level where the highest beam over the place is lower than so high, for the same heights:
-        ``low_km2[level][k]`` for ``k * ALOFT_STEP_M``; what lies above was not looked at there. The largest of the
-        sweeps; the last value goes on upwards.
-    top_m
-        Height of the highest gate that the radar looked at, metres above sea level; None where that has no meaning.
-    flags
-        Remarks on the file as a whole (``incomplete``, ``no valid reflectivity``, ...).
-    position, range_km
-        Latitude and longitude of the radar, degrees, and how far along the ground it looked; None where it is of none.
-    bounds
-        South, west, north and east edge of the grids, degrees; None where there are none.
-    block_leads
-        The leads, minutes, for which ``blocks_km2`` tells where strong echo is.
-    blocks_km2
-        Where there is echo at or above `BLOCK_DBZ`: latitude and longitude of a block's middle, degrees, then the area
-        in the block at each of ``block_leads``. Blocks without any are left out.
-    """
-
-    format: str
-    issue_time: datetime
-    leads: tuple[int, ...]
-    shape: tuple[int, int]
-    area_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
-    crossings: Mapping[float, tuple[int, ...]] = field(default_factory=dict)
-    maximum_dbz: tuple[float, ...] = ()
-    radar: str = ""
-    aloft_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
-    low_km2: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
-    top_m: float | None = None
-    flags: tuple[str, ...] = ()
-    position: tuple[float, float] | None = None
-    range_km: float | None = None
-    bounds: tuple[float, float, float, float] | None = None
-    block_leads: tuple[int, ...] = ()
-    blocks_km2: tuple[tuple[float, ...], ...] = ()
-
-    @property
-    def cells(self) -> int:
-        """Number of nodes of each grid."""
-        return self.shape[0] * self.shape[1]
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dynamo.documents.problems import Problems
 from dynamo.errors import InputError
 from dynamo.workflows import templates
 from dynamo.workflows.names import LFN_EXPECTATION, check_lfn
-from dynamo.workflows.problems import Problems
 
 Bindings = Mapping[str, object]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from dynamo.contract import Module, Port
-from dynamo.workflows.problems import Problems
+from dynamo.documents.problems import Problems
 
 _ALTERNATIVES = re.compile(r"[|,\s]+")
 

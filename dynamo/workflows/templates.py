@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from dynamo.documents.problems import nearest, shown
 from dynamo.errors import InputError
-from dynamo.workflows.problems import nearest, shown
 
 MAX_TEMPLATE = 500
 SYNTAX = "{name} or {name:format}"

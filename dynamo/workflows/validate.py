@@ -14,7 +14,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dynamo.contract import Module, Value
+from dynamo.documents.problems import DocumentError, Problem, Problems, json_path, nearest, shown
 from dynamo.errors import InputError
+from dynamo.inspection.facts import InputFacts
 from dynamo.workflows.document import (
     DOCUMENT_VERSION,
     Document,
@@ -27,9 +29,8 @@ from dynamo.workflows.document import (
 )
 from dynamo.workflows.expand import check_job_names, check_jobs, scope_of
 from dynamo.workflows.expander import Expander
-from dynamo.workflows.model import InputFacts, Plan
+from dynamo.workflows.model import Plan
 from dynamo.workflows.naming import Known, input_lfns
-from dynamo.workflows.problems import DocumentError, Problem, Problems, json_path, nearest, shown
 
 _SAMPLE_TIME = datetime(2019, 6, 10, 0, 0, tzinfo=UTC)
 _SAMPLE_LEADS = tuple(range(31))
@@ -41,7 +42,7 @@ def validate(data: object, contracts: Mapping[str, Module]) -> tuple[Problem, ..
     Parameters
     ----------
     data
-        The document as plain data (`dynamo.workflows.loading.read_data`).
+        The document as plain data (`dynamo.documents.loading.read_data`).
     contracts
         The registered modules.
     """

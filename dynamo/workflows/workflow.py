@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dynamo.contract import Module
+from dynamo.documents.loading import read_data
+from dynamo.documents.problems import DocumentError, Problem, nearest
 from dynamo.errors import InputError, NotFoundError
+from dynamo.inspection.facts import InputFacts
 from dynamo.resources import data_folder
 from dynamo.workflows.cost import DEFAULT_COEFFICIENTS, Coefficients
 from dynamo.workflows.document import Document
 from dynamo.workflows.expand import expand
-from dynamo.workflows.loading import read_data
-from dynamo.workflows.model import InputFacts, Plan
-from dynamo.workflows.pegasus_read import AbstractWorkflow, expand_abstract, parse_abstract
-from dynamo.workflows.problems import DocumentError, Problem, nearest
+from dynamo.workflows.model import Plan
+from dynamo.workflows.pegasus.read import AbstractWorkflow, expand_abstract, parse_abstract
 from dynamo.workflows.validate import parse_document
 
 #: Both have ``name``, ``version``, ``description`` and ``inputs`` (input name to what it is).

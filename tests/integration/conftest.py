@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dynamo.pool.control import down, up
-from dynamo.pool.installation import install
+from dynamo.pool.install.installation import install
 from dynamo.pool.record import STATE_VARIABLE, PoolRecord
 
 

@@ -19,15 +19,15 @@ from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from dynamo.alerts.book import AlertBook, waiting
-from dynamo.alerts.channels import Channel, Note, make_channels
+from dynamo.alerts.channels.base import Channel, Note
+from dynamo.alerts.channels.registry import make_channels
 from dynamo.alerts.courier import Courier
 from dynamo.alerts.hazards import Product, read_products
 from dynamo.alerts.places import Places, parse_places
 from dynamo.alerts.service import AlertService
-from dynamo.alerts.settings import AlertsSection, ChannelSection
 from dynamo.cli.alerts import register
-from dynamo.config import parse_config
-from dynamo.daemon.watcher import Watcher
+from dynamo.config.alerts import AlertsSection, ChannelSection
+from dynamo.config.file import parse_config
 from dynamo.errors import BusyError, InputError, NotFoundError, RetryableError, UsageError
 from dynamo.formats.nowcast import NowcastHeader, nowcast_name, write_nowcast
 from dynamo.radar.grid import LatLonGrid
@@ -35,8 +35,9 @@ from dynamo.store.alerts import AlertDelivery, AlertEvent, AlertMessage, AlertSt
 from dynamo.store.engine import Store
 from dynamo.store.models import Decision
 from dynamo.times import to_iso, utc_now
+from dynamo.watch.watcher import Watcher
 from tests.integration.test_store import postgres, store, url  # noqa: F401 - fixtures
-from tests.integration.watch_support import wait_for
+from tests.integration.watch.watch_support import wait_for
 
 START = datetime(2019, 6, 10, 18, 0, tzinfo=UTC)
 PLACES = {

@@ -14,7 +14,7 @@ import pytest
 from dynamo.errors import InputError
 from dynamo.formats.composites import BBox, read_composite
 from dynamo.formats.nowcast import read_header, read_nowcast
-from dynamo.nowcasting import Method, make_nowcast
+from dynamo.processing.nowcast import Method, make_nowcast
 from dynamo.radar.skill import contingency
 from dynamo.radar.zr import NO_ECHO_DBZ, WSR88D_CONVECTIVE, ZRelation
 

@@ -15,11 +15,11 @@ import xarray as xr
 
 from dynamo.errors import InputError
 from dynamo.extras import need, quiet
-from dynamo.formats.inspect import inspect_input
 from dynamo.formats.radar import read_sweeps, read_volume
 from dynamo.formats.radar.chunks import ChunkVolume
 from dynamo.formats.radar.model import MOMENTS
 from dynamo.formats.sounding import choose_sounding, read_sounding
+from dynamo.inspection.look import inspect_input
 from dynamo.times import parse_time
 
 CHUNKS = "radar/nexrad_chunks/KLOT_20210729_123848"

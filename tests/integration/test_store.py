@@ -21,20 +21,19 @@ import pytest
 from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from dynamo.config import parse_config
-from dynamo.daemon.watcher import Watcher
+from dynamo.config.file import parse_config
 from dynamo.errors import BusyError, InputError, NotFoundError, UsageError
 from dynamo.files import sha256_file
-from dynamo.formats.inspect import inspect_input
+from dynamo.inspection.facts import facts_to_json
+from dynamo.inspection.look import inspect_input
 from dynamo.runs import ledger
 from dynamo.runs.dispatcher import Dispatcher
-from dynamo.runs.documents import DocumentPlanner
 from dynamo.runs.ledger import InputFile, RunRequest
-from dynamo.runs.planning import facts_to_json
 from dynamo.runs.retention import clean_run_folders
 from dynamo.runs.service import RunService, _known_facts
 from dynamo.runs.settings import RunSettings
 from dynamo.runs.states import TRANSITIONS, RunState
+from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.alerts import AlertEvent
 from dynamo.store.engine import Store, StoreUnavailableError, open_store
 from dynamo.store.inserts import insert_new
@@ -52,7 +51,8 @@ from dynamo.store.models import (
     Run,
 )
 from dynamo.times import utc_now
-from tests.integration.watch_support import START, ThreadEngine, environment, factory, wait_for, write_small
+from dynamo.watch.watcher import Watcher
+from tests.integration.watch.watch_support import START, ThreadEngine, environment, factory, wait_for, write_small
 
 
 @pytest.fixture(scope="session")

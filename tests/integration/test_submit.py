@@ -11,18 +11,18 @@ from typing import Any
 import orjson
 import pytest
 
-from dynamo.config import load_config
-from dynamo.feeds.inspection import inspect_port
+from dynamo.config.file import load_config
 from dynamo.files import sha256_file
+from dynamo.inspection.process import inspect_port
 from dynamo.modules.registry import contracts
 from dynamo.runs.claim import claimed
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.setup import make_service
 from dynamo.store.models import Run
 from dynamo.workflows.layout import choose_layout
-from dynamo.workflows.pegasus_write import abstract_workflow
+from dynamo.workflows.pegasus.write import abstract_workflow
 from dynamo.workflows.workflow import plan_run, read_workflow
-from tests.integration.watch_support import environment, run_dynamo, write_small
+from tests.integration.watch.watch_support import environment, run_dynamo, write_small
 
 CONFIG = "[engines.local]\noptions = { workers = 1 }\n"
 PARAMETERS = {"min_points": "4"}

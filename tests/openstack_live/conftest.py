@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from dynamo.provision.sites.chameleon import ChameleonSite
-from dynamo.provision.sites.openstack import OpenStackSite
+from dynamo.provision.sites.chameleon.site import ChameleonSite
+from dynamo.provision.sites.openstack.site import OpenStackSite
 from tests.openstack.sandbox import Sandbox
 from tests.openstack_live.support import Fleet
 

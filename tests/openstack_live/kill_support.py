@@ -22,13 +22,13 @@ import requests
 from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
-from dynamo.provision import fleet_loop
-from dynamo.provision.fleet_loop import FleetLoop
+from dynamo.provision.cycle.reconcile import CycleReport
 from dynamo.provision.fleets import apply_fleet, scale, set_fleet_state
+from dynamo.provision.keeping import fleet_loop
+from dynamo.provision.keeping.fleet_loop import FleetLoop
 from dynamo.provision.pool_link import FinishedJob, JoinPapers, PoolView, WorkerSlots
-from dynamo.provision.reconcile import CycleReport
 from dynamo.provision.sites.base import FLEET_TAG
-from dynamo.provision.spec_loading import load_spec
+from dynamo.provision.spec.loading import load_spec
 from dynamo.provision.states import ENDING
 from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import FleetEvent, Worker

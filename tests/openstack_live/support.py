@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, Flavor, ServerRequest, SiteContext
-from dynamo.provision.sites.chameleon import ChameleonSite
+from dynamo.provision.sites.chameleon.site import ChameleonSite
 from dynamo.provision.sites.errors import SiteError
-from dynamo.provision.sites.openstack import OpenStackSite
+from dynamo.provision.sites.openstack.site import OpenStackSite
 from tests.openstack.sandbox import Sandbox
 
 LEASED_HOSTS = ("uc-node-1", "uc-node-2")

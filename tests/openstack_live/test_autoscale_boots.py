@@ -12,9 +12,9 @@ from dynamo.autoscale.decisions import stored_decisions
 from dynamo.autoscale.demand.registry import Parts, make_sources
 from dynamo.autoscale.loop import Autoscaler
 from dynamo.autoscale.policies.registry import make_policy
-from dynamo.config import parse_config
-from dynamo.provision.opening import fleet_folder
-from tests.integration.fleet_run import EVICTED, FleetRun, ended_jobs
+from dynamo.config.file import parse_config
+from dynamo.provision.keeping.opening import fleet_folder
+from tests.integration.provision.fleet_run import EVICTED, FleetRun, ended_jobs
 from tests.openstack.sandbox import Sandbox
 from tests.openstack_live.test_fleet_boots import spec
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from dynamo.provision.sites.base import Server, ServerRequest, ServerStatus
-from dynamo.provision.sites.chameleon import ChameleonSite
+from dynamo.provision.sites.chameleon.site import ChameleonSite
 from dynamo.provision.sites.errors import SiteCapacityError, SitePermanentError
 from dynamo.provision.sites.extras import VlanRequest
 from dynamo.times import utc_now

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dynamo.provision.fleet_loop import FleetLoop
-from dynamo.provision.reconcile import CycleReport
+from dynamo.provision.cycle.reconcile import CycleReport
+from dynamo.provision.keeping.fleet_loop import FleetLoop
 from tests.openstack import faults
 from tests.openstack.proxy import Mode, server_creations, server_deletions
 from tests.openstack.sandbox import Sandbox

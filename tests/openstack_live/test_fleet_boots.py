@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dynamo.provision.sites.base import ServerStatus
-from tests.integration.fleet_run import EVICTED, FleetRun, boot_script, ended_jobs, wait_for, worker_part
+from tests.integration.provision.fleet_run import EVICTED, FleetRun, boot_script, ended_jobs, wait_for, worker_part
 from tests.openstack.sandbox import Sandbox
 from tests.openstack_live.support import LEASED_HOSTS, NODE_TYPE, Fleet
 

@@ -18,8 +18,8 @@ from dynamo.provision.sites.errors import (
     SiteRetryableError,
 )
 from dynamo.provision.sites.extras import NetworkRequest
-from dynamo.provision.sites.openstack import OpenStackSite
-from dynamo.provision.sites.openstack_addresses import prepare
+from dynamo.provision.sites.openstack.addresses import prepare
+from dynamo.provision.sites.openstack.site import OpenStackSite
 from tests.openstack import faults
 from tests.openstack.proxy import Mode, server_creations
 from tests.openstack_live.support import Fleet, seconds

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import select
 
+from dynamo.provision.deciding.lifecycle import TRANSITIONS, WorkerState
 from dynamo.provision.fleets import drain_worker, scale
 from dynamo.provision.ledger import fleet_named
-from dynamo.provision.lifecycle import TRANSITIONS, WorkerState
+from dynamo.provision.simulated.site import SimulatedSite
 from dynamo.provision.sites.errors import SiteCapacityError, SiteRetryableError
-from dynamo.provision.sites.simulated import SimulatedSite
 from dynamo.store.fleets import FleetEvent
-from tests.unit.fleet_world import World, spec_of
+from tests.unit.provision.fleet_world import World, spec_of
 
 A, B = "Sim:A", "Sim:B"
 CYCLE_S = 10.0

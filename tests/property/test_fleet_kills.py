@@ -20,11 +20,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dynamo.provision.cycle.reconcile import CycleReport, Reconciler
 from dynamo.provision.fleets import apply_fleet, scale, set_fleet_state
 from dynamo.provision.ledger import fleet_named
-from dynamo.provision.reconcile import CycleReport, Reconciler
-from dynamo.provision.site_runner import SiteRunner
-from dynamo.provision.spec_loading import load_spec
+from dynamo.provision.sites.runner import SiteRunner
+from dynamo.provision.spec.loading import load_spec
 from dynamo.provision.states import ENDING
 from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import Worker

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dynamo.formats.radar_products import read_radar_product, write_radar_product
-from dynamo.hail_products import hail_product
+from dynamo.processing.hail import hail_product
 from dynamo.radar.geometry import beam_height_m, ground_range_m, slant_range_m
-from dynamo.radar.hail import find_hail, limits_for
-from dynamo.radar.hail_mesh import matching_rays
+from dynamo.radar.hail.mesh import matching_rays
+from dynamo.radar.hail.sweep import find_hail, limits_for
 from dynamo.radar.quality import limits_for as quality_for
 from tests.hail_cases import sweep, temperatures, volume
 

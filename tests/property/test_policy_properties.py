@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from dynamo.autoscale.model import BootTimes, Capacity, Demand, FleetView, GroupOption, Work
 from dynamo.autoscale.policies import make_policy, policy_names
-from dynamo.provision.lifecycle import SERVING, WorkerState
-from tests.unit.policy_world import BEGIN, Arrival, World, group
+from dynamo.provision.deciding.lifecycle import SERVING, WorkerState
+from tests.unit.autoscale.policy_world import BEGIN, Arrival, World, group
 
 NAMES = st.sampled_from(policy_names())
 STATES = st.sampled_from(

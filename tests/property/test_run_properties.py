@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dynamo.inspection.facts import InputFacts, facts_from_json, facts_to_json
 from dynamo.runs.keys import run_key
-from dynamo.runs.planning import facts_from_json, facts_to_json
 from dynamo.triggers.condition import Condition, Leads, judge
 from dynamo.triggers.schedule import ScheduleTrigger
-from dynamo.workflows.model import InputFacts
 
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 SCHEDULES = st.one_of(

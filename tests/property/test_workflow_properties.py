@@ -9,15 +9,15 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dynamo.documents.loading import parse_json, parse_yaml, read_data
+from dynamo.documents.problems import DocumentError
 from dynamo.errors import InputError
 from dynamo.modules.registry import contracts
 from dynamo.workflows.document import Document
 from dynamo.workflows.layout import choose_layout, levels, makespan, pack
-from dynamo.workflows.loading import parse_json, parse_yaml, read_data
 from dynamo.workflows.model import Job, Plan, Resources
 from dynamo.workflows.names import check_lfn, is_lfn
-from dynamo.workflows.pegasus_read import parse_abstract
-from dynamo.workflows.problems import DocumentError
+from dynamo.workflows.pegasus.read import parse_abstract
 from dynamo.workflows.templates import parse, render
 from dynamo.workflows.validate import parse_document, validate
 from dynamo.workflows.workflow import find_workflow

@@ -15,9 +15,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dynamo.autoscale.demand.cadence import Cadence, learn_cadence
-from dynamo.runs.planning import facts_from_json
+from dynamo.inspection.facts import InputFacts, facts_from_json
 from dynamo.store.models import Arrival
-from dynamo.workflows.model import InputFacts
 
 #: So many arrivals of each feed are remembered, and so many of each radar.
 _KEPT = 4000

@@ -10,12 +10,13 @@ from typing import TypeVar
 
 from dynamo.contract import Value
 from dynamo.errors import InputError
-from dynamo.runs.documents import LAYOUTS, LayoutSettings
+from dynamo.inspection.facts import InputFacts
 from dynamo.runs.planning import Coefficients, Planner, Workflow
+from dynamo.runs.workflow_planner import LAYOUTS, LayoutSettings
 from dynamo.workflows.cost import DEFAULT_COEFFICIENTS
 from dynamo.workflows.estimate import with_predictions
 from dynamo.workflows.layout import combined
-from dynamo.workflows.model import InputFacts, Plan
+from dynamo.workflows.model import Plan
 
 V = TypeVar("V")
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from dynamo.autoscale.demand.bands import BIN_S, Band, bin_of
 from dynamo.autoscale.demand.costing import RunCost
 from dynamo.autoscale.model import Work
-from dynamo.daemon.rules import Rule
 from dynamo.times import from_epoch
+from dynamo.triggers.rules import Rule
 
 FORECAST = "forecast"
 #: Work that nothing foretells is told of from so many core-seconds on.

@@ -22,7 +22,7 @@ from dynamo.autoscale.demand.hail import Spell, nearest_nowcast
 from dynamo.autoscale.demand.pictures import StormMap, chance, shifted, steps
 from dynamo.autoscale.demand.runs import POOL_ENGINES
 from dynamo.autoscale.model import Work
-from dynamo.daemon.rules import Rule
+from dynamo.inspection.facts import InputFacts
 from dynamo.runs import learning
 from dynamo.store.engine import Store
 from dynamo.store.models import Cursor
@@ -30,8 +30,8 @@ from dynamo.times import to_iso
 from dynamo.triggers.arrival import ArrivalTrigger
 from dynamo.triggers.gather import GatherTrigger, slot_of
 from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger, state_from_json
+from dynamo.triggers.rules import Rule
 from dynamo.triggers.schedule import ScheduleTrigger
-from dynamo.workflows.model import InputFacts
 
 NAME = FORECAST
 #: Less likely runs are left out.

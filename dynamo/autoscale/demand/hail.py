@@ -8,8 +8,8 @@ from datetime import datetime
 
 from dynamo.autoscale.demand.arrived import Stream
 from dynamo.autoscale.demand.pictures import StormMap, StormsNear, likely
+from dynamo.inspection.facts import InputFacts
 from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger
-from dynamo.workflows.model import InputFacts
 
 #: Without a nowcast, half of the spells are over so many minutes after their hold.
 _HALF_SPELL_MIN = 60.0

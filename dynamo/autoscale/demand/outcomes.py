@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from dynamo.autoscale.demand.arrived import ArrivalMemory
 from dynamo.autoscale.demand.bands import BIN_S, Track, track_from_json
 from dynamo.autoscale.demand.costing import RunCosts, occupied
-from dynamo.daemon.rules import Rule
-from dynamo.runs.planning import facts_from_json
+from dynamo.inspection.facts import facts_from_json
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Cursor, Run
 from dynamo.triggers.gather import GatherTrigger
+from dynamo.triggers.rules import Rule
 
 _PREFIX = "demand forecast "
 #: A run may be made so long after its file was closed and still be that file's, when a daemon was away.

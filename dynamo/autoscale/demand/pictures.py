@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from dynamo.inspection.facts import InputFacts
 from dynamo.triggers.condition import Condition
-from dynamo.workflows.model import InputFacts
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class StormsNear:
     issued
         Of the nowcast.
     minutes, area_km2
-        Ascending minutes, and the area at or above `dynamo.workflows.model.BLOCK_DBZ` for each.
+        Ascending minutes, and the area at or above `dynamo.inspection.facts.BLOCK_DBZ` for each.
     """
 
     issued: datetime

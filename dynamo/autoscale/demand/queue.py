@@ -16,7 +16,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from statistics import median
 
 from dynamo.autoscale.model import Work
-from dynamo.engines.condor_description import TAG
+from dynamo.engines.condor.description import TAG
 from dynamo.pool.record import read_record
 from dynamo.provision.condor.tools import Tools
 from dynamo.provision.pool_link import PoolSilentError

@@ -13,12 +13,12 @@ from dynamo.autoscale.demand.costing import RunCosts
 from dynamo.autoscale.demand.forecast import ForecastSource
 from dynamo.autoscale.demand.queue import QueueSource, pool_tools
 from dynamo.autoscale.demand.runs import POOL_ENGINES, RunsSource
-from dynamo.config import Config
-from dynamo.daemon.rules import make_rules
+from dynamo.config.file import Config
 from dynamo.errors import InputError
 from dynamo.runs.planning import Planner
 from dynamo.runs.setup import make_layouts, make_planner, run_settings
 from dynamo.store.engine import Store
+from dynamo.triggers.rules import make_rules
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from dynamo.autoscale.demand.bands import learned_band
 from dynamo.autoscale.demand.costing import RunCost, RunCosts, occupied
 from dynamo.autoscale.model import Work
 from dynamo.errors import DynamoError
+from dynamo.inspection.facts import facts_from_json
 from dynamo.runs import learning
 from dynamo.runs.ledger import superseded_by
-from dynamo.runs.planning import Planner, Workflow, facts_from_json
+from dynamo.runs.planning import Planner, Workflow
 from dynamo.runs.shedding import AHEAD
 from dynamo.runs.states import UNFINISHED, WAITING
 from dynamo.store.engine import Store

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from dynamo.autoscale.model import Capacity, FleetView, GroupOption
 from dynamo.autoscale.placement import room
-from dynamo.provision.lifecycle import SERVING
+from dynamo.provision.deciding.lifecycle import SERVING
 
 
 def serving(fleet: FleetView) -> dict[str, list[Capacity]]:

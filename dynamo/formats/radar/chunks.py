@@ -17,11 +17,12 @@ import xarray as xr
 
 from dynamo.errors import InputError
 from dynamo.formats.radar.model import Volume
-from dynamo.formats.radar.nexrad import completeness, decode, group, is_whole, sweeps_of
 from dynamo.formats.radar.nexrad_rays import Ray
 from dynamo.formats.radar.nexrad_records import is_record, is_volume
+from dynamo.formats.radar.nexrad_sweeps import completeness, decode, group, is_whole, sweeps_of
 from dynamo.formats.radar.rays import merge_flags
 from dynamo.formats.radar.source import MAX_BYTES
+from dynamo.formats.radar.volume import make_volume
 
 _NAME = re.compile(r"(\d{8}-\d{6})-(\d{3})-([SIE])\Z")
 _MOST_NAMED = 10
@@ -190,8 +191,6 @@ class ChunkVolume:
 
     def to_volume(self, moments: Collection[str] | None = None, *, pair: bool = True) -> Volume:
         """Return the volume of what is here, flagged where something lacks."""
-        from dynamo.formats.radar.read import make_volume
-
         return make_volume(self.sweeps(moments), flags=self.flags(), pair=pair, where=f"volume {self.volume}")
 
     def _build(self, rays: Sequence[Ray], moments: Collection[str] | None) -> list[xr.Dataset]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from dynamo.errors import InputError
-from dynamo.formats.radar import casa, cfradial, gamic, nexrad, odim
+from dynamo.formats.radar import casa, cfradial, gamic, nexrad, nexrad_sweeps, odim
 from dynamo.formats.radar.source import Source
 
 Moments = Collection[str] | None
@@ -29,7 +29,7 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format(casa.NAME, casa.matches, casa.read),
-    Format(nexrad.NAME, nexrad.matches, nexrad.read, nexrad.read_many),
+    Format(nexrad_sweeps.NAME, nexrad.matches, nexrad.read, nexrad.read_many),
     Format(odim.NAME, odim.matches, odim.read),
     Format(gamic.NAME, gamic.matches, gamic.read),
     Format(cfradial.NAME, cfradial.matches, cfradial.read),

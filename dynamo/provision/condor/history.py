@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from dynamo.engines.condor_description import FOLDER, TAG
+from dynamo.engines.condor.description import FOLDER, TAG
 from dynamo.pool.manager import WORKER_DOMAIN
 from dynamo.provision.condor.tools import Tools
 from dynamo.provision.pool_link import FinishedJob, PoolSilentError

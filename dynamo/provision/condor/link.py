@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dynamo.errors import UsageError
 from dynamo.pool.control import down, up
-from dynamo.pool.installation import Installation, find_installation
+from dynamo.pool.install.installation import Installation, find_installation
 from dynamo.pool.manager import LOOPBACK
 from dynamo.pool.record import PoolRecord, read_record
 from dynamo.provision.condor import admission, revocation

@@ -11,9 +11,10 @@ from dynamo.errors import InputError
 from dynamo.provision.sites.base import SiteContext, SiteDriver
 
 if TYPE_CHECKING:
-    from dynamo.provision.sites.openstack_options import Options
+    from dynamo.provision.sites.options import Options
 
 _HERE = "dynamo.provision.sites"
+_SIMULATED = "dynamo.provision.simulated"
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,20 @@ class Kind:
     group_options: tuple[str, ...] = ()
 
 
-_SERVERS = f"{_HERE}.openstack_options:RequestOptions"
-_CLOUD = f"{_HERE}.openstack_options:SiteOptions"
-_LEASES = f"{_HERE}.chameleon_options:LeaseOptions"
+_SERVERS = f"{_HERE}.openstack.options:RequestOptions"
+_CLOUD = f"{_HERE}.openstack.options:SiteOptions"
+_LEASES = f"{_HERE}.chameleon.options:LeaseOptions"
 KINDS = {
-    "local": Kind(f"{_HERE}.local:LocalSite", (f"{_HERE}.local_options:LocalOptions",)),
-    "openstack": Kind(f"{_HERE}.openstack:OpenStackSite", (_CLOUD, _SERVERS), (_SERVERS,)),
+    "local": Kind(f"{_HERE}.local.site:LocalSite", (f"{_HERE}.local.options:LocalOptions",)),
+    "openstack": Kind(f"{_HERE}.openstack.site:OpenStackSite", (_CLOUD, _SERVERS), (_SERVERS,)),
     "chameleon": Kind(
-        f"{_HERE}.chameleon:ChameleonSite",
-        (f"{_HERE}.chameleon_options:LeaseSiteOptions", _LEASES, _CLOUD, _SERVERS),
+        f"{_HERE}.chameleon.site:ChameleonSite",
+        (f"{_HERE}.chameleon.options:LeaseSiteOptions", _LEASES, _CLOUD, _SERVERS),
         (_LEASES, _SERVERS),
     ),
-    "simulated": Kind(f"{_HERE}.simulated:SimulatedSite", (f"{_HERE}.simulated_options:SimulatedOptions",)),
+    "simulated": Kind(
+        "dynamo.provision.simulated.site:SimulatedSite", ("dynamo.provision.simulated.options:SimulatedOptions",)
+    ),
 }
 
 

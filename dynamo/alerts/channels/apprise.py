@@ -1,0 +1,61 @@
+"""A channel through Apprise: mail, SMS, chat and many more, by an address that holds its secrets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from dynamo.alerts.channels.base import Note
+from dynamo.config.alerts import ChannelSection
+from dynamo.errors import InputError, RetryableError
+from dynamo.extras import need
+
+_TITLE = "DyNamo"
+
+
+class AppriseChannel:
+    """One Apprise address; several messages go as the lines of one notification.
+
+    Apprise says only whether it went well, and its own log may show addresses: it is silenced.
+
+    Parameters
+    ----------
+    name, section
+        See `Channel`.
+    address
+        An Apprise URL; never shown.
+
+    Raises
+    ------
+    MissingPartError
+        If Apprise is not installed.
+    InputError
+        If Apprise does not know the address.
+    """
+
+    def __init__(self, name: str, section: ChannelSection, address: str) -> None:
+        self.name = name
+        self.section = section
+        self._apprise: Any = need("apprise", extra="alerts")
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        self._sender = self._apprise.Apprise()
+        added = False
+        try:
+            added = bool(self._sender.add(address))
+        except (TypeError, ValueError):
+            added = False
+        if not added:
+            raise InputError("Apprise does not know its address", where=f"channel {name}", expected="an Apprise URL")
+        for server in self._sender:
+            server.socket_connect_timeout = section.timeout_s
+            server.socket_read_timeout = section.timeout_s
+
+    def send(self, notes: Sequence[Note]) -> None:
+        """Send the notes as one notification; see `Channel.send`."""
+        kinds = {note.payload.get("kind") for note in notes}
+        kind = self._apprise.NotifyType.WARNING if kinds - {"over"} else self._apprise.NotifyType.SUCCESS
+        body = "\n".join(note.text for note in notes)
+        text = self._apprise.NotifyFormat.TEXT
+        if not self._sender.notify(body=body, title=_TITLE, notify_type=kind, body_format=text):
+            raise RetryableError("the service did not take it", where=f"channel {self.name}")

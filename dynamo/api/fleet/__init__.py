@@ -1,0 +1,1 @@
+"""Fleets over REST: specs, orders, views."""

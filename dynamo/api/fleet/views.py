@@ -1,0 +1,125 @@
+"""What the API shows beyond `dynamo.provision.status`: the list of fleets, pages of events, a fleet's cost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from dynamo.errors import InputError
+from dynamo.provision import ledger
+from dynamo.provision.cost_report import cost_report
+from dynamo.provision.deciding.lifecycle import LIVING
+from dynamo.provision.fleets import stored_spec
+from dynamo.provision.spec.fleet import FleetSpec
+from dynamo.provision.status import looked_after_by
+from dynamo.store.engine import Store
+from dynamo.store.fleets import Fleet, FleetEvent, Worker
+from dynamo.times import parse_time, to_iso
+
+MAX_EVENTS = 1000
+
+
+def fleet_list(store: Store) -> list[dict[str, Any]]:
+    """Return all fleets, living ones first, with their workers by state."""
+    with store.reading() as session:
+        fleets = session.scalars(select(Fleet).order_by(Fleet.state == "ended", Fleet.name)).all()
+        counts = session.execute(
+            select(Worker.fleet, Worker.state, func.count())
+            .where(Worker.state.in_([state.value for state in LIVING]))
+            .group_by(Worker.fleet, Worker.state)
+        ).all()
+    workers: dict[str, dict[str, int]] = {}
+    for fleet, state, count in counts:
+        workers.setdefault(fleet, {})[state] = count
+    return [
+        {
+            "name": fleet.name,
+            "id": fleet.id,
+            "state": fleet.state,
+            "applied_at": to_iso(fleet.applied_at),
+            "updated_at": to_iso(fleet.updated_at),
+            "looked_after_by": looked_after_by(store, fleet.name),
+            "workers": workers.get(fleet.name, {}),
+        }
+        for fleet in fleets
+    ]
+
+
+def spec_of(store: Store, name: str) -> FleetSpec:
+    """Return the spec of a fleet as it was applied."""
+    with store.reading() as session:
+        return stored_spec(ledger.fleet_named(session, name))
+
+
+def serving_by_group(session: Session, name: str) -> dict[str, int]:
+    """Return how many living workers each group of a fleet has; nothing where there is no such fleet."""
+    rows = session.execute(
+        select(Worker.group, func.count())
+        .where(Worker.fleet == name, Worker.state.in_([state.value for state in LIVING]))
+        .group_by(Worker.group)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def events_page(
+    store: Store, name: str, *, after_id: int | None, about: str, action: str, limit: int
+) -> dict[str, Any]:
+    """Return the newest events of a fleet; or those that follow ``after_id``, the oldest of them first."""
+    with store.reading() as session:
+        ledger.fleet_named(session, name)
+        if after_id is None:
+            found = ledger.events(session, name, about=about, limit=limit, action=action)
+        else:
+            found = _following(session, name, after_id, about, action, limit)
+    last = found[-1].id if found else after_id or 0
+    return {"fleet": name, "events": [_event(event) for event in found], "next_after_id": last}
+
+
+def cost(store: Store, name: str, by: str, since: str | None, until: str | None) -> dict[str, Any]:
+    """Return what a fleet cost, by one of `dynamo.provision.cost_report.GROUPINGS`."""
+    begin = None if since is None else time_of("since", since)
+    end = None if until is None else time_of("until", until)
+    with store.reading() as session:
+        currency = stored_spec(ledger.fleet_named(session, name)).budget.currency
+        return cost_report(session, name, by, since=begin, until=end, currency=currency).to_json()
+
+
+def check_store(store: Store) -> None:
+    """Ask the store for an answer; raises `StoreUnavailableError` if it has none."""
+    with store.reading() as session:
+        session.execute(text("SELECT 1"))
+
+
+def time_of(name: str, value: str) -> datetime:
+    """Return the time that a parameter tells; raises `InputError` if it is none, or not of this age."""
+    try:
+        time = parse_time(value, where=name)
+    except OverflowError:
+        time = datetime.max.replace(tzinfo=UTC)
+    if not 1970 <= time.year <= 3000:
+        raise InputError(f"out of range: {value!r:.60}", where=name, expected="a time from 1970 to 3000")
+    return time
+
+
+def _following(session: Session, name: str, after_id: int, about: str, action: str, limit: int) -> list[FleetEvent]:
+    statement = select(FleetEvent).where(FleetEvent.fleet == name, FleetEvent.id > after_id)
+    if about:
+        statement = statement.where((FleetEvent.worker == about) | (FleetEvent.site == about))
+    if action:
+        statement = statement.where(FleetEvent.action == action)
+    return list(session.scalars(statement.order_by(FleetEvent.id).limit(limit)))
+
+
+def _event(event: FleetEvent) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "time": to_iso(event.time),
+        "action": event.action,
+        "reason": event.reason,
+        "site": event.site,
+        "worker": event.worker,
+        "data": event.data,
+    }

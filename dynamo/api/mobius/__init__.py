@@ -1,0 +1,1 @@
+"""Mobius's requests, answered in its own envelope."""

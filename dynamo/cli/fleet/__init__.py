@@ -1,0 +1,1 @@
+"""The command `dynamo-provision`: one file a group of commands."""

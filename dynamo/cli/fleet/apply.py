@@ -1,0 +1,215 @@
+"""`dynamo-provision plan`, `apply` and `destroy`: from a spec to workers, and back to nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.fleet.common import (
+    FleetOption,
+    JsonOption,
+    SpecArgument,
+    TimeoutOption,
+    WaitOption,
+    fleet_of,
+    opened,
+)
+from dynamo.cli.fleet.waiting import TIMEOUT_S, say_how_to_use, say_who_goes_on, wait_for, warn_nothing_happens
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from dynamo.provision.planning import FleetPlan
+
+#: A spec that cannot come true, as a site that refuses: see `dynamo.errors`.
+_CANNOT_EXIT_CODE = 8
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("plan")(plan)
+    app.command("apply")(apply)
+    app.command("destroy")(destroy)
+
+
+def plan(spec: Path = SpecArgument, config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+    """Show what `apply` would do: which workers where, at what cost, against the sites' live quotas.
+
+    Nothing is changed by asking.
+
+    Example: `dynamo-provision plan mobius_specs/multicloud.json`
+
+    Exit codes: 0 if all of it can be had, 8 if a site does not answer or cannot give it, 3 for a wrong spec or a
+    lease that ended.
+    """
+    from dynamo.provision.cycle.accounting import spent_by_now
+    from dynamo.provision.keeping.opening import fleet_folder, open_sites
+    from dynamo.provision.orders import refuse_ended_leases, serving
+    from dynamo.provision.planning import plan_fleet
+    from dynamo.provision.spec.loading import load_spec
+    from dynamo.times import utc_now
+
+    wanted = load_spec(spec)
+    refuse_ended_leases(wanted, utc_now())
+    with opened(config) as here:
+        with here.store.reading() as session:
+            there = serving(session, wanted.name)
+            today, total = spent_by_now(session, wanted.name, utc_now())
+        drivers = open_sites(wanted, fleet_folder(here.state_dir, wanted.name))
+        try:
+            found = plan_fleet(wanted, drivers, there, spent_today=today, spent_total=total)
+        finally:
+            for driver in drivers.values():
+                driver.close()
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print_plan(found)
+    if found.problems:
+        raise typer.Exit(_CANNOT_EXIT_CODE)
+
+
+def _print_plan(found: FleetPlan) -> None:
+    columns = ["group", "site", "flavor", "cpus", "memory MB", "wanted", "there", f"{found.currency}/h", "quota"]
+    rows = [
+        (g.group, g.site, g.flavor, g.cpus, g.ram_mb, g.wanted, g.there, round(g.wanted * g.cost_per_hour, 4), g.quota)
+        for g in found.groups
+    ]
+    print_table(f"fleet {found.name}", columns, rows)
+    rate = found.cost_per_hour
+    out.print(
+        f"{found.create} workers to create, {found.remove} to remove; "
+        f"{rate:g} {found.currency} an hour, {rate * 24:g} a day",
+        markup=False,
+    )
+    for problem in found.problems:
+        err.print(f"problem: {problem}", markup=False)
+
+
+def apply(
+    spec: Path = SpecArgument,
+    wait: bool = WaitOption,
+    timeout_s: float | None = TimeoutOption,
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Make a fleet what its spec says: start its pool, create what is missing, drain what is too much.
+
+    The spec is stored first, so that a kill or Ctrl-C at any time loses nothing: the same command, or the daemon,
+    goes on. Where a daemon looks after the fleet, this command only watches. What was scaled by hand is undone.
+
+    Examples:
+
+    `dynamo-provision apply mobius_specs/local.json`
+
+    `dynamo-provision apply --no-wait my/storm.json && dynamo-provision daemon`
+
+    Exit codes: 0 when all is there, 9 if not so in time (900 s, or `--timeout`), 3 for a wrong spec, 7 if another spec
+    was applied meanwhile, 130 at Ctrl-C.
+    """
+    from dynamo.provision.fleets import apply_fleet
+    from dynamo.provision.keeping.attending import job_environment
+    from dynamo.provision.keeping.opening import fleet_folder
+    from dynamo.provision.orders import refuse_ended_leases, refuse_superseded
+    from dynamo.provision.spec.loading import load_spec
+    from dynamo.provision.status import fleet_status
+    from dynamo.times import utc_now
+
+    wanted = load_spec(spec)
+    now = utc_now()
+    refuse_ended_leases(wanted, now)
+    name = wanted.name
+    with opened(config) as here:
+        store = here.store
+        with store.transaction() as session:
+            _, changed = apply_fleet(session, wanted, base=fleet_folder(here.state_dir, name), now=now)
+        took = 0.0
+        if wait:
+            limit = TIMEOUT_S if timeout_s is None else timeout_s
+            took = wait_for(store, name, f"applying {name}", lambda glance: glance.settled, limit)
+            refuse_superseded(store, wanted)
+        status, environment = fleet_status(store, name), job_environment(store, name)
+        if as_json:
+            data = {"fleet": name, "changed": changed, "seconds": round(took, 3), "environment": environment}
+            print_json({**data, "status": status.to_json()})
+        elif wait:
+            ready = sum(worker.state == "ready" for worker in status.workers)
+            out.print(f"{name}: {ready} workers are ready, after {took:.1f} s", markup=False)
+            say_how_to_use(environment)
+        else:
+            out.print(f"{name}: {'stored' if changed else 'nothing has changed'}", markup=False)
+        if wait:
+            say_who_goes_on(store, name)
+        else:
+            warn_nothing_happens(store, name)
+
+
+def destroy(
+    fleet: str | None = FleetOption,
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
+    now_: bool = typer.Option(False, "--now", help="Do not let jobs end: they are killed, and wait in the queue."),
+    wait: bool = WaitOption,
+    timeout_s: float | None = TimeoutOption,
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """End a fleet: its workers finish their jobs and go, then its own pool is stopped. Asks first.
+
+    The queue and the ledger of costs stay. `destroy --now` hurries one that is ending already.
+
+    Examples:
+
+    `dynamo-provision destroy --fleet storm`
+
+    `dynamo-provision destroy --yes --now`
+
+    Exit codes: 0 when it has ended, 9 if not so in time (the spec's drain deadline and 900 s, or `--timeout`), 130 if
+    the answer was no.
+    """
+    from dynamo.provision.orders import drain_deadline_s, end_fleet
+    from dynamo.provision.states import ENDED
+    from dynamo.provision.status import fleet_status
+    from dynamo.times import utc_now
+
+    with opened(config) as here:
+        store = here.store
+        name = fleet_of(store, fleet)
+        before = fleet_status(store, name)
+        if before.state == ENDED:
+            out.print(f"{name} has ended already", markup=False)
+            return
+        jobs = sum(worker.jobs for worker in before.workers)
+        if not yes:
+            fate = "are killed" if now_ else "finish first"
+            workers = sum(sum(group.states.values()) for group in before.groups)
+            if not _agreed(f"End {name}, with {workers} workers ({jobs} running jobs {fate})?"):
+                err.print("nothing was changed")
+                raise typer.Exit(130)
+        elif now_ and jobs:
+            err.print(f"{jobs} running jobs are killed; they wait in the queue", markup=False)
+        with store.transaction() as session:
+            end_fleet(session, name, utc_now(), at_once=now_)
+        took = 0.0
+        if wait:
+            limit = timeout_s
+            if limit is None:
+                limit = TIMEOUT_S + (0.0 if now_ else drain_deadline_s(here.store, name))
+            took = wait_for(store, name, f"ending {name}", lambda glance: glance.ended, limit)
+        after = fleet_status(store, name)
+        killed = after.jobs_killed - before.jobs_killed
+        if as_json:
+            print_json({"fleet": name, "state": after.state, "jobs_killed": killed, "seconds": round(took, 3)})
+        elif wait:
+            out.print(f"{name} has ended after {took:.1f} s; {killed} jobs were killed", markup=False)
+        else:
+            out.print(f"{name} is to end", markup=False)
+            warn_nothing_happens(store, name)
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        return False

@@ -1,0 +1,95 @@
+"""What the commands about fleets share: options, the opened store, times as people write them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from dynamo.cli.fleet.completion import complete_fleets
+
+if TYPE_CHECKING:
+    from dynamo.store.engine import Store
+
+JsonOption = typer.Option(False, "--json", help="Print JSON for machines.")
+FleetOption = typer.Option(
+    None,
+    "--fleet",
+    help="Name of the fleet; the only one that lives by default.",
+    autocompletion=complete_fleets,
+    show_default=False,
+)
+SpecArgument = typer.Argument(help="JSON file: a fleet spec, or a Mobius request.", metavar="SPEC")
+WaitOption = typer.Option(True, "--wait/--no-wait", help="Wait until it is so.")
+TimeoutOption = typer.Option(None, "--timeout", min=0.0, metavar="SECONDS", help="Wait at most so long.")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The store of the configuration, and the folder of the files of this machine."""
+
+    store: Store
+    state_dir: Path
+
+
+@contextlib.contextmanager
+def opened(config: Path | None) -> Iterator[Opened]:
+    """Open the store that the configuration names, for the length of a block."""
+    from dynamo.config.file import find_config
+    from dynamo.store.engine import open_store
+
+    settings = find_config(config)
+    store = open_store(settings.store_url)
+    try:
+        yield Opened(store, settings.state_dir)
+    finally:
+        store.close()
+
+
+def fleet_of(store: Store, name: str | None) -> str:
+    """Return the named fleet, or the only one that lives."""
+    from dynamo.provision.status import the_fleet
+
+    with store.reading() as session:
+        return the_fleet(session, name)
+
+
+def duration(text: str, *, where: str) -> timedelta:
+    """Read a length of time, as ``90``, ``45m``, ``2h`` or ``1d12h``.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    from pydantic_core import PydanticCustomError
+
+    from dynamo.errors import UsageError
+    from dynamo.provision.spec.types import parse_moment
+
+    plain = text.strip().removeprefix("+")
+    try:
+        seconds = parse_moment(f"+{plain}s" if plain.isdigit() else f"+{plain}").offset_s
+    except PydanticCustomError:
+        seconds = 0
+    if seconds <= 0:
+        raise UsageError(f"not a length of time: {text!r:.40}", where=where, expected="as 90s, 45m, 2h or 1d12h")
+    return timedelta(seconds=seconds)
+
+
+def past(text: str, now: datetime, *, where: str) -> datetime:
+    """Read a time as ISO 8601, or as how long ago: ``2h``, ``7d``."""
+    from dynamo.errors import InputError, UsageError
+    from dynamo.times import parse_time
+
+    if text[:1].isdigit() and text[-1:] in "smhd":
+        return now - duration(text, where=where)
+    try:
+        return parse_time(text, where=where)
+    except InputError as error:
+        raise UsageError(error.what, where=where, expected="ISO 8601 as 2026-06-10T00:00:00Z, or as 2h, 7d") from None

@@ -1,0 +1,102 @@
+"""`dynamo-provision validate` and `spec`: checking fleet specs, and what may be in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dynamo.cli.console import err, out, print_json
+from dynamo.cli.fleet.common import JsonOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("validate")(validate)
+    group = typer.Typer(no_args_is_help=True, help="What a fleet spec may say: its manual page and its JSON Schema.")
+    group.command("docs")(docs)
+    group.command("schema")(schema)
+    app.add_typer(group, name="spec")
+
+
+def validate(
+    specs: list[Path] = typer.Argument(help="JSON files: fleet specs, or Mobius requests.", metavar="SPEC..."),
+    as_json: bool = JsonOption,
+) -> None:
+    """Check specs and tell every error, each on a line with its place in the file. No site is asked.
+
+    Examples:
+
+    `dynamo-provision validate mobius_specs/local.json`
+
+    `dynamo-provision validate --json my/*.json`
+
+    JSON Schemas among several files are passed over.
+
+    Exit codes: 0 if all are good, 3 if one is not, 4 if a file is not there (and no other is wrong).
+    """
+    from dynamo.errors import DynamoError, NotFoundError
+    from dynamo.provision.spec.errors import SpecError
+    from dynamo.provision.spec.loading import load_spec
+
+    found: list[dict[str, Any]] = []
+    code = 0
+    for path in specs:
+        if len(specs) > 1 and _is_schema(path):
+            err.print(f"{path}: a JSON Schema, not a spec; passed over", markup=False)
+            continue
+        try:
+            spec = load_spec(path)
+        except SpecError as error:
+            code = error.exit_code
+            found.append(_wrong(path, [problem.to_json() for problem in error.problems]))
+            for line in error.errors:
+                err.print(f"{path}: {line}", markup=False)
+        except DynamoError as error:
+            code = code if code and isinstance(error, NotFoundError) else error.exit_code
+            found.append(_wrong(path, [{"path": "", "error": str(error)}]))
+            err.print(str(error), markup=False)
+        else:
+            groups = [group.name for group in spec.compute]
+            found.append({"spec": str(path), "valid": True, "fleet": spec.name, "groups": groups, "errors": []})
+            if not as_json:
+                sites = ", ".join(spec.sites) or "no sites"
+                number = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
+                out.print(f"{path}: good (fleet {spec.name}, {number}, {sites})", markup=False)
+    if as_json:
+        print_json(found)
+    if code:
+        raise typer.Exit(code)
+
+
+def docs() -> None:
+    """Print the manual page of fleet specs (Markdown)."""
+    from dynamo.provision.spec.docs import markdown
+
+    out.print(markdown(), markup=False, end="")
+
+
+def schema() -> None:
+    """Print the JSON Schema of fleet specs, for editors and other programs.
+
+    Example: `dynamo-provision spec schema > schema.json`
+    """
+    from dynamo.provision.spec.schema import schema_text
+
+    out.print(schema_text(), markup=False, end="")
+
+
+def _is_schema(path: Path) -> bool:
+    """Tell whether a file is a JSON Schema, as `schema.json` beside the ready specs, which `*.json` names too."""
+    import orjson
+
+    try:
+        data = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and str(data.get("$schema", "")).startswith("https://json-schema.org/")
+
+
+def _wrong(path: Path, errors: list[dict[str, str]]) -> dict[str, Any]:
+    return {"spec": str(path), "valid": False, "fleet": None, "groups": [], "errors": errors}

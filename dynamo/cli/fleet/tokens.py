@@ -1,0 +1,88 @@
+"""`dynamo-provision token`: who may call the REST API."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import typer
+
+from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.fleet.common import JsonOption, opened
+from dynamo.cli.watch import ConfigOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(no_args_is_help=True, help="Tokens of the REST API; the store keeps only their hashes.")
+    group.command("create")(create)
+    group.command("list")(list_all)
+    group.command("revoke")(revoke)
+    app.add_typer(group, name="token")
+
+
+def create(
+    name: str = typer.Argument(help="Whose token it is."),
+    scopes: list[str] = typer.Option(["read"], "--scope", help="read, write or admin; several times for several."),
+    days: float | None = typer.Option(None, "--days", min=0.001, help="For how long it is good; without it, for good."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Make a token and print it, this once.
+
+    Example: `dynamo-provision token create dashboard --scope read --days 90`
+    """
+    from dynamo.api.tokens import create_token
+    from dynamo.times import to_iso, utc_now
+
+    expires_at = None if days is None else utc_now() + timedelta(days=days)
+    with opened(config) as here, here.store.transaction() as session:
+        token = create_token(session, name, scopes, expires_at)
+    if as_json:
+        expiry = None if expires_at is None else to_iso(expires_at)
+        print_json({"name": name, "token": token, "scopes": scopes, "expires_at": expiry})
+        return
+    err.print("it is shown only now; send it as `Authorization: Bearer TOKEN`:", markup=False)
+    out.print(token, markup=False)
+
+
+def list_all(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+    """List the tokens: names, scopes, times; never the tokens."""
+    from dynamo.api.tokens import list_tokens
+    from dynamo.times import to_iso
+
+    with opened(config) as here, here.store.reading() as session:
+        data = [
+            {
+                "name": token.name,
+                "scopes": list(token.scopes),
+                "created_at": to_iso(token.created_at),
+                "expires_at": to_iso(token.expires_at) if token.expires_at else None,
+                "last_used_at": to_iso(token.last_used_at) if token.last_used_at else None,
+            }
+            for token in list_tokens(session)
+        ]
+    if as_json:
+        print_json(data)
+        return
+    columns = ("name", "scopes", "created_at", "expires_at", "last_used_at")
+    rows = [
+        [", ".join(item["scopes"] or []) if column == "scopes" else item[column] for column in columns] for item in data
+    ]
+    print_table("", columns, rows)
+
+
+def revoke(
+    name: str = typer.Argument(help="Whose token it is."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Make a token worthless, at once."""
+    from dynamo.api.tokens import revoke_token
+
+    with opened(config) as here, here.store.transaction() as session:
+        revoke_token(session, name)
+    if as_json:
+        print_json({"name": name, "revoked": True})
+        return
+    out.print(f"{name} is revoked", markup=False)

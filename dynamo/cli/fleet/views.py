@@ -1,0 +1,207 @@
+"""`dynamo-provision status`, `events` and `cost`: what a fleet is, why, and what it costs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import typer
+
+from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened, past
+from dynamo.cli.fleet.completion import complete_all
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from dynamo.store.engine import Store
+    from dynamo.store.fleets import FleetEvent
+
+_FOLLOW_S = 0.5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("status")(status)
+    app.command("events")(events)
+    app.command("cost")(cost)
+
+
+def status(
+    fleet: str | None = FleetOption,
+    watch: bool = typer.Option(False, "--watch", "-w", help="Show it anew until Ctrl-C."),
+    every_s: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="How often, with --watch."),
+    workers: bool = typer.Option(True, "--workers/--no-workers", help="Show each worker."),
+    ended: bool = typer.Option(False, "--ended", help="Show workers that ended in the last 15 minutes, too."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Show a fleet: what is wanted and there, its sites, its workers, and what stands in the way.
+
+    Examples:
+
+    `dynamo-provision status --watch --every 1`
+
+    `dynamo-provision status --json`, with `--watch` one JSON object on a line each time.
+    """
+    from dynamo.cli.fleet.tables import status_tables
+    from dynamo.provision.status import fleet_status
+
+    with opened(config) as here:
+        name = fleet_of(here.store, fleet)
+        if as_json:
+            while watch:
+                _line(fleet_status(here.store, name).to_json())
+                time.sleep(every_s)
+            print_json(fleet_status(here.store, name).to_json())
+            return
+        if not watch:
+            out.print(status_tables(fleet_status(here.store, name), workers=workers, ended=ended))
+            return
+        from rich.live import Live
+
+        live = Live(console=out, auto_refresh=False, screen=out.is_terminal, vertical_overflow="ellipsis")
+        try:
+            with live:
+                while True:
+                    shown = status_tables(fleet_status(here.store, name), workers=workers, ended=ended)
+                    if out.is_terminal:
+                        live.update(shown, refresh=True)
+                    else:
+                        out.print(shown)
+                    time.sleep(every_s)
+        except KeyboardInterrupt:
+            return
+
+
+def events(
+    fleet: str | None = FleetOption,
+    about: str = typer.Option("", "--about", metavar="NAME", help="A worker or site.", autocompletion=complete_all),
+    action: str = typer.Option("", "--action", help="One kind only, as grow, drain, lost, hold."),
+    limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Go on with new ones until Ctrl-C."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Show what happened and why, the newest last.
+
+    Examples:
+
+    `dynamo-provision events --about local-3`
+
+    `dynamo-provision events --follow --json`, one JSON object on a line each.
+    """
+    from dynamo.provision import ledger
+
+    with opened(config) as here:
+        name = fleet_of(here.store, fleet)
+        with here.store.reading() as session:
+            found = ledger.events(session, name, about=about, action=action, limit=limit)
+        if as_json and not follow:
+            print_json([event_json(item) for item in found])
+            return
+        _print_events(found, as_json)
+        if not follow:
+            return
+        try:
+            _follow(here.store, name, about, action, found[-1].id if found else 0, as_json)
+        except KeyboardInterrupt:
+            return
+
+
+def _follow(store: Store, name: str, about: str, action: str, last: int, as_json: bool) -> None:
+    from dynamo.provision import ledger
+
+    while True:
+        time.sleep(_FOLLOW_S)
+        with store.reading() as session:
+            found = ledger.events(session, name, about=about, action=action, after_id=last, limit=10_000)
+        _print_events(found, as_json)
+        last = found[-1].id if found else last
+
+
+def event_json(event: FleetEvent) -> dict[str, Any]:
+    """Return an event as JSON has it."""
+    from dynamo.times import to_iso
+
+    return {
+        "id": event.id,
+        "time": to_iso(event.time),
+        "fleet": event.fleet,
+        "site": event.site,
+        "worker": event.worker,
+        "action": event.action,
+        "reason": event.reason,
+        "data": event.data,
+    }
+
+
+def _print_events(found: list[FleetEvent], as_json: bool) -> None:
+    for event in found:
+        if as_json:
+            _line(event_json(event))
+            continue
+        time_text = f"{event.time:%Y-%m-%d %H:%M:%S}Z"
+        out.print(f"{time_text}  {event.action:14} {event.worker or event.site or '-':20} {event.reason}", markup=False)
+
+
+def cost(
+    fleet: str | None = FleetOption,
+    by: str = typer.Option("site", "--by", help="site, day, workflow, worker, run or flavor."),
+    since: str | None = typer.Option(None, "--since", metavar="TIME", help="ISO 8601, or how long ago: 2h, 7d."),
+    until: str | None = typer.Option(None, "--until", metavar="TIME", help="ISO 8601, or how long ago."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Show what a fleet cost, and which share of it was idle. Periods are widened to full hours.
+
+    Time is billed once a minute by whoever looks after the fleet.
+
+    Examples:
+
+    `dynamo-provision cost --by workflow --since 7d`
+
+    `dynamo-provision cost --fleet storm --by day --json`
+    """
+    from dynamo.provision import ledger
+    from dynamo.provision.cost_report import cost_report
+    from dynamo.provision.fleets import stored_spec
+    from dynamo.times import utc_now
+
+    now = utc_now()
+    with opened(config) as here:
+        name = fleet_of(here.store, fleet)
+        with here.store.reading() as session:
+            currency = stored_spec(ledger.fleet_named(session, name)).budget.currency
+            report = cost_report(
+                session,
+                name,
+                by,
+                since=None if since is None else past(since, now, where="--since"),
+                until=None if until is None else past(until, now, where="--until"),
+                currency=currency,
+            )
+    if as_json:
+        print_json(report.to_json())
+        return
+    rows = [
+        (
+            row.key,
+            row.workers,
+            round(row.worker_hours, 3),
+            round(row.core_hours, 3),
+            round(row.busy_core_hours, 3),
+            f"{row.idle_share:.0%}",
+            float(round(row.cost, 6)),
+        )
+        for row in (*report.rows, report.total)
+    ]
+    columns = [by, "workers", "hours", "core hours", "busy", "idle", currency]
+    print_table(f"cost of {name}", columns, rows)
+
+
+def _line(data: dict[str, Any]) -> None:
+    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_UTC_Z, default=str).decode() + "\n")
+    sys.stdout.flush()

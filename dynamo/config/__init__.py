@@ -1,0 +1,1 @@
+"""The configuration file `dynamo.toml`: its options, reading it, and its manual page."""

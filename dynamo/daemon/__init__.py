@@ -1,4 +1,0 @@
-"""The watch daemon: feeds to arrivals, arrivals to runs, runs to products.
-
-`dynamo.daemon.watcher.Watcher` is the daemon as an object, for use inside another process.
-"""

@@ -1,0 +1,120 @@
+"""The run as a DAG for HTCondor's DAGMan: the DAG file, and the job that is DAGMan itself."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from dynamo.engines.base import RunFolder
+from dynamo.engines.condor.description import EVENT_LOG, FOLDER, TAG, environment, literal, quote
+from dynamo.errors import MissingPartError, UsageError
+from dynamo.workflows.model import Layout, Plan
+
+#: For pools whose own configuration waits longer: DAGMan looks at its nodes' events once a second (0 would hang it),
+#: submits all that is ready at once, and takes a run folder below a folder for temporary files.
+SETTINGS: Mapping[str, str] = {
+    "DAGMAN_USER_LOG_SCAN_INTERVAL": "1",
+    "DAGMAN_MAX_SUBMITS_PER_INTERVAL": "100",
+    "DAGMAN_USE_DIRECT_SUBMIT": "True",
+    "DAGMAN_USE_STRICT": "0",
+}
+#: DAGMan ended by itself (or crashed with a fault that would come back); else the schedd starts it again.
+_ENDED = "(ExitSignal =?= 11 || (ExitCode =!= UNDEFINED && ExitCode >=0 && ExitCode <= 2))"
+
+
+def dag_file(plan: Plan) -> str:
+    """Return the name of the DAG file; ``-0`` because Pegasus numbers the workflows of one document."""
+    return f"{plan.name}-0.dag"
+
+
+def dag_text(plan: Plan, layout: Layout) -> str:
+    """Return the DAG; every task is a node."""
+    lines = [f"# {plan.name} {plan.version}: {layout.reason}"]
+    lines += [f"JOB {task.id} logs/{task.id}.sub" for task in layout.tasks]
+    for task in layout.tasks:
+        if retries := max(plan.by_id[name].retries for name in task.jobs):
+            lines.append(f"RETRY {task.id} {retries}")
+    lines += [f"PARENT {' '.join(task.parents)} CHILD {task.id}" for task in layout.tasks if task.parents]
+    return "\n".join([*lines, ""])
+
+
+def describe_dagman(folder: RunFolder, plan: Plan, *, tag: str) -> str:
+    """Return the submit description of DAGMan for the run.
+
+    Raises
+    ------
+    MissingPartError
+        If the HTCondor that is configured has no DAGMan.
+    UsageError
+        If DAGMan would misread the run folder's path.
+    """
+    import htcondor2
+
+    if "$(" in str(folder.root):
+        # It expands the path of its log once more.
+        raise UsageError("DAGMan cannot work in a folder with $( in its path", where=folder.root)
+
+    binary = _dagman()
+    dag = dag_file(plan)
+    version = htcondor2.version().replace(" ", "' '")
+    priority = f" -Priority {plan.priority}" if plan.priority else ""
+    commands = {
+        "universe": "scheduler",
+        "executable": literal(binary),
+        "getenv": "CONDOR_CONFIG,_CONDOR_*,PATH,HOME,USER,LANG,LC_ALL,TZ",
+        "initialdir": literal(folder.root),
+        "output": f"{dag}.lib.out",
+        "error": f"{dag}.lib.err",
+        "log": literal(folder.root / EVENT_LOG),
+        "remove_kill_sig": "SIGUSR1",
+        "on_exit_remove": _ENDED,
+        "arguments": f'"-f -l . -Lockfile {dag}.lock -Dag {dag} -CsdVersion {version} '
+        f'-AutoRescue 1 -DoRescueFrom 0 -Suppress_notification{priority} -dagman {_argument(binary)}"',
+        "environment": environment(
+            {
+                "_CONDOR_DAGMAN_LOG": f"{dag}.dagman.out",
+                "_CONDOR_MAX_DAGMAN_LOG": "0",
+                # A file of settings could not have a $ in its path.
+                **{f"_CONDOR_{name}": value for name, value in SETTINGS.items()},
+            }
+        ),
+        "priority": str(plan.priority),
+        "batch_name": literal(f"{plan.name} {folder.root.name}"),
+        "notification": "Never",
+        "My.OtherJobRemoveRequirements": '"DAGManJobId =?= $(cluster)"',
+        "My.IsDaemonCore": "True",
+        f"+{TAG}": quote(tag),
+        f"+{FOLDER}": quote(str(folder.root)),
+    }
+    return "\n".join([*(f"{name} = {value}" for name, value in commands.items()), "queue", ""])
+
+
+def clear_attempt(folder: RunFolder, plan: Plan, *, same_dag: bool) -> None:
+    """Remove what would make DAGMan take a new attempt for one that goes on.
+
+    The rescue DAG stays, if it is of the same DAG: DAGMan leaves out the nodes that it calls done.
+    """
+    dag = dag_file(plan)
+    stale = [folder.root / f"{dag}.lock", folder.root / f"{dag}.nodes.log"]
+    if not same_dag:
+        stale += [*folder.root.glob(f"{dag}.rescue*"), folder.root / f"{dag}.dagman.out"]
+    for path in stale:
+        path.unlink(missing_ok=True)
+
+
+def _dagman() -> Path:
+    import htcondor2
+
+    found = htcondor2.param.get("DAGMAN") or f"{htcondor2.param.get('BIN', '')}/condor_dagman"
+    path = Path(str(found))
+    if not path.is_file():
+        other = shutil.which("condor_dagman")
+        if other is None:
+            raise MissingPartError("HTCondor's DAGMan is not installed", where=path, hint="install HTCondor's tools")
+        path = Path(other)
+    return path
+
+
+def _argument(path: Path) -> str:
+    return "'" + literal(path).replace("'", "''") + "'"

@@ -1,0 +1,318 @@
+"""Engine `condor`: a run on the HTCondor pool that the configuration names.
+
+A run whose layout is ``single`` is one directly submitted job; any other goes through DAGMan. `engine.json` is written
+before HTCondor is asked and names a tag that every job carries, so that a crash at any moment neither loses a job nor
+submits it twice. The state of a run is read from its job event log; the queue is asked when that log stays silent.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from dynamo.engines.base import FINAL, RunFolder, State, Status
+from dynamo.engines.condor.dag import clear_attempt, dag_file, dag_text, describe_dagman
+from dynamo.engines.condor.description import EVENT_LOG, FOLDER, MAX_HOLDS, TAG, describe_task
+from dynamo.engines.condor.handle import Handle, only_one, read_handle, write_handle
+from dynamo.engines.condor.holds import judge
+from dynamo.engines.condor.options import CondorOptions, Transfer
+from dynamo.engines.condor.queue import COMPLETED, Queue
+from dynamo.engines.condor.watch import Watch
+from dynamo.engines.pegasus.rundir import dagman_log, write_rundir
+from dynamo.engines.results import count_results
+from dynamo.errors import RetryableError
+from dynamo.files import write_text
+from dynamo.modules.runner import read_results
+from dynamo.times import parse_time, to_iso, utc_now
+from dynamo.workflows.model import Layout, Plan
+
+_log = logging.getLogger("dynamo.engines.condor.engine")
+
+#: After this long without an event the queue is asked whether the job is still there.
+SILENCE_S = 15.0
+#: A wait looks at `engine.json` this often: another process may have cancelled the run.
+_LOOK_S = 2.0
+_REMEMBERED = 256
+_REASON_LENGTH = 500
+
+
+class CondorEngine:
+    """Runs on an HTCondor pool; see `CondorOptions` for the parameters.
+
+    Raises
+    ------
+    MissingPartError
+        If there is no pool.
+    UsageError
+        If the options do not fit together.
+    """
+
+    name = "condor"
+
+    def __init__(
+        self,
+        *,
+        transfer: Transfer = "auto",
+        container: str | None = None,
+        python: str | None = None,
+        requirements: str | None = None,
+        submit: Mapping[str, str] | None = None,
+        sites: Mapping[str, str] | None = None,
+    ) -> None:
+        self.options = CondorOptions(transfer, container, python, requirements, submit or {}, sites or {})
+        self._queue = Queue()
+        self._watches: OrderedDict[tuple[Path, str], Watch] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closing = False
+
+    def submit(self, folder: RunFolder) -> None:
+        """Start the work, or find it again where an earlier call was cut off.
+
+        Raises
+        ------
+        RetryableError
+            If the pool does not answer; the same call may be repeated.
+        EngineError
+            If another engine has the run.
+        """
+        folder = RunFolder(folder.root.absolute())
+        with only_one(folder):
+            handle = read_handle(folder)
+            if handle is not None and (handle.cluster is not None or handle.cancelled is not None):
+                return
+            plan, layout = folder.read_plan(), folder.read_layout()
+            if handle is None:
+                self._end_earlier(folder, plan, layout)
+                handle = Handle(tag=str(uuid.uuid4()), created=to_iso(utc_now()))
+                write_handle(folder, handle)
+                cluster = None
+            else:
+                cluster = self._find(folder, handle)
+            if cluster is None:
+                description = self._write(folder, plan, layout, handle)
+                cluster = self._queue.submit(description)
+            self._record(folder, replace(handle, cluster=cluster))
+
+    def status(self, folder: RunFolder) -> Status:
+        """Return where the work stands, without waiting."""
+        state, reason = self._look(folder, 0.0)
+        return count_results(folder, state, reason)
+
+    def wait(self, folder: RunFolder, timeout_s: float | None = None) -> Status:
+        """Wait until the work is final, or ``timeout_s`` has passed (it may take a second longer)."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left = _LOOK_S if deadline is None else deadline - time.monotonic()
+            state, reason = self._look(folder, min(_LOOK_S, max(0.0, left)))
+            if state in FINAL or left <= 0 or self._closing:
+                return count_results(folder, state, reason)
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        """Remove all jobs of the run; return when the queue holds none any more.
+
+        Raises
+        ------
+        RetryableError
+            If the pool does not answer, or jobs do not leave the queue; the same call may be repeated.
+        """
+        with only_one(folder):
+            handle = read_handle(folder)
+            if handle is None:
+                handle = Handle(tag=str(uuid.uuid4()), created=to_iso(utc_now()), cancelled=reason, gone=True)
+                write_handle(folder, handle)
+                return
+            if handle.cancelled is None:
+                if self._look(folder, 0.0)[0] in FINAL:
+                    return
+                handle = replace(handle, cancelled=reason)
+                # Where tasks see the run folder they end before their next job.
+                write_text(folder.root / "cancel", reason)
+                write_handle(folder, handle)
+            self._queue.remove(TAG, handle.tag, reason)
+            write_handle(folder, replace(handle, gone=True))
+
+    def close(self) -> None:
+        """Let go of the event logs; jobs on the pool go on. Waits of other threads end within a second."""
+        self._closing = True
+        with self._lock:
+            watches = list(self._watches.values())
+            self._watches.clear()
+        for watch in watches:
+            watch.close()
+
+    # -- starting
+
+    def _record(self, folder: RunFolder, handle: Handle) -> None:
+        write_handle(folder, handle)
+
+    def _find(self, folder: RunFolder, handle: Handle) -> int | None:
+        """Return the run's job if it was submitted by a process that did not live to note it."""
+        known = self._queue.find(TAG, handle.tag) or self._queue.past(TAG, handle.tag)
+        if not known:
+            return None
+        # DAGMan is submitted before its nodes.
+        cluster = known[0].cluster
+        _log.info("found the job of an interrupted submission", extra={"run": folder.root.name, "cluster": cluster})
+        return cluster
+
+    def _end_earlier(self, folder: RunFolder, plan: Plan, layout: Layout) -> None:
+        """Make way for a new attempt: no job of an earlier one may still write into the folder."""
+        (folder.root / "cancel").unlink(missing_ok=True)
+        log = folder.root / EVENT_LOG
+        if not log.exists():
+            return
+        self._queue.remove(FOLDER, str(folder.root), "the run is submitted again")
+        log.unlink()
+        dag = folder.root / dag_file(plan)
+        same = dag.is_file() and dag.read_text() == dag_text(plan, layout)
+        clear_attempt(folder, plan, same_dag=same and layout.kind != "single")
+
+    def _write(self, folder: RunFolder, plan: Plan, layout: Layout, handle: Handle) -> str:
+        """Write what HTCondor and Pegasus's tools read; return the description of the job to be submitted."""
+        single = layout.kind == "single"
+        descriptions = {
+            task.id: describe_task(
+                folder,
+                plan,
+                task,
+                tag=handle.tag,
+                options=self.options,
+                retries=max(plan.by_id[name].retries for name in task.jobs) if single else 0,
+            )
+            for task in layout.tasks
+        }
+        for name, text in descriptions.items():
+            write_text(folder.logs / f"{name}.sub", text)
+        write_text(folder.root / dag_file(plan), dag_text(plan, layout))
+        write_rundir(folder, plan, layout, identity=handle.tag, planned=parse_time(handle.created))
+        (folder.root / EVENT_LOG).touch()
+        if single:
+            return descriptions[layout.tasks[0].id]
+        text = describe_dagman(folder, plan, tag=handle.tag)
+        write_text(folder.root / f"{dag_file(plan)}.condor.sub", text)
+        return text
+
+    # -- following
+
+    def _look(self, folder: RunFolder, timeout_s: float) -> tuple[State, str]:
+        handle = read_handle(folder)
+        if handle is None:
+            return "lost", "the run was not given to the pool"
+        if handle.cancelled is not None:
+            return self._look_cancelled(folder, handle)
+        if not (folder.root / EVENT_LOG).exists():
+            return self._look_unlogged(handle)
+        watch = self._watch(folder, handle)
+        watch.read(timeout_s)
+        self._settle_holds(watch)
+        state, reason = watch.track.state()
+        if state not in FINAL:
+            return self._ask_when_silent(watch, handle) or (state, reason)
+        self._tell_pegasus(folder, watch)
+        return state, self._reason(folder, watch, reason) if state == "failed" else reason
+
+    def _look_cancelled(self, folder: RunFolder, handle: Handle) -> tuple[State, str]:
+        if not handle.gone:
+            # Whoever cancelled may have been killed over it.
+            if self._queue.find(TAG, handle.tag):
+                return "running", f"is being cancelled: {handle.cancelled}"
+            if (folder.root / EVENT_LOG).exists():
+                watch = self._watch(folder, handle)
+                watch.read()
+                self._tell_pegasus(folder, watch)
+        return "cancelled", handle.cancelled or ""
+
+    def _look_unlogged(self, handle: Handle) -> tuple[State, str]:
+        if handle.cluster is None:
+            return "pending", ""
+        return "lost", "the run's event log is gone"
+
+    def _ask_when_silent(self, watch: Watch, handle: Handle) -> tuple[State, str] | None:
+        """Ask the queue about a run of which nothing was heard for long; None where all is well."""
+        now = time.monotonic()
+        if handle.cluster is None or now - max(watch.heard, watch.checked) < SILENCE_S:
+            return None
+        try:
+            if self._queue.find(TAG, handle.tag) or watch.read():
+                return None
+            past = [job for job in self._queue.past(TAG, handle.tag) if job.cluster == handle.cluster]
+        except RetryableError as error:
+            # The jobs may well be running; nobody can tell until the pool is back.
+            _log.warning("%s", error)
+            return None
+        finally:
+            watch.checked = now
+        if not past:
+            return "lost", f"HTCondor does not know job {handle.cluster}.0 any more"
+        if past[0].status == COMPLETED:
+            return ("succeeded", "") if past[0].exit_code == 0 else ("failed", f"exit code {past[0].exit_code}")
+        return "cancelled", "removed from the queue"
+
+    def _settle_holds(self, watch: Watch) -> None:
+        for job in watch.track.held:
+            verdict = judge(job.hold_code, job.holds, max_holds=MAX_HOLDS)
+            if verdict == "wait":
+                continue
+            try:
+                if verdict == "release":
+                    self._queue.release(job.id, "may pass")
+                else:
+                    self._queue.give_up(job.id, job.reason)
+            except RetryableError as error:
+                # The job's own policy does the same, only later.
+                _log.warning("%s", error)
+
+    def _reason(self, folder: RunFolder, watch: Watch, reason: str) -> str:
+        failed = [line for line in read_results(folder.results) if line["state"] == "failed"]
+        if failed:
+            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+            return f"job {failed[0]['job']}: {failed[0]['error']}{more}"
+        task, told = watch.track.failure()
+        layout = folder.read_layout()
+        if not task and layout.kind != "single":
+            return f"DAGMan: {_last_error(folder.root / f'{dag_file(folder.read_plan())}.dagman.out') or reason}"
+        task = task or layout.tasks[0].id
+        last = _last_line(folder.logs / f"{task}.err")
+        return f"task {task}: {told or reason}" + (f": {last}" if last else "")
+
+    def _tell_pegasus(self, folder: RunFolder, watch: Watch) -> None:
+        """Write DAGMan's log for a run that had no DAGMan."""
+        layout, plan = folder.read_layout(), folder.read_plan()
+        path = folder.root / f"{dag_file(plan)}.dagman.out"
+        if layout.kind != "single" or path.exists() or not watch.events:
+            return
+        main = watch.track.main
+        text = dagman_log(plan, layout, watch.events, exit_code=0 if main is not None and main.succeeded else 1)
+        try:
+            write_text(path, text)
+        except OSError as error:
+            # The run is over all the same.
+            _log.warning("Pegasus's tools will not find the log of the run: %s", error)
+
+    def _watch(self, folder: RunFolder, handle: Handle) -> Watch:
+        key = (folder.root.absolute(), handle.tag)
+        with self._lock:
+            if key not in self._watches:
+                self._watches[key] = Watch(folder.root / EVENT_LOG)
+                while len(self._watches) > _REMEMBERED:
+                    # What is looked at again is read again.
+                    self._watches.popitem(last=False)[1].close()
+            self._watches.move_to_end(key)
+            return self._watches[key]
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines() if path.is_file() else []
+    return lines[-1][:_REASON_LENGTH] if lines else ""
+
+
+def _last_error(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    told = [line.partition("ERROR: ")[2] for line in lines if "ERROR: " in line]
+    return told[-1][:_REASON_LENGTH] if told else ""

@@ -1,0 +1,90 @@
+"""Following one attempt at a run through its job event log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from dynamo.engines.base import EngineError
+from dynamo.engines.condor.track import Event, RunTrack, event_from
+
+#: Longest time for which the log is waited on in one go: so soon does a wait end that is asked to.
+_SLICE_S = 1
+_POLL_S = 0.05
+
+
+class Watch:
+    """The state of a run, kept up with its event log; several threads may look at once.
+
+    Waiting costs nothing: HTCondor's reader sleeps until the log changes (inotify).
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._path = log
+        self._reader: Any = None
+        self._lock = threading.Lock()
+        self.track = RunTrack()
+        self.events: list[Event] = []
+        #: When something was last heard of the run, on the monotonic clock.
+        self.heard = time.monotonic()
+        self.checked = 0.0
+
+    def read(self, timeout_s: float = 0.0) -> bool:
+        """Take in new events, waiting about ``timeout_s`` for the first; tell whether there were any.
+
+        Raises
+        ------
+        EngineError
+            If the log cannot be read.
+        """
+        # Whoever holds the lock takes in events as they come: what is known is as new as it can be.
+        if not (self._lock.acquire(timeout=timeout_s) if timeout_s > 0 else self._lock.acquire(blocking=False)):
+            return False
+        try:
+            return self._read(timeout_s)
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Close the log."""
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+
+    def _read(self, timeout_s: float) -> bool:
+        import htcondor2
+
+        try:
+            if self._reader is None:
+                self._reader = htcondor2.JobEventLog(str(self._path))
+                self.track, self.events = RunTrack(), []
+            new = self._take(0)
+            deadline = time.monotonic() + timeout_s
+            while not new and not self.track.ended and (left := deadline - time.monotonic()) > 0:
+                if left < _SLICE_S:
+                    # The reader waits in whole seconds.
+                    time.sleep(min(left, _POLL_S))
+                    new = self._take(0)
+                else:
+                    new = self._take(_SLICE_S)
+        except (htcondor2.HTCondorException, OSError) as error:
+            raise EngineError(f"the event log cannot be read: {error}", where=self._path) from error
+        if new:
+            self.heard = time.monotonic()
+        return new
+
+    def _take(self, wait_s: int) -> bool:
+        new = False
+        for seen in self._reader.events(stop_after=wait_s):
+            event = event_from(seen.cluster, seen.proc, dict(seen))
+            self.events.append(event)
+            self.track.note(event)
+            new = True
+            if wait_s:
+                # What came with it is taken without waiting for more.
+                self._take(0)
+                break
+        return new

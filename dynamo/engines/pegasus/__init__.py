@@ -1,0 +1,1 @@
+"""Engine `pegasus`: runs planned by pegasus-plan."""

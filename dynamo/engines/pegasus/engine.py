@@ -1,0 +1,238 @@
+"""Engine `pegasus`: the run is planned by pegasus-plan and submitted by pegasus-run, where Pegasus is installed.
+
+The run's Pegasus files are in ``RUN/pegasus``, the submit directory below ``RUN/pegasus/submit``. Pegasus puts the
+products into ``RUN/pegasus/products``; they are copied into ``RUN/work`` before the run counts as succeeded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dynamo.engines.base import FINAL, EngineError, RunFolder, State, Status
+from dynamo.engines.condor.handle import Handle, only_one, read_handle, write_handle
+from dynamo.engines.condor.watch import Watch
+from dynamo.errors import MissingPartError, RetryableError
+from dynamo.files import replacing
+from dynamo.modules.registry import contracts
+from dynamo.pool.environment import pool_environment, use_pool
+from dynamo.times import to_iso, utc_now
+
+ENGINE = "pegasus"
+PROGRAMS = ("pegasus-plan", "pegasus-run", "pegasus-remove")
+_PLAN_TIMEOUT_S = 600.0
+_SLICE_S = 2.0
+
+
+class PegasusEngine:
+    """Runs through Pegasus.
+
+    Parameters
+    ----------
+    settings
+        What `dynamo.workflows.pegasus.write.PegasusSettings` takes: ``image``, ``container_type``, ``executable``,
+        ``site``, ``arch``.
+
+    Raises
+    ------
+    MissingPartError
+        If Pegasus is not installed, or there is no pool.
+    """
+
+    name = ENGINE
+
+    def __init__(self, **settings: Any) -> None:
+        missing = [name for name in PROGRAMS if shutil.which(name) is None]
+        if missing:
+            raise MissingPartError(
+                f"Pegasus is not installed: no {', '.join(missing)}",
+                where="PATH",
+                expected="Pegasus 5.1 or newer",
+                hint="install it (pegasus.isi.edu/downloads), or use engine condor: it runs the same workflow without",
+            )
+        use_pool()
+        self._settings = settings
+        self._watches: dict[tuple[Path, str], Watch] = {}
+        self._lock = threading.Lock()
+        self._closing = False
+
+    def submit(self, folder: RunFolder) -> None:
+        """Plan and start the work, or find it again where an earlier call was cut off.
+
+        Raises
+        ------
+        EngineError
+            If Pegasus does not take the plan, or another engine has the run.
+        """
+        with only_one(folder):
+            handle = read_handle(folder, engine=ENGINE)
+            if handle is not None and (handle.cluster is not None or handle.cancelled is not None):
+                return
+            if handle is None:
+                (folder.root / "cancel").unlink(missing_ok=True)
+                shutil.rmtree(_home(folder) / "submit", ignore_errors=True)
+                handle = Handle(tag=str(uuid.uuid4()), created=to_iso(utc_now()), engine=ENGINE)
+                write_handle(folder, handle)
+            submit_dir = _submit_dir(folder)
+            if submit_dir is None or not _log(submit_dir):
+                # Nothing was given to HTCondor: a plan that was cut off is made anew.
+                submit_dir = self._plan(folder)
+                _call(["pegasus-run", str(submit_dir)], cwd=submit_dir)
+            watch = self._watch(folder, handle, submit_dir)
+            watch.read(10.0)
+            if watch.track.main is None:
+                raise EngineError("pegasus-run submitted nothing", where=submit_dir)
+            write_handle(folder, replace(handle, cluster=watch.track.main.cluster))
+
+    def status(self, folder: RunFolder) -> Status:
+        """Return where the work stands, without waiting."""
+        return self._status(folder, *self._look(folder, 0.0))
+
+    def wait(self, folder: RunFolder, timeout_s: float | None = None) -> Status:
+        """Wait until the work is final, or ``timeout_s`` has passed (it may take a second longer)."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left = _SLICE_S if deadline is None else deadline - time.monotonic()
+            state, reason = self._look(folder, min(_SLICE_S, max(0.0, left)))
+            if state in FINAL or left <= 0 or self._closing:
+                return self._status(folder, state, reason)
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        """Stop the work with pegasus-remove; return when DAGMan is gone.
+
+        Raises
+        ------
+        RetryableError
+            If it does not end; the same call may be repeated.
+        """
+        with only_one(folder):
+            handle = read_handle(folder, engine=ENGINE)
+            if handle is None:
+                handle = Handle(tag=str(uuid.uuid4()), created=to_iso(utc_now()), engine=ENGINE)
+            if handle.cancelled is None:
+                if handle.cluster is not None and self._look(folder, 0.0)[0] in FINAL:
+                    return
+                handle = replace(handle, cancelled=reason)
+                write_handle(folder, handle)
+            submit_dir = _submit_dir(folder)
+            if submit_dir is not None and _log(submit_dir):
+                watch = self._watch(folder, handle, submit_dir)
+                watch.read()
+                if not watch.track.ended:
+                    _call(["pegasus-remove", str(submit_dir)], cwd=submit_dir)
+                    deadline = time.monotonic() + 60.0
+                    while not watch.track.ended:
+                        if time.monotonic() > deadline:
+                            raise RetryableError("DAGMan does not end", where=submit_dir)
+                        watch.read(1.0)
+            write_handle(folder, replace(handle, gone=True))
+
+    def close(self) -> None:
+        """Let go of the event logs; jobs on the pool go on."""
+        self._closing = True
+        with self._lock:
+            for watch in self._watches.values():
+                watch.close()
+            self._watches.clear()
+
+    def _plan(self, folder: RunFolder) -> Path:
+        from dynamo.workflows.pegasus.write import PegasusSettings, planner_command, write_plan
+
+        home = _home(folder)
+        shutil.rmtree(home / "submit", ignore_errors=True)
+        home.mkdir(exist_ok=True)
+        settings = PegasusSettings(**self._settings)
+        write_plan(folder.read_plan(), folder.read_layout(), contracts(), home, settings)
+        _call(planner_command(home, settings.site), cwd=home)
+        submit_dir = _submit_dir(folder)
+        if submit_dir is None:
+            raise EngineError("pegasus-plan wrote no submit directory", where=home / "submit")
+        return submit_dir
+
+    def _look(self, folder: RunFolder, timeout_s: float) -> tuple[State, str]:
+        handle = read_handle(folder, engine=ENGINE)
+        if handle is None:
+            return "lost", "the run was not given to Pegasus"
+        if handle.cancelled is not None:
+            return ("cancelled" if handle.gone else "running"), handle.cancelled
+        submit_dir = _submit_dir(folder)
+        if submit_dir is None or not _log(submit_dir):
+            return ("pending", "") if handle.cluster is None else ("lost", "the submit directory is gone")
+        watch = self._watch(folder, handle, submit_dir)
+        watch.read(timeout_s)
+        state, reason = watch.track.state()
+        if state == "succeeded":
+            _collect(folder)
+        elif state == "failed":
+            reason = f"{reason}; see pegasus-analyzer {submit_dir}"
+        return state, reason
+
+    def _status(self, folder: RunFolder, state: State, reason: str) -> Status:
+        # What each job did is in Pegasus's own database.
+        total = len(folder.read_plan().jobs)
+        return Status(state, reason, total if state == "succeeded" else 0, 0, total)
+
+    def _watch(self, folder: RunFolder, handle: Handle, submit_dir: Path) -> Watch:
+        key = (folder.root, handle.tag)
+        with self._lock:
+            if key not in self._watches:
+                log = _log(submit_dir)
+                if log is None:
+                    raise EngineError("pegasus-run started no DAGMan", where=submit_dir)
+                self._watches[key] = Watch(log)
+            return self._watches[key]
+
+
+def _home(folder: RunFolder) -> Path:
+    return folder.root / "pegasus"
+
+
+def _submit_dir(folder: RunFolder) -> Path | None:
+    found = sorted((_home(folder) / "submit").rglob("braindump.yml"))
+    return found[0].parent if found else None
+
+
+def _log(submit_dir: Path) -> Path | None:
+    found = sorted(submit_dir.glob("*.dag.dagman.log"))
+    return found[0] if found else None
+
+
+def _collect(folder: RunFolder) -> None:
+    """Bring the products into the work folder."""
+    for lfn in folder.read_plan().products:
+        target, source = folder.work / lfn, _home(folder) / "products" / lfn
+        if not target.exists() and source.is_file():
+            with replacing(target) as partial:
+                shutil.copyfile(source, partial)
+
+
+def _call(command: Sequence[str], *, cwd: Path) -> None:
+    environment: Mapping[str, str] = {**os.environ, **pool_environment()}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PLAN_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise RetryableError(f"{command[0]} did not end within {_PLAN_TIMEOUT_S:g} s", where=cwd) from None
+    (cwd / f"{command[0]}.log").write_text(done.stdout + done.stderr)
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        told = next(
+            (line for line in reversed(lines) if "ERROR" in line or "FATAL" in line), lines[-1] if lines else ""
+        )
+        raise EngineError(f"{command[0]} failed: {told[:500]}", where=cwd / f"{command[0]}.log")

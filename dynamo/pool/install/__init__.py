@@ -1,0 +1,1 @@
+"""HTCondor's programs from Debian packages, with or without root."""

@@ -1,0 +1,183 @@
+"""The calls that change the world for one worker: create, delete, confirm a loss, drain.
+
+Each runs in a thread of its site's, after what it is about to do has been stored. Each may be killed at any point:
+what it leaves is found again by the names and tags of servers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dynamo.errors import DynamoError
+from dynamo.provision.deciding.groups import GroupPlan
+from dynamo.provision.deciding.health import HealthBook
+from dynamo.provision.deciding.lifecycle import WorkerState
+from dynamo.provision.deciding.site_parts import network_name, scripts_for
+from dynamo.provision.ledger import move_worker, note, set_worker
+from dynamo.provision.notes import Note
+from dynamo.provision.pool_link import PoolLink
+from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, ServerRequest
+from dynamo.provision.sites.errors import SiteError, SiteQuotaError, SiteRetryableError
+from dynamo.provision.sites.runner import SiteRunner
+from dynamo.provision.spec.fleet import FleetSpec
+from dynamo.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+#: In `ServerRequest.options`: no earlier call can have made this server, so the driver need not look for it.
+FIRST_ATTEMPT = "first_attempt"
+_SHORT = 300
+
+
+@dataclass
+class Effects:
+    """What the calls need.
+
+    Attributes
+    ----------
+    fleet, fleet_id
+        The fleet's name in the store and its tag at the sites.
+    """
+
+    store: Store
+    fleet: str
+    fleet_id: str
+    spec: FleetSpec
+    link: PoolLink
+    health: HealthBook
+    clock: Callable[[], datetime]
+
+    def create(self, runner: SiteRunner, row: Any, group: GroupPlan) -> None:
+        """Ask the site for the worker's server; its intent and attempt are stored already."""
+        assert group.flavor is not None  # noqa: S101 - the caller creates only what has a flavor
+        first = row.attempts == 0
+        local = group.site.driver == "local"
+        try:
+            papers = self.link.papers(
+                row.name,
+                script=scripts_for(self.spec, group.spec, row.name),
+                remote=not local,
+                options=_paper_options(group),
+            )
+        except DynamoError as error:
+            # The site was not asked.
+            self._store(row, [Note("wait", f"no papers for it: {error}", row.site, row.name)], unsure=row.unsure)
+            return
+        request = ServerRequest(
+            name=row.name,
+            tags={FLEET_TAG: self.fleet_id, WORKER_TAG: row.name, GROUP_TAG: row.group},
+            flavor=group.flavor,
+            user_data=papers.user_data,
+            private_files=papers.private_files,
+            image=group.spec.image or "",
+            key=group.spec.key or "",
+            network=network_name(self.spec, group.spec),
+            security_groups=group.spec.security_groups,
+            availability_zone=group.spec.availability_zone or "",
+            floating_ip=group.spec.floating_ip,
+            lease_end=row.lease_end or group.lease_end,
+            options={**group.spec.options, FIRST_ATTEMPT: first},
+        )
+        try:
+            server = runner.driver.create(request)
+        except SiteRetryableError as error:
+            self.health.failure(row.site, error.kind, _short(error))
+            # From now on, not from the attempt's beginning, it may take a while until a list has the server.
+            told = Note("create-unsure", _short(error), row.site, row.name)
+            self._store(row, [told], attempted_at=self.clock())
+        except SiteError as error:
+            self._refused(runner, row, error)
+        else:
+            self.health.answered(row.site)
+            runner.forget_quota()
+            self._made(row, server.id, list(server.addresses), server.lease_end)
+
+    def _made(self, row: Any, server_id: str, addresses: list[str], lease_end: datetime | None) -> None:
+        now = self.clock()
+        known = {"server_id": server_id, "unsure": False, "addresses": addresses, "started_at": now}
+        if lease_end is not None:
+            known["lease_end"] = lease_end
+        with self.store.transaction() as session:
+            if row.state != WorkerState.REQUESTED:
+                set_worker(session, row.id, server_id=server_id, unsure=False)
+            elif move_worker(session, row.id, WorkerState.BOOTING, "the site makes its server", now, **known):
+                note(session, self.fleet, [Note("booting", f"server {server_id}", row.site, row.name)], now)
+            else:
+                # It was given up meanwhile; its end has to know what to delete.
+                set_worker(session, row.id, **known)
+
+    def _refused(self, runner: SiteRunner, row: Any, error: SiteError) -> None:
+        if isinstance(error, SiteQuotaError):
+            runner.forget_quota()
+        self.health.failure(row.site, error.kind, _short(error))
+        now = self.clock()
+        with self.store.transaction() as session:
+            reason = f"not made ({error.kind}): {_short(error)}"
+            set_worker(session, row.id, unsure=False)
+            if move_worker(session, row.id, WorkerState.RELEASED, reason, now):
+                found = Note("refused", _short(error), row.site, row.name, {"kind": error.kind})
+                note(session, self.fleet, [found], now)
+
+    def delete(self, runner: SiteRunner, server_id: str, worker: str) -> None:
+        """Ask the site for the end of a server; it is done when a later list lacks it."""
+        try:
+            runner.driver.delete(server_id)
+        except SiteError as error:
+            self.health.failure(runner.name, error.kind, _short(error))
+            self._note(Note("delete-failed", _short(error), runner.name, worker, {"server": server_id}))
+        else:
+            runner.refresh()
+
+    def confirm_lost(self, runner: SiteRunner, row: Any, reason: str) -> None:
+        """Ask the site once more for a server that its list lacks, and only then call the worker lost."""
+        try:
+            server = runner.driver.get(row.server_id)
+        except SiteError as error:
+            log.info("%s: cannot confirm that %s is gone: %s", runner.name, row.name, error)
+            return
+        if server is not None:
+            return
+        now = self.clock()
+        with self.store.transaction() as session:
+            if move_worker(session, row.id, WorkerState.LOST, reason, now, jobs_killed=row.jobs):
+                data = {"jobs_killed": row.jobs, "server": row.server_id}
+                note(session, self.fleet, [Note("lost", reason, row.site, row.name, data)], now)
+
+    def drain(self, row: Any, deadline_s: float) -> None:
+        """Tell the pool that the worker takes no more jobs; repeated until the collector shows it."""
+        try:
+            self.link.drain(row.name, deadline_s=deadline_s)
+        except DynamoError as error:
+            log.info("%s: cannot drain %s yet: %s", row.site, row.name, error)
+
+    def _store(self, row: Any, notes: list[Note], **values: Any) -> None:
+        with self.store.transaction() as session:
+            if values:
+                set_worker(session, row.id, **values)
+            note(session, self.fleet, notes, self.clock())
+
+    def _note(self, item: Note) -> None:
+        with self.store.transaction() as session:
+            note(session, self.fleet, [item], self.clock())
+
+
+def _paper_options(group: GroupPlan) -> dict[str, object]:
+    """Return what the papers say of the worker: its size, and what the site's images have."""
+    options: dict[str, object] = {"site": group.spec.site}
+    if group.flavor is not None:
+        options |= {"cpus": group.flavor.cpus, "memory_mb": group.flavor.ram_mb}
+    told = group.site.worker
+    if told.condor_prefix is not None:
+        options["condor_prefix"] = told.condor_prefix
+    if told.shared_files:
+        options["shared_files"] = True
+    return options
+
+
+def _short(error: DynamoError) -> str:
+    text = str(error)
+    return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"

@@ -1,0 +1,132 @@
+"""What each group of a spec comes to at one moment: its flavor, and how many workers are wanted of it and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dynamo.errors import NotFoundError
+from dynamo.provision.sites.base import Flavor
+from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec
+from dynamo.provision.spec.sites import SiteSpec
+
+#: Where only a count is asked for, any flavor gives it.
+_ANY = Flavor("", cpus=1, ram_mb=0, disk_gb=0)
+
+
+@dataclass(frozen=True)
+class Override:
+    """A wish that replaces the spec's: an operator's, or the autoscaler's."""
+
+    wanted: int
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """One group now.
+
+    Attributes
+    ----------
+    flavor
+        None where the site has not told its flavors yet, or has none that fits: then ``problem`` says so.
+    most
+        Never more workers than this.
+    why
+        Who wants ``wanted`` workers.
+    """
+
+    spec: ComputeSpec
+    site: SiteSpec
+    flavor: Flavor | None
+    cost_per_hour: float
+    wanted: int
+    most: int
+    why: str
+    source: str
+    problem: str = ""
+    lease_end: datetime | None = None
+
+    @property
+    def certain(self) -> bool:
+        """Whether ``wanted`` can be relied on: a number of processors is none of workers before the flavor is known."""
+        return self.flavor is not None or self.source != "spec" or self.spec.count is not None
+
+    @property
+    def name(self) -> str:
+        """The group."""
+        return self.spec.name
+
+
+def plan_groups(
+    spec: FleetSpec,
+    flavors: Mapping[str, Sequence[Flavor]],
+    overrides: Mapping[str, Override],
+    *,
+    applied_at: datetime,
+    now: datetime,
+    ending: bool,
+) -> dict[str, GroupPlan]:
+    """Return what is wanted of each group.
+
+    Parameters
+    ----------
+    spec, flavors, overrides
+        The fleet's spec, what its sites sell, and wishes that replace the spec's.
+    applied_at, now
+        Leases count from the first.
+    ending
+        Whether the fleet is to end: then nothing is wanted.
+    """
+    return {
+        group.name: _plan(spec, group, flavors.get(group.site, ()), overrides.get(group.name), applied_at, now, ending)
+        for group in spec.compute
+    }
+
+
+def _plan(
+    spec: FleetSpec,
+    group: ComputeSpec,
+    flavors: Sequence[Flavor],
+    override: Override | None,
+    applied_at: datetime,
+    now: datetime,
+    ending: bool,
+) -> GroupPlan:
+    site = spec.sites[group.site]
+    flavor, problem = None, ""
+    if flavors:
+        try:
+            flavor = group.pick_flavor(list(flavors))
+        except NotFoundError as error:
+            problem = str(error)
+    else:
+        problem = "the site has not told its flavours yet"
+    by_spec = group.wanted_workers(flavor or _ANY)
+    wanted, why, source = by_spec, "the spec", "spec"
+    if override is not None:
+        wanted, why, source = override.wanted, override.reason, override.source
+    begin, end = group.lease(applied_at)
+    if now < begin:
+        wanted, why = 0, f"the lease begins at {begin:%Y-%m-%d %H:%M} UTC"
+    elif end is not None and now >= end:
+        wanted, why = 0, f"the lease ended at {end:%Y-%m-%d %H:%M} UTC"
+    if ending:
+        wanted, why, source = 0, "the fleet is to end", "operator"
+    caps = [cap for cap in (group.max, site.max_workers) if cap is not None]
+    # Without a cap a group never stands in for others: nobody said how far.
+    most = min(caps) if caps else max(by_spec, wanted)
+    return GroupPlan(
+        spec=group,
+        site=site,
+        flavor=flavor,
+        cost_per_hour=spec.cost_per_hour(group, flavor),
+        wanted=min(wanted, most),
+        most=most,
+        why=why,
+        source=source,
+        problem=problem,
+        lease_end=end,
+    )

@@ -1,0 +1,101 @@
+"""How each site fares, shared by the loop and the calls that run beside it."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from dynamo.provision.deciding.breaker import HEALTHY, BreakerSettings, Health, failed
+from dynamo.provision.notes import Note
+
+
+class HealthBook:
+    """The health of a fleet's sites; what changes is told as events and stored with the next cycle.
+
+    Parameters
+    ----------
+    known
+        As it was stored.
+    settings
+        When a site is left alone.
+    clock
+        The present instant.
+    random
+        Gives 0 to 1, for the jitter.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, Health],
+        settings: BreakerSettings,
+        clock: Callable[[], datetime],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._health = dict(known)
+        self._settings = settings
+        self._clock = clock
+        # Not for secrets: it only spreads attempts.
+        self._rng = rng or random.Random()  # noqa: S311
+        self._lock = threading.Lock()
+        self._notes: list[Note] = []
+        self._changed: set[str] = set()
+        #: Sites that answer, but whose newest failure was that of a worker: an answer is no proof that they work.
+        self._undelivered: set[str] = set()
+
+    def of(self, site: str) -> Health:
+        """Return how a site fares."""
+        with self._lock:
+            return self._health.get(site, HEALTHY)
+
+    def failure(self, site: str, kind: str, error: str, *, of_worker: bool = False) -> None:
+        """Take note of a failure that counts against the site: of a call, or of a worker that came to nothing."""
+        now = self._clock()
+        with self._lock:
+            before = self._health.get(site, HEALTHY)
+            after = failed(before, kind, error, now, self._settings, self._rng.random())
+            self._health[site] = after
+            self._changed.add(site)
+            if of_worker:
+                self._undelivered.add(site)
+            if after.retry_at is not None and after.retry_at != before.retry_at:
+                wait_s = (after.retry_at - now).total_seconds()
+                self._notes.append(
+                    Note("leave-alone", f"no new workers for {wait_s:.0f} s: {error}", site=site, data={"kind": kind})
+                )
+
+    def success(self, site: str) -> None:
+        """Take note that a site did what it was asked for."""
+        with self._lock:
+            before = self._health.get(site, HEALTHY)
+            self._undelivered.discard(site)
+            if before == HEALTHY:
+                return
+            self._health[site] = HEALTHY
+            self._changed.add(site)
+            if before.retry_at is not None:
+                self._notes.append(Note("trust-again", f"it works again after: {before.error}", site=site))
+
+    def answered(self, site: str) -> None:
+        """Take note that a site has agreed to make a server; where workers came to nothing, that is not enough."""
+        if not self.owes_worker(site):
+            self.success(site)
+
+    def owes_worker(self, site: str) -> bool:
+        """Tell whether only a worker that is ready shows that a site works."""
+        with self._lock:
+            return site in self._undelivered
+
+    def passed(self, site: str, error: str) -> None:
+        """Take note that what failed works again; other failures of the site stand."""
+        if self.of(site).error == error:
+            self.success(site)
+
+    def take_changes(self) -> tuple[dict[str, Health], list[Note]]:
+        """Return what has changed since the last call, to be stored."""
+        with self._lock:
+            changed = {site: self._health[site] for site in self._changed}
+            notes = self._notes
+            self._changed, self._notes = set(), []
+            return changed, notes

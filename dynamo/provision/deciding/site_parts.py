@@ -1,0 +1,136 @@
+"""What a spec asks of one site beside workers: networks, circuits and volumes, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from dynamo.provision.sites.extras import NetworkRequest, VlanRequest
+from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec, NetworkSpec, ScriptSpec, StitchSpec
+
+#: Addresses of a private network for which the spec names none.
+_PRIVATE_CIDR = "192.168.100.0/24"
+#: A circuit without an end is leased for so long, and again.
+_VLAN_LEASE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class VolumeWish:
+    """A volume for each worker that it concerns."""
+
+    key: str
+    target: str
+    size_gb: int
+    mount_point: str
+
+    def concerns(self, row: Any) -> bool:
+        """Tell whether a stored worker gets one."""
+        return _concerns(self.target, row.group, row.name)
+
+    def name_for(self, worker: str) -> str:
+        """Return the name of the volume of a worker."""
+        return f"{worker}-{self.key}"
+
+
+@dataclass(frozen=True)
+class SiteParts:
+    """What one site must have; ``vlans`` makes the requests, whose leases count from now."""
+
+    networks: tuple[NetworkRequest, ...]
+    vlans: Callable[[datetime], Sequence[VlanRequest]] | None
+    volumes: tuple[VolumeWish, ...]
+
+    @property
+    def needed(self) -> bool:
+        """Whether workers have to wait for something."""
+        return bool(self.networks) or self.vlans is not None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to remove at the end."""
+        return self.needed or bool(self.volumes)
+
+
+def parts_of(spec: FleetSpec, fleet_id: str, site: str) -> SiteParts:
+    """Return what a spec asks of one site beside workers."""
+    networks: dict[str, NetworkRequest] = {}
+    for network in spec.network:
+        if network.site == site and network.action == "create" and network.name and not _leased(network):
+            networks[network.name] = NetworkRequest(
+                name=network.name,
+                fleet=fleet_id,
+                cidr=network.cidr or _PRIVATE_CIDR,
+                external=network.external_network or "",
+                bandwidth_mbit=network.bandwidth_mbit or 0,
+            )
+    for group in spec.groups_at(site):
+        if group.network_type == "private" and not group.physical_network:
+            name = network_name(spec, group)
+            networks[name] = NetworkRequest(
+                name=name,
+                fleet=fleet_id,
+                cidr=group.network_cidr or _PRIVATE_CIDR,
+                external=group.external_network or "",
+                bandwidth_mbit=(group.bandwidth_bps or 0) // 10**6,
+            )
+    groups = {group.name for group in spec.groups_at(site)}
+    volumes = tuple(
+        VolumeWish(f"vol{number}", storage.target, storage.size_gb, storage.mount_point)
+        for number, storage in enumerate(spec.storage)
+        if storage.action != "delete" and any(_concerns(storage.target, name, name) for name in groups)
+    )
+    return SiteParts(tuple(networks.values()), _vlans(spec, fleet_id, site), volumes)
+
+
+def network_name(spec: FleetSpec, group: ComputeSpec) -> str:
+    """Return the network of a group's servers at its site; empty for the site's default."""
+    if group.network_type == "private":
+        return f"{spec.name}-private"
+    return group.network or ""
+
+
+def scripts_for(spec: FleetSpec, group: ComputeSpec, worker: str) -> str:
+    """Return what a worker runs at its first boot, before HTCondor: the group's script, then those of ``script``."""
+    texts = [group.post_boot_script, *(item.script for item in spec.script if _is_for(item, group, worker))]
+    return "\n".join(text.rstrip("\n") + "\n" for text in texts if text)
+
+
+def _is_for(item: ScriptSpec, group: ComputeSpec, worker: str) -> bool:
+    return _concerns(item.target, group.name, worker)
+
+
+def _concerns(target: str, group: str, worker: str) -> bool:
+    """Tell whether a Mobius target means this worker: by its name, by its group, or as Mobius numbers names."""
+    return target in (group, worker) or worker.startswith(f"{target}-") or target.rstrip("0123456789") == group
+
+
+def _leased(network: NetworkSpec) -> bool:
+    """Tell whether a network has to be leased as a VLAN: it lies on a physical network."""
+    return network.physical_network is not None
+
+
+def _vlans(spec: FleetSpec, fleet_id: str, site: str) -> Callable[[datetime], Sequence[VlanRequest]] | None:
+    stitched: list[StitchSpec] = [
+        item for item in spec.stitch if any(_concerns(item.target, g.name, g.name) for g in spec.groups_at(site))
+    ]
+    wanted: list[tuple[str, str, str]] = [(f"{spec.name}-stitch-{item.tag}", "", "fabric") for item in stitched]
+    wanted += [
+        (network.name, network.physical_network or "", "")
+        for network in spec.network
+        if network.site == site and network.action == "create" and network.name and _leased(network)
+    ]
+    wanted += [
+        (network_name(spec, group), group.physical_network, "fabric" if group.stitch_tag else "")
+        for group in spec.groups_at(site)
+        if group.network_type == "private" and group.physical_network
+    ]
+    if not wanted:
+        return None
+
+    def requests(now: datetime) -> Sequence[VlanRequest]:
+        until = now + _VLAN_LEASE
+        return [VlanRequest(name, fleet_id, until, physical, provider) for name, physical, provider in wanted]
+
+    return requests

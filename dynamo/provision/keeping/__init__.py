@@ -1,0 +1,1 @@
+"""The daemon of `dynamo-provision`: one loop a fleet."""

@@ -1,0 +1,172 @@
+"""The daemon: looks after all fleets of a store, each in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from dynamo.errors import BusyError, DynamoError
+from dynamo.provision import ledger
+from dynamo.provision.keeping.keeper import Keeper
+from dynamo.provision.keeping.presence import ANY_FLEET, daemon_lease
+from dynamo.provision.retention import KEEP_DAYS, prune
+from dynamo.provision.states import ENDED
+from dynamo.store.engine import Store
+from dynamo.store.fleets import Fleet
+from dynamo.store.lease import RENEW_S, StoreLease
+from dynamo.times import utc_now
+
+log = logging.getLogger(__name__)
+#: How often it looks for new fleets, seconds.
+_LOOK_S = 1.0
+#: How often it tries for fleets of another daemon, which may have ended, seconds.
+_TRY_S = 10.0
+_PRUNE_S = 3600.0
+#: Calls of sites that are under way get this long; what they leave is stored.
+_END_S = 25.0
+
+
+class Daemon:
+    """Looks after fleets until it is told to stop; workers outlive it.
+
+    Parameters
+    ----------
+    store
+        Where the fleets are.
+    fleets
+        Only these; all that live, and new ones, by default.
+    keep_days
+        For how long events and ended workers are kept.
+    clock
+        The present instant.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        fleets: Sequence[str] = (),
+        *,
+        keep_days: float = KEEP_DAYS,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._store = store
+        self._only = tuple(fleets)
+        self._keep_days = keep_days
+        self._clock = clock
+        self._keepers: dict[str, Keeper] = {}
+        self._others: dict[str, float] = {}
+        self._prune_at = time.monotonic()
+        self._store_away = False
+        self._any = StoreLease(store, ANY_FLEET)
+        self._any_held = False
+        self._any_at = time.monotonic()
+
+    def claim(self) -> list[str]:
+        """Begin to look after the fleets that there are; return their names.
+
+        Raises
+        ------
+        NotFoundError
+            If a fleet that was named is not there.
+        BusyError
+            If other daemons look after all of them.
+        """
+        with self._store.reading() as session:
+            for name in self._only:
+                ledger.fleet_named(session, name)
+        self._look()
+        if self._others and not self._keepers:
+            self.close()
+            raise BusyError(
+                "another daemon looks after it",
+                where=", ".join(sorted(self._others)),
+                hint="one is enough; stop it first to take over",
+            )
+        return sorted(self._keepers)
+
+    def run(self, stop: threading.Event) -> None:
+        """Look after the fleets until ``stop`` is set, then end in order; workers stay as they are."""
+        try:
+            while not stop.is_set():
+                self._round()
+                stop.wait(_LOOK_S)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let all threads end; waits for the calls of sites that are under way."""
+        for keeper in self._keepers.values():
+            keeper.stop()
+        deadline = time.monotonic() + _END_S
+        for keeper in self._keepers.values():
+            keeper.join(max(0.0, deadline - time.monotonic()))
+            if keeper.is_alive():
+                log.warning("left in the middle of a call", extra={"fleet": keeper.fleet})
+        self._keepers.clear()
+        if self._any_held:
+            try:
+                self._any.give_back()
+            except DynamoError as error:
+                log.warning("commands wait for this daemon until its lease runs out: %s", error)
+            self._any_held = False
+
+    def _round(self) -> None:
+        try:
+            self._look()
+            if time.monotonic() >= self._prune_at:
+                self._prune_at = time.monotonic() + _PRUNE_S
+                events, workers = prune(self._store, self._clock(), keep_days=self._keep_days)
+                if events or workers:
+                    log.info("old records removed", extra={"events": events, "workers": workers})
+        except DynamoError as error:
+            # The keepers say more; here only that new fleets are not seen for now.
+            if not self._store_away:
+                log.warning("new fleets are not seen for now: %s", error)
+            self._store_away = True
+        else:
+            self._store_away = False
+
+    def _look(self) -> None:
+        self._show()
+        with self._store.reading() as session:
+            living = session.scalars(select(Fleet.name).where(Fleet.state != ENDED).order_by(Fleet.name)).all()
+        for name in list(self._keepers):
+            if not self._keepers[name].is_alive():
+                del self._keepers[name]
+        for name in living:
+            if name in self._keepers or (self._only and name not in self._only):
+                continue
+            if time.monotonic() >= self._others.get(name, 0.0):
+                self._take(name)
+
+    def _show(self) -> None:
+        """Let commands know that there is somebody who takes new fleets; one daemon of a store does."""
+        if self._only or time.monotonic() < self._any_at:
+            return
+        try:
+            (self._any.renew if self._any_held else self._any.take)()
+        except BusyError:
+            self._any_held = False
+            self._any_at = time.monotonic() + _TRY_S
+        else:
+            self._any_held = True
+            self._any_at = time.monotonic() + RENEW_S
+
+    def _take(self, name: str) -> None:
+        lease = StoreLease(self._store, daemon_lease(name))
+        try:
+            lease.take()
+        except BusyError as error:
+            if name not in self._others:
+                log.info("left to its daemon: %s", error.what, extra={"fleet": name})
+            self._others[name] = time.monotonic() + _TRY_S
+            return
+        self._others.pop(name, None)
+        keeper = Keeper(self._store, name, lease)
+        self._keepers[name] = keeper
+        keeper.start()

@@ -1,0 +1,299 @@
+"""A pool in memory, with a clock that is given: for tests, benchmarks, and the simulation of whole weather days.
+
+Simulated sites tell it when their servers join and leave. What has happened since the last call is worked out, event by
+event and in order, when the next one comes; nothing runs in the background. The same calls at the same instants
+give the same answers.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
+
+from dynamo.errors import UsageError
+from dynamo.provision.pool_link import FinishedJob, JoinPapers, PoolSilentError, PoolView
+from dynamo.provision.simulated.clock import Clock
+from dynamo.provision.simulated.jobs import Machine, SimulatedJob
+from dynamo.provision.simulated.work import Work
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class SimulatedPool(Work):
+    """A `PoolLink` without HTCondor.
+
+    Parameters
+    ----------
+    clock
+        The present instant.
+    update_interval_s
+        How long a collector that has restarted may take to hear from all workers.
+    ad_lifetime_s
+        How long the collector shows a worker that went without a good-bye.
+    admission
+        Whether workers wait for `admit`; else they join by themselves.
+    history_s
+        How long ended jobs are kept for `finished`, at least.
+    seed
+        Of the order in which workers re-appear.
+
+    Attributes
+    ----------
+    papers_made
+        How often papers were made, by worker.
+    revoked
+        Workers whose papers are worthless.
+    refused
+        Workers that wanted to join with worthless papers, in order.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        update_interval_s: float = 5.0,
+        ad_lifetime_s: float = 0.0,
+        admission: bool = False,
+        history_s: float = 86400.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(history_s)
+        self.papers_made: Counter[str] = Counter()
+        self.revoked: set[str] = set()
+        self.refused: list[str] = []
+        self._clock = clock
+        self._update_interval_s = update_interval_s
+        self._ad_lifetime = timedelta(seconds=ad_lifetime_s)
+        self._admission = admission
+        self._rng = Random(f"{seed}:pool")  # noqa: S311
+        self._lock = threading.RLock()
+        self._asking: dict[str, Machine] = {}
+        self._numbers = count(1)
+        self._collector_since = clock.now()
+        self._silent_until = _LONG_AGO
+
+    def ensure(self) -> None:
+        """Do nothing: it is there."""
+        with self._lock:
+            self._asked()
+
+    def view(self) -> PoolView:
+        """Return what collector and queue say now; a view does not change afterwards."""
+        with self._lock:
+            now = self._asked()
+            return PoolView(now, self._collector_since, self._fresh_slots(), self._queue.cpus, self._running_cpus)
+
+    def papers(
+        self,
+        worker: str,
+        *,
+        script: str = "",
+        remote: bool = True,
+        options: Mapping[str, object] | None = None,  # noqa: ARG002 - the site says how large a worker is
+    ) -> JoinPapers:
+        """Return papers without meaning; a worker whose papers were revoked may join with new ones."""
+        with self._lock:
+            self._asked()
+            self.papers_made[worker] += 1
+            self.revoked.discard(worker)
+            serial = self.papers_made[worker]
+        if remote:
+            return JoinPapers(f"#!/bin/sh\n# simulated worker {worker}, papers {serial}\n{script}", {})
+        return JoinPapers("", {"token": f"simulated {worker} {serial}".encode()})
+
+    def admit(self, expected: Collection[str]) -> Sequence[str]:
+        """Let in those of ``expected`` that have asked since the last time; others go on asking."""
+        with self._lock:
+            now = self._asked()
+            asking = [machine for name, machine in self._asking.items() if name in expected]
+            for machine in asking:
+                del self._asking[machine.name]
+                if self._admission:
+                    self._enter(now, machine)
+            self._place(now)
+            return [machine.name for machine in asking if machine.joined]
+
+    def revoke(self, workers: Collection[str]) -> None:
+        """Let these workers not join any more; those that have joined stay."""
+        with self._lock:
+            self._asked()
+            self.revoked.update(workers)
+
+    def drain(self, worker: str, *, deadline_s: float) -> None:
+        """Let no more jobs begin there; those that still run at the deadline are killed. The first deadline holds."""
+        with self._lock:
+            now = self._asked()
+            machine = self._machines.get(worker)
+            if machine is None or machine.gone:
+                return
+            deadline = now + timedelta(seconds=max(0.0, deadline_s))
+            if machine.drain_deadline is None or deadline < machine.drain_deadline:
+                machine.drain_deadline = deadline
+                self._later(deadline, self._end_drain, machine)
+            machine.draining = True
+            self._touch(machine)
+            self._catch_up(now)
+
+    def finished(self, since: datetime) -> Sequence[FinishedJob]:
+        """Return the jobs that ended after ``since``, in the order in which they ended."""
+        with self._lock:
+            self._asked()
+            return self._finished[bisect_right(self._finished, since, key=lambda job: job.ended_at) :]
+
+    def stop(self) -> None:
+        """Do nothing: no daemons are ours."""
+
+    # What follows is for sites, tests and simulations, no part of the interface of pools.
+
+    def expect(
+        self, worker: str, *, cpus: int, memory_mb: int = 0, joins_at: datetime, leaves_at: datetime | None = None
+    ) -> None:
+        """Let a worker join at ``joins_at`` unless it is revoked or leaves before; it replaces one of its name."""
+        with self._lock:
+            now = self._clock.now()
+            self._catch_up(now)
+            self._remove(now, worker, clean=True)
+            machine = self._machines[worker] = Machine(worker, cpus, memory_mb, cpus, joins_at, leaves_at=leaves_at)
+            self._later(joins_at, self._join, machine)
+            if leaves_at is not None:
+                self._later(max(now, leaves_at), self._leave_later, machine)
+            self._catch_up(now)
+
+    def prolong(self, worker: str, leaves_at: datetime) -> None:
+        """Let a worker that was to leave stay until ``leaves_at``."""
+        with self._lock:
+            self._catch_up(self._clock.now())
+            machine = self._machines.get(worker)
+            if machine is not None and not machine.gone:
+                machine.leaves_at = leaves_at
+                self._later(leaves_at, self._leave_later, machine)
+
+    def leave(self, worker: str, *, clean: bool = True) -> None:
+        """Take a worker away now; its jobs are killed, counted, and wait again at their old places."""
+        with self._lock:
+            now = self._clock.now()
+            self._catch_up(now)
+            self._remove(now, worker, clean=clean)
+            self._place(now)
+
+    def submit(self, cpus: int, duration_s: float, *, ok: bool = True, run: str = "", workflow: str = "") -> str:
+        """Add a job to the queue and return its id.
+
+        Raises
+        ------
+        UsageError
+            If it asks for no processor or a negative time.
+        """
+        if cpus < 1 or duration_s < 0:
+            raise UsageError(f"no job: {cpus} processors for {duration_s:g} s")
+        with self._lock:
+            now = self._clock.now()
+            self._catch_up(now)
+            number = next(self._numbers)
+            job = SimulatedJob(f"{number}.0", number, cpus, duration_s, ok, run, workflow, now)
+            self._queue.push(job)
+            self._place(now)
+            self._catch_up(now)
+            return job.id
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many jobs wait and how many run."""
+        with self._lock:
+            self._catch_up(self._clock.now())
+            return self._queue.jobs, sum(len(machine.jobs) for machine in self._machines.values())
+
+    def silent_until(self, instant: datetime) -> None:
+        """Let every call of the interface raise `PoolSilentError` before ``instant``; workers and jobs go on."""
+        with self._lock:
+            self._silent_until = instant
+
+    def restart_collector(self) -> None:
+        """Let the collector forget all workers; they re-appear within the update interval. Jobs go on."""
+        with self._lock:
+            now = self._clock.now()
+            self._catch_up(now)
+            self._collector_since = now
+            for machine in list(self._machines.values()):
+                if machine.gone:
+                    self._forget(now, machine)
+                elif machine.joined:
+                    machine.shown = False
+                    self._touch(machine)
+                    wait_s = self._update_interval_s * self._rng.random()
+                    self._later(now + timedelta(seconds=wait_s), self._show, machine)
+
+    def make_black_hole(self, worker: str, *, fails_after_s: float = 1.0) -> None:
+        """Let every job that begins on ``worker`` from now on fail after so many seconds."""
+        with self._lock:
+            self._catch_up(self._clock.now())
+            self._machines[worker].black_hole_s = fails_after_s
+
+    def next_event_at(self) -> datetime | None:
+        """Return when the next thing happens of itself (something that came between may have made it nothing)."""
+        with self._lock:
+            return self._coming[0][0] if self._coming else None
+
+    def _asked(self) -> datetime:
+        now = self._clock.now()
+        self._catch_up(now)
+        if now < self._silent_until:
+            raise PoolSilentError("the pool does not answer (simulated)", hint="it is asked again")
+        return now
+
+    def _join(self, now: datetime, machine: Machine) -> None:
+        if machine.gone:
+            return
+        self._asking[machine.name] = machine
+        if not self._admission:
+            self._enter(now, machine)
+
+    def _enter(self, now: datetime, machine: Machine) -> None:
+        if machine.name in self.revoked:
+            self.refused.append(machine.name)
+            del self._machines[machine.name]
+            self._asking.pop(machine.name, None)
+            return
+        machine.joined = machine.shown = True
+        machine.started_at = now
+        self._touch(machine)
+
+    def _show(self, now: datetime, machine: Machine) -> None:
+        del now
+        if not machine.gone:
+            machine.shown = True
+            self._touch(machine)
+
+    def _leave_later(self, now: datetime, machine: Machine) -> None:
+        prolonged = machine.leaves_at is not None and machine.leaves_at > now
+        if self._machines.get(machine.name) is machine and not prolonged:
+            self._remove(now, machine.name, clean=False)
+
+    def _remove(self, now: datetime, worker: str, *, clean: bool) -> None:
+        machine = self._machines.get(worker)
+        if machine is None or (machine.gone and not clean):
+            return
+        self._asking.pop(worker, None)
+        lingers = not clean and machine.shown and self._ad_lifetime > timedelta(0)
+        if lingers:
+            # The collector goes on showing what it heard last, jobs included.
+            self._fresh_slots()
+        machine.gone = True
+        self._kill_jobs(now, machine)
+        self._free.update(machine)
+        if lingers:
+            self._changed.discard(worker)
+            self._later(now + self._ad_lifetime, self._forget, machine)
+        else:
+            del self._machines[worker]
+            self._changed.add(worker)
+
+    def _forget(self, now: datetime, machine: Machine) -> None:
+        del now
+        if self._machines.get(machine.name) is machine:
+            del self._machines[machine.name]
+            self._changed.add(machine.name)

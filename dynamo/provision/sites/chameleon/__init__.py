@@ -1,0 +1,1 @@
+"""Chameleon: OpenStack with Blazar leases."""

@@ -1,0 +1,187 @@
+"""Names to ids: images, flavours, networks, security groups, key pairs and server groups, made where they may be."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dynamo.provision.sites.base import Flavor
+from dynamo.provision.sites.errors import SitePermanentError
+from dynamo.provision.sites.openstack.cache import TimedCache
+from dynamo.provision.sites.openstack.connection import CloudAccess
+from dynamo.provision.sites.openstack.options import ServerGroupOptions
+from dynamo.provision.sites.openstack.servers import flavor_of
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+#: The security group that workers get where the request names none: everything out, nothing in.
+WORKER_GROUP = "dynamo-worker"
+_ID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Lookup:
+    """What a request names, as the site's ids; answers are kept for some minutes."""
+
+    def __init__(self, access: CloudAccess, keep_s: float) -> None:
+        self._access = access
+        self._cache = TimedCache(keep_s)
+        self._site = access.site
+
+    def clear(self) -> None:
+        """Forget all ids: a site replaces its images and flavours under the same names."""
+        self._cache.clear()
+
+    def flavors(self) -> Sequence[Flavor]:
+        """Return the sizes that this project may use."""
+        return tuple(flavor_of(found) for found in self._flavors())
+
+    def flavor(self, name: str) -> str:
+        """Return the id of a flavour given by name or id."""
+        found = _named(self._flavors(), name)
+        if found is None:
+            # It may be new: reservations make flavours of their own.
+            self._cache.forget("flavors")
+            found = _named(self._flavors(), name)
+        if found is None:
+            raise self._unknown("flavour", name, (str(flavor.name) for flavor in self._flavors()))
+        return str(found.id)
+
+    def image(self, name: str, properties: Mapping[str, str]) -> str:
+        """Return the id of an image given by name, id, or the properties that it must have; the newest of several."""
+        if not name and not properties:
+            raise SitePermanentError(
+                "no image is given", where=self._site, hint="name one, or say options.image_properties"
+            )
+        key = ("image", name, tuple(sorted(properties.items())))
+        return self._cache.get(key, lambda: self._find_image(name, properties))
+
+    def network(self, name: str) -> str:
+        """Return the id of a network by name or id; without one, of the only network there is for servers."""
+        return self._cache.get(("network", name), lambda: self._find_network(name))
+
+    def external_network(self, name: str) -> str:
+        """Return the id of the network that floating IPs and routers use."""
+        return self._cache.get(("external", name), lambda: self._find_external(name))
+
+    def security_groups(self, names: Sequence[str]) -> list[str]:
+        """Return ids; of the workers' own group, made where it is absent, if ``names`` is empty."""
+        if not names:
+            return [self._cache.get(("security group", ""), self._worker_group)]
+        return [self._cache.get(("security group", name), partial(self._find_group, name)) for name in names]
+
+    def key_pair(self, public_key: str) -> str:
+        """Return the name of the key pair of an OpenSSH public key, importing it where it is not there."""
+        words = public_key.split()
+        if len(words) < 2 or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
+            raise SitePermanentError(
+                "public_key is not an OpenSSH public key", where=self._site, expected="ssh-ed25519 AAAA... comment"
+            )
+        name = f"dynamo-{hashlib.sha256(' '.join(words[:2]).encode()).hexdigest()[:16]}"
+        return self._cache.get(("key", name), lambda: self._import_key(name, public_key))
+
+    def server_group(self, wanted: ServerGroupOptions) -> str:
+        """Return the id of a server group, made where it is absent."""
+        return self._cache.get(("server group", wanted.name), lambda: self._ensure_server_group(wanted))
+
+    def _flavors(self) -> Sequence[Any]:
+        return self._cache.get("flavors", lambda: self._ask("list flavours", lambda c: list(c.compute.flavors())))
+
+    def _ask(self, doing: str, ask: Callable[[Connection], Any]) -> Any:
+        with self._access.use(doing) as connection:
+            return ask(connection)
+
+    def _find_image(self, name: str, properties: Mapping[str, str]) -> str:
+        with self._access.use(f"find image {name or dict(properties)}") as connection:
+            if _ID.fullmatch(name):
+                return name
+            query: dict[str, Any] = {"name": name} if name else dict(properties)
+            found = [image for image in connection.image.images(**query) if image.status == "active"]
+            if not found and name:
+                known = (str(image.name) for image in connection.image.images())
+                raise self._unknown("image", name, known)
+        if not found:
+            words = ", ".join(f"{key}={value}" for key, value in properties.items())
+            raise SitePermanentError(f"no active image with {words}", where=self._site)
+        return str(max(found, key=lambda image: image.created_at or "").id)
+
+    def _find_network(self, name: str) -> str:
+        with self._access.use(f"find network {name}".rstrip()) as connection:
+            if _ID.fullmatch(name):
+                return name
+            usable = [network for network in connection.network.networks() if name or not network.is_router_external]
+        found = [network for network in usable if not name or network.name == name]
+        return self._only("network", name, found, usable)
+
+    def _find_external(self, name: str) -> str:
+        with self._access.use("find the external network") as connection:
+            usable = list(connection.network.networks(is_router_external=True))
+        found = [network for network in usable if not name or name in (network.name, network.id)]
+        return self._only("external network", name, found, usable)
+
+    def _find_group(self, name: str) -> str:
+        with self._access.use(f"find security group {name}") as connection:
+            usable = list(connection.network.security_groups())
+        found = [group for group in usable if name in (group.name, group.id)]
+        return self._only("security group", name, found, usable)
+
+    def _worker_group(self) -> str:
+        with self._access.use(f"ensure security group {WORKER_GROUP}") as connection:
+            # An administrator sees the groups of all projects.
+            project = connection.current_project_id
+            mine = {"name": WORKER_GROUP, "project_id": project}
+            found = sorted(connection.network.security_groups(**mine), key=lambda group: str(group.created_at))
+            if found:
+                return str(found[0].id)
+            made = connection.network.create_security_group(
+                name=WORKER_GROUP, description="DyNamo workers: everything out, nothing in"
+            )
+            return str(made.id)
+
+    def _import_key(self, name: str, public_key: str) -> str:
+        from openstack.exceptions import ConflictException
+
+        with self._access.use(f"import key {name}") as connection:
+            try:
+                connection.compute.create_keypair(name=name, public_key=public_key.strip())
+            except ConflictException:
+                # There already; its name says that it is the same key.
+                return name
+        return name
+
+    def _ensure_server_group(self, wanted: ServerGroupOptions) -> str:
+        with self._access.use(f"ensure server group {wanted.name}") as connection:
+            for group in connection.compute.server_groups():
+                if group.name == wanted.name:
+                    return str(group.id)
+            return str(connection.compute.create_server_group(name=wanted.name, policy=wanted.policy).id)
+
+    def _only(self, kind: str, name: str, found: Sequence[Any], usable: Sequence[Any]) -> str:
+        if len(found) == 1:
+            return str(found[0].id)
+        names = [str(thing.name) for thing in usable]
+        if not found:
+            raise self._unknown(kind, name, names)
+        if name:
+            raise SitePermanentError(
+                f"{len(found)} {kind}s are named {name!r}",
+                where=self._site,
+                hint="give the id: " + ", ".join(str(thing.id) for thing in found),
+            )
+        raise SitePermanentError(
+            f"which {kind}? there are {len(found)}", where=self._site, expected="one of " + ", ".join(sorted(names))
+        )
+
+    def _unknown(self, kind: str, name: str, known: Iterable[str]) -> SitePermanentError:
+        names = sorted(set(known))
+        near = difflib.get_close_matches(name, names, n=3) or names[:8]
+        expected = ", ".join(near) if near else None
+        return SitePermanentError(f"no {kind} {name!r}" if name else f"no {kind}", where=self._site, expected=expected)
+
+
+def _named(flavors: Iterable[Any], name: str) -> Any:
+    return next((flavor for flavor in flavors if name in (flavor.name, flavor.id)), None)

@@ -1,0 +1,51 @@
+"""The options of drivers: strict about names, read from a mapping."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dynamo.errors import InputError
+
+
+class Options(BaseModel):
+    """Base of all options: strict about names, read from a mapping."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def read(cls, values: Mapping[str, object], *, where: str) -> Self:
+        """Check ``values``.
+
+        Raises
+        ------
+        InputError
+            With the option's name, what was expected, and the nearest known name for one that is unknown.
+        """
+        (known,) = split_options(values, cls, where=where)
+        try:
+            return cls.model_validate(known)
+        except ValidationError as error:
+            first = error.errors()[0]
+            path = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"option {path}: {first['msg'].lower()}", where=where) from None
+
+
+def split_options(values: Mapping[str, object], *kinds: type[Options], where: str) -> list[dict[str, object]]:
+    """Return the part of ``values`` that belongs to each kind, in their order.
+
+    Raises
+    ------
+    InputError
+        If a name belongs to none of them; the near miss is looked for among all.
+    """
+    known = sorted({name for kind in kinds for name in kind.model_fields})
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else None
+            raise InputError(f"no option {name!r:.60}", where=where, expected=", ".join(known), hint=hint)
+    return [{name: value for name, value in values.items() if name in kind.model_fields} for kind in kinds]

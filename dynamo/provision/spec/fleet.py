@@ -1,0 +1,247 @@
+"""The fleet spec: pool, sites, workers, networks, storage, and how the fleet is kept. Units are in the names.
+
+`dynamo.provision.spec.loading` reads it with every error at once; `spec_schema` and `spec_docs` publish it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dynamo.provision.sites.base import Flavor
+from dynamo.provision.spec.checks import Parts, check, default_driver, derived_names
+from dynamo.provision.spec.compute import ComputeSpec
+from dynamo.provision.spec.network import NetworkSpec, ScriptSpec, StitchSpec, StorageSpec
+from dynamo.provision.spec.sites import SiteSpec, SiteWorkerSpec
+from dynamo.provision.spec.types import (
+    CURRENCY_PATTERN,
+    MAX_ITEMS,
+    MAX_SECONDS,
+    Name,
+    Part,
+    PathText,
+    SiteName,
+    moment_of,
+)
+
+__all__ = [
+    "BlackHolePolicy",
+    "BreakerPolicy",
+    "BudgetSpec",
+    "ComputeSpec",
+    "FleetSpec",
+    "NetworkSpec",
+    "PolicySpec",
+    "PoolSpec",
+    "ScriptSpec",
+    "SiteSpec",
+    "SiteWorkerSpec",
+    "StitchSpec",
+    "StorageSpec",
+]
+
+
+Leased = TypeVar("Leased", ComputeSpec, NetworkSpec, StorageSpec)
+
+
+class PoolSpec(Part):
+    """The HTCondor pool that the workers join."""
+
+    kind: Annotated[
+        Literal["own", "existing"],
+        Field(description="`own`: its daemons are started here. `existing`: it is there, see `condor_config`."),
+    ] = "own"
+    address: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9\[][A-Za-z0-9.:\]-]{0,254}$",
+            description="Address or host name by which workers reach the pool; 127.0.0.1 serves only workers here.",
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int | None, Field(ge=1, le=65535, description="Port of the collector; without it a free one is taken and kept.")
+    ] = None
+    condor_config: Annotated[
+        PathText | None, Field(description="Configuration file of an existing pool, relative to the spec.")
+    ] = None
+    state: Annotated[
+        PathText | None, Field(description="Folder of an own pool, relative to the spec; without it the fleet's.")
+    ] = None
+
+
+class BreakerPolicy(Part):
+    """When a site that fails is left alone, and for how long."""
+
+    failures: Annotated[int, Field(ge=1, le=100, description="Failures in a row until it is left alone.")] = 3
+    base_s: Annotated[
+        float, Field(ge=1, le=86400, description="First pause, s; each further one is twice as long.")
+    ] = 30.0
+    max_s: Annotated[float, Field(ge=1, le=86400, description="Longest pause, s.")] = 1800.0
+
+
+class BlackHolePolicy(Part):
+    """Which workers are taken for black holes: jobs fail fast there."""
+
+    jobs: Annotated[int, Field(ge=1, le=1000, description="Jobs that are looked at, the latest of the worker.")] = 5
+    seconds: Annotated[float, Field(gt=0, le=3600, description="A failure within so many seconds is a fast one.")] = (
+        10.0
+    )
+    share: Annotated[float, Field(gt=0, le=1, description="Share of fast failures from which it is drained.")] = 0.8
+
+
+class PolicySpec(Part):
+    """How the fleet is kept."""
+
+    cycle_s: Annotated[float, Field(ge=0.1, le=3600, description="How often wanted and found are compared, s.")] = 10.0
+    drain_deadline_s: Annotated[
+        float, Field(ge=0, le=MAX_SECONDS, description="How long running jobs get to end when a worker is drained, s.")
+    ] = 3600.0
+    max_removal_share: Annotated[
+        float, Field(gt=0, le=1, description="Largest share of the fleet that one cycle removes (at least one worker).")
+    ] = 0.25
+    join_timeout_s: Annotated[
+        float, Field(ge=5, le=86400, description="A running server that has not joined after this is given up, s.")
+    ] = 300.0
+    missing_s: Annotated[
+        float,
+        Field(ge=5, le=86400, description="A ready worker that the collector has not shown for so long is lost, s."),
+    ] = 120.0
+    collector_grace_s: Annotated[
+        float, Field(ge=0, le=86400, description="For so long after its start the collector is not believed, s.")
+    ] = 120.0
+    breaker: Annotated[BreakerPolicy, Field(description="Pauses of a site that fails.")] = BreakerPolicy()
+    black_hole: Annotated[BlackHolePolicy, Field(description="Workers on which jobs fail fast.")] = BlackHolePolicy()
+    dead_man_s: Annotated[
+        float,
+        Field(ge=60, le=MAX_SECONDS, description="A worker whose pool is silent for so long shuts itself down, s."),
+    ] = 1800.0
+    token_lifetime_s: Annotated[
+        float, Field(ge=60, le=MAX_SECONDS, description="Lifetime of a worker's own HTCondor token, s.")
+    ] = 86400.0
+    lease_extend_before_s: Annotated[
+        float, Field(ge=0, le=MAX_SECONDS, description="Leases are extended so long before they end, s; 0 never.")
+    ] = 3600.0
+
+
+class BudgetSpec(Part):
+    """Caps on cost; growth beyond them is refused."""
+
+    per_hour: Annotated[float | None, Field(ge=0, le=10**9, description="Most that may be spent in an hour.")] = None
+    per_day: Annotated[float | None, Field(ge=0, le=10**9, description="Most that may be spent in a day (UTC).")] = None
+    total: Annotated[
+        float | None, Field(ge=0, le=10**12, description="Most that may be spent by the fleet at all.")
+    ] = None
+    currency: Annotated[
+        str, Field(pattern=CURRENCY_PATTERN, description="What all costs of the spec are in, as USD or SU.")
+    ] = "USD"
+
+
+class FleetSpec(Part):
+    """The whole document."""
+
+    schema_: Annotated[str | None, Field(alias="$schema", max_length=500, description="For editors.")] = None
+    name: Annotated[Name, Field(description="Name of the fleet. Without it the name of the file.")] = "fleet"
+    description: Annotated[str, Field(max_length=4000, description="For the reader.")] = ""
+    pool: Annotated[PoolSpec, Field(description="The HTCondor pool.")] = PoolSpec()
+    sites: Annotated[
+        dict[SiteName, SiteSpec],
+        Field(max_length=MAX_ITEMS, description="The sites by name, `Cloud:Region`. Without any, those of `compute`."),
+    ] = Field(default_factory=dict)
+    compute: Annotated[
+        tuple[ComputeSpec, ...], Field(strict=False, max_length=MAX_ITEMS, description="The groups of workers.")
+    ] = ()
+    network: Annotated[
+        tuple[NetworkSpec, ...], Field(strict=False, max_length=MAX_ITEMS, description="Networks and links.")
+    ] = ()
+    storage: Annotated[tuple[StorageSpec, ...], Field(strict=False, max_length=MAX_ITEMS, description="Volumes.")] = ()
+    stitch: Annotated[tuple[StitchSpec, ...], Field(strict=False, max_length=MAX_ITEMS, description="Circuits.")] = ()
+    script: Annotated[
+        tuple[ScriptSpec, ...], Field(strict=False, max_length=MAX_ITEMS, description="Scripts to run on workers.")
+    ] = ()
+    policy: Annotated[PolicySpec, Field(description="How the fleet is kept.")] = PolicySpec()
+    budget: Annotated[BudgetSpec, Field(description="Caps on cost.")] = BudgetSpec()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        problems = check(_parts(self))
+        if problems:
+            raise PydanticCustomError(
+                "spec_checks", "{what}", {"what": "; ".join(str(problem) for problem in problems)}
+            )
+        names = derived_names(dict(enumerate(self.compute)))
+        groups = tuple(
+            group if group.name else group.model_copy(update={"name": names[position]})
+            for position, group in enumerate(self.compute)
+        )
+        asked = [group.site for group in groups] + [network.site for network in self.network if network.site]
+        sites = {**dict.fromkeys(asked, SiteSpec()), **self.sites} if not self.sites else self.sites
+        # The model is frozen for its users; what the document leaves to be derived is filled in once, here.
+        self.__dict__["compute"] = groups
+        self.__dict__["sites"] = {name: _placed(name, site) for name, site in sites.items()}
+        return self
+
+    def group(self, name: str) -> ComputeSpec | None:
+        """Return the group of that name."""
+        return next((group for group in self.compute if group.name == name), None)
+
+    def groups_at(self, site: str) -> tuple[ComputeSpec, ...]:
+        """Return the groups of a site."""
+        return tuple(group for group in self.compute if group.site == site)
+
+    def cost_per_hour(self, group: ComputeSpec, flavor: Flavor | None = None) -> float:
+        """Return what one worker of a group costs in an hour: by the group, else the flavour, else the site, else 0."""
+        site = self.sites.get(group.site)
+        told = (
+            group.cost_per_hour,
+            None if flavor is None else flavor.cost_per_hour,
+            None if site is None else site.cost_per_hour,
+        )
+        return next((cost for cost in told if cost is not None), 0.0)
+
+    def settled(self, now: datetime) -> FleetSpec:
+        """Return the spec with the leases' relative times counted from ``now``: what is stored when it is applied."""
+        parts = {}
+        for kind in ("compute", "network", "storage"):
+            parts[kind] = tuple(_settle(thing, now) for thing in getattr(self, kind))
+        return self.model_copy(update=parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as JSON data with what was derived, without what is at its default."""
+        document = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for name, site in self.sites.items():
+            # What is a default here is not what the name of a cloud stands for.
+            document["sites"][name]["driver"] = site.driver
+        return document
+
+
+def _parts(spec: FleetSpec) -> Parts:
+    """Return what is checked between the parts of a whole spec."""
+    return Parts(
+        sites=spec.sites,
+        compute=dict(enumerate(spec.compute)),
+        network=dict(enumerate(spec.network)),
+        storage=dict(enumerate(spec.storage)),
+        stitch=dict(enumerate(spec.stitch)),
+        script=dict(enumerate(spec.script)),
+        pool_config=(spec.pool.kind, spec.pool.condor_config),
+        breaker_s=(spec.policy.breaker.base_s, spec.policy.breaker.max_s),
+    )
+
+
+def _settle(thing: Leased, now: datetime) -> Leased:
+    start = now if thing.lease_start is None else thing.lease_start.at(now)
+    update = {}
+    if thing.lease_start is not None:
+        update["lease_start"] = moment_of(start)
+    if thing.lease_end is not None:
+        update["lease_end"] = moment_of(thing.lease_end.at(start))
+    return thing.model_copy(update=update) if update else thing
+
+
+def _placed(name: str, site: SiteSpec) -> SiteSpec:
+    if "driver" in site.model_fields_set:
+        return site
+    return site.model_copy(update={"driver": default_driver(name.partition(":")[0])})

@@ -1,0 +1,1 @@
+"""Hail and hydrometeors from polarimetric moments and reflectivity columns; pure."""

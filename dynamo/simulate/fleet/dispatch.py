@@ -1,0 +1,111 @@
+"""Runs that wait and run, by the dispatcher's rules: freshest first, superseded late ones skipped.
+
+The rules are those of `dynamo.runs.dispatcher`, on numbers instead of a store.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from dynamo.simulate.fleet.trace import Arrival
+
+Fate = Literal["waiting", "running", "done", "skipped"]
+
+
+@dataclass(slots=True, eq=False)
+class SimulatedRun:
+    """One run.
+
+    Attributes
+    ----------
+    ended_s
+        When it ended or was skipped, seconds of the day.
+    left
+        Jobs that have not ended.
+    """
+
+    number: int
+    arrival: Arrival
+    fate: Fate = "waiting"
+    ended_s: float = 0.0
+    left: int = 0
+
+    @property
+    def due_s(self) -> float:
+        """When its products are due."""
+        return self.arrival.at_s + self.arrival.deadline_s
+
+    @property
+    def late(self) -> bool:
+        """Whether its products came after their deadline, or never."""
+        return self.fate != "done" or self.ended_s > self.due_s + 1e-6
+
+
+class Dispatcher:
+    """Decides which run begins next.
+
+    Parameters
+    ----------
+    submit
+        Adds a run's jobs to the pool's queue.
+    max_runs
+        Runs in the pool at the same time.
+    handling_s
+        What is added to each run's latency, beside its own handling.
+    """
+
+    def __init__(self, submit: Callable[[SimulatedRun], None], max_runs: int, handling_s: float = 0.0) -> None:
+        self._handling_s = handling_s
+        self.runs: list[SimulatedRun] = []
+        self._submit = submit
+        self._max_runs = max_runs
+        self._queue: list[tuple[float, float, int]] = []
+        self._open: dict[int, SimulatedRun] = {}
+        self._active = 0
+        self._newest: dict[str, float] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run waits or runs."""
+        return bool(self._open)
+
+    def put(self, arrival: Arrival) -> SimulatedRun:
+        """Take in an arrival's run."""
+        run = SimulatedRun(len(self.runs), arrival, left=arrival.tasks)
+        self.runs.append(run)
+        self._open[run.number] = run
+        self._newest[arrival.kind] = max(self._newest.get(arrival.kind, arrival.at_s), arrival.at_s)
+        # Freshest first; of those of one time the oldest.
+        heapq.heappush(self._queue, (-arrival.priority, -arrival.at_s, run.number))
+        return run
+
+    def dispatch(self, now_s: float) -> None:
+        """Begin what may begin now."""
+        while self._queue and self._active < self._max_runs:
+            run = self.runs[heapq.heappop(self._queue)[2]]
+            arrival = run.arrival
+            if now_s > run.due_s and self._newest[arrival.kind] > arrival.at_s + arrival.scan_s:
+                self._end(run, "skipped", now_s)
+                continue
+            run.fate = "running"
+            self._active += 1
+            self._submit(run)
+
+    def job_ended(self, number: int, now_s: float) -> None:
+        """Take note that one job of a run ended."""
+        run = self.runs[number]
+        run.left -= 1
+        if not run.left:
+            self._active -= 1
+            self._end(run, "done", now_s + self._handling_s + run.arrival.handling_s)
+
+    def open_runs(self) -> Iterator[SimulatedRun]:
+        """Give the runs that wait or run."""
+        return iter(self._open.values())
+
+    def _end(self, run: SimulatedRun, fate: Fate, now_s: float) -> None:
+        run.fate, run.ended_s = fate, now_s
+        del self._open[run.number]

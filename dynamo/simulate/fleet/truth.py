@@ -1,0 +1,65 @@
+"""What a day's storms make of each radar and nowcast, minute by minute: which files start runs, how large they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynamo.simulate.fleet.network import CONDITION_KM2, HOLD_S, PRECURSOR_KM2, Feed, Network
+from dynamo.simulate.fleet.weather import DAY_S, Storms
+
+MINUTES = int(DAY_S / 60.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is seen at each full minute of the day.
+
+    Attributes
+    ----------
+    radar_km2
+        Area at or above 45 dBZ in range of each radar, shape (minutes, radars).
+    domain_km2
+        The same in each part's domain, shape (minutes, parts).
+    watched_until_min
+        Until when each radar is under watch by what was seen so far, shape (minutes, radars); 0 for not yet.
+    """
+
+    radar_km2: NDArray[np.float64]
+    domain_km2: NDArray[np.float64]
+    watched_until_min: NDArray[np.float64]
+
+    def due(self, feed: Feed, column: int, minute: int) -> bool:
+        """Tell whether a file of ``feed`` at ``minute`` starts a run; ``column`` is its radar or part."""
+        if feed.rule == "radar":
+            return bool(self.watched_until_min[minute, column] > minute)
+        return feed.rule == "always" or bool(self.domain_km2[minute, column] >= CONDITION_KM2)
+
+    def area_km2(self, feed: Feed, column: int, minute: int) -> float:
+        """Return the area of echo that a file sees."""
+        return float((self.radar_km2 if feed.per_radar else self.domain_km2)[minute, column])
+
+
+def find_truth(network: Network, storms: Storms) -> Truth:
+    """Work out what is seen through the day."""
+    radar = np.zeros((MINUTES, len(network.radars_km)))
+    domain = np.zeros((MINUTES, network.parts))
+    size = np.asarray(network.size_km)
+    for minute in range(MINUTES):
+        which = storms.alive(minute)
+        if not which.size:
+            continue
+        area = storms.area_km2(which, minute)
+        place = storms.position_km(which, minute)[area > 0]
+        area = area[area > 0]
+        if not area.size:
+            continue
+        apart = network.radars_km[:, None, :] - place[None, :, :]
+        radar[minute] = ((apart**2).sum(axis=2) <= network.range_km**2) @ area
+        inside = place[None, :, :] - network.corners_km[:, None, :]
+        domain[minute] = ((inside >= 0) & (inside < size)).all(axis=2) @ area
+    minutes = np.arange(MINUTES, dtype=np.float64)[:, None]
+    seen = np.where(radar >= PRECURSOR_KM2, minutes + HOLD_S / 60.0, 0.0)
+    return Truth(radar, domain, np.maximum.accumulate(seen, axis=0))

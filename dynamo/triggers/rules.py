@@ -1,0 +1,209 @@
+"""The triggers of a configuration, ready to judge arrivals and to ask for runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dynamo.config.file import Config, GatherSection, PrecursorSection, TriggerSection
+from dynamo.contract import Value
+from dynamo.errors import InputError
+from dynamo.files import sha256_file
+from dynamo.runs.ledger import InputFile, RunRequest
+from dynamo.runs.planning import Planner, Workflow
+from dynamo.store.models import Arrival
+from dynamo.triggers.arrival import ArrivalTrigger
+from dynamo.triggers.condition import Condition
+from dynamo.triggers.gather import GatherSettings, GatherTrigger
+from dynamo.triggers.precursor import PrecursorTrigger
+from dynamo.triggers.schedule import ScheduleTrigger
+
+Trigger = ArrivalTrigger | ScheduleTrigger | PrecursorTrigger | GatherTrigger
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One trigger with its workflow, checked when the daemon starts."""
+
+    name: str
+    trigger: Trigger
+    workflow: Workflow
+    port: str
+    parameters: dict[str, Value]
+    levels: frozenset[float]
+    engine: str
+    priority: int
+    deadline_s: float | None
+    #: Further inputs that are the same each time, by port.
+    files: Mapping[str, Path] = field(default_factory=dict)
+    #: Tells the height of 0 C to a precursor.
+    sounding: Path | None = None
+
+    def request(self, arrivals: Sequence[Arrival], now: datetime) -> RunRequest:
+        """Return the run that this rule wants for an arrival, or for several that belong together.
+
+        Raises
+        ------
+        InputError
+            If one of the fixed files is not there and the workflow cannot do without; see `left_out`.
+        """
+        deadline = None if not self.deadline_s else now + timedelta(seconds=self.deadline_s)
+        arrival = max(arrivals, key=lambda one: one.detected_at)
+        inputs = [InputFile(self.port, Path(one.path), one.sha256 or "", one.size, one.mtime_ns) for one in arrivals]
+        return RunRequest(
+            workflow=self.workflow,
+            inputs=(*inputs, *self._fixed()),
+            parameters=self.parameters,
+            engine=self.engine,
+            trigger=self.name,
+            priority=self.priority,
+            arrival_id=arrival.id,
+            valid_at=arrival.valid_at,
+            deadline_at=deadline,
+            closed_at=arrival.closed_at,
+            detected_at=arrival.detected_at,
+        )
+
+    def left_out(self, request: RunRequest) -> list[str]:
+        """Return the fixed files that a request of `request` does without, as ``input: path``."""
+        there = {item.port for item in request.inputs}
+        return [f"{port}: {path}" for port, path in self.files.items() if port not in there]
+
+    def _fixed(self) -> list[InputFile]:
+        found = (_fixed(port, path, port in self.workflow.optional) for port, path in self.files.items())
+        return [item for item in found if item is not None]
+
+
+def make_rules(config: Config, planner: Planner) -> tuple[Rule, ...]:
+    """Return the rules of a configuration.
+
+    Raises
+    ------
+    InputError, NotFoundError
+        If a workflow, its input or a parameter is not right; the message names the trigger.
+    """
+    return tuple(_rule(section, config, planner) for section in config.triggers)
+
+
+def levels_of(rules: tuple[Rule, ...], feed: str) -> tuple[float, ...]:
+    """Return the levels in dBZ at which the files of a feed must be looked at, ascending."""
+    return tuple(sorted({level for rule in rules if rule.trigger.feed == feed for level in rule.levels}))
+
+
+def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
+    where = f"trigger {section.name}"
+    local = config.path(section.workflow)
+    workflow = planner.load(str(local) if local.is_file() else section.workflow)
+    port = section.input
+    files = {name: config.path(text) for name, text in section.files.items()}
+    unknown = sorted(set(files) - set(workflow.inputs))
+    if unknown:
+        raise InputError(
+            f"the workflow {workflow.name} has no input {unknown[0]}",
+            where=f"{where}: files",
+            expected=", ".join(workflow.inputs),
+        )
+    free = [name for name in workflow.inputs if name not in files and name not in workflow.optional]
+    if port is None:
+        if len(free) != 1:
+            raise InputError(
+                f"the workflow {workflow.name} has {len(free)} inputs that are not in files",
+                where=where,
+                expected=f"input = one of {', '.join(workflow.inputs)}",
+            )
+        port = free[0]
+    elif port not in workflow.inputs or set(free) - {port}:
+        raise InputError(
+            f"the file alone cannot be the inputs of {workflow.name}: {', '.join(workflow.inputs)}",
+            where=f"{where}: input {port}",
+            expected="a workflow with this one input, the others in files",
+        )
+    if section.kind == "gather" and port not in workflow.many:
+        raise InputError(
+            f"input {port} of {workflow.name} takes one file", where=where, expected="an input that takes many"
+        )
+    given = dict(section.parameters)
+    if section.gather is not None and "expected" in workflow.body.get("parameters", {}):
+        given.setdefault("expected", ",".join(section.gather.radars))
+    try:
+        parameters = planner.parameters(workflow, given)
+    except InputError as error:
+        raise InputError(f"{where}: {error.what}", where=error.where, expected=error.expected) from error
+    condition = None
+    if section.condition is not None:
+        leads = section.condition.leads
+        condition = Condition(
+            section.condition.area_km2,
+            section.condition.level_dbz,
+            tuple(leads) if isinstance(leads, list) else leads,
+        )
+    trigger: Trigger
+    if section.kind == "schedule":
+        trigger = ScheduleTrigger(section.feed, section.every_min, tuple(section.at_minutes), condition)
+    elif section.kind == "precursor":
+        trigger = _precursor(section)
+    elif section.gather is not None:
+        trigger = _gather(section, section.gather, config)
+    else:
+        trigger = ArrivalTrigger(section.feed, section.pattern, condition)
+    levels = set(planner.levels(workflow, parameters))
+    if condition is not None:
+        levels.add(condition.level_dbz)
+    if isinstance(trigger, PrecursorTrigger):
+        levels.update(trigger.levels)
+    sounding = section.precursor.sounding if section.precursor is not None else None
+    return Rule(
+        name=section.name,
+        trigger=trigger,
+        workflow=workflow,
+        port=port,
+        parameters=parameters,
+        levels=frozenset(levels),
+        engine=section.engine or config.runs.engine,
+        priority=workflow.priority if section.priority is None else section.priority,
+        deadline_s=workflow.deadline_s if section.deadline_s is None else section.deadline_s,
+        files=files,
+        sounding=None if sounding is None else config.path(sounding),
+    )
+
+
+def _precursor(section: TriggerSection) -> PrecursorTrigger:
+    numbers = section.precursor or PrecursorSection()
+    return PrecursorTrigger(
+        feed=section.feed,
+        pattern=section.pattern,
+        freezing_level_m=numbers.freezing_level_m,
+        level_dbz=numbers.level_dbz,
+        area_km2=numbers.area_km2,
+        low_level_dbz=numbers.low_level_dbz,
+        low_area_km2=numbers.low_area_km2,
+        stop_share=numbers.stop_share,
+        hold=timedelta(minutes=numbers.hold_min),
+    )
+
+
+def _gather(section: TriggerSection, network: GatherSection, config: Config) -> GatherTrigger:
+    settings = GatherSettings(
+        radars=tuple(network.radars),
+        period=timedelta(seconds=network.period_s),
+        deadline=timedelta(seconds=network.deadline_s),
+        minimum=network.minimum,
+        each=network.each,
+    )
+    maker = next((feed.workflow for feed in config.feeds if feed.name == section.feed), None)
+    return GatherTrigger(section.feed, section.pattern, settings, network.sweeps, maker)
+
+
+def _fixed(port: str, path: Path, optional: bool) -> InputFile | None:
+    """Return a fixed file; None where it is not there and the workflow can do without."""
+    try:
+        known = path.stat()
+        return InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns)
+    except OSError as error:
+        if optional and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return None
+        raise InputError(
+            f"cannot be read: {error.strerror}", where=path, expected=f"a file for input {port}"
+        ) from error

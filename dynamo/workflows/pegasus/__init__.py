@@ -1,0 +1,1 @@
+"""Pegasus 5: catalogs and abstract workflows, written, read and checked."""

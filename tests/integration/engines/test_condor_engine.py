@@ -1,0 +1,437 @@
+"""The engine `condor` on real HTCondor daemons."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+import dynamo
+from dynamo.engines.base import RunFolder
+from dynamo.engines.condor import engine as condor_module
+from dynamo.engines.condor.description import TAG
+from dynamo.engines.condor.engine import CondorEngine
+from dynamo.engines.condor.handle import read_handle
+from dynamo.engines.condor.queue import Queue, equals
+from dynamo.engines.local import LocalEngine
+from dynamo.errors import UsageError
+from dynamo.pool.environment import use_pool
+from dynamo.pool.record import PoolRecord
+from tests.integration.engines.engine_runs import LayoutKind, checksums, make_input, prepare
+
+pytestmark = pytest.mark.condor
+
+LONG_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_input(tmp_path_factory.mktemp("input"))
+
+
+@pytest.fixture(scope="module")
+def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The checksums of the products of engine `local`."""
+    folder, plan = prepare(tmp_path_factory.mktemp("local") / "run", source, "single")
+    engine = LocalEngine(workers=2)
+    try:
+        engine.submit(folder)
+        assert engine.wait(folder, LONG_S).state == "succeeded"
+    finally:
+        engine.close()
+    return checksums(folder, plan)
+
+
+@pytest.fixture
+def engine(condor_pool: PoolRecord) -> Iterator[CondorEngine]:
+    engine = CondorEngine()
+    yield engine
+    engine.close()
+
+
+def slow_python(folder: Path, seconds: float = 60.0) -> str:
+    """Return an interpreter that takes its time to start, so that a test can act on a running job."""
+    path = folder / "slow-python"
+    path.write_text(f'#!/bin/sh\nsleep {seconds} & wait $!\nexec "{sys.executable}" "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def hung_python(folder: Path) -> str:
+    """Return an interpreter in which the task's science never ends."""
+    code = (
+        "import sys, time, dynamo.modules.runner as runner; runner.run_task = lambda *_: time.sleep(60); "
+        "import dynamo.engines.condor.worker as worker; sys.argv[:] = sys.argv[2:]; worker.main()"
+    )
+    path = folder / "hung-python"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}" "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def until(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not so after {timeout_s} s")
+
+
+def submitted(folder: RunFolder) -> int:
+    """Return how many jobs with the run's tag the pool has ever seen, DAG nodes left out."""
+    handle = read_handle(folder)
+    assert handle is not None
+    queue = Queue()
+    jobs = {job.cluster for job in (*queue.find(TAG, handle.tag), *queue.past(TAG, handle.tag))}
+    return len(jobs)
+
+
+def in_queue(folder: RunFolder) -> list[Any]:
+    handle = read_handle(folder)
+    assert handle is not None
+    return Queue().find(TAG, handle.tag)
+
+
+def act(action: str, folder: RunFolder, reason: str = "a test") -> None:
+    """Do with the run's jobs what a person can do with HTCondor's own tools."""
+    use_pool()
+    import htcondor2
+
+    handle = read_handle(folder)
+    assert handle is not None
+    constraint = equals(TAG, handle.tag)
+    htcondor2.Schedd().act(htcondor2.JobAction[action], constraint, (reason, 0))
+
+
+@pytest.mark.parametrize("kind", ["single", "clusters", "jobs"])
+def test_products_are_those_of_the_local_engine(
+    kind: LayoutKind, engine: CondorEngine, source: Path, expected: dict[str, str], tmp_path: Path
+) -> None:
+    folder, plan = prepare(tmp_path / "run", source, kind)
+    engine.submit(folder)
+    status = engine.wait(folder, LONG_S)
+    assert (status.state, status.jobs_done, status.jobs_failed, status.jobs_total) == ("succeeded", 7, 0, 7)
+    assert checksums(folder, plan) == expected
+    # The event is written a moment before the job leaves the queue.
+    until(lambda: not in_queue(folder))
+
+
+@pytest.mark.parametrize("kind", ["single", "clusters"])
+def test_workers_without_our_file_system_get_and_give_back_files(
+    kind: LayoutKind, condor_pool: PoolRecord, source: Path, expected: dict[str, str], tmp_path: Path
+) -> None:
+    engine = CondorEngine(transfer="yes")
+    before = source.read_bytes()
+    folder, plan = prepare(tmp_path / "run", source, kind)
+    engine.submit(folder)
+    status = engine.wait(folder, LONG_S)
+    assert (status.state, status.jobs_done) == ("succeeded", 7), status
+    assert checksums(folder, plan) == expected
+    assert source.read_bytes() == before
+    assert "Finished transferring output files" in (folder.root / "condor.log").read_text()
+    engine.close()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("single", "it's a $(odd) run"), ("clusters", "it's an odd run")])
+def test_path_with_blanks_and_quotes(
+    kind: LayoutKind, name: str, engine: CondorEngine, source: Path, expected: dict[str, str], tmp_path: Path
+) -> None:
+    folder, plan = prepare(tmp_path / name, source, kind)
+    engine.submit(folder)
+    status = engine.wait(folder, LONG_S)
+    assert status.state == "succeeded", status
+    assert checksums(folder, plan) == expected
+
+
+def test_path_that_dagman_would_misread(engine: CondorEngine, source: Path, tmp_path: Path) -> None:
+    folder, _ = prepare(tmp_path / "a $(odd) run", source, "clusters")
+    with pytest.raises(UsageError, match=r"\$\("):
+        engine.submit(folder)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dynamo.engines.base import RunFolder
+from dynamo.engines.condor.engine import CondorEngine
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+where, root = sys.argv[1:]
+engine = CondorEngine()
+if where == "after":
+    engine._record = die
+else:
+    engine._write = die
+engine.submit(RunFolder(Path(root)))
+"""
+
+
+def killed_submission(where: str, folder: RunFolder) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(dynamo.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, where, str(folder.root)], env=environment, check=False, timeout=30
+    )
+    assert done.returncode == -signal.SIGKILL
+    handle = read_handle(folder)
+    assert handle is not None
+    assert handle.cluster is None
+
+
+@pytest.mark.parametrize("kind", ["single", "clusters"])
+@pytest.mark.parametrize("pause_s", [0.0, 6.0], ids=["while-queued-or-running", "after-its-end"])
+def test_kill_between_submission_and_record_submits_once(
+    kind: LayoutKind, pause_s: float, engine: CondorEngine, source: Path, tmp_path: Path
+) -> None:
+    folder, _ = prepare(tmp_path / "run", source, kind)
+    killed_submission("after", folder)
+    time.sleep(pause_s)
+    engine.submit(folder)
+    assert engine.wait(folder, LONG_S).state == "succeeded"
+    tasks = len(folder.read_layout().tasks)
+    assert submitted(folder) == (1 if kind == "single" else 1 + tasks)
+
+
+def test_kill_before_submission_submits_once(engine: CondorEngine, source: Path, tmp_path: Path) -> None:
+    folder, _ = prepare(tmp_path / "run", source, "single")
+    killed_submission("before", folder)
+    assert engine.status(folder).state == "pending"
+    engine.submit(folder)
+    engine.submit(folder)
+    assert engine.wait(folder, LONG_S).state == "succeeded"
+    assert submitted(folder) == 1
+
+
+def test_many_threads_submit_and_wait(engine: CondorEngine, source: Path, tmp_path: Path) -> None:
+    folders = [prepare(tmp_path / f"run{index}", source, "single", leads=(0,))[0] for index in range(3)]
+    states: list[str] = []
+
+    def follow(folder: RunFolder) -> None:
+        engine.submit(folder)
+        states.append(engine.wait(folder, LONG_S).state)
+
+    # Each run is followed by two threads at once.
+    threads = [threading.Thread(target=follow, args=(folder,)) for folder in folders * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert states == ["succeeded"] * 6
+    assert [submitted(folder) for folder in folders] == [1, 1, 1]
+
+
+def test_another_process_finds_the_run_and_sees_its_end(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    first = CondorEngine(python=slow_python(tmp_path, 2.0))
+    folder, _ = prepare(tmp_path / "run", source, "single")
+    first.submit(folder)
+    first.close()
+    second = CondorEngine()
+    second.submit(folder)
+    assert second.wait(folder, 0.2).state in ("pending", "running")
+    assert second.wait(folder, LONG_S).state == "succeeded"
+    assert first.status(folder).state == "succeeded"
+    second.close()
+
+
+@pytest.mark.parametrize("kind", ["single", "clusters"])
+def test_cancel_leaves_no_job_behind(kind: LayoutKind, condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(python=slow_python(tmp_path))
+    folder, _ = prepare(tmp_path / "run", source, kind)
+    engine.submit(folder)
+    until(lambda: engine.status(folder).state == "running")
+    engine.cancel(folder, "a newer nowcast is here")
+    status = engine.wait(folder, LONG_S)
+    assert (status.state, status.reason) == ("cancelled", "a newer nowcast is here")
+    assert in_queue(folder) == []
+    # A cancelled run is not started by a call that comes late.
+    engine.submit(folder)
+    assert engine.status(folder).state == "cancelled"
+    assert in_queue(folder) == []
+    # Another process was told as well.
+    assert CondorEngine().wait(folder, 5.0).reason == "a newer nowcast is here"
+    engine.close()
+
+
+@pytest.mark.parametrize("kind", ["single", "clusters"])
+def test_removed_by_a_person(kind: LayoutKind, condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(python=slow_python(tmp_path))
+    folder, _ = prepare(tmp_path / "run", source, kind)
+    engine.submit(folder)
+    until(lambda: engine.status(folder).state == "running")
+    act("Remove", folder, "makes room")
+    status = engine.wait(folder, LONG_S)
+    assert status.state == "cancelled"
+    assert "makes room" in status.reason
+    until(lambda: not in_queue(folder))
+    engine.close()
+
+
+def test_held_by_a_person_and_released(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(python=slow_python(tmp_path, 1.0))
+    folder, _ = prepare(tmp_path / "run", source, "single")
+    engine.submit(folder)
+    until(lambda: engine.status(folder).state == "running")
+    act("Hold", folder, "wait for the disk")
+    held = until(lambda: (status := engine.status(folder)).state == "held" and status)
+    assert "wait for the disk" in held.reason
+    act("Release", folder)
+    assert engine.wait(folder, LONG_S).state == "succeeded"
+    engine.close()
+
+
+def test_evicted_job_starts_again(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(python=slow_python(tmp_path, 2.0))
+    folder, _ = prepare(tmp_path / "run", source, "single")
+    engine.submit(folder)
+    until(lambda: engine.status(folder).state == "running")
+    act("VacateFast", folder)
+    assert engine.wait(folder, LONG_S).state == "succeeded"
+    assert "Job was evicted" in (folder.root / "condor.log").read_text()
+    engine.close()
+
+
+@pytest.mark.parametrize("kind", ["single", "clusters"])
+def test_time_limit(kind: LayoutKind, condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(python=hung_python(tmp_path), transfer="yes" if kind == "single" else "no")
+    folder, _ = prepare(tmp_path / "run", source, kind, retries=0, max_seconds=1)
+    engine.submit(folder)
+    status = engine.wait(folder, LONG_S)
+    assert status.state == "failed"
+    assert "time limit of" in status.reason
+    until(lambda: not in_queue(folder))
+    engine.close()
+
+
+@pytest.mark.parametrize("transfer", ["no", "yes"])
+def test_failed_job_is_retried_and_named(transfer: Any, condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(transfer=transfer)
+    broken = tmp_path / source.name
+    broken.write_bytes(source.read_bytes()[:1000])
+    folder, _ = prepare(tmp_path / "run", broken, "single", retries=1, like=source)
+    engine.submit(folder)
+    status = engine.wait(folder, LONG_S)
+    assert status.state == "failed"
+    assert status.reason.startswith("job split: ")
+    assert status.jobs_failed == 7
+    log = (folder.root / "condor.log").read_text()
+    assert log.count("Job executing on host") == 2
+    engine.close()
+
+
+def test_program_that_does_not_exist(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(python=str(tmp_path / "nowhere" / "python"))
+    folder, _ = prepare(tmp_path / "run", source, "single", retries=0)
+    engine.submit(folder)
+    status = engine.wait(folder, LONG_S)
+    assert status.state == "failed"
+    assert "nowhere" in status.reason
+    until(lambda: not in_queue(folder))
+    engine.close()
+
+
+def test_failed_dag_goes_on_from_its_rescue(engine: CondorEngine, source: Path, tmp_path: Path) -> None:
+    folder, plan = prepare(tmp_path / "run", source, "jobs", retries=0)
+    # A folder where a product belongs makes one job fail, whoever runs it.
+    obstacle = folder.work / plan.products[-1]
+    obstacle.mkdir()
+    engine.submit(folder)
+    status = engine.wait(folder, LONG_S)
+    assert status.state == "failed"
+    assert (status.jobs_done, status.jobs_failed) == (6, 1)
+    assert list(folder.root.glob("*.rescue001"))
+    obstacle.rmdir()
+    folder.engine_file.unlink()
+    engine.submit(folder)
+    assert engine.wait(folder, LONG_S).state == "succeeded"
+    assert submitted(folder) == 2  # DAGMan and the one node that was missing
+
+
+def test_a_new_attempt_ends_the_earlier_one(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    slow = CondorEngine(python=slow_python(tmp_path))
+    folder, _ = prepare(tmp_path / "run", source, "single")
+    slow.submit(folder)
+    until(lambda: slow.status(folder).state == "running")
+    old = read_handle(folder)
+    assert old is not None
+    folder.engine_file.unlink()
+    engine = CondorEngine()
+    engine.submit(folder)
+    assert engine.wait(folder, LONG_S).state == "succeeded"
+    assert Queue().find(TAG, old.tag) == []
+    slow.close()
+    engine.close()
+
+
+def test_job_that_the_pool_has_forgotten_is_lost(
+    engine: CondorEngine, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = prepare(tmp_path / "run", source, "single")
+    handle = {"engine": "condor", "tag": "no-such-run", "created": "2026-01-01T00:00:00Z", "cluster": 999999}
+    folder.engine_file.write_bytes(orjson.dumps(handle))
+    (folder.root / "condor.log").touch()
+    assert engine.status(folder).state == "pending"
+    monkeypatch.setattr(condor_module, "SILENCE_S", 0.0)
+    status = engine.status(folder)
+    assert status.state == "lost"
+    assert "999999" in status.reason
+
+
+def test_container_job_waits_for_a_worker_with_a_runtime(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    # The pool of the tests has no container runtime: HTCondor takes the job and starts it nowhere.
+    engine = CondorEngine(container="docker://localhost/dynamo-modules:1")
+    folder, _ = prepare(tmp_path / "run", source, "single")
+    engine.submit(folder)
+    handle = read_handle(folder)
+    assert handle is not None
+    use_pool()
+    import htcondor2
+
+    ad = htcondor2.Schedd().query(equals(TAG, handle.tag), ["ContainerImage", "WantContainer", "Requirements"])[0]
+    assert ad["ContainerImage"] == "docker://localhost/dynamo-modules:1"
+    assert ad["WantContainer"] is True
+    assert "HasContainer" in str(ad["Requirements"])
+    assert engine.wait(folder, 1.0).state == "pending"
+    engine.cancel(folder, "the test is over")
+    assert in_queue(folder) == []
+    engine.close()
+
+
+def test_status_does_not_wait_for_a_thread_that_waits(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(python=slow_python(tmp_path, 4.0))
+    folder, _ = prepare(tmp_path / "run", source, "single", leads=(0,))
+    engine.submit(folder)
+    waiting = threading.Thread(target=engine.wait, args=(folder, LONG_S))
+    waiting.start()
+    until(lambda: engine.status(folder).state == "running")
+    slowest = 0.0
+    for _ in range(20):
+        started = time.monotonic()
+        assert engine.status(folder).state == "running"
+        slowest = max(slowest, time.monotonic() - started)
+        time.sleep(0.05)
+    assert slowest < 0.5
+    waiting.join()
+    assert engine.status(folder).state == "succeeded"
+    engine.close()
+
+
+def test_relative_run_folder(
+    engine: CondorEngine, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder, _ = prepare(Path("run"), source, "single", leads=(0,))
+    engine.submit(folder)
+    assert engine.wait(folder, LONG_S).state == "succeeded"
+    assert engine.status(RunFolder(tmp_path / "run")).state == "succeeded"

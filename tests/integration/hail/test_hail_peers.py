@@ -1,0 +1,166 @@
+"""The same numbers as csu_radartools and pyhail called directly on whole sweeps and volumes of real data."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from dynamo.formats.radar.model import Volume
+from dynamo.formats.radar.read import read_volume
+from dynamo.formats.sounding import read_sounding
+from dynamo.processing.hail import MOMENTS, classes_product, fields, gate_heights_m, polar_sweep
+from dynamo.radar.hail.hsda import hsda_class
+from dynamo.radar.hail.hydroclass import classify
+from dynamo.radar.hail.levels import Temperatures
+from dynamo.radar.hail.mesh import MESH_METHODS, PolarSweep, columns, elevations, matching_rays
+
+# Of numba, over the lists that pyhail gives it.
+pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+
+#: Reading is the slow part.
+_CASES = {
+    "KFWS": "nexrad/KFWS20190609_222523.bin",
+    "KLBB": "nexrad/KLBB20160601_150025_V06",
+    "terrey": "terrey_hills_sband/terrey_08.h5",
+    "lema": "monte_lema_cband",
+    "boxpol": "boxpol_xband",
+}
+
+
+@pytest.fixture(scope="module")
+def temperatures(data_dir: Path) -> Temperatures:
+    profile = read_sounding(data_dir / "soundings" / "current_sounding.txt")
+    return Temperatures(profile.height_msl_m, profile.temperature_c, 4811.0, 7596.0, "test")
+
+
+@pytest.fixture(scope="module")
+def volumes(data_dir: Path) -> dict[str, Volume]:
+    found = {}
+    for name, place in _CASES.items():
+        path = data_dir / "radar" / place
+        found[name] = read_volume(sorted(path.iterdir()) if path.is_dir() else path, moments=MOMENTS)
+    return found
+
+
+def _csu(sweep: xr.Dataset, temperature: Any, *, kdp: bool) -> Any:
+    moments = fields(sweep)
+    return import_module("csu_radartools.csu_fhc").csu_fhc_summer(
+        dz=moments["DBZH"],
+        zdr=moments["ZDR"],
+        rho=moments["RHOHV"],
+        kdp=moments["KDP"] if kdp else None,
+        T=np.broadcast_to(temperature, moments["DBZH"].shape),
+        band=sweep.attrs["band"],
+        use_temp=True,
+    )
+
+
+@pytest.mark.parametrize("case", sorted(_CASES))
+def test_classes_are_those_of_csu_radartools(case: str, volumes: dict[str, Volume], temperatures: Temperatures) -> None:
+    compared = 0
+    for sweep in volumes[case].polarimetric():
+        moments = fields(sweep)
+        temperature = temperatures.at(gate_heights_m(sweep))
+        index = np.flatnonzero(~np.isnan(moments["DBZH"].ravel()))
+        kdp = moments["KDP"].ravel()[index] if "KDP" in moments else None
+        found = classify(
+            moments["DBZH"].ravel()[index],
+            moments["ZDR"].ravel()[index],
+            moments["RHOHV"].ravel()[index],
+            temperature[index % temperature.size],
+            band=sweep.attrs["band"],
+            kdp=kdp,
+        )
+        expected = _csu(sweep, temperature, kdp=False).ravel()[index]
+        if kdp is not None:
+            with_kdp = _csu(sweep, temperature, kdp=True).ravel()[index]
+            expected = np.where(np.isnan(kdp), expected, with_kdp)
+        both = found > 0
+        assert np.array_equal(found[both], expected[both])
+        compared += int(both.sum())
+    assert compared > 10_000
+
+
+def test_the_product_has_the_classes_of_csu_radartools(volumes: dict[str, Volume], temperatures: Temperatures) -> None:
+    volume = volumes["KLBB"]
+    product = classes_product(volume, temperatures)
+    for sweep, part in zip(volume.polarimetric(), product.sweeps, strict=True):
+        expected = _csu(sweep, temperatures.at(gate_heights_m(sweep)), kdp=False).ravel()[part.index]
+        assert np.array_equal(part.values["hydrometeor_class"], expected)
+
+
+@pytest.mark.parametrize("case", ["KFWS", "KLBB", "terrey"])
+def test_sizes_are_those_of_pyhail(case: str, volumes: dict[str, Volume]) -> None:
+    for sweep in volumes[case].polarimetric():
+        moments = fields(sweep)
+        # Every strong gate, so that all layers and sizes come up.
+        marks = (moments["DBZH"] >= 45).astype(np.int64)
+        heights = gate_heights_m(sweep)
+        expected = import_module("pyhail.hsda").main(
+            moments["DBZH"],
+            moments["ZDR"],
+            moments["RHOHV"],
+            marks,
+            np.broadcast_to(heights, marks.shape),
+            [4811.0, 8300.0],
+            [1],
+        )["data"]
+        index = np.flatnonzero(marks)
+        found = hsda_class(
+            moments["DBZH"],
+            moments["ZDR"],
+            moments["RHOHV"],
+            index,
+            heights,
+            melting_level_m=4811.0,
+            minus25_level_m=8300.0,
+        )
+        assert np.array_equal(found, np.nan_to_num(expected.ravel()[index]))
+
+
+@pytest.mark.parametrize(("case", "method"), [("lema", method) for method in MESH_METHODS] + [("KLBB", "blend")])
+def test_columns_are_those_of_pyhail(case: str, method: str, volumes: dict[str, Volume]) -> None:
+    volume = volumes[case]
+    sweeps = [polar_sweep(sweep) for sweep in volume.sweeps]
+    found = columns(
+        sweeps,
+        altitude_m=volume.site.altitude_m,
+        melting_level_m=3900.0,
+        minus20_level_m=6700.0,
+        band=volume.site.band,
+        method=method,
+    )
+    order = elevations(sweeps)
+    base = sweeps[order[0]]
+    # pyhail pairs rays by number: give it the rays of the lowest sweep's azimuths.
+    aligned = [_aligned(sweeps[number], base) for number in order]
+    expected = import_module("pyhail.mesh_ppi").main(
+        aligned,
+        [sweeps[number].elevation_deg for number in order],
+        [base.azimuth_deg] * len(order),
+        [sweeps[number].range_m for number in order],
+        volume.site.altitude_m,
+        [3900.0, 6700.0],
+        radar_band=volume.site.band,
+        mesh_method=method,
+    )[1:]
+    assert found.shi.max() > 5
+    for values, other in zip((found.shi, found.mesh, found.posh), expected, strict=True):
+        full = np.zeros(base.dbz.shape)
+        full.ravel()[found.index] = values
+        known = ~np.isnan(other["data"])
+        # pyhail keeps single precision in the correction at C band.
+        assert np.allclose(full[known], other["data"][known], rtol=2e-5, atol=1e-3)
+        assert not full[~known].any()
+
+
+def _aligned(sweep: PolarSweep, base: PolarSweep) -> Any:
+    rays = matching_rays(base.azimuth_deg, sweep.azimuth_deg)
+    field = sweep.dbz[rays].copy()
+    field[rays < 0] = np.nan
+    return field

@@ -1,0 +1,144 @@
+"""Damaged files against the process that looks into them: the daemon goes on, and says which file it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dynamo.errors import InputError, RetryableError
+from dynamo.inspection import process as inspection
+from tests.integration.watch.watch_support import DaemonProcess, environment, run_dynamo, wait_for, write_small
+
+#: One byte each of a classic NetCDF header.
+_DIMENSIONS_BYTE, _ATTRIBUTE_BYTE = 12, 164
+_CONFIG = """
+[runs]
+min_free_mb = 0
+[[feeds]]
+name = "nowcasts"
+path = "incoming"
+settle_s = 0.2
+rescan_s = 0.5
+[[triggers]]
+name = "storms"
+feed = "nowcasts"
+workflow = "nowcast"
+parameters = { levels = [30], min_points = 4 }
+"""
+
+
+def damage(path: Path, offset: int, value: int) -> Path:
+    data = bytearray(path.read_bytes())
+    data[offset] = value
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def helper() -> Iterator[int]:
+    """The process id of a warm process."""
+    inspection.close()
+    pid = inspection._inspector.start().pid
+    yield pid
+    inspection.close()
+
+
+def test_a_file_that_crashes_the_library_is_bad_input_and_the_next_one_is_read(tmp_path: Path, helper: int) -> None:
+    good = write_small(tmp_path, 0)
+    bad = damage(write_small(tmp_path, 1), _DIMENSIONS_BYTE, 134)
+    # What the file does to a process that reads it itself.
+    code = "import sys, netCDF4; netCDF4.Dataset(sys.argv[1])"
+    assert subprocess.run([sys.executable, "-c", code, bad], check=False).returncode == -signal.SIGSEGV
+    with pytest.raises(InputError, match="the NetCDF library fails on it"):
+        inspection.inspect(bad, [30.0])
+    assert inspection.inspect(good, [30.0]).shape == (21, 21)
+
+
+def test_a_file_that_is_read_for_ever_is_bad_input(
+    tmp_path: Path, helper: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = damage(write_small(tmp_path, 0), _ATTRIBUTE_BYTE, 255)
+    monkeypatch.setattr(inspection, "LIMIT_S", 1.0)
+    with pytest.raises(InputError, match="still reading after 1 s"):
+        inspection.inspect_port("casa-nowcast", [bad], ())
+    assert inspection.inspect(write_small(tmp_path, 1), ()).shape == (21, 21)
+
+
+def test_a_process_that_somebody_kills_is_replaced_and_the_file_is_not_blamed(tmp_path: Path, helper: int) -> None:
+    good = write_small(tmp_path, 0)
+    inspection.inspect(good, ())
+    os.kill(helper, signal.SIGKILL)
+    assert inspection.inspect(good, ()).shape == (21, 21)
+    assert inspection._inspector.start().pid != helper
+
+
+def test_relative_paths_are_those_of_the_caller(tmp_path: Path, helper: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = write_small(tmp_path, 0)
+    monkeypatch.chdir(tmp_path)
+    assert inspection.inspect(Path(good.name), ()).shape == (21, 21)
+    with pytest.raises(InputError, match=r"^none\.nc: no such file"):
+        inspection.inspect(Path("none.nc"), ())
+
+
+def test_nobody_is_blamed_for_a_process_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspection.close()
+    good = write_small(tmp_path, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(tmp_path / "none"))
+        with pytest.raises(RetryableError, match="cannot start"):
+            inspection.inspect(good, ())
+        patch.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(RetryableError, match="does not start"):
+            inspection.inspect(good, ())
+    inspection.close()
+    assert inspection.inspect(good, ()).shape == (21, 21)
+
+
+def test_the_process_ends_with_the_one_that_asked(tmp_path: Path) -> None:
+    script = (
+        "import sys; from dynamo.feeds import inspection\n"
+        "inspection.warm(); print(inspection._inspector.start().pid, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+    ) as asker:
+        assert asker.stdout is not None
+        pid = int(asker.stdout.readline())
+        asker.kill()
+    wait_for(lambda: _gone(pid), 20.0, "the end of the process")
+
+
+def test_the_daemon_quarantines_a_file_that_crashes_the_library(tmp_path: Path) -> None:
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / "dynamo.toml").write_text(_CONFIG)
+    damage(write_small(tmp_path / "incoming", 0), _DIMENSIONS_BYTE, 134)
+    closed = tmp_path / "incoming" / os.fsdecode(b"caf\xe9.nc")
+    closed.write_bytes(b"CDF\x01")
+    daemon = DaemonProcess(tmp_path, "--json")
+    try:
+        aside = tmp_path / ".dynamo" / "quarantine"
+        wait_for(lambda: aside.is_dir() and len(list(aside.glob("*.reason"))) == 2, what="both bad files")
+        write_small(tmp_path / "incoming", 1)
+        wait_for(lambda: b"published" in daemon.log.read_bytes(), what="the good file")
+    finally:
+        assert daemon.stop() == 0
+    reasons = {path.name: path.read_text() for path in aside.glob("*.reason")}
+    assert "the NetCDF library fails on it" in reasons["MERGE_DARTS_202605201800.nc.reason"]
+    assert reasons[r"caf\xe9.nc.reason"] == "its name is not UTF-8\n"
+    assert run_dynamo(tmp_path, "runs", "list").returncode == 0
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+    finally:
+        time.sleep(0.01)

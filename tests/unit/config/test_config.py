@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamo.config.docs import SECTIONS, example, markdown
+from dynamo.config.file import Config, PrecursorSection, find_config, load_config, parse_config
+from dynamo.errors import InputError, NotFoundError
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+FEED = {"name": "a", "path": "in"}
+TRIGGER = {"name": "t", "feed": "a", "workflow": "nowcast"}
+
+
+def parse(**data: Any) -> Config:
+    return parse_config(data, base=Path("/base"))
+
+
+def test_the_manual_and_the_example_in_the_tree_are_those_of_the_models() -> None:
+    assert (DOCS / "configuration.md").read_text() == markdown()
+    assert (DOCS / "dynamo.toml").read_text() == example()
+
+
+def test_every_option_is_documented() -> None:
+    for _, model in SECTIONS:
+        assert all(info.description for info in model.model_fields.values()), model
+
+
+def test_the_example_is_read_as_it_is_and_with_every_option_uncommented(tmp_path: Path) -> None:
+    config = load_config(DOCS / "dynamo.toml")
+    assert [trigger.name for trigger in config.triggers] == ["storms"]
+    # Options are commented as "# name = value", words of prose never look so.
+    lines = [
+        line[2:] if line.startswith("# ") and line[2:].split(" ")[1:2] == ["="] and line[2].islower() else line
+        for line in example().splitlines()
+    ]
+    exclusive = ("every_min", "at_minutes", 'kind = "arrival"', "url", "precursor", "gather", 'workflow = "hail"')
+    path = tmp_path / "full.toml"
+    path.write_text("\n".join(line for line in lines if not line.startswith(exclusive)))
+    full = load_config(path)
+    assert full.triggers[0].deadline_s == 60
+    assert full.runs == config.runs
+    assert full.watch == config.watch
+
+
+def test_relative_paths_begin_at_the_file() -> None:
+    config = parse(folders={"state": "s", "products": "/p"}, store={"url": "sqlite:///db/x.sqlite"})
+    assert config.state_dir == Path("/base/s")
+    assert config.products_dir == Path("/p")
+    assert config.quarantine_dir == Path("/base/s/quarantine")
+    assert config.store_url == Path("/base/db/x.sqlite")
+    assert parse(store={"url": "postgresql://a/b"}).store_url == "postgresql://a/b"
+    assert parse().store_url == Path("/base/.dynamo/store.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"feedz": []}, ["feedz: unknown option", "did you mean feeds?"]),
+        ({"runs": {"max_run": 2}}, ["runs.max_run: unknown option", "did you mean max_runs?"]),
+        ({"feeds": [{**FEED, "pattern": ["*"]}]}, ["feeds[0].pattern", "did you mean patterns?"]),
+        ({"runs": {"max_runs": "2"}}, ["runs.max_runs", "valid integer", "'2'"]),
+        ({"runs": {"max_runs": 0}}, ["runs.max_runs", "greater than or equal to 1"]),
+        ({"feeds": [{"name": "a"}]}, ["feeds[0]", "path"]),
+        ({"feeds": [{**FEED, "kind": "ftp"}]}, ["feeds[0].kind", "directory"]),
+        ({"feeds": [FEED, FEED]}, ["two feeds are named a"]),
+        ({"feeds": [FEED], "triggers": [{**TRIGGER, "feed": "b"}]}, ["trigger t", "feed b"]),
+        ({"feeds": [FEED], "triggers": [{**TRIGGER, "every_min": 5}]}, ["belong to kind schedule"]),
+        ({"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "schedule"}]}, ["every_min and at_minutes"]),
+        (
+            {"feeds": [FEED], "triggers": [{**TRIGGER, "condition": {"area": 1, "level_dbz": 45}}]},
+            ["triggers[0].condition.area", "did you mean area_km2?"],
+        ),
+        ({"base": "x"}, ["base: unknown option"]),
+        (
+            {
+                "feeds": [FEED],
+                "triggers": [{**TRIGGER, "kind": "precursor", "precursor": {"hold_min": 10.0}}],
+                "alerts": {"places": "places.geojson"},
+            },
+            ["trigger t", "hold_min 10 must be more than alerts.clear_min 15"],
+        ),
+        (
+            {"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "gather", "gather": {"radars": ["A"], "sweeps": "b"}}]},
+            ["trigger t names the feed of sweeps b"],
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_nearest_option(data: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(**data)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_hail_work_holds_longer_than_it_takes_to_say_that_it_is_over() -> None:
+    config = parse(feeds=[FEED], triggers=[{**TRIGGER, "kind": "precursor"}], alerts={"places": "places.geojson"})
+    assert PrecursorSection().hold_min > config.alerts.clear_min
+    short = {**TRIGGER, "kind": "precursor", "precursor": {"hold_min": 5.0}}
+    assert parse(feeds=[FEED], triggers=[short]).triggers[0].precursor
+
+
+def test_files_that_are_not_there_or_not_toml(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"none\.toml"):
+        load_config(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("[runs\n")
+    with pytest.raises(InputError, match="not TOML"):
+        load_config(tmp_path / "bad.toml")
+
+
+def test_the_file_is_found_by_name_environment_or_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DYNAMO_CONFIG", raising=False)
+    assert find_config().runs.max_runs == 2
+    (tmp_path / "dynamo.toml").write_text("[runs]\nmax_runs = 3\n")
+    (tmp_path / "other.toml").write_text("[runs]\nmax_runs = 4\n")
+    assert find_config().runs.max_runs == 3
+    monkeypatch.setenv("DYNAMO_CONFIG", "other.toml")
+    assert find_config().runs.max_runs == 4
+    assert find_config(tmp_path / "dynamo.toml").runs.max_runs == 3

@@ -1,0 +1,110 @@
+"""How many workers each group should have, and which go: on plain data."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dynamo.provision.deciding.balance import (
+    Candidate,
+    Fate,
+    GroupNeed,
+    black_holes,
+    removal_allowance,
+    targets,
+    victims,
+)
+from dynamo.provision.deciding.lifecycle import WorkerState
+from dynamo.provision.deciding.removals import Removals
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def need(group: str, wanted: int, serving: int, ready: int | None = None, **more: Any) -> GroupNeed:
+    values = {"most": 10, **more}
+    ready = serving if ready is None else ready
+    return GroupNeed(group, f"Site:{group}", wanted, serving=serving, ready=ready, **values)
+
+
+def test_each_group_gets_its_wish_but_no_more_than_its_most() -> None:
+    assert targets([need("a", 3, 0), need("b", 12, 0)]) == {"a": 3, "b": 10}
+
+
+def test_open_sites_stand_in_for_closed_ones_up_to_their_most() -> None:
+    needs = [need("a", 4, 1, open=False), need("b", 1, 1, most=3), need("c", 1, 1, most=9)]
+    assert targets(needs) == {"a": 4, "b": 2, "c": 3}
+    assert targets([need("a", 9, 0, open=False), need("b", 1, 1, most=3)]) == {"a": 9, "b": 3}
+
+
+def test_weights_share_out_what_is_missing() -> None:
+    found = targets([need("a", 6, 0, open=False), need("b", 0, 0, weight=2.0), need("c", 0, 0, weight=1.0)])
+    assert found == {"a": 6, "b": 4, "c": 2}
+
+
+def test_those_who_stood_in_stay_until_the_others_are_ready() -> None:
+    assert targets([need("a", 4, 4, ready=1), need("b", 1, 4)]) == {"a": 4, "b": 4}
+    assert targets([need("a", 4, 4, ready=3), need("b", 1, 4)]) == {"a": 4, "b": 2}
+    assert targets([need("a", 4, 4, ready=4), need("b", 1, 4)]) == {"a": 4, "b": 1}
+
+
+def test_nobody_stands_in_twice_for_the_same_worker() -> None:
+    assert targets([need("a", 4, 0, open=False), need("b", 1, 5)]) == {"a": 4, "b": 5}
+
+
+def candidate(name: str, state: WorkerState, busy: int = 0, age_s: float = 0.0) -> Candidate:
+    return Candidate(name, state, busy, NOW - timedelta(seconds=age_s))
+
+
+def test_what_costs_least_to_give_up_goes_first() -> None:
+    given = [
+        candidate("busy", WorkerState.READY, 4),
+        candidate("idle-old", WorkerState.READY, 0, 100),
+        candidate("idle-new", WorkerState.READY, 0, 10),
+        candidate("joining", WorkerState.JOINING),
+        candidate("booting", WorkerState.BOOTING),
+        candidate("requested", WorkerState.REQUESTED),
+    ]
+    order = [found.name for found in victims(given, 99)]
+    assert order == ["requested", "booting", "joining", "idle-new", "idle-old", "busy"]
+    assert [found.name for found in victims(given, 2)] == order[:2]
+    assert victims(given, 0) == victims(given, -1) == []
+
+
+@pytest.mark.parametrize(
+    ("living", "share", "expected"), [(0, 0.5, 0), (1, 0.25, 1), (3, 0.25, 1), (8, 0.25, 2), (8, 1.0, 8)]
+)
+def test_the_share_that_may_go_is_at_least_one_worker(living: int, share: float, expected: int) -> None:
+    assert removal_allowance(living, share) == expected
+
+
+def test_removals_are_counted_over_the_time_of_a_cycle() -> None:
+    removals = Removals(share=0.25, cycle_s=10)
+    moments = [NOW + timedelta(seconds=second) for second in (0, 1, 2, 9, 10, 11, 12)]
+    assert [removals.take(8, moment) for moment in moments] == [True, True, False, False, True, True, False]
+
+
+def fates(worker: str, *runs: tuple[bool, float]) -> list[Fate]:
+    return [Fate(worker, ok, wall_s) for ok, wall_s in runs]
+
+
+HOLE, GOOD, SLOW = [(False, 1.0)] * 5, [(True, 60.0)] * 5, [(False, 60.0)] * 5
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (fates("a", *HOLE) + fates("b", *GOOD), ["a"]),
+        (fates("a", *HOLE[:4]) + fates("b", *GOOD), []),
+        (fates("a", *HOLE[:4], (True, 1.0)) + fates("b", *GOOD), ["a"]),
+        (fates("a", *HOLE[:3], *GOOD[:2]) + fates("b", *GOOD), []),
+        (fates("a", *HOLE, *GOOD) + fates("b", *GOOD), []),
+        (fates("a", *SLOW) + fates("b", *GOOD), []),
+        (fates("a", *HOLE) + fates("b", *HOLE) + fates("c", *GOOD), []),
+        (fates("gone", *HOLE) + fates("b", *GOOD), []),
+    ],
+    ids=["hole", "too few", "share", "below the share", "well again", "slow", "the jobs themselves", "not there"],
+)
+def test_black_holes(given: list[Fate], expected: list[str]) -> None:
+    assert black_holes(given, jobs=5, seconds=10.0, share=0.8, among={"a", "b", "c"}) == expected
