@@ -13,7 +13,7 @@ from dynamo.errors import NotFoundError
 ENGINES: Mapping[str, tuple[str, str]] = {
     "local": ("dynamo.engines.local", "LocalEngine"),
     "condor": ("dynamo.engines.condor.engine", "CondorEngine"),
-    "pegasus": ("dynamo.engines.pegasus.engine", "PegasusEngine"),
+    "pegasus": ("dynamo.engines.pegasus", "PegasusEngine"),
 }
 
 

@@ -8,8 +8,8 @@ import dynamo
 from dynamo.engines.base import RunFolder
 from dynamo.engines.condor.holds import PASSING_HOLDS, WAITING_HOLDS
 from dynamo.engines.condor.options import CondorOptions
+from dynamo.engines.condor.pegasus_records import SITE, transformation
 from dynamo.engines.condor.worker import BROUGHT_BACK
-from dynamo.engines.pegasus.records import SITE, transformation
 from dynamo.errors import UsageError
 from dynamo.workflows.model import Plan, Task
 

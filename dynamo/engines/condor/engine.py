@@ -22,9 +22,9 @@ from dynamo.engines.condor.description import EVENT_LOG, FOLDER, MAX_HOLDS, TAG,
 from dynamo.engines.condor.handle import Handle, only_one, read_handle, write_handle
 from dynamo.engines.condor.holds import judge
 from dynamo.engines.condor.options import CondorOptions, Transfer
+from dynamo.engines.condor.pegasus_rundir import dagman_log, write_rundir
 from dynamo.engines.condor.queue import COMPLETED, Queue
 from dynamo.engines.condor.watch import Watch
-from dynamo.engines.pegasus.rundir import dagman_log, write_rundir
 from dynamo.engines.results import count_results
 from dynamo.errors import RetryableError
 from dynamo.files import write_text

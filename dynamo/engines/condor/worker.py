@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from dynamo.engines.pegasus.records import task_records
+from dynamo.engines.condor.pegasus_records import task_records
 from dynamo.modules.runner import FAILED, read_results, run_task
 from dynamo.processes import LONGEST_WAIT_S
 

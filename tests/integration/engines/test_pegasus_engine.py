@@ -16,7 +16,7 @@ import pytest
 import dynamo
 from dynamo.engines.base import EngineError
 from dynamo.engines.local import LocalEngine
-from dynamo.engines.pegasus.engine import PROGRAMS, PegasusEngine
+from dynamo.engines.pegasus import PROGRAMS, PegasusEngine
 from dynamo.pool.record import PoolRecord
 from tests.integration.engines.engine_runs import checksums, make_input, prepare
 

@@ -15,10 +15,10 @@ from dynamo.engines.condor.dag import clear_attempt, dag_text
 from dynamo.engines.condor.description import describe_task, environment, literal, quote
 from dynamo.engines.condor.handle import Handle, read_handle, write_handle
 from dynamo.engines.condor.options import CondorOptions
+from dynamo.engines.condor.pegasus_records import task_records
+from dynamo.engines.condor.pegasus_rundir import dagman_log, static_events, write_rundir
 from dynamo.engines.condor.track import EXECUTE, SUBMIT, TERMINATED, Event
 from dynamo.engines.condor.worker import in_sandbox, keep_outputs
-from dynamo.engines.pegasus.records import task_records
-from dynamo.engines.pegasus.rundir import dagman_log, static_events, write_rundir
 from dynamo.errors import MissingPartError, UsageError
 from dynamo.workflows.model import Job, Layout, Plan, Resources, Task
 
@@ -215,7 +215,7 @@ def test_sandbox_brings_back_outputs_only(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_without_pegasus_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dynamo.engines.pegasus.engine import PegasusEngine
+    from dynamo.engines.pegasus import PegasusEngine
 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingPartError, match="engine condor") as caught:

@@ -17,8 +17,8 @@ from datetime import datetime
 import dynamo
 from dynamo.engines.base import RunFolder
 from dynamo.engines.condor.dag import dag_file
+from dynamo.engines.condor.pegasus_records import transformation
 from dynamo.engines.condor.track import ABORTED, EVICTED, EXECUTE, HELD, RELEASED, SUBMIT, TERMINATED, Event
-from dynamo.engines.pegasus.records import transformation
 from dynamo.files import write_text
 from dynamo.times import to_iso
 from dynamo.workflows.model import Layout, Plan

@@ -1,1 +1,0 @@
-"""Engine `pegasus`: runs planned by pegasus-plan."""
