@@ -46,10 +46,11 @@ bench-elastic: $(VENV)/.ready ## Compare scaling policies on simulated days, the
 	$(BIN)/python -m benchmarks.elastic $(ELASTIC_ARGS)
 	$(BIN)/python -m benchmarks.storm_day
 
-lint: $(VENV)/.ready ## Check style and types
+lint: $(VENV)/.ready ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.ready ## Put the code into its form
 	$(BIN)/ruff format .
