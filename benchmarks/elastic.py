@@ -20,7 +20,7 @@ from dynamo.files import write_bytes
 from dynamo.simulate.fleet.comparison import PLAYED, as_bytes, play, table
 from dynamo.simulate.fleet.figure import draw
 from dynamo.simulate.fleet.network import make_network
-from dynamo.simulate.fleet.outcome import Outcome
+from dynamo.simulate.fleet.outcome import DayOutcome
 from dynamo.simulate.fleet.trace import weather_trace
 from dynamo.simulate.fleet.weather import DAYS
 
@@ -88,7 +88,7 @@ def run(cases: Sequence[Case] = CASES, seed: int = 1, out: Path | None = None) -
     return results
 
 
-def _goals(name: str, by: dict[str, Outcome]) -> tuple[object, ...]:
+def _goals(name: str, by: dict[str, DayOutcome]) -> tuple[object, ...]:
     mine = by["predictive"]
 
     def times(other: str) -> object:

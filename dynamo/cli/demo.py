@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from dynamo.demo.show import Shown
-    from dynamo.demo.sources import Progress, Source
+    from dynamo.demo.sources import NowcastSource, Progress
 
 
 def demo(
@@ -36,7 +36,7 @@ def demo(
     from dynamo.times import file_stamp, utc_now
 
     now = utc_now()
-    source: Source
+    source: NowcastSource
     if data is not None:
         source = MrmsSource(data)
     else:

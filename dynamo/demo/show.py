@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from dynamo.config.file import parse_config
-from dynamo.demo.sources import Progress, Source
+from dynamo.demo.sources import NowcastSource, Progress
 from dynamo.errors import DynamoError, RunFailedError
 from dynamo.processing.picture import draw_storms
 from dynamo.runs.events import Event
@@ -35,7 +35,7 @@ class Shown:
     product_dir: Path
 
 
-class Display(Protocol):
+class DemoDisplay(Protocol):
     """Where the demonstration shows what happens."""
 
     def making(self, label: str, index: int, count: int) -> Progress:
@@ -51,7 +51,9 @@ class Display(Protocol):
         ...
 
 
-def run_demo(source: Source, folder: Path, display: Display, *, engine: str = "local") -> tuple[list[Shown], Path]:
+def run_demo(
+    source: NowcastSource, folder: Path, display: DemoDisplay, *, engine: str = "local"
+) -> tuple[list[Shown], Path]:
     """Feed ``source`` to a daemon and draw the last nowcast.
 
     Parameters

@@ -22,7 +22,7 @@ _FIRST_ISSUE = 5
 Progress = Callable[[str, int, int], None]
 
 
-class Source(Protocol):
+class NowcastSource(Protocol):
     """A sequence of nowcasts to be written into a feed."""
 
     @property

@@ -19,7 +19,7 @@ from typing import Any
 
 from dynamo.engines.base import FINAL, EngineError, RunFolder, State, Status
 from dynamo.engines.condor.handle import Handle, only_one, read_handle, write_handle
-from dynamo.engines.condor.watch import Watch
+from dynamo.engines.condor.watch import RunWatch
 from dynamo.errors import MissingPartError, RetryableError
 from dynamo.files import replacing
 from dynamo.modules.registry import contracts
@@ -60,7 +60,7 @@ class PegasusEngine:
             )
         use_pool()
         self._settings = settings
-        self._watches: dict[tuple[Path, str], Watch] = {}
+        self._watches: dict[tuple[Path, str], RunWatch] = {}
         self._lock = threading.Lock()
         self._closing = False
 
@@ -180,14 +180,14 @@ class PegasusEngine:
         total = len(folder.read_plan().jobs)
         return Status(state, reason, total if state == "succeeded" else 0, 0, total)
 
-    def _watch(self, folder: RunFolder, handle: Handle, submit_dir: Path) -> Watch:
+    def _watch(self, folder: RunFolder, handle: Handle, submit_dir: Path) -> RunWatch:
         key = (folder.root, handle.tag)
         with self._lock:
             if key not in self._watches:
                 log = _log(submit_dir)
                 if log is None:
                     raise EngineError("pegasus-run started no DAGMan", where=submit_dir)
-                self._watches[key] = Watch(log)
+                self._watches[key] = RunWatch(log)
             return self._watches[key]
 
 

@@ -40,7 +40,7 @@ _BROKEN = (KeyError, AttributeError, ValueError, IndexError, TypeError, Overflow
 
 
 @dataclass(frozen=True)
-class Variable:
+class StoredField:
     """How a field is stored."""
 
     dtype: str
@@ -48,26 +48,26 @@ class Variable:
     attributes: Mapping[str, Any]
 
 
-def _flags(long_name: str, none: str, names: tuple[str, ...]) -> Variable:
+def _flags(long_name: str, none: str, names: tuple[str, ...]) -> StoredField:
     attributes = {
         "long_name": long_name,
         "units": "1",
         "flag_values": np.arange(len(names) + 1, dtype=np.int8),
         "flag_meanings": " ".join((none, *names)),
     }
-    return Variable("i1", NOT_OBSERVED, attributes)
+    return StoredField("i1", NOT_OBSERVED, attributes)
 
 
 #: The fields by name.
-FIELDS: Mapping[str, Variable] = {
+FIELDS: Mapping[str, StoredField] = {
     "hydrometeor_class": _flags("hydrometeor class", "not_classified", CLASSES),
     "hail_class": _flags("what found hail", "no_hail", HAIL_CLASSES),
     "hail_size_class": _flags("hail size class (HSDA)", "not_told", SIZES),
-    "hail_size": Variable(
+    "hail_size": StoredField(
         "f4", 0.0, {"long_name": "largest hail diameter known, 0 without hail or where not told", "units": "mm"}
     ),
-    "mesh": Variable("f4", 0.0, {"long_name": "maximum expected size of hail", "units": "mm"}),
-    "reflectivity": Variable(
+    "mesh": StoredField("f4", 0.0, {"long_name": "maximum expected size of hail", "units": "mm"}),
+    "reflectivity": StoredField(
         "f4",
         0.0,
         {
@@ -76,14 +76,14 @@ FIELDS: Mapping[str, Variable] = {
             "units": "dBZ",
         },
     ),
-    "beam_height": Variable(
+    "beam_height": StoredField(
         "i2", NO_HEIGHT_M, {"standard_name": "altitude", "long_name": "lowest beam over the node", "units": "m"}
     ),
-    "hail_height": Variable(
+    "hail_height": StoredField(
         "i2", NO_HEIGHT_M, {"standard_name": "altitude", "long_name": "lowest beam that saw hail", "units": "m"}
     ),
-    "radar": Variable("i1", NOT_OBSERVED, {"long_name": "radar that counts, position in radars", "units": "1"}),
-    "age": Variable("i2", NO_AGE_S, {"long_name": "age of the view at the time of the file", "units": "s"}),
+    "radar": StoredField("i1", NOT_OBSERVED, {"long_name": "radar that counts, position in radars", "units": "1"}),
+    "age": StoredField("i2", NO_AGE_S, {"long_name": "age of the view at the time of the file", "units": "s"}),
 }
 
 

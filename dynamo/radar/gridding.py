@@ -95,7 +95,7 @@ class Beam:
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class NodePlaces:
     """Where the nodes of a grid lie from a radar; shapes ``(nlat, nlon)``.
 
     ``bin`` is the azimuth in tenths of a degree, ``ground_m`` the distance along the ground, metres.
@@ -117,7 +117,7 @@ class BeamTable:
 
 
 @functools.lru_cache(maxsize=32)
-def places(latitude_deg: float, longitude_deg: float, grid: LatLonGrid) -> Places:
+def places(latitude_deg: float, longitude_deg: float, grid: LatLonGrid) -> NodePlaces:
     """Return geodesic distance and azimuth of every node; kept for the last 32 radars and grids."""
     plane = Plane(latitude_deg, longitude_deg)
     longitudes = (grid.longitudes - longitude_deg + 180.0) % 360.0 - 180.0 + longitude_deg
@@ -126,7 +126,7 @@ def places(latitude_deg: float, longitude_deg: float, grid: LatLonGrid) -> Place
     start = plane.project(np.array([[longitude_deg, latitude_deg]]))
     distance_km, azimuth = plane.measure(np.broadcast_to(start, ends.shape), ends)
     bins = np.floor(azimuth * _BINS_A_DEGREE).astype(np.int16) % _BINS
-    return Places(bins.reshape(grid.shape), (distance_km * 1000.0).astype(np.float32).reshape(grid.shape))
+    return NodePlaces(bins.reshape(grid.shape), (distance_km * 1000.0).astype(np.float32).reshape(grid.shape))
 
 
 @functools.lru_cache(maxsize=64)

@@ -47,7 +47,7 @@ def states_text(counts: dict[str, int]) -> Text:
     return Text(", ").join(parts)
 
 
-class Display:
+class FleetDisplay:
     """Shows what a fleet does; use it as a context manager and call `update`.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynamo.cli.console import err
-from dynamo.cli.fleet.progress import Display
+from dynamo.cli.fleet.progress import FleetDisplay
 
 if TYPE_CHECKING:
     from dynamo.provision.keeping.attending import Glance
@@ -30,7 +30,7 @@ def wait_for(store: Store, fleet: str, title: str, done: Callable[[Glance], bool
     """
     from dynamo.provision.keeping.attending import attend
 
-    with Display(title) as display:
+    with FleetDisplay(title) as display:
         try:
             attend(store, fleet, done, timeout_s=timeout_s, tell=display.tell, progress=display.update)
         except KeyboardInterrupt:

@@ -24,7 +24,7 @@ from dynamo.engines.condor.holds import judge
 from dynamo.engines.condor.options import CondorOptions, Transfer
 from dynamo.engines.condor.pegasus_rundir import dagman_log, write_rundir
 from dynamo.engines.condor.queue import COMPLETED, Queue
-from dynamo.engines.condor.watch import Watch
+from dynamo.engines.condor.watch import RunWatch
 from dynamo.engines.results import count_results
 from dynamo.errors import RetryableError
 from dynamo.files import write_text
@@ -67,7 +67,7 @@ class CondorEngine:
     ) -> None:
         self.options = CondorOptions(transfer, container, python, requirements, submit or {}, sites or {})
         self._queue = Queue()
-        self._watches: OrderedDict[tuple[Path, str], Watch] = OrderedDict()
+        self._watches: OrderedDict[tuple[Path, str], RunWatch] = OrderedDict()
         self._lock = threading.Lock()
         self._closing = False
 
@@ -233,7 +233,7 @@ class CondorEngine:
             return "pending", ""
         return "lost", "the run's event log is gone"
 
-    def _ask_when_silent(self, watch: Watch, handle: Handle) -> tuple[State, str] | None:
+    def _ask_when_silent(self, watch: RunWatch, handle: Handle) -> tuple[State, str] | None:
         """Ask the queue about a run of which nothing was heard for long; None where all is well."""
         now = time.monotonic()
         if handle.cluster is None or now - max(watch.heard, watch.checked) < SILENCE_S:
@@ -254,7 +254,7 @@ class CondorEngine:
             return ("succeeded", "") if past[0].exit_code == 0 else ("failed", f"exit code {past[0].exit_code}")
         return "cancelled", "removed from the queue"
 
-    def _settle_holds(self, watch: Watch) -> None:
+    def _settle_holds(self, watch: RunWatch) -> None:
         for job in watch.track.held:
             verdict = judge(job.hold_code, job.holds, max_holds=MAX_HOLDS)
             if verdict == "wait":
@@ -268,7 +268,7 @@ class CondorEngine:
                 # The job's own policy does the same, only later.
                 _log.warning("%s", error)
 
-    def _reason(self, folder: RunFolder, watch: Watch, reason: str) -> str:
+    def _reason(self, folder: RunFolder, watch: RunWatch, reason: str) -> str:
         failed = [line for line in read_results(folder.results) if line["state"] == "failed"]
         if failed:
             more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
@@ -281,7 +281,7 @@ class CondorEngine:
         last = _last_line(folder.logs / f"{task}.err")
         return f"task {task}: {told or reason}" + (f": {last}" if last else "")
 
-    def _tell_pegasus(self, folder: RunFolder, watch: Watch) -> None:
+    def _tell_pegasus(self, folder: RunFolder, watch: RunWatch) -> None:
         """Write DAGMan's log for a run that had no DAGMan."""
         layout, plan = folder.read_layout(), folder.read_plan()
         path = folder.root / f"{dag_file(plan)}.dagman.out"
@@ -295,11 +295,11 @@ class CondorEngine:
             # The run is over all the same.
             _log.warning("Pegasus's tools will not find the log of the run: %s", error)
 
-    def _watch(self, folder: RunFolder, handle: Handle) -> Watch:
+    def _watch(self, folder: RunFolder, handle: Handle) -> RunWatch:
         key = (folder.root.absolute(), handle.tag)
         with self._lock:
             if key not in self._watches:
-                self._watches[key] = Watch(folder.root / EVENT_LOG)
+                self._watches[key] = RunWatch(folder.root / EVENT_LOG)
                 while len(self._watches) > _REMEMBERED:
                     # What is looked at again is read again.
                     self._watches.popitem(last=False)[1].close()

@@ -18,7 +18,7 @@ import dynamo
 from dynamo.engines.base import RunFolder
 from dynamo.engines.condor.dag import dag_file
 from dynamo.engines.condor.pegasus_records import transformation
-from dynamo.engines.condor.track import ABORTED, EVICTED, EXECUTE, HELD, RELEASED, SUBMIT, TERMINATED, Event
+from dynamo.engines.condor.track import ABORTED, EVICTED, EXECUTE, HELD, RELEASED, SUBMIT, TERMINATED, JobEvent
 from dynamo.files import write_text
 from dynamo.times import to_iso
 from dynamo.workflows.model import Layout, Plan
@@ -128,7 +128,7 @@ def static_events(plan: Plan, layout: Layout, *, identity: str, planned: datetim
     return "".join(f"ts={time} event={line} level=Info xwf.id={identity}\n" for line in lines())
 
 
-def dagman_log(plan: Plan, layout: Layout, events: Iterable[Event], *, exit_code: int) -> str:
+def dagman_log(plan: Plan, layout: Layout, events: Iterable[JobEvent], *, exit_code: int) -> str:
     """Return what DAGMan would have logged of a run that was one job.
 
     Parameters

@@ -18,7 +18,7 @@ Phase = Literal["idle", "running", "held", "ended"]
 
 
 @dataclass(frozen=True)
-class Event:
+class JobEvent:
     """One event; ``data`` are HTCondor's own names and values."""
 
     kind: int
@@ -76,7 +76,7 @@ class RunTrack:
         # A copy, here and below: another thread may be taking in an event.
         return [job for job in list(self.jobs.values()) if job.phase == "held"]
 
-    def note(self, event: Event) -> None:
+    def note(self, event: JobEvent) -> None:
         """Take in one event."""
         key = (event.cluster, event.proc)
         if event.kind == SUBMIT and key not in self.jobs:
@@ -148,19 +148,19 @@ class RunTrack:
         return (told[-1].node, told[-1].reason) if told else ("", "")
 
 
-def event_from(cluster: int, proc: int, data: Mapping[str, Any]) -> Event:
+def event_from(cluster: int, proc: int, data: Mapping[str, Any]) -> JobEvent:
     """Return the event that a ClassAd of HTCondor's event log says."""
     # The log says local time without an offset.
     time = datetime.fromisoformat(str(data["EventTime"])).astimezone(UTC)
-    return Event(int(data["EventTypeNumber"]), cluster, proc, time, data)
+    return JobEvent(int(data["EventTypeNumber"]), cluster, proc, time, data)
 
 
-def _node(event: Event) -> str:
+def _node(event: JobEvent) -> str:
     notes = event.text("LogNotes")
     return notes.removeprefix("DAG Node:").strip() if notes.startswith("DAG Node:") else ""
 
 
-def _exit(event: Event) -> str:
+def _exit(event: JobEvent) -> str:
     if event.data.get("TerminatedNormally", True):
         return f"exit code {event.data.get('ReturnValue', '?')}"
     return f"signal {event.data.get('TerminatedBySignal', '?')}"

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from dynamo.engines.base import EngineError
-from dynamo.engines.condor.track import Event, RunTrack, event_from
+from dynamo.engines.condor.track import JobEvent, RunTrack, event_from
 
 #: Longest time for which the log is waited on in one go: so soon does a wait end that is asked to.
 _SLICE_S = 1
 _POLL_S = 0.05
 
 
-class Watch:
+class RunWatch:
     """The state of a run, kept up with its event log; several threads may look at once.
 
     Waiting costs nothing: HTCondor's reader sleeps until the log changes (inotify).
@@ -26,7 +26,7 @@ class Watch:
         self._reader: Any = None
         self._lock = threading.Lock()
         self.track = RunTrack()
-        self.events: list[Event] = []
+        self.events: list[JobEvent] = []
         #: When something was last heard of the run, on the monotonic clock.
         self.heard = time.monotonic()
         self.checked = 0.0

@@ -23,7 +23,7 @@ _MOST_ENTRIES = 1000
 
 
 @dataclass(frozen=True)
-class Variable:
+class NetcdfVariable:
     """One variable: where its values lie."""
 
     dimensions: tuple[str, ...]
@@ -47,7 +47,7 @@ class Classic:
     data: bytes
     dimensions: Mapping[str, int]
     attributes: Mapping[str, Any]
-    variables: Mapping[str, Variable]
+    variables: Mapping[str, NetcdfVariable]
     record_bytes: int = 0
 
     def read(self, name: str) -> NDArray[Any]:
@@ -106,7 +106,7 @@ class _Header:
         # The record dimension has length 0 in the list and its true length before it.
         lengths = [length or records for _, length in dimensions]
         attributes = self.attributes()
-        variables: dict[str, Variable] = {}
+        variables: dict[str, NetcdfVariable] = {}
         for _ in range(self.entries(_VARIABLE)):
             name = self.text()
             ids = [self.number() for _ in range(self.count())]
@@ -115,7 +115,7 @@ class _Header:
             self.number()  # the padded size, which large variables do not fill in rightly
             begin = struct.unpack_from(">q" if self.wide else ">i", self.data, self.place)[0]
             self.place += 8 if self.wide else 4
-            variables[name] = Variable(
+            variables[name] = NetcdfVariable(
                 tuple(dimensions[index][0] for index in ids),
                 tuple(lengths[index] for index in ids),
                 dtype,

@@ -25,7 +25,7 @@ VOLUME_START, VOLUME_END = 3, 4
 
 
 @dataclass(slots=True)
-class Moment:
+class RayMoment:
     """Where the gates of one moment of one ray lie in their block."""
 
     begin: int
@@ -51,7 +51,7 @@ class Ray:
     elevation_deg: float
     nyquist_m_s: float
     site: tuple[float, float, float] | None
-    moments: dict[str, Moment]
+    moments: dict[str, RayMoment]
 
 
 def rays_of(block: bytes) -> tuple[list[Ray], int]:
@@ -125,7 +125,7 @@ def _ray(block: bytes, start: int, end: int) -> Ray:
             gates, first, spacing, _, _, _, bits, scale, offset = _MOMENT.unpack_from(block, place + 8)
             begin = place + 8 + _MOMENT.size
             if bits in (8, 16) and scale and math.isfinite(scale + offset) and begin + gates * bits // 8 <= end:
-                moment = Moment(begin, gates, first, spacing, bits // 8, scale, offset)
+                moment = RayMoment(begin, gates, first, spacing, bits // 8, scale, offset)
                 ray.moments[label.decode("ascii", "replace").strip()] = moment
         elif label == b"VOL" and place + 8 + _VOLUME.size <= end:
             latitude, longitude, ground, feedhorn = _VOLUME.unpack_from(block, place + 8)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 from dynamo.formats.radar.model import MAX_GATES, MAX_RAYS, Site, make_sweep
-from dynamo.formats.radar.nexrad_rays import ENDS, STARTS, VOLUME_END, VOLUME_START, Moment, Ray, rays_of
+from dynamo.formats.radar.nexrad_rays import ENDS, STARTS, VOLUME_END, VOLUME_START, Ray, RayMoment, rays_of
 from dynamo.formats.radar.nexrad_records import unpack_records
 from dynamo.formats.radar.rays import order_rays
 from dynamo.formats.radar.stations import settle_site
@@ -128,7 +128,7 @@ def _sweep(rays: Sequence[Ray], number: int, site: Site, start_ms: int, moments:
     )
 
 
-def _values(rays: Sequence[Ray], name: str, shape: Moment) -> NDArray[np.float32]:
+def _values(rays: Sequence[Ray], name: str, shape: RayMoment) -> NDArray[np.float32]:
     """Return the moment on the gates of ``shape``: rays of one layout are unpacked together."""
     values = np.full((len(rays), shape.gates), np.nan, dtype=np.float32)
     layouts: dict[tuple[int, int, int, int, float, float], list[int]] = {}

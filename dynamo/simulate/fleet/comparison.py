@@ -11,7 +11,7 @@ import orjson
 
 from dynamo.autoscale.policies.registry import make_policy
 from dynamo.simulate.fleet.engine import Setting, simulate
-from dynamo.simulate.fleet.outcome import COLUMNS, Outcome
+from dynamo.simulate.fleet.outcome import COLUMNS, DayOutcome
 from dynamo.simulate.fleet.sites import Cloud, default_clouds
 from dynamo.simulate.fleet.trace import Trace
 
@@ -31,7 +31,7 @@ def play(
     clouds: Sequence[Cloud] | None = None,
     seed: int = 1,
     progress: Callable[[float], None] = lambda _share: None,
-) -> Outcome:
+) -> DayOutcome:
     """Play a day with one policy.
 
     Parameters
@@ -67,7 +67,7 @@ def play(
     return simulate(trace, name, make_policy(name, options), setting, progress)
 
 
-def _sized(trace: Trace, setting: Setting, least: int, progress: Callable[[float], None]) -> Outcome:
+def _sized(trace: Trace, setting: Setting, least: int, progress: Callable[[float], None]) -> DayOutcome:
     """Play with the smallest fixed fleet, on the cloud that is taken first, that keeps the day's deadlines."""
     cloud = setting.clouds[0]
     workers = least
@@ -84,7 +84,7 @@ def _sized(trace: Trace, setting: Setting, least: int, progress: Callable[[float
         workers += max(1, workers // 6)
 
 
-def table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[object]]]:
+def table(outcomes: Sequence[DayOutcome]) -> tuple[list[str], list[list[object]]]:
     """Return headings and rows."""
     return [heading for _, heading in COLUMNS], [
         [getattr(outcome, field) for field, _ in COLUMNS] for outcome in outcomes

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from dynamo.autoscale.model import Demand, Work
 from dynamo.simulate.fleet.dispatch import SimulatedRun
-from dynamo.simulate.fleet.forecast import Expected
+from dynamo.simulate.fleet.forecast import ExpectedWork
 
 HORIZON_S = 3600.0
 #: Runs that are due within so many seconds of each other are told of together.
@@ -21,7 +21,7 @@ def demand_of(
     start: datetime,
     now_s: float,
     runs: Iterable[SimulatedRun],
-    expected: Sequence[Expected],
+    expected: Sequence[ExpectedWork],
     horizon_s: float = HORIZON_S,
 ) -> Demand:
     """Return all work at ``now_s`` seconds after ``start``."""

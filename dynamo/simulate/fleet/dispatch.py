@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dynamo.simulate.fleet.trace import Arrival
+from dynamo.simulate.fleet.trace import FileArrival
 
 Fate = Literal["waiting", "running", "done", "skipped"]
 
@@ -28,7 +28,7 @@ class SimulatedRun:
     """
 
     number: int
-    arrival: Arrival
+    arrival: FileArrival
     fate: Fate = "waiting"
     ended_s: float = 0.0
     left: int = 0
@@ -44,7 +44,7 @@ class SimulatedRun:
         return self.fate != "done" or self.ended_s > self.due_s + 1e-6
 
 
-class Dispatcher:
+class SimulatedDispatcher:
     """Decides which run begins next.
 
     Parameters
@@ -72,7 +72,7 @@ class Dispatcher:
         """Whether a run waits or runs."""
         return bool(self._open)
 
-    def put(self, arrival: Arrival) -> SimulatedRun:
+    def put(self, arrival: FileArrival) -> SimulatedRun:
         """Take in an arrival's run."""
         run = SimulatedRun(len(self.runs), arrival, left=arrival.tasks)
         self.runs.append(run)

@@ -14,9 +14,9 @@ from typing import Any
 from dynamo.autoscale.model import Policy
 from dynamo.provision.deciding.lifecycle import SERVING
 from dynamo.simulate.fleet.demand import HORIZON_S, demand_of
-from dynamo.simulate.fleet.dispatch import Dispatcher, SimulatedRun
-from dynamo.simulate.fleet.forecast import Expected
-from dynamo.simulate.fleet.outcome import DecisionMade, Outcome, Sample, make_outcome
+from dynamo.simulate.fleet.dispatch import SimulatedDispatcher, SimulatedRun
+from dynamo.simulate.fleet.forecast import ExpectedWork
+from dynamo.simulate.fleet.outcome import DayOutcome, DecisionMade, Sample, make_outcome
 from dynamo.simulate.fleet.sites import CYCLE_S, Cloud
 from dynamo.simulate.fleet.trace import Trace
 from dynamo.simulate.fleet.world import World
@@ -71,7 +71,7 @@ def simulate(
     policy: Policy,
     setting: Setting,
     progress: Callable[[float], None] = lambda _share: None,
-) -> Outcome:
+) -> DayOutcome:
     """Play a day.
 
     Parameters
@@ -119,7 +119,7 @@ class _Engine:
         self.day = _Day()
         self._trace, self._policy, self._setting, self._world = trace, policy, setting, world
         cores = sum(cloud.cpus * cloud.most for cloud in setting.clouds)
-        self.dispatcher = Dispatcher(self._submit, setting.max_runs or cores, trace.handling_s)
+        self.dispatcher = SimulatedDispatcher(self._submit, setting.max_runs or cores, trace.handling_s)
         self._memory: Mapping[str, Any] = {}
         self._read_to = trace.start
         self._outages = sorted(trace.outages, key=lambda item: item.from_s)
@@ -204,6 +204,6 @@ class _Engine:
         )
 
 
-def _share(item: Expected, from_s: float, to_s: float) -> float:
+def _share(item: ExpectedWork, from_s: float, to_s: float) -> float:
     """Return how much of an expected stretch lies between two instants."""
     return max(0.0, min(item.to_s, to_s) - max(item.from_s, from_s)) / (item.to_s - item.from_s)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamo.files import write_bytes
-from dynamo.simulate.fleet.outcome import Outcome
+from dynamo.simulate.fleet.outcome import DayOutcome
 from dynamo.simulate.fleet.trace import Trace
 
 #: Of clouds, in their order; easy to tell apart for colour-blind readers too.
@@ -20,7 +20,7 @@ _DEMAND, _BAND, _LATE, _BUSY, _INK = "#333333", "#bbbbbb", "#cc3311", "#111111",
 _STEP_S = 300.0
 
 
-def draw(trace: Trace, outcomes: Sequence[Outcome], path: Path) -> None:
+def draw(trace: Trace, outcomes: Sequence[DayOutcome], path: Path) -> None:
     """Draw a day into a PNG file.
 
     Parameters
@@ -65,7 +65,7 @@ def draw(trace: Trace, outcomes: Sequence[Outcome], path: Path) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def _demand(panel: Any, trace: Trace, outcome: Outcome) -> None:
+def _demand(panel: Any, trace: Trace, outcome: DayOutcome) -> None:
     edges = np.arange(0.0, trace.span_s + _STEP_S, _STEP_S)
     sums, _ = np.histogram(
         [item.at_s for item in trace.arrivals], bins=edges, weights=[item.slot_s for item in trace.arrivals]
@@ -88,7 +88,7 @@ def _demand(panel: Any, trace: Trace, outcome: Outcome) -> None:
     panel.legend(loc="upper left", fontsize=8, frameon=False, ncols=2)
 
 
-def _policy(panel: Any, outcome: Outcome) -> None:
+def _policy(panel: Any, outcome: DayOutcome) -> None:
     samples = outcome.samples
     at = np.array([item.at_s for item in samples]) / 3600.0
     groups = list(samples[0].ready) if samples else []

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from dynamo.simulate.fleet.network import CONDITION_KM2, NOWCAST_DELAY_S, PRECURSOR_KM2, Feed, Network
-from dynamo.simulate.fleet.truth import MINUTES, Truth
+from dynamo.simulate.fleet.network import CONDITION_KM2, NOWCAST_DELAY_S, PRECURSOR_KM2, Network, SimulatedFeed
+from dynamo.simulate.fleet.truth import MINUTES, SeenWeather
 from dynamo.simulate.fleet.weather import EXPECTED_LIFE_MIN, WEAK_CHANCE, WEAK_MIN, Storms
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ _LEAST_RUNS = 0.01
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedWork:
     """Work of one feed that is expected to arrive in a stretch of time.
 
     Attributes
@@ -51,7 +51,7 @@ class Expected:
         How many files are expected.
     """
 
-    feed: Feed
+    feed: SimulatedFeed
     from_s: float
     to_s: float
     slot_s: float
@@ -62,7 +62,7 @@ class Expected:
 class Forecaster(Protocol):
     """Says what is to come, from what is known at the time."""
 
-    def expect(self, now_s: float) -> Sequence[Expected]:
+    def expect(self, now_s: float) -> Sequence[ExpectedWork]:
         """Return what is expected after ``now_s``, by stretches of time."""
         ...
 
@@ -78,16 +78,16 @@ class StormForecaster:
         Of the forecast's errors.
     """
 
-    def __init__(self, network: Network, storms: Storms, truth: Truth, seed: int) -> None:
+    def __init__(self, network: Network, storms: Storms, truth: SeenWeather, seed: int) -> None:
         self._network = network
         self._storms = storms
         self._truth = truth
         self._seed = seed
         self._every_s = min(feed.every_s for feed in network.feeds if not feed.per_radar)
         self._issue = -1
-        self._expected: list[Expected] = []
+        self._expected: list[ExpectedWork] = []
 
-    def expect(self, now_s: float) -> Sequence[Expected]:
+    def expect(self, now_s: float) -> Sequence[ExpectedWork]:
         """Return what the newest nowcast lets one expect."""
         issue = int(now_s // self._every_s)
         if issue != self._issue:
@@ -95,7 +95,7 @@ class StormForecaster:
             self._expected = self._forecast(issue)
         return [item for item in self._expected if item.to_s > now_s]
 
-    def _forecast(self, issue: int) -> list[Expected]:
+    def _forecast(self, issue: int) -> list[ExpectedWork]:
         start_s = issue * self._every_s
         minute = min(int(start_s // 60.0), MINUTES - 1)
         middles = (np.array(EDGES_MIN[1:]) + np.array(EDGES_MIN[:-1])) / 2.0
@@ -176,10 +176,12 @@ class StormForecaster:
         return chance, area_radar, 1.0 - np.exp(log_none_domain), domain_area
 
 
-def _expected(feed: Feed, from_s: float, to_s: float, files: float, chance: Floats, each: Floats) -> Expected:
+def _expected(
+    feed: SimulatedFeed, from_s: float, to_s: float, files: float, chance: Floats, each: Floats
+) -> ExpectedWork:
     """Return what ``files`` of each radar or part, with their chances and costs, come to together."""
     slot = files * float((chance * each).sum())
     spread = files * math.sqrt(float((chance * (1.0 - chance) * each**2).sum()))
     all_of_it = files * float(each.sum())
     high_s = min(all_of_it, slot + _Z90 * _TOGETHER * spread + 0.1 * slot)
-    return Expected(feed, from_s, to_s, slot, max(slot, high_s), files * float(chance.sum()))
+    return ExpectedWork(feed, from_s, to_s, slot, max(slot, high_s), files * float(chance.sum()))

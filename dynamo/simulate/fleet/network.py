@@ -36,7 +36,7 @@ _TASK_SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Feed:
+class SimulatedFeed:
     """One feed and the workflow that its files start.
 
     Attributes
@@ -107,7 +107,7 @@ class Network:
     corners_km: NDArray[np.float64]
     size_km: tuple[float, float]
     range_km: float
-    feeds: tuple[Feed, ...]
+    feeds: tuple[SimulatedFeed, ...]
     cpus: int
     overhead_s: float = OVERHEAD_S
 
@@ -135,7 +135,7 @@ class Network:
         return replace(self, name=f"{self.name} (payload x {factor:g})", feeds=feeds)
 
 
-def _loaded(feed: Feed, factor: float) -> Feed:
+def _loaded(feed: SimulatedFeed, factor: float) -> SimulatedFeed:
     base, echo = feed.base_core_s * factor, feed.echo_core_s * factor
     # What would take most of its deadline on one core is divided further, as planning does.
     tasks = max(feed.tasks, math.ceil((base + echo) / (_TASK_SHARE * feed.deadline_s)))
@@ -157,8 +157,8 @@ def casa() -> Network:
         cpus=1,
         # 31 x 201 x 201 at five levels and images: 0.1 to 0.26 s; a sweep to GeoJSON and image: 0.02 to 0.1 s.
         feeds=(
-            Feed("nowcasts", "nowcast", 60.0, "domain", 0.10, 0.16, 2000.0, priority=10),
-            Feed("sweeps", "hail", 15.0, "radar", 0.03, 0.07, 400.0, scan_s=60.0),
+            SimulatedFeed("nowcasts", "nowcast", 60.0, "domain", 0.10, 0.16, 2000.0, priority=10),
+            SimulatedFeed("sweeps", "hail", 15.0, "radar", 0.03, 0.07, 400.0, scan_s=60.0),
         ),
     )
 
@@ -184,8 +184,8 @@ def nexrad(seed: int = 88) -> Network:
         cpus=2,
         # A volume to products: 2.5 s (read, classify, MESH, grids). 31 x 3500 x 7000 at five levels: 40 s in all.
         feeds=(
-            Feed("conus", "nowcast", 120.0, "always", 34.0, 8.0, 40_000.0, priority=10, tasks=4),
-            Feed("volumes", "hail", 300.0, "radar", 1.6, 1.4, 2500.0, scan_s=60.0),
+            SimulatedFeed("conus", "nowcast", 120.0, "always", 34.0, 8.0, 40_000.0, priority=10, tasks=4),
+            SimulatedFeed("volumes", "hail", 300.0, "radar", 1.6, 1.4, 2500.0, scan_s=60.0),
         ),
     )
 

@@ -68,7 +68,7 @@ class DecisionMade:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DayOutcome:
     """A day of one policy.
 
     Attributes
@@ -150,7 +150,7 @@ def make_outcome(
     deciding_s: float,
     asked: int,
     took_s: float,
-) -> Outcome:
+) -> DayOutcome:
     """Add up a day that was played."""
     end = world.clock.now()
     paid = world.paid_core_s(end)
@@ -158,7 +158,7 @@ def make_outcome(
     done = [run for run in runs if run.fate == "done"]
     p50, p95, p99 = quantiles([run.ended_s - run.arrival.at_s for run in done])
     late = [run.late for run in runs]
-    return Outcome(
+    return DayOutcome(
         policy=name,
         runs=len(runs),
         late_percent=round(100.0 * sum(late) / max(1, len(runs)), 3),

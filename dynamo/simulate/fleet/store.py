@@ -12,9 +12,9 @@ import numpy as np
 from sqlalchemy import ColumnElement, select
 
 from dynamo.errors import NotFoundError
-from dynamo.simulate.fleet.forecast import Expected
-from dynamo.simulate.fleet.network import OVERHEAD_S, Feed
-from dynamo.simulate.fleet.trace import Arrival, Trace
+from dynamo.simulate.fleet.forecast import ExpectedWork
+from dynamo.simulate.fleet.network import OVERHEAD_S, SimulatedFeed
+from dynamo.simulate.fleet.trace import FileArrival, Trace
 from dynamo.store.engine import Store
 from dynamo.store.fleets import WorkerUse
 from dynamo.store.models import Arrival as ArrivalRow
@@ -39,8 +39,8 @@ class PersistenceForecaster:
         The day; nothing that comes after the time of asking is looked at.
     """
 
-    def __init__(self, arrivals: Sequence[Arrival]) -> None:
-        self._by_feed: dict[str, list[Arrival]] = defaultdict(list)
+    def __init__(self, arrivals: Sequence[FileArrival]) -> None:
+        self._by_feed: dict[str, list[FileArrival]] = defaultdict(list)
         for item in arrivals:
             self._by_feed[item.feed].append(item)
         self._times = {feed: np.array([item.at_s for item in items]) for feed, items in self._by_feed.items()}
@@ -49,7 +49,7 @@ class PersistenceForecaster:
             for feed, items in self._by_feed.items()
         }
 
-    def expect(self, now_s: float) -> Sequence[Expected]:
+    def expect(self, now_s: float) -> Sequence[ExpectedWork]:
         """Return what is expected after ``now_s``."""
         found = []
         for name, times in self._times.items():
@@ -58,7 +58,7 @@ class PersistenceForecaster:
             if last == first:
                 continue
             like = self._by_feed[name][last - 1]
-            feed = Feed(
+            feed = SimulatedFeed(
                 name,
                 like.workflow,
                 60.0,
@@ -77,7 +77,7 @@ class PersistenceForecaster:
                 fading = 0.5 ** (low / 30.0)
                 expected = core_s * span_s * fading
                 found.append(
-                    Expected(
+                    ExpectedWork(
                         feed,
                         now_s + 60.0 * low,
                         now_s + 60.0 * high,
@@ -247,7 +247,7 @@ def _arrival(
     measured: Mapping[str, Timing],
     overhead_s: float,
     start: datetime,
-) -> Arrival:
+) -> FileArrival:
     timing = measured.get(run.id)
     radar = str(facts.get("radar") or "")
     deadline_s = NO_DEADLINE_S
@@ -257,7 +257,7 @@ def _arrival(
     # A run that was skipped never told what it would have taken.
     payload_s = run.cpu_s or run.predicted_s
     slot_s = timing.wall_s if timing is not None else payload_s + overhead_s * tasks
-    return Arrival(
+    return FileArrival(
         at_s=(arrived(run) - start).total_seconds(),
         feed=feed or run.workflow,
         workflow=run.workflow,

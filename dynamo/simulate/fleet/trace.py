@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from dynamo.simulate.fleet.forecast import Forecaster, StormForecaster
-from dynamo.simulate.fleet.network import NOWCAST_DELAY_S, Feed, Network
-from dynamo.simulate.fleet.truth import MINUTES, Truth, find_truth
+from dynamo.simulate.fleet.network import NOWCAST_DELAY_S, Network, SimulatedFeed
+from dynamo.simulate.fleet.truth import MINUTES, SeenWeather, find_truth
 from dynamo.simulate.fleet.weather import DAY_S, make_storms
 
 #: The first instant of simulated days: morning in the United States.
@@ -22,7 +22,7 @@ _PACE_ERROR, _MOST_PACE_ERROR_S = 0.12, 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class FileArrival:
     """A file that starts a run.
 
     Attributes
@@ -60,7 +60,7 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Outage:
+class SiteOutage:
     """A site that goes away with everything on it, seconds after the trace's start; the number of the site counts."""
 
     site: int
@@ -89,11 +89,11 @@ class Trace:
     name: str
     start: datetime
     span_s: float
-    arrivals: tuple[Arrival, ...]
+    arrivals: tuple[FileArrival, ...]
     forecaster: Forecaster
     cpus: int = 1
     handling_s: float = 0.0
-    outages: tuple[Outage, ...] = ()
+    outages: tuple[SiteOutage, ...] = ()
 
     @property
     def core_hours(self) -> float:
@@ -140,17 +140,19 @@ def weather_trace(day: str, network: Network, seed: int = 1) -> Trace:
     storms = make_storms(day, network, seed)
     truth = find_truth(network, storms)
     rng = np.random.default_rng([seed, 11])
-    arrivals: list[Arrival] = []
+    arrivals: list[FileArrival] = []
     for feed in network.feeds:
         for column in range(len(network.radars_km) if feed.per_radar else network.parts):
             arrivals += _arrivals(feed, column, truth, network.overhead_s, rng)
     arrivals.sort(key=lambda item: (item.at_s, item.kind))
-    outages = (Outage(0, 11.5 * 3600.0, 13.5 * 3600.0),) if day == "outage" else ()
+    outages = (SiteOutage(0, 11.5 * 3600.0, 13.5 * 3600.0),) if day == "outage" else ()
     forecaster = StormForecaster(network, storms, truth, seed)
     return Trace(f"{network.name}, {day}", START, DAY_S, tuple(arrivals), forecaster, network.cpus, outages=outages)
 
 
-def _arrivals(feed: Feed, column: int, truth: Truth, overhead_s: float, rng: np.random.Generator) -> list[Arrival]:
+def _arrivals(
+    feed: SimulatedFeed, column: int, truth: SeenWeather, overhead_s: float, rng: np.random.Generator
+) -> list[FileArrival]:
     # Radars are not in step; nowcasts come some seconds after their minute.
     offset = float(rng.uniform(0.0, feed.every_s)) if feed.per_radar else NOWCAST_DELAY_S
     times = np.arange(offset, DAY_S, feed.every_s)
@@ -167,7 +169,7 @@ def _arrivals(feed: Feed, column: int, truth: Truth, overhead_s: float, rng: np.
             continue
         payload = float(feed.payload_s(np.asarray(truth.area_km2(feed, column, minute)))) / feed.tasks
         found.append(
-            Arrival(
+            FileArrival(
                 at_s=round(float(at_s), 3),
                 feed=feed.name,
                 workflow=feed.workflow,

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamo.simulate.fleet.network import CONDITION_KM2, HOLD_S, PRECURSOR_KM2, Feed, Network
+from dynamo.simulate.fleet.network import CONDITION_KM2, HOLD_S, PRECURSOR_KM2, Network, SimulatedFeed
 from dynamo.simulate.fleet.weather import DAY_S, Storms
 
 MINUTES = int(DAY_S / 60.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class SeenWeather:
     """What is seen at each full minute of the day.
 
     Attributes
@@ -31,18 +31,18 @@ class Truth:
     domain_km2: NDArray[np.float64]
     watched_until_min: NDArray[np.float64]
 
-    def due(self, feed: Feed, column: int, minute: int) -> bool:
+    def due(self, feed: SimulatedFeed, column: int, minute: int) -> bool:
         """Tell whether a file of ``feed`` at ``minute`` starts a run; ``column`` is its radar or part."""
         if feed.rule == "radar":
             return bool(self.watched_until_min[minute, column] > minute)
         return feed.rule == "always" or bool(self.domain_km2[minute, column] >= CONDITION_KM2)
 
-    def area_km2(self, feed: Feed, column: int, minute: int) -> float:
+    def area_km2(self, feed: SimulatedFeed, column: int, minute: int) -> float:
         """Return the area of echo that a file sees."""
         return float((self.radar_km2 if feed.per_radar else self.domain_km2)[minute, column])
 
 
-def find_truth(network: Network, storms: Storms) -> Truth:
+def find_truth(network: Network, storms: Storms) -> SeenWeather:
     """Work out what is seen through the day."""
     radar = np.zeros((MINUTES, len(network.radars_km)))
     domain = np.zeros((MINUTES, network.parts))
@@ -62,4 +62,4 @@ def find_truth(network: Network, storms: Storms) -> Truth:
         domain[minute] = ((inside >= 0) & (inside < size)).all(axis=2) @ area
     minutes = np.arange(MINUTES, dtype=np.float64)[:, None]
     seen = np.where(radar >= PRECURSOR_KM2, minutes + HOLD_S / 60.0, 0.0)
-    return Truth(radar, domain, np.maximum.accumulate(seen, axis=0))
+    return SeenWeather(radar, domain, np.maximum.accumulate(seen, axis=0))

@@ -17,7 +17,7 @@ from dynamo.engines.condor.handle import Handle, read_handle, write_handle
 from dynamo.engines.condor.options import CondorOptions
 from dynamo.engines.condor.pegasus_records import task_records
 from dynamo.engines.condor.pegasus_rundir import dagman_log, static_events, write_rundir
-from dynamo.engines.condor.track import EXECUTE, SUBMIT, TERMINATED, Event
+from dynamo.engines.condor.track import EXECUTE, SUBMIT, TERMINATED, JobEvent
 from dynamo.engines.condor.worker import in_sandbox, keep_outputs
 from dynamo.errors import MissingPartError, UsageError
 from dynamo.workflows.model import Job, Layout, Plan, Resources, Task
@@ -159,7 +159,7 @@ def test_rundir_is_yaml_and_the_same_twice(tmp_path: Path) -> None:
 def test_log_of_a_run_without_dagman_says_so() -> None:
     done = {"TerminatedNormally": True, "ReturnValue": 0}
     events = [
-        Event(kind, 5, 0, TIME, data) for kind, data in ((SUBMIT, {}), (EXECUTE, {}), (40, {}), (TERMINATED, done))
+        JobEvent(kind, 5, 0, TIME, data) for kind, data in ((SUBMIT, {}), (EXECUTE, {}), (40, {}), (TERMINATED, done))
     ]
     text = dagman_log(PLAN, SINGLE, events, exit_code=0)
     assert "no DAGMan ran" in text

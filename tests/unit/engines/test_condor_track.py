@@ -20,7 +20,7 @@ from dynamo.engines.condor.track import (
     SHADOW_EXCEPTION,
     SUBMIT,
     TERMINATED,
-    Event,
+    JobEvent,
     RunTrack,
     event_from,
 )
@@ -37,7 +37,7 @@ NODE_B: dict[str, Any] = {"LogNotes": "DAG Node: B"}
 def track(*told: Told) -> RunTrack:
     run = RunTrack()
     for kind, cluster, data in told:
-        run.note(Event(kind, cluster, 0, TIME, data))
+        run.note(JobEvent(kind, cluster, 0, TIME, data))
     return run
 
 

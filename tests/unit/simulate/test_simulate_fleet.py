@@ -23,16 +23,16 @@ from dynamo.provision.spec.loading import load_spec
 from dynamo.simulate.fleet.calibrate import compare
 from dynamo.simulate.fleet.comparison import play
 from dynamo.simulate.fleet.demand import demand_of
-from dynamo.simulate.fleet.dispatch import Dispatcher, SimulatedRun
+from dynamo.simulate.fleet.dispatch import SimulatedDispatcher, SimulatedRun
 from dynamo.simulate.fleet.engine import Setting, simulate
 from dynamo.simulate.fleet.figure import draw
 from dynamo.simulate.fleet.forecast import StormForecaster
 from dynamo.simulate.fleet.network import Network, casa, make_network, nexrad
-from dynamo.simulate.fleet.outcome import DecisionMade, Outcome, turns
+from dynamo.simulate.fleet.outcome import DayOutcome, DecisionMade, turns
 from dynamo.simulate.fleet.sites import Cloud
 from dynamo.simulate.fleet.store import PersistenceForecaster, trace_from_store
-from dynamo.simulate.fleet.trace import START, Arrival, Outage, Trace, weather_trace
-from dynamo.simulate.fleet.truth import Truth, find_truth
+from dynamo.simulate.fleet.trace import START, FileArrival, SiteOutage, Trace, weather_trace
+from dynamo.simulate.fleet.truth import SeenWeather, find_truth
 from dynamo.simulate.fleet.weather import DAYS, Storms, make_storms
 from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import WorkerUse
@@ -60,11 +60,11 @@ class Queue:
         return Decision({"quick": min(6, math.ceil(open_s / 30.0))}, {"quick": f"{open_s:.0f} s wait"})
 
 
-def arrival(at_s: float, kind: str = "sweeps/0", *, task_s: float = 5.0, **more: Any) -> Arrival:
-    return Arrival(at_s, kind.split("/", maxsplit=1)[0], "hail", kind, task_s, task_s, 60.0, **more)
+def arrival(at_s: float, kind: str = "sweeps/0", *, task_s: float = 5.0, **more: Any) -> FileArrival:
+    return FileArrival(at_s, kind.split("/", maxsplit=1)[0], "hail", kind, task_s, task_s, 60.0, **more)
 
 
-def day(arrivals: Sequence[Arrival], span_s: float = 3600.0, *, outages: tuple[Outage, ...] = ()) -> Trace:
+def day(arrivals: Sequence[FileArrival], span_s: float = 3600.0, *, outages: tuple[SiteOutage, ...] = ()) -> Trace:
     found = tuple(arrivals)
     return Trace("a test", START, span_s, found, PersistenceForecaster(found), outages=outages)
 
@@ -76,14 +76,14 @@ def burst() -> Trace:
 
 
 @pytest.fixture(scope="module")
-def line() -> tuple[Network, Storms, Truth]:
+def line() -> tuple[Network, Storms, SeenWeather]:
     network = casa()
     storms = make_storms("line", network, 1)
     return network, storms, find_truth(network, storms)
 
 
 @pytest.fixture(scope="module")
-def fixed() -> Outcome:
+def fixed() -> DayOutcome:
     return simulate(burst(), "fixed", Fixed(quick=3), Setting((CLOUD,)))
 
 
@@ -122,7 +122,7 @@ def test_dearer_payloads_are_divided_before_they_fill_their_deadline() -> None:
         assert (feed.base_core_s + feed.echo_core_s) / feed.tasks <= 0.25 * feed.deadline_s
 
 
-def test_a_new_storm_shows_before_it_causes_work(line: tuple[Network, Storms, Truth]) -> None:
+def test_a_new_storm_shows_before_it_causes_work(line: tuple[Network, Storms, SeenWeather]) -> None:
     _, storms, _ = line
     young = storms.alive(float(storms.born_min[5]) + 3.0)
     assert 5 in young
@@ -130,7 +130,7 @@ def test_a_new_storm_shows_before_it_causes_work(line: tuple[Network, Storms, Tr
     assert storms.area_km2(np.array([5]), float(storms.born_min[5]) + 30.0)[0] > 0.0
 
 
-def skill(line: tuple[Network, Storms, Truth], low_min: float, high_min: float) -> tuple[float, float]:
+def skill(line: tuple[Network, Storms, SeenWeather], low_min: float, high_min: float) -> tuple[float, float]:
     """Return mean absolute error by mean work, and the share of forecasts whose upper band was not exceeded."""
     network, storms, truth = line
     trace = weather_trace("line", network, 1)
@@ -149,7 +149,7 @@ def skill(line: tuple[Network, Storms, Truth], low_min: float, high_min: float) 
     return wrong / total, within / max(1, count)
 
 
-def test_skill_decreases_with_lead_and_the_band_covers_most(line: tuple[Network, Storms, Truth]) -> None:
+def test_skill_decreases_with_lead_and_the_band_covers_most(line: tuple[Network, Storms, SeenWeather]) -> None:
     near, near_covered = skill(line, 0.0, 6.0)
     far, far_covered = skill(line, 30.0, 40.0)
     assert near < 0.35
@@ -158,7 +158,7 @@ def test_skill_decreases_with_lead_and_the_band_covers_most(line: tuple[Network,
     assert far_covered > 0.6
 
 
-def test_the_forecast_knows_nothing_of_storms_to_come(line: tuple[Network, Storms, Truth]) -> None:
+def test_the_forecast_knows_nothing_of_storms_to_come(line: tuple[Network, Storms, SeenWeather]) -> None:
     network, storms, _ = line
     now_s = 9.0 * 3600.0
     born = storms.born_min * 60.0 <= now_s
@@ -174,7 +174,7 @@ def test_the_forecast_knows_nothing_of_storms_to_come(line: tuple[Network, Storm
 
 def test_the_freshest_runs_first_and_late_superseded_ones_are_skipped() -> None:
     begun: list[int] = []
-    dispatcher = Dispatcher(lambda run: begun.append(run.number), max_runs=1)
+    dispatcher = SimulatedDispatcher(lambda run: begun.append(run.number), max_runs=1)
     dispatcher.put(arrival(0.0))
     dispatcher.dispatch(0.0)
     old, fresh, urgent = (
@@ -190,7 +190,7 @@ def test_the_freshest_runs_first_and_late_superseded_ones_are_skipped() -> None:
 
 def test_the_newest_of_a_kind_runs_however_late_it_is_and_sweeps_of_one_scan_do_not_replace_each_other() -> None:
     begun: list[int] = []
-    dispatcher = Dispatcher(lambda run: begun.append(run.number), max_runs=9)
+    dispatcher = SimulatedDispatcher(lambda run: begun.append(run.number), max_runs=9)
     runs = [dispatcher.put(item) for item in (arrival(0.0, scan_s=60.0), arrival(50.0, scan_s=60.0))]
     dispatcher.dispatch(500.0)
     assert sorted(begun) == [run.number for run in runs]
@@ -214,7 +214,7 @@ def test_demand_tells_of_open_runs_and_of_what_is_expected() -> None:
 # ---- a day as a whole
 
 
-def test_a_fixed_fleet_serves_a_burst_in_time(fixed: Outcome) -> None:
+def test_a_fixed_fleet_serves_a_burst_in_time(fixed: DayOutcome) -> None:
     assert fixed.late_percent == 0.0
     assert fixed.p50_s == pytest.approx(5.0)
     assert fixed.used_core_hours == pytest.approx(140 * 5.0 / 3600.0, rel=0.01)
@@ -223,7 +223,7 @@ def test_a_fixed_fleet_serves_a_burst_in_time(fixed: Outcome) -> None:
     assert (fixed.decisions, fixed.turns, fixed.killed_jobs, fixed.unfinished) == (1, 0, 0, 0)
 
 
-def test_a_fleet_that_answers_the_queue_is_late_and_cheap(fixed: Outcome) -> None:
+def test_a_fleet_that_answers_the_queue_is_late_and_cheap(fixed: DayOutcome) -> None:
     outcome = simulate(burst(), "queue", Queue(), Setting((CLOUD,)))
     assert outcome.late_percent > 5.0
     assert outcome.paid_core_hours < 0.5 * fixed.paid_core_hours
@@ -231,7 +231,7 @@ def test_a_fleet_that_answers_the_queue_is_late_and_cheap(fixed: Outcome) -> Non
     assert all(worker > 0 for worker in (outcome.workers, outcome.decisions))
 
 
-def same(outcome: Outcome) -> Mapping[str, Any]:
+def same(outcome: DayOutcome) -> Mapping[str, Any]:
     return {name: value for name, value in outcome.to_json().items() if name not in ("took_s", "decide_ms", "cycles")}
 
 
@@ -242,7 +242,7 @@ def test_the_same_seed_gives_the_same_outcome() -> None:
 
 def test_cycles_that_are_left_out_make_no_difference() -> None:
     failing = replace(CLOUD, failure_rate=0.3)
-    trace = replace(burst(), outages=(Outage(0, 1300.0, 1700.0),))
+    trace = replace(burst(), outages=(SiteOutage(0, 1300.0, 1700.0),))
     some, every = (
         simulate(trace, "queue", Queue(), Setting((failing,), every_cycle=every_cycle)) for every_cycle in (False, True)
     )
@@ -252,7 +252,7 @@ def test_cycles_that_are_left_out_make_no_difference() -> None:
 
 def test_a_site_that_goes_away_takes_its_jobs_with_it() -> None:
     outcome = simulate(
-        replace(burst(), outages=(Outage(0, 1202.0, 1800.0),)),
+        replace(burst(), outages=(SiteOutage(0, 1202.0, 1800.0),)),
         "fixed",
         Fixed(quick=3, other=1),
         Setting((CLOUD, replace(CLOUD, site="Other:two", group="other"))),
@@ -287,8 +287,8 @@ def test_every_policy_plays_a_day() -> None:
         play(trace, "clever")
 
 
-def test_the_figure_is_a_picture(fixed: Outcome, tmp_path: Path) -> None:
-    draw(replace(burst(), outages=(Outage(0, 600.0, 700.0),)), [fixed], tmp_path / "fleet.png")
+def test_the_figure_is_a_picture(fixed: DayOutcome, tmp_path: Path) -> None:
+    draw(replace(burst(), outages=(SiteOutage(0, 600.0, 700.0),)), [fixed], tmp_path / "fleet.png")
     assert (tmp_path / "fleet.png").read_bytes().startswith(PNG)
 
 
