@@ -1,4 +1,4 @@
-"""The network simulator: CASA-like sweep files of several radars that see the same storms, and the truth about them."""
+"""The network simulator: radar files of any format, of several radars that see the same storms, and the truth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import math
 import time as clock
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 
 from dynamo.errors import UsageError
 from dynamo.files import write_bytes
-from dynamo.formats.radar.casa_writer import CasaHeader, casa_name, write_casa
+from dynamo.formats.radar.casa_writer import CasaHeader
+from dynamo.formats.radar.model import Site
 from dynamo.radar.geometry import beam_height_m, ground_range_m
+from dynamo.simulate.formats.radar import RADAR_FORMATS, FormatName, RadarFormat
+from dynamo.simulate.formats.scan import Scan
 from dynamo.simulate.radar_storms import Core, RadarScene, RegimeName, make_radar_scene, observe
 from dynamo.times import to_iso
 
@@ -36,7 +39,6 @@ NETWORK: tuple[CasaHeader, ...] = (
 #: Elevations that a radar goes through, degrees.
 ELEVATIONS_DEG = (1.0, 2.0, 3.0, 4.5, 6.0)
 TRUTH = "truth.geojson"
-_RAYS, _GATES = 360, 1920
 _SWEEP_S = 15.0
 _KM_A_DEGREE = 111.2
 _CIRCLE = 32
@@ -71,12 +73,16 @@ class RadarSimulator:
     seed
         The same seed gives the same files.
     shape
-        Rays and gates of a sweep; fewer for quick trials.
+        Rays and gates of a sweep; those of the format by default, fewer for quick trials.
+    file_format
+        One of `RADAR_FORMATS`.
+    volumes
+        Put the sweeps of a minute into one file, where the format leaves the choice.
 
     Raises
     ------
     UsageError
-        If a number is out of range.
+        If a number is out of range, there is no such format, or it has no volumes.
     """
 
     regime: RegimeName
@@ -85,7 +91,9 @@ class RadarSimulator:
     sweeps_per_minute: int = 3
     minutes: int = 1
     seed: int = 1
-    shape: tuple[int, int] = (_RAYS, _GATES)
+    shape: tuple[int, int] | None = None
+    file_format: FormatName = "casa"
+    volumes: bool = False
     _scenes: dict[str, RadarScene] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +102,15 @@ class RadarSimulator:
                 f"{self.radars} radars with {self.sweeps_per_minute} sweeps for {self.minutes} minutes",
                 expected=f"1 to {len(NETWORK)} radars, 1 to 4 sweeps a minute, at least a minute",
             )
+        if self.file_format not in RADAR_FORMATS:
+            raise UsageError(f"unknown radar format {self.file_format!r}", expected=", ".join(RADAR_FORMATS))
+        if self.volumes and self.written_as.volumes is False:
+            raise UsageError(f"{self.file_format} files hold one sweep each", expected="a format with volumes")
+
+    @property
+    def written_as(self) -> RadarFormat:
+        """The format of the files, and the geometry of the radars."""
+        return RADAR_FORMATS[self.file_format]
 
     @property
     def network(self) -> tuple[CasaHeader, ...]:
@@ -116,7 +133,7 @@ class RadarSimulator:
         scene = self.scene()
         east, north = to_plane(sweep.radar.latitude_deg, sweep.radar.longitude_deg)
         site_seed = zlib.crc32(sweep.radar.radar.encode())
-        azimuth, ground, height = _geometry(sweep.radar, sweep.elevation_deg, self.shape)
+        azimuth, ground, height = _geometry(*self._gates(), sweep.radar.height_m, sweep.elevation_deg)
         return observe(
             scene,
             (sweep.time - self.start).total_seconds() / 60,
@@ -125,7 +142,7 @@ class RadarSimulator:
             azimuth_deg=azimuth,
             ground_km=ground,
             height_km=height,
-            nyquist_m_s=sweep.radar.nyquist_m_s,
+            nyquist_m_s=self.written_as.nyquist_m_s,
             site_seed=site_seed,
             sweep_seed=self.seed * 1_000_003 + sweep.number,
         )
@@ -137,19 +154,49 @@ class RadarSimulator:
             self._scenes["scene"] = make_radar_scene(self.regime, centres, self.minutes, self.seed)
         return self._scenes["scene"]
 
-    def write(self, folder: Path, sweep: Sweep) -> Path:
-        """Write a sweep into ``folder`` (atomically) and return its path."""
-        path = folder / casa_name(sweep.radar.radar, sweep.time)
-        rays, gates = self.shape
+    def scan(self, sweep: Sweep) -> Scan:
+        """Return what the radar measures in a sweep, rays in the order of measurement."""
+        (rays, _), start_m, gate_m = self._gates()
         # A sweep begins where the last one ended, so anywhere.
         first = (sweep.number * 67) % rays
         order = (np.arange(rays) + first) % rays
-        azimuth, _, _ = _geometry(sweep.radar, sweep.elevation_deg, self.shape)
-        seconds = sweep.time.timestamp() + np.arange(rays) * _SWEEP_S / rays
-        moments = {name: data[order] for name, data in self.moments(sweep).items()}
-        header = sweep.radar if gates == _GATES else _coarser(sweep.radar, gates)
-        write_casa(path, header, azimuth[order], np.full(rays, sweep.elevation_deg), seconds, moments)
-        return path
+        return Scan(
+            elevation_deg=sweep.elevation_deg,
+            azimuth_deg=(order + 0.5) * 360.0 / rays,
+            seconds=sweep.time.timestamp() + np.arange(rays) * _SWEEP_S / rays,
+            start_m=start_m,
+            gate_m=gate_m,
+            nyquist_m_s=self.written_as.nyquist_m_s,
+            moments={name: data[order] for name, data in self.moments(sweep).items()},
+        )
+
+    def files(self) -> Iterator[tuple[Sweep, ...]]:
+        """Give the sweeps of each file, or of each volume in chunks, by the time of the last one."""
+        if not (self.volumes or self.written_as.volumes):
+            yield from ((sweep,) for sweep in self.sweeps())
+            return
+        whole: dict[str, list[Sweep]] = {}
+        for sweep in self.sweeps():
+            parts = whole.setdefault(sweep.radar.radar, [])
+            parts.append(sweep)
+            if len(parts) == self.sweeps_per_minute:
+                yield tuple(whole.pop(sweep.radar.radar))
+
+    def write(self, folder: Path, sweep: Sweep) -> Path:
+        """Write a sweep into ``folder`` (atomically) and return its path, of chunks the last one."""
+        return self.write_file(folder, (sweep,))[-1]
+
+    def write_file(self, folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
+        """Write sweeps of one radar as one file, or as the chunks of a volume, into ``folder`` (each atomically)."""
+        radar = sweeps[0].radar
+        site = Site(radar.radar, radar.latitude_deg, radar.longitude_deg, radar.height_m, self.written_as.band)
+        return self.written_as.write(folder, site, radar.call, [self.scan(sweep) for sweep in sweeps])
+
+    def _gates(self) -> tuple[tuple[int, int], float, float]:
+        """Return rays and gates, where the first gate begins, and its length: fewer gates are longer ones."""
+        usual = self.written_as
+        shape = self.shape or usual.shape
+        return shape, usual.start_m, usual.gate_m * usual.shape[1] / shape[1]
 
     def truth(self) -> dict[str, Any]:
         """Return the cores of every minute as GeoJSON: hail shafts as circles, rain cores as points.
@@ -239,16 +286,18 @@ def run(
     simulator.write_truth(folder)
     begin = clock.monotonic()
     paths = []
-    for sweep in simulator.sweeps():
+    for sweeps in simulator.files():
         if speed > 0:
-            # A sweep is there when its last ray is measured.
-            due = begin + ((sweep.time - simulator.start).total_seconds() + _SWEEP_S) / speed
+            # A file is there when its last ray is measured.
+            due = begin + ((sweeps[-1].time - simulator.start).total_seconds() + _SWEEP_S) / speed
             wait = due - clock.monotonic()
             if wait > 0:
                 sleep(wait)
-        paths.append(simulator.write(folder, sweep))
+        written = simulator.write_file(folder, sweeps)
+        paths += written
         if told is not None:
-            told(paths[-1])
+            for path in written:
+                told(path)
     return paths
 
 
@@ -268,17 +317,10 @@ def to_lonlat(east_km: float, north_km: float) -> tuple[float, float]:
 
 @functools.lru_cache(maxsize=64)
 def _geometry(
-    radar: CasaHeader, elevation_deg: float, shape: tuple[int, int]
+    shape: tuple[int, int], start_m: float, gate_m: float, radar_m: float, elevation_deg: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     rays, gates = shape
-    header = radar if gates == _GATES else _coarser(radar, gates)
-    slant = header.start_m + header.gate_m * (np.arange(gates) + 0.5)
+    slant = start_m + gate_m * (np.arange(gates) + 0.5)
     azimuth = (np.arange(rays) + 0.5) * 360.0 / rays
-    height = beam_height_m(slant, elevation_deg, radar.height_m)
+    height = beam_height_m(slant, elevation_deg, radar_m)
     return azimuth, ground_range_m(slant, elevation_deg) / 1000, height / 1000
-
-
-def _coarser(radar: CasaHeader, gates: int) -> CasaHeader:
-    return CasaHeader(
-        radar.radar, radar.call, radar.latitude_deg, radar.longitude_deg, radar.height_m, radar.gate_m * _GATES / gates
-    )

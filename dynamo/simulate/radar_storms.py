@@ -161,7 +161,7 @@ def observe(
     Returns
     -------
     dict
-        ``DBZH ZDR RHOHV PHIDP VRADH WRADH SNRH SQIH``, shape ``(rays, gates)``; NaN where there is no signal.
+        ``DBZH ZDR RHOHV PHIDP KDP VRADH WRADH SNRH SQIH``, shape ``(rays, gates)``; NaN where there is no signal.
     """
     shape = (azimuth_deg.size, ground_km.size)
     rain, hail, share = _power(scene, minute, east_km, north_km, azimuth_deg, ground_km, height_km)
@@ -265,6 +265,7 @@ def _weather(
             np.clip((1 - share) * 0.985 + share * rho_hail - 0.008 * worse * np.abs(next(noise)), 0.2, 1.0), seen
         ),
         "PHIDP": _placed((phase[seen] + 2.0 * worse * next(noise)) % 360, seen),
+        "KDP": _placed(kdp[seen], seen),
         "SNRH": _placed(snr[seen], seen),
     }
 
