@@ -61,18 +61,25 @@ def radar(
     speed: float = typer.Option(1.0, min=0, help="1 for the real pace, 10 for ten times as fast, 0 at once."),
     start: str = typer.Option("", help="Time of the first minute, ISO 8601 in UTC.", show_default="this minute"),
     seed: int = typer.Option(1, min=0, help="The same seed gives the same storms."),
+    file_format: str = typer.Option("casa", "--format", help="casa, nexrad, nexrad-chunks, odim, cfradial or gamic."),
+    volumes: bool = typer.Option(
+        False, "--volumes", help="One file for the sweeps of a minute: odim, cfradial, gamic (nexrad always)."
+    ),
     out: Path = typer.Option(Path(), "-o", "--out", help="Folder for the files."),
     as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
 ) -> None:
-    """Write CASA-like sweeps of a network of radars, with hail cores of known place and size.
+    """Write the files of a network of radars, with hail cores of known place and size.
 
-    The truth about the cores goes to truth.geojson beside the sweeps.
+    Whatever the format, the radars stand at the same places and see the same storms. The truth about the cores goes to
+    truth.geojson beside the files.
 
-    Example: `dynamo simulate radar --regime wide --minutes 5 --speed 0 -o sweeps/`
+    Examples: `dynamo simulate radar --regime wide --minutes 5 --speed 0 -o sweeps/`,
+    `dynamo simulate radar --format nexrad --radars 1 --speed 0 -o volumes/`
     """
     from dynamo.cli.console import out as console
     from dynamo.cli.console import print_json, progress
     from dynamo.errors import UsageError
+    from dynamo.simulate.formats.radar import FormatName
     from dynamo.simulate.radar import RadarSimulator, run
     from dynamo.simulate.radar_storms import REGIMES
     from dynamo.times import parse_time, utc_now
@@ -80,9 +87,20 @@ def radar(
     if regime not in REGIMES:
         raise UsageError(f"unknown regime {regime!r}", where="--regime", expected=", ".join(REGIMES))
     first = parse_time(start, where="--start") if start else utc_now().replace(second=0, microsecond=0)
-    simulator = RadarSimulator(regime, first, radars, sweeps_per_minute, minutes, seed)
+    simulator = RadarSimulator(
+        regime,
+        first,
+        radars,
+        sweeps_per_minute,
+        minutes,
+        seed,
+        file_format=cast("FormatName", file_format),
+        volumes=volumes,
+    )
     with progress() as display:
-        task = display.add_task(f"simulating {regime}", total=radars * sweeps_per_minute * minutes)
+        # Of chunks nobody knows the number before they are written.
+        total = None if file_format == "nexrad-chunks" else sum(1 for _ in simulator.files())
+        task = display.add_task(f"simulating {regime}", total=total)
 
         def told(path: Path) -> None:
             display.advance(task)
@@ -92,6 +110,81 @@ def radar(
         paths = run(simulator, out, speed=speed, told=told)
     if as_json:
         print_json([str(path) for path in paths])
+
+
+@simulate.command("composites")
+def composites(
+    service: str = typer.Option("mrms", "--format", help="mrms, meteoswiss or bom."),
+    regime: str = typer.Option("cells", help="The weather: clear, cells (isolated) or wide (widespread convection)."),
+    count: int = typer.Option(6, min=1, max=10_000, help="Number of files."),
+    start: str = typer.Option("", help="Time of the first file, ISO 8601 in UTC.", show_default="this minute"),
+    seed: int = typer.Option(1, min=0, help="The same seed gives the same storms."),
+    out: Path = typer.Option(Path(), "-o", "--out", help="Folder for the files."),
+    as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
+) -> None:
+    """Write the radar composites of a weather service, with moving storms: what `dynamo nowcast` takes.
+
+    mrms: GRIB2, North Texas, every 2 min. meteoswiss: GIF, Switzerland, every 5 min. bom: NetCDF, Melbourne, every
+    6 min.
+
+    Example: `dynamo simulate composites --regime wide -o composites/`, then
+    `dynamo nowcast composites/*.grib2 -o nowcast.nc`
+    """
+    from dynamo.cli.console import out as console
+    from dynamo.cli.console import print_json, progress
+    from dynamo.errors import UsageError
+    from dynamo.simulate.composites import CompositeName, CompositeSimulator
+    from dynamo.simulate.storms import REGIMES, RegimeName
+    from dynamo.times import parse_time, utc_now
+
+    if regime not in REGIMES:
+        raise UsageError(f"unknown regime {regime!r}", where="--regime", expected=", ".join(REGIMES))
+    first = parse_time(start, where="--start") if start else utc_now().replace(second=0, microsecond=0)
+    simulator = CompositeSimulator(cast("CompositeName", service), cast("RegimeName", regime), first, count, seed)
+    paths = []
+    with progress() as display:
+        task = display.add_task(f"simulating {regime}", total=count)
+        for index in range(count):
+            paths.append(simulator.write(out, index))
+            display.advance(task)
+    if as_json:
+        print_json([str(path) for path in paths])
+    else:
+        for path in paths:
+            console.print(str(path), markup=False)
+
+
+@simulate.command("sounding")
+def sounding(
+    zero_c_height: float = typer.Option(4200.0, help="Where the air has 0 C, metres above sea level."),
+    minus_20_c_height: float = typer.Option(7200.0, help="Where the air has -20 C, metres above sea level."),
+    ground: float = typer.Option(171.0, help="Height of the station, metres above sea level."),
+    layout: str = typer.Option("page", help="page (web page, tells its time), table (header lines) or bare (levels)."),
+    time: str = typer.Option("", help="When it was measured, ISO 8601 in UTC.", show_default="this hour"),
+    out: Path = typer.Option(Path("sounding.txt"), "-o", "--out", help="The file."),
+) -> None:
+    """Write a sounding as the University of Wyoming gives it: what the hail products take with the radar.
+
+    Example: `dynamo simulate sounding --zero-c-height 3800 --minus-20-c-height 6500 -o sounding.txt`
+    """
+    from dynamo.cli.console import out as console
+    from dynamo.errors import UsageError
+    from dynamo.files import write_text
+    from dynamo.simulate.formats.sounding import LAYOUTS, encode
+    from dynamo.times import parse_time, utc_now
+
+    if layout not in LAYOUTS:
+        raise UsageError(f"unknown layout {layout!r}", where="--layout", expected=", ".join(LAYOUTS))
+    when = parse_time(time, where="--time") if time else utc_now().replace(minute=0, second=0, microsecond=0)
+    text = encode(
+        time=when,
+        zero_c_m=zero_c_height,
+        minus_20_c_m=minus_20_c_height,
+        ground_m=ground,
+        layout=layout,
+    )
+    write_text(out, text)
+    console.print(str(out), markup=False)
 
 
 def register(app: typer.Typer) -> None:

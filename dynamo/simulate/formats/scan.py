@@ -59,7 +59,7 @@ class Scan:
     @property
     def range_m(self) -> NDArray[np.float64]:
         """Metres to the centre of each gate."""
-        return self.start_m + (np.arange(self.gates) + 0.5) * self.gate_m
+        return self.start_m + (np.arange(self.gates, dtype=np.float64) + 0.5) * self.gate_m
 
     @property
     def start(self) -> datetime:
