@@ -55,7 +55,9 @@ def nowcast(
 @simulate.command("radar")
 def radar(
     radars: int = typer.Option(7, min=1, max=7, help="Radars of the network."),
-    sweeps_per_minute: int = typer.Option(3, min=1, max=4, help="Sweeps of each radar in a minute."),
+    sweeps_per_minute: int = typer.Option(
+        3, min=1, max=8, help="Sweeps of each radar in a minute, one elevation each; 5 are enough for MESH."
+    ),
     regime: str = typer.Option("cells", help="The weather: clear, cells (isolated) or wide (widespread rain)."),
     minutes: int = typer.Option(1, min=1, max=10_000, help="How long."),
     speed: float = typer.Option(1.0, min=0, help="1 for the real pace, 10 for ten times as fast, 0 at once."),
@@ -74,7 +76,7 @@ def radar(
     truth.geojson beside the files.
 
     Examples: `dynamo simulate radar --regime wide --minutes 5 --speed 0 -o sweeps/`,
-    `dynamo simulate radar --format nexrad --radars 1 --speed 0 -o volumes/`
+    `dynamo simulate radar --format nexrad --radars 1 --sweeps-per-minute 6 --speed 0 -o volumes/`
     """
     from dynamo.cli.console import out as console
     from dynamo.cli.console import print_json, progress

@@ -37,9 +37,11 @@ NETWORK: tuple[CasaHeader, ...] = (
     CasaHeader("mesquite.tx", "XMSQ", 32.7470, -96.5300, 150.0),
 )
 #: Elevations that a radar goes through, degrees.
-ELEVATIONS_DEG = (1.0, 2.0, 3.0, 4.5, 6.0)
+ELEVATIONS_DEG = (1.0, 2.0, 3.0, 4.5, 6.0, 9.0, 13.0, 18.0)
 TRUTH = "truth.geojson"
+#: A sweep takes so long, or less where more than four have to fit into a minute.
 _SWEEP_S = 15.0
+_MOST_SWEEPS = len(ELEVATIONS_DEG)
 _KM_A_DEGREE = 111.2
 _CIRCLE = 32
 
@@ -67,7 +69,7 @@ class RadarSimulator:
     radars
         How many of `NETWORK`.
     sweeps_per_minute
-        Of each radar; they go through `ELEVATIONS_DEG` in turn.
+        Of each radar, at the first `ELEVATIONS_DEG` in turn. Five and more are enough for hail columns (MESH).
     minutes
         How long.
     seed
@@ -97,10 +99,10 @@ class RadarSimulator:
     _scenes: dict[str, RadarScene] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not (1 <= self.radars <= len(NETWORK) and 1 <= self.sweeps_per_minute <= 4 and self.minutes >= 1):
+        if not (1 <= self.radars <= len(NETWORK) and 1 <= self.sweeps_per_minute <= _MOST_SWEEPS and self.minutes >= 1):
             raise UsageError(
                 f"{self.radars} radars with {self.sweeps_per_minute} sweeps for {self.minutes} minutes",
-                expected=f"1 to {len(NETWORK)} radars, 1 to 4 sweeps a minute, at least a minute",
+                expected=f"1 to {len(NETWORK)} radars, 1 to {_MOST_SWEEPS} sweeps a minute, at least a minute",
             )
         if self.file_format not in RADAR_FORMATS:
             raise UsageError(f"unknown radar format {self.file_format!r}", expected=", ".join(RADAR_FORMATS))
@@ -111,6 +113,11 @@ class RadarSimulator:
     def written_as(self) -> RadarFormat:
         """The format of the files, and the geometry of the radars."""
         return RADAR_FORMATS[self.file_format]
+
+    @property
+    def sweep_s(self) -> float:
+        """How long a sweep takes, seconds."""
+        return min(_SWEEP_S, 60.0 / self.sweeps_per_minute)
 
     @property
     def network(self) -> tuple[CasaHeader, ...]:
@@ -124,7 +131,7 @@ class RadarSimulator:
         for turn in range(self.minutes * self.sweeps_per_minute):
             for index, radar in enumerate(self.network):
                 seconds = math.floor(turn * step + index * step / self.radars)
-                elevation = ELEVATIONS_DEG[turn % self.sweeps_per_minute % len(ELEVATIONS_DEG)]
+                elevation = ELEVATIONS_DEG[turn % self.sweeps_per_minute]
                 yield Sweep(number, radar, self.start + timedelta(seconds=seconds), elevation)
                 number += 1
 
@@ -163,7 +170,7 @@ class RadarSimulator:
         return Scan(
             elevation_deg=sweep.elevation_deg,
             azimuth_deg=(order + 0.5) * 360.0 / rays,
-            seconds=sweep.time.timestamp() + np.arange(rays) * _SWEEP_S / rays,
+            seconds=sweep.time.timestamp() + np.arange(rays) * self.sweep_s / rays,
             start_m=start_m,
             gate_m=gate_m,
             nyquist_m_s=self.written_as.nyquist_m_s,
@@ -289,7 +296,7 @@ def run(
     for sweeps in simulator.files():
         if speed > 0:
             # A file is there when its last ray is measured.
-            due = begin + ((sweeps[-1].time - simulator.start).total_seconds() + _SWEEP_S) / speed
+            due = begin + ((sweeps[-1].time - simulator.start).total_seconds() + simulator.sweep_s) / speed
             wait = due - clock.monotonic()
             if wait > 0:
                 sleep(wait)

@@ -84,7 +84,9 @@ def encode_casa(
     rays, gates = moments["DBZH"].shape
     if any(data.shape != (rays, gates) for data in moments.values()) or azimuth_deg.shape != (rays,):
         raise InputError("moments and rays differ in shape", where=header.radar, expected=f"{(rays, gates)}")
-    dataset: Any = netCDF4.Dataset("sweep.nc", "w", format="NETCDF3_CLASSIC", memory=rays * gates * 4 * len(moments))
+    names = [name for name in _MOMENTS if name in moments]
+    # Not more than is written: what is left of the memory would be in the file.
+    dataset: Any = netCDF4.Dataset("sweep.nc", "w", format="NETCDF3_CLASSIC", memory=rays * gates * 4 * len(names))
     dataset.set_fill_off()
     dataset.setncatts(
         {
@@ -114,7 +116,6 @@ def encode_casa(
         "TxFrequency": ("f8", "Hertz", np.full(rays, _FREQUENCY_HZ)),
         "Nyquist": ("f8", "MetersPerSecond", np.full(rays, header.nyquist_m_s)),
     }
-    names = [name for name in _MOMENTS if name in moments]
     for name, (kind, units, _) in per_ray.items():
         dataset.createVariable(name, kind, ("Radial",), fill_value=False).Units = units
     for name in names:

@@ -32,6 +32,14 @@ _STATUS = (
     "sdp_flag-AFC", "sdp_flag-DL", "sdp_flag-UL", "sdp_flag-FIFO", "sdp_flag-PWR", "sdp_flag-AM",
     "sdp_status-CPU_usage", "sdp_status-Memory_usage", "sdp_status-CPU_temp", "sdp_status-Sync_pulse_count",
 )  # fmt: skip
+#: Settings of the signal processor, as text; Py-ART asks for the group.
+_PROCESSING = {
+    "dSqiThresh": "0",
+    "dLogThresh": "0",
+    "ucClutMicroSup": "off",
+    "ucRangeNorm": "on",
+    "uiFFTWindowType": "2",
+}
 _HEADER: list[tuple[str, DTypeLike]] = [
     ("azimuth_start", "<f8"),
     ("azimuth_stop", "<f8"),
@@ -75,7 +83,9 @@ def encode(site: Site, scans: Sequence[Scan]) -> bytes:
 
 def _add(group: Any, scan: Scan, wavelength_m: float) -> None:
     turn_s = (scan.end - scan.start).total_seconds()
-    group.create_group("how").attrs.update(
+    how = group.create_group("how")
+    how.create_group("extended").attrs.update(_PROCESSING)
+    how.attrs.update(
         PRF=np.uint32(round(4 * scan.nyquist_m_s / wavelength_m)),
         angle_step=scan.step_deg,
         angle_sync=np.uint8(1),
@@ -83,7 +93,9 @@ def _add(group: Any, scan: Scan, wavelength_m: float) -> None:
         azi_stop=0.0,
         bin_count=np.uint32(scan.gates),
         elevation=scan.elevation_deg,
+        filter=np.uint32(8),
         half_resolution=np.uint8(0),
+        output64=np.uint64(4095),
         pulse_width=np.uint32(2),
         radar_wave_length=wavelength_m,
         range=scan.start_m + scan.gates * scan.gate_m,
@@ -93,6 +105,7 @@ def _add(group: Any, scan: Scan, wavelength_m: float) -> None:
         range_step=scan.gate_m / 2,
         ray_count=np.uint32(scan.rays),
         scan_speed=360.0 / turn_s,
+        time_samples=np.uint32(48),
         timestamp=f"{scan.start:%Y-%m-%dT%H:%M:%SZ}",
         unfolding=np.uint32(0),
     )

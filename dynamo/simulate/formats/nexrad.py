@@ -38,7 +38,7 @@ _SURVEILLANCE = (b"REF", b"ZDR", b"PHI", b"RHO")
 _DOPPLER = (b"REF", b"VEL", b"SW")
 #: Up to here an elevation has two cuts, degrees.
 _SPLIT_TO_DEG = 1.65
-#: Rays of a record, which is also a chunk.
+#: Rays of a record, which is also a chunk. xradar counts on cuts of whole records, as real ones are.
 _RAYS_A_RECORD = 120
 #: Reflectivity alone reaches to the last gate, the other moments to this share.
 _SHARE_OF_GATES = 2 / 3

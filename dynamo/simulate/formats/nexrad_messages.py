@@ -172,7 +172,8 @@ def _cut(cut: Cut) -> bytes:
     # 1 surveillance, 2 Doppler, 4 both in one.
     waveform = 4 if cut.surveillance and cut.doppler else 2 if cut.doppler else 1
     sectors = b"".join(struct.pack(">HHHH", edge, 5, 64, 0) for edge in (0x1558, 0x9558, 0xEE38))
-    speed = round(cut.degrees_per_second * 32768 / 45)
+    # Simulated antennas may turn faster than the code can say.
+    speed = min(round(cut.degrees_per_second * 32768 / 45), 0xFFFF)
     angle = round(cut.elevation_deg * 32768 / 180)
     thresholds = [16] * 6
     return (
