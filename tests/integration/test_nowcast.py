@@ -1,11 +1,11 @@
-"""`dynamo nowcast` on real composites, from the files to the nowcast and on the command line."""
+"""`dynamo nowcast`: skill on real and simulated composites, and what the command says; broken input is simulated."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from dynamo.formats.nowcast import read_header, read_nowcast
 from dynamo.processing.nowcast import Method, make_nowcast
 from dynamo.radar.skill import contingency
 from dynamo.radar.zr import NO_ECHO_DBZ, WSR88D_CONVECTIVE, ZRelation
+from dynamo.simulate.composites import FORMATS, CompositeName
+from tests.simulated import START, composite_files
 
 #: Central Texas, where the storms of the MRMS case are.
 AUSTIN: BBox = (29.5, -100.5, 31.5, -96.5)
@@ -29,13 +31,13 @@ def mrms(data_dir: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def swiss(data_dir: Path) -> list[Path]:
-    return sorted((data_dir / "composites" / "meteoswiss_20160711").glob("*.gif"))
+def swiss(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return composite_files(tmp_path_factory.mktemp("swiss"), "meteoswiss", 13)
 
 
 @pytest.fixture(scope="module")
-def bom(data_dir: Path) -> list[Path]:
-    return sorted((data_dir / "composites" / "bom_melbourne_20180616").glob("*.nc"))
+def bom(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return composite_files(tmp_path_factory.mktemp("bom"), "bom", 4)
 
 
 def command(*arguments: object, cwd: Path, without: str = "") -> subprocess.CompletedProcess[str]:
@@ -81,7 +83,8 @@ def test_mrms_nowcast(mrms: list[Path], tmp_path: Path) -> None:
         assert moved > 1.3 * still
 
 
-def test_meteoswiss_half_an_hour_beats_persistence(swiss: list[Path], tmp_path: Path) -> None:
+def test_meteoswiss_half_an_hour_beats_persistence(data_dir: Path, tmp_path: Path) -> None:
+    swiss = sorted((data_dir / "composites" / "meteoswiss_20160711").glob("*.gif"))
     fields = {}
     methods: tuple[Method, ...] = ("lk", "persistence")
     for method in methods:
@@ -96,7 +99,8 @@ def test_meteoswiss_half_an_hour_beats_persistence(swiss: list[Path], tmp_path: 
     assert np.isnan(fields["lk"][0, 0])
 
 
-def test_bom_weak_rain(bom: list[Path], tmp_path: Path) -> None:
+def test_bom_weak_rain(data_dir: Path, tmp_path: Path) -> None:
+    bom = sorted((data_dir / "composites" / "bom_melbourne_20180616").glob("*.nc"))
     out = tmp_path / "out.nc"
     made = make_nowcast(bom[:3], out, leads=5, relation=ZRelation(200.0, 1.6), compress=True)
     header, stack = read_nowcast(out)
@@ -105,12 +109,31 @@ def test_bom_weak_rain(bom: list[Path], tmp_path: Path) -> None:
     assert 20.0 < np.nanmax(stack) < 50.0
 
 
+@pytest.mark.parametrize("service", sorted(FORMATS))
+def test_a_nowcast_of_simulated_storms_beats_persistence(service: CompositeName, tmp_path: Path) -> None:
+    paths, every = composite_files(tmp_path, service, 5), FORMATS[service].every_min
+    grid = read_composite(paths[0]).grid
+    latitude, longitude = (float(nodes.mean()) for nodes in (grid.latitudes, grid.longitudes))
+    box = (latitude - 0.6, longitude - 0.8, latitude + 0.6, longitude + 0.8)
+    out = tmp_path / "nowcast.nc"
+    lead = 2 * every
+    made = make_nowcast(paths[:3], out, leads=lead, bbox=box)
+    assert made.issue_time == START + timedelta(minutes=2 * every)
+    stack = read_nowcast(out)[1]
+    later = read_composite(paths[4], box)
+    truth = later.relation.dbz(later.rain_rate)
+    moved, still = (contingency(field, truth, 35.0).csi for field in (stack[lead], stack[0]))
+    assert moved > still + 0.1
+    # 0.6 km a minute, and cells have a motion of their own.
+    assert 25 < made.speed_km_h < 50
+
+
 def test_command_prints_clean_json(bom: list[Path], tmp_path: Path) -> None:
     done = command(*bom[:4], "-o", "out.nc", "--leads", 3, "--zr", "200,1.6", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["grids"] == 4
-    assert summary["frames"] == [f"2018-06-16T10:{minute:02}:00Z" for minute in (6, 12, 18)]
+    assert summary["frames"] == [f"2019-06-10T00:{minute:02}:00Z" for minute in (26, 32, 38)]
     assert summary["zr"] == {"a": 200.0, "b": 1.6}
     assert read_header(tmp_path / "out.nc").leads == 4
     assert "steps configuration" not in done.stderr

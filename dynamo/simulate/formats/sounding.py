@@ -107,7 +107,9 @@ def _levels(zero_c_m: float, minus_20_c_m: float, ground_m: float) -> list[str]:
         float(np.interp(-level, -pressure, heights)) for level in _MANDATORY_HPA if pressure[-1] < level < ground_hpa
     }
     ordered = sorted({round(height) for height in chosen})
-    below = [f"{level:7.1f}{_height_below(level, ground_hpa, ground_m):7d}" for level in (1000,) if level > ground_hpa]
+    below = [
+        f"{level:7.1f}{_height_below(level, ground_hpa, ground_m):7d}" for level in _MANDATORY_HPA if level > ground_hpa
+    ]
     return [line.ljust(77) for line in below] + [
         _line(float(np.interp(height, heights, pressure)), height, temperature(height), height == ordered[-1])
         for height in ordered

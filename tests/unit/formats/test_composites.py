@@ -1,4 +1,4 @@
-"""Readers of composites: the right reader by content, missing is missing, clear errors for broken files."""
+"""Readers of composites on real files, and on what is none; see `test_simulated_composites` for broken files."""
 
 from __future__ import annotations
 
@@ -96,11 +96,6 @@ def test_boxes_that_are_none(box: tuple[float, float, float, float]) -> None:
         crop(LatLonGrid(54.995, -129.995, 0.01, 0.01, 3500, 7000), box)
 
 
-def test_a_box_elsewhere(composites: Path) -> None:
-    with pytest.raises(InputError, match=r"AQC.*fewer than 2 x 2"):
-        read_composite(composites / SWISS, (28.0, -102.0, 36.0, -92.0))
-
-
 def test_not_composites(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_composite(tmp_path / "none")
@@ -127,38 +122,11 @@ def test_truncated_files(composites: Path, tmp_path: Path, name: str, keep: floa
         read_composite(cut)
 
 
-def test_damage_inside_a_grib_message(composites: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    data = bytearray((composites / MRMS).read_bytes())
-    data[200:4000] = b"\x55" * 3800
-    damaged = tmp_path / "damaged"
-    damaged.write_bytes(data)
-    with pytest.raises(InputError, match="cannot be decoded"):
-        read_composite(damaged)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_another_product_in_grib(composites: Path, tmp_path: Path) -> None:
-    data = bytearray((composites / MRMS).read_bytes())
-    data[6] = 0  # discipline: meteorological, not MRMS
-    other = tmp_path / "other"
-    other.write_bytes(data)
-    with pytest.raises(InputError, match=r"product \(0, 6, 1\)"):
-        read_composite(other)
-
-
 def test_gzip_that_is_not_grib(tmp_path: Path) -> None:
     zipped = tmp_path / "x.gz"
     zipped.write_bytes(gzip.compress(b"nothing of that kind, nothing"))
     with pytest.raises(DynamoError, match="not GRIB edition 2"):
         read_valid_time(zipped)
-
-
-def test_another_gif(composites: Path, tmp_path: Path) -> None:
-    data = (composites / SWISS).read_bytes()
-    other = tmp_path / "other"
-    other.write_bytes(data.replace(b"PRDT=AQC", b"PRDT=XYZ"))
-    with pytest.raises(InputError, match="not the expected product"):
-        read_composite(other)
 
 
 def test_another_netcdf(tmp_path: Path) -> None:

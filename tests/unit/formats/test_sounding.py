@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dynamo.errors import InputError
 from dynamo.formats.sounding import choose_sounding, fallback_sounding, parse_sounding
 from dynamo.radar.sounding import height_of_temperature, temperature_at_height
+from dynamo.simulate.formats.sounding import LAYOUTS, Layout, encode
 
 RADAR_TIME = datetime(2019, 6, 9, 22, 25, tzinfo=UTC)
 RULE = "-" * 77
@@ -144,3 +145,26 @@ def test_the_highest_crossing_counts() -> None:
 def test_temperature_outside_of_the_profile() -> None:
     values = temperature_at_height(np.array([1000.0, 2000.0]), np.array([10.0, 2.0]), np.array([0.0, 1500.0, 9000.0]))
     assert values.tolist() == [16.5, 6.0, 2.0]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("zero", "minus_20", "ground"), [(4200.0, 7200.0, 171.0), (2024.0, 5453.0, 871.0)])
+def test_a_simulated_sounding(layout: Layout, zero: float, minus_20: float, ground: float) -> None:
+    time = datetime(2019, 6, 10, 0, tzinfo=UTC)
+    text = encode(time=time, zero_c_m=zero, minus_20_c_m=minus_20, ground_m=ground, layout=layout)
+    sounding = parse_sounding(text)
+    assert sounding.height_of(0.0) == pytest.approx(zero, abs=2)
+    assert sounding.height_of(-20.0) == pytest.approx(minus_20, abs=2)
+    assert sounding.height_msl_m[0] == ground
+    assert (sounding.time, sounding.station) == ((time, "72249 FWD Ft Worth") if layout == "page" else (None, ""))
+    # As real ones: moisture is blank aloft, wind at the last level, temperature below the ground (where that is known).
+    levels = [line for line in text.splitlines() if len(line) == 77 and line[:7].strip().replace(".", "").isdigit()]
+    assert any(not line[21:42].strip() and line[42:56].strip() for line in levels)
+    assert not levels[-1][42:56].strip()
+    below = [line for line in levels if not line[14:].strip()]
+    assert len(below) == len(levels) - len(sounding.pressure_hpa) == (2 if ground > 500 else 1)
+
+
+def test_a_sounding_that_is_no_air_is_not_simulated() -> None:
+    with pytest.raises(InputError, match="2000 to 8000 m"):
+        encode(time=datetime(2019, 6, 10, tzinfo=UTC), zero_c_m=4000.0, minus_20_c_m=4500.0)
