@@ -26,6 +26,7 @@ from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.models import Cursor
 from dynamo.times import utc_now
 from tests.integration.autoscale.demand_support import HAIL, NOON, NOWCASTS, Day, every, nowcast_facts, sweep_facts
+from tests.simulated import composite_files, radar_files
 
 OVERHEAD_S = 3.5
 GROWING = [100_000 * lead for lead in range(31)]
@@ -316,14 +317,14 @@ def test_sources_have_names(tmp_path: Path) -> None:
         make_sources(day.parts(), ["runs", "runs"])
 
 
-def test_facts_tell_where_radar_and_strong_echo_are(data_dir: Path, tmp_path: Path) -> None:
+def test_facts_tell_where_radar_and_strong_echo_are(tmp_path: Path) -> None:
     from dynamo.processing.nowcast import make_nowcast
 
-    radar = inspect_input(data_dir / "radar" / "nexrad" / "KFWS20190609_222523.bin", [45.0])
-    assert radar.position == pytest.approx((32.573, -97.303), abs=0.01)
+    radar = inspect_input(radar_files(tmp_path, "nexrad")[0], [45.0])
+    assert radar.position == pytest.approx((32.981, -96.839), abs=0.01)
     assert radar.range_km is not None
     assert 100.0 < radar.range_km < 500.0
-    frames = sorted((data_dir / "composites" / "meteoswiss_20160711").glob("*.gif"))[:2]
+    frames = composite_files(tmp_path, "meteoswiss", 2)
     path = tmp_path / "nowcast.nc"
     make_nowcast(frames, path, leads=10, bbox=(46.0, 6.5, 47.5, 9.5))
     facts = inspect_input(path, [45.0])

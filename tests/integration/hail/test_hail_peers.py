@@ -1,4 +1,4 @@
-"""The same numbers as csu_radartools and pyhail called directly on whole sweeps and volumes of real data."""
+"""The same numbers as csu_radartools and pyhail called directly on whole sweeps and volumes, real and simulated."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import xarray as xr
 
 from dynamo.formats.radar.model import Volume
 from dynamo.formats.radar.read import read_volume
-from dynamo.formats.sounding import read_sounding
+from dynamo.formats.sounding import parse_sounding
 from dynamo.processing.hail import MOMENTS, classes_product, fields, gate_heights_m, polar_sweep
 from dynamo.radar.hail.hsda import hsda_class
 from dynamo.radar.hail.hydroclass import classify
 from dynamo.radar.hail.levels import Temperatures
 from dynamo.radar.hail.mesh import MESH_METHODS, PolarSweep, columns, elevations, matching_rays
+from dynamo.simulate.formats.radar import FormatName
+from dynamo.simulate.formats.sounding import encode
+from tests.simulated import START, radar_files
 
 # Of numba, over the lists that pyhail gives it.
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
@@ -32,19 +35,43 @@ _CASES = {
 }
 
 
+_SIMULATED: dict[str, FormatName] = {"simulated S": "nexrad", "simulated C": "cfradial", "simulated X": "gamic"}
+
+
 @pytest.fixture(scope="module")
-def temperatures(data_dir: Path) -> Temperatures:
-    profile = read_sounding(data_dir / "soundings" / "current_sounding.txt")
+def temperatures() -> Temperatures:
+    profile = parse_sounding(encode(time=START, zero_c_m=4811.0, minus_20_c_m=7596.0))
     return Temperatures(profile.height_msl_m, profile.temperature_c, 4811.0, 7596.0, "test")
 
 
+class Volumes:
+    """The volumes by case, read as they are asked for; only real ones need the folder of real data."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self._request = request
+        self._folder = folder
+        self._read: dict[str, Volume] = {}
+
+    def __getitem__(self, case: str) -> Volume:
+        if case not in self._read:
+            paths = self._simulated(case) if case in _SIMULATED else self._real(case)
+            self._read[case] = read_volume(paths, moments=MOMENTS)
+        return self._read[case]
+
+    def _real(self, case: str) -> list[Path]:
+        data_dir: Path = self._request.getfixturevalue("data_dir")
+        path = data_dir / "radar" / _CASES[case]
+        return sorted(path.iterdir()) if path.is_dir() else [path]
+
+    def _simulated(self, case: str) -> list[Path]:
+        file_format = _SIMULATED[case]
+        options = {} if file_format == "nexrad" else {"volumes": True}
+        return radar_files(self._folder, file_format, "wide", sweeps_per_minute=8, **options)
+
+
 @pytest.fixture(scope="module")
-def volumes(data_dir: Path) -> dict[str, Volume]:
-    found = {}
-    for name, place in _CASES.items():
-        path = data_dir / "radar" / place
-        found[name] = read_volume(sorted(path.iterdir()) if path.is_dir() else path, moments=MOMENTS)
-    return found
+def volumes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Volumes:
+    return Volumes(request, tmp_path_factory.mktemp("volumes"))
 
 
 def _csu(sweep: xr.Dataset, temperature: Any, *, kdp: bool) -> Any:
@@ -60,8 +87,8 @@ def _csu(sweep: xr.Dataset, temperature: Any, *, kdp: bool) -> Any:
     )
 
 
-@pytest.mark.parametrize("case", sorted(_CASES))
-def test_classes_are_those_of_csu_radartools(case: str, volumes: dict[str, Volume], temperatures: Temperatures) -> None:
+@pytest.mark.parametrize("case", sorted(_CASES) + sorted(_SIMULATED))
+def test_classes_are_those_of_csu_radartools(case: str, volumes: Volumes, temperatures: Temperatures) -> None:
     compared = 0
     for sweep in volumes[case].polarimetric():
         moments = fields(sweep)
@@ -86,16 +113,17 @@ def test_classes_are_those_of_csu_radartools(case: str, volumes: dict[str, Volum
     assert compared > 10_000
 
 
-def test_the_product_has_the_classes_of_csu_radartools(volumes: dict[str, Volume], temperatures: Temperatures) -> None:
-    volume = volumes["KLBB"]
+@pytest.mark.parametrize("case", ["KLBB", "simulated S"])
+def test_the_product_has_the_classes_of_csu_radartools(case: str, volumes: Volumes, temperatures: Temperatures) -> None:
+    volume = volumes[case]
     product = classes_product(volume, temperatures)
     for sweep, part in zip(volume.polarimetric(), product.sweeps, strict=True):
         expected = _csu(sweep, temperatures.at(gate_heights_m(sweep)), kdp=False).ravel()[part.index]
         assert np.array_equal(part.values["hydrometeor_class"], expected)
 
 
-@pytest.mark.parametrize("case", ["KFWS", "KLBB", "terrey"])
-def test_sizes_are_those_of_pyhail(case: str, volumes: dict[str, Volume]) -> None:
+@pytest.mark.parametrize("case", ["KFWS", "KLBB", "terrey", "simulated S"])
+def test_sizes_are_those_of_pyhail(case: str, volumes: Volumes) -> None:
     for sweep in volumes[case].polarimetric():
         moments = fields(sweep)
         # Every strong gate, so that all layers and sizes come up.
@@ -123,8 +151,11 @@ def test_sizes_are_those_of_pyhail(case: str, volumes: dict[str, Volume]) -> Non
         assert np.array_equal(found, np.nan_to_num(expected.ravel()[index]))
 
 
-@pytest.mark.parametrize(("case", "method"), [("lema", method) for method in MESH_METHODS] + [("KLBB", "blend")])
-def test_columns_are_those_of_pyhail(case: str, method: str, volumes: dict[str, Volume]) -> None:
+@pytest.mark.parametrize(
+    ("case", "method"),
+    [(case, method) for case in ("lema", "simulated C") for method in MESH_METHODS] + [("KLBB", "blend")],
+)
+def test_columns_are_those_of_pyhail(case: str, method: str, volumes: Volumes) -> None:
     volume = volumes[case]
     sweeps = [polar_sweep(sweep) for sweep in volume.sweeps]
     found = columns(

@@ -20,6 +20,7 @@ from dynamo.modules.execute import execute
 from dynamo.modules.registry import find_module
 from dynamo.simulate.radar import RadarSimulator
 from dynamo.times import parse_time
+from tests.simulated import radar_files, sounding_file
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -99,6 +100,28 @@ def test_chunks_of_a_volume_in_any_order(tmp_path: Path, data_dir: Path) -> None
     assert 0 < columns.values["SHI"].max() < 1000
 
 
+def test_simulated_chunks_of_a_volume_with_a_sounding(tmp_path: Path) -> None:
+    chunks = radar_files(tmp_path / "chunks", "nexrad-chunks", sweeps_per_minute=6)
+    sounding = sounding_file(tmp_path)
+    inputs = [text for chunk in reversed(chunks) for text in ("--input", f"volume={chunk}")]
+    submit(tmp_path, "hail", *inputs, "--input", f"sounding={sounding}")
+    found = collection(tmp_path, "hmt_HAIL_CASA_XADD_20190610-002000.geojson")
+    assert found["temperatures_from"].startswith("sounding.txt: 0 C at 4300 m")
+    assert found["mesh_method"] == "blend"
+    assert any(feature["properties"]["level"] == "hail" for feature in found["features"])
+    columns = read_radar_product(tmp_path / "exported" / "XADD-20190610-002000.hail.netcdf").columns
+    assert columns is not None
+    assert 0 < columns.values["SHI"].max() < 1000
+
+
+def test_a_clear_simulated_sweep_without_a_sounding(tmp_path: Path) -> None:
+    (volume,) = radar_files(tmp_path, "gamic", "clear")
+    submit(tmp_path, "hail", "--input", f"volume={volume}")
+    found = collection(tmp_path, "hmt_HAIL_CASA_XADD_20190610-002000.geojson")
+    assert found["features"] == []
+    assert "no sounding given" in found["temperatures_from"]
+
+
 def test_a_network_of_simulated_radars(tmp_path: Path) -> None:
     start = datetime(2019, 6, 10, 0, 20, tzinfo=UTC)
     simulator = RadarSimulator("cells", start, radars=4, sweeps_per_minute=1, seed=3)
@@ -140,15 +163,15 @@ def test_a_network_of_simulated_radars(tmp_path: Path) -> None:
         (["volume={sounding}"], "radar"),
         (["volume={casa}", "sounding={sounding}", "sounding={sounding}"], "sounding is given 2 times"),
         (["volume={casa}", "profile={sounding}"], "no input 'profile'"),
-        (["volume={casa}", "volume={kfws}"], "format"),
+        (["volume={casa}", "volume={nexrad}"], "format"),
         (["volume={casa}", "sounding=absent.txt"], "no such file"),
     ],
 )
-def test_what_cannot_work_is_said(tmp_path: Path, data_dir: Path, inputs: list[str], says: str) -> None:
+def test_what_cannot_work_is_said(tmp_path: Path, inputs: list[str], says: str) -> None:
     files = {
-        "casa": data_dir / "casa" / "addison.tx-20170329-071008.netcdf.gz",
-        "kfws": data_dir / "radar" / "nexrad" / "KFWS20190609_222523.bin",
-        "sounding": data_dir / "soundings" / "current_sounding.txt",
+        "casa": radar_files(tmp_path, "casa")[0],
+        "nexrad": radar_files(tmp_path, "nexrad")[0],
+        "sounding": sounding_file(tmp_path),
     }
     given = [text for each in inputs for text in ("--input", each.format(**files))]
     code = 2 if "2 times" in says else 3

@@ -15,8 +15,9 @@ from dynamo.feeds.base import Candidate
 from dynamo.feeds.chunk_content import station_of
 from dynamo.feeds.chunks import ChunkFeed
 from dynamo.formats.radar import read_volume
+from dynamo.simulate.formats.nexrad_messages import record
 from dynamo.times import utc_now
-from tests.unit.formats.radar_files import level2_chunks, level2_record
+from tests.unit.formats.radar_files import level2_chunks
 
 FINAL = "KFWS20190609_222500"
 
@@ -163,7 +164,7 @@ def test_a_station_is_no_path(tmp_path: Path) -> None:
     assert {candidate.path.parent for candidate in found} == {tmp_path / "spool"}
     assert "RADAR20190609_222500" in names(found)
     assert not list(tmp_path.glob("x*"))
-    assert station_of(chunks[1][1]) == station_of(b"") == station_of(level2_record([b"x"])) == ""
+    assert station_of(chunks[1][1]) == station_of(b"") == station_of(record([b"x"])) == ""
     assert [station_of(data) for _, data in level2_chunks(cuts=1)] == ["KFWS"] * 4
 
 
@@ -188,7 +189,7 @@ def test_two_radars_with_one_stamp_in_one_folder_stay_apart(tmp_path: Path) -> N
 def test_chunks_that_do_not_tell_their_station_join_the_others(tmp_path: Path) -> None:
     chunks = level2_chunks()
     # Without rays and header nothing tells whose it is.
-    chunks[2] = (chunks[2][0], level2_record([bytes(2432)]))
+    chunks[2] = (chunks[2][0], record([bytes(2432)]))
     for order in (chunks, [chunks[2], *chunks[:2], *chunks[3:]]):
         found: list[Candidate] = []
         folder = tmp_path / str(id(order))

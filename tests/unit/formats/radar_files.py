@@ -1,17 +1,17 @@
-"""Small radar files, written byte by byte: CASA sweeps and NEXRAD Level II volumes and chunks."""
+"""Small radar files with faults to order: CASA sweeps and NEXRAD Level II volumes and chunks."""
 
 from __future__ import annotations
 
-import bz2
-import struct
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import netCDF4
 import numpy as np
 from numpy.typing import NDArray
+
+from dynamo.simulate.formats.nexrad_messages import Ray, ray_message, record, volume_header
 
 START = datetime(2019, 6, 9, 22, 25, tzinfo=UTC)
 ADDISON = {"RadarName": "addison.tx", "Latitude": 32.9814, "Longitude": -96.8391, "Height": 210.0}
@@ -71,40 +71,26 @@ def level2_ray(
     station: bytes = b"KFWS",
     place: tuple[float, float] = (32.573, -97.303),
 ) -> bytes:
-    blocks = [
-        b"RVOL" + struct.pack(">HBBffhH", 44, 1, 0, *place, 213, 20) + bytes(28),
-        b"RELV" + bytes(8),
-        b"RRAD" + struct.pack(">HHffH", 28, 466, 0.0, 0.0, 3398) + bytes(10),
-        *(
-            b"D"
-            + name.ljust(3)
-            + struct.pack(">IHhhHhBBff", 0, gates, 2125, 250, 0, 0, 0, 8, 2.0, 66.0)
-            + bytes([raw] * gates)
-            for name in moments
-        ),
-    ]
-    pointers, place_in = [], 32 + 4 * len(blocks)
-    for block in blocks:
-        pointers.append(place_in)
-        place_in += len(block)
-    day = 1 + (START - datetime(1970, 1, 1, tzinfo=UTC)).days
-    since_midnight = (START.hour * 60 + START.minute) * 60_000 + milliseconds
-    azimuth = (number - 1) * 10.0 + 0.5 if azimuth is None else azimuth
-    flags = (0, 0, 0, 2, status, elevation_number, 1, elevation, 0, 0, len(blocks))
-    body = struct.pack(">4sIHHfBBHBBBBfBBH", station, since_midnight, day, number, azimuth, *flags)
-    body += struct.pack(f">{len(blocks)}I", *pointers) + b"".join(blocks)
-    body += bytes(len(body) % 2)
-    header = struct.pack(">HBBHHIHH", (len(body) + 16) // 2, 8, 31, 0, 0, 0, 1, 1)
-    return bytes(12) + header + body
-
-
-def level2_record(messages: Sequence[bytes]) -> bytes:
-    packed = bz2.compress(b"".join(messages))
-    return struct.pack(">i", len(packed)) + packed
+    ray = Ray(
+        station=station,
+        time=START + timedelta(milliseconds=milliseconds),
+        number=number,
+        azimuth_deg=(number - 1) * 10.0 + 0.5 if azimuth is None else azimuth,
+        elevation_deg=elevation,
+        elevation_number=elevation_number,
+        status=status,
+        place_deg=place,
+        altitude_m=233.0,
+        nyquist_m_s=33.98,
+        unambiguous_m=46_600.0,
+        first_gate_m=2125,
+        gate_m=250,
+    )
+    return ray_message(ray, {name: np.full(gates, raw) for name in moments})
 
 
 def level2_header(station: bytes = b"KFWS") -> bytes:
-    return b"AR2V0006.001" + struct.pack(">II", 18_057, 80_700_000) + station
+    return volume_header(station, START)
 
 
 def level2_chunks(
@@ -132,8 +118,8 @@ def level2_chunks(
                 )
             )
     groups = [messages[start : start + rays_a_chunk] for start in range(0, len(messages), rays_a_chunk)]
-    metadata = level2_record([bytes(2432)] * 3)
-    contents = [level2_header(station) + metadata, *(level2_record(group) for group in groups)]
+    metadata = record([bytes(2432)] * 3)
+    contents = [level2_header(station) + metadata, *(record(group) for group in groups)]
     kinds = ["S", *("I" for _ in groups[:-1]), "E"]
     return [
         (f"20190609-222500-{number:03d}-{kind}", data)

@@ -12,7 +12,8 @@ from dynamo.errors import InputError
 from dynamo.formats.radar import read_volume
 from dynamo.formats.radar.chunks import ChunkVolume, chunk_name
 from dynamo.formats.radar.nexrad_records import unpack_records
-from tests.unit.formats.radar_files import START, level2_chunks, level2_header, level2_record
+from dynamo.simulate.formats.nexrad_messages import record
+from tests.unit.formats.radar_files import START, level2_chunks, level2_header
 
 STAMP = "20190609-222500"
 
@@ -91,7 +92,7 @@ def test_foreign_chunks_are_refused() -> None:
         volume.add(name, b"<html>not found</html>")
     volume.add(name, data)
     with pytest.raises(InputError, match="a chunk of KTLX"):
-        volume.add("20190609-222500-001-S", level2_header(b"KTLX") + level2_record([bytes(2432)]))
+        volume.add("20190609-222500-001-S", level2_header(b"KTLX") + record([bytes(2432)]))
 
 
 def test_a_damaged_chunk_is_flagged_and_a_different_double_too() -> None:
@@ -147,12 +148,12 @@ def test_chunks_that_unpack_to_too_much_are_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_records_that_unpack_to_too_much_are_left_out() -> None:
-    record = level2_record([bytes(32 * 1024 * 1024)])
-    data = level2_header() + record * 12
+    packed = record([bytes(32 * 1024 * 1024)])
+    data = level2_header() + packed * 12
     assert len(data) < 1000
     records = unpack_records(data)
     assert sum(map(len, records.blocks)) == 32 * 1024 * 1024
     assert records.flags == ("damaged records: 11",)
     # Good records before the damage are kept.
-    good = level2_record([bytes(2432)])
+    good = record([bytes(2432)])
     assert [len(block) for block in unpack_records(level2_header() + good * 5 + record * 2).blocks][:5] == [2432] * 5

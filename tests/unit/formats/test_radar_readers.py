@@ -22,16 +22,9 @@ from dynamo.formats.radar.netcdf3 import parse
 from dynamo.formats.radar.rays import clock_flags, order_rays
 from dynamo.formats.radar.stations import band_of, settle_site
 from dynamo.inspection.look import inspect_input
+from dynamo.simulate.formats.nexrad_messages import record
 from dynamo.times import parse_time
-from tests.unit.formats.radar_files import (
-    ADDISON,
-    START,
-    level2_chunks,
-    level2_header,
-    level2_ray,
-    level2_record,
-    write_casa,
-)
+from tests.unit.formats.radar_files import ADDISON, START, level2_chunks, level2_header, level2_ray, write_casa
 
 h5py: Any = importlib.import_module("h5py")
 
@@ -270,7 +263,7 @@ def _doppler(azimuth_shift: float = 0.0, elevation: float = 0.5) -> list[bytes]:
 
 def test_doppler_cuts_are_paired_by_elevation(tmp_path: Path) -> None:
     path = tmp_path / "volume"
-    path.write_bytes(level2_header() + level2_record(_doppler(azimuth_shift=2.0)))
+    path.write_bytes(level2_header() + record(_doppler(azimuth_shift=2.0)))
     (sweep,) = read_volume(path).sweeps
     assert set(sweep.data_vars) == {"DBZH", "ZDR", "RHOHV", "VRADH", "WRADH"}
     assert np.isfinite(sweep["VRADH"].values[:, :20]).all()
@@ -283,7 +276,7 @@ def test_doppler_cuts_are_paired_by_elevation(tmp_path: Path) -> None:
 
 def test_a_doppler_cut_of_its_own_elevation_stays(tmp_path: Path) -> None:
     path = tmp_path / "volume"
-    path.write_bytes(level2_header() + level2_record(_doppler(elevation=1.3)))
+    path.write_bytes(level2_header() + record(_doppler(elevation=1.3)))
     assert [set(sweep.data_vars) for sweep in read_volume(path).sweeps] == [
         {"DBZH", "ZDR", "RHOHV"},
         {"DBZH", "VRADH", "WRADH"},
