@@ -156,4 +156,4 @@ def test_records_that_unpack_to_too_much_are_left_out() -> None:
     assert records.flags == ("damaged records: 11",)
     # Good records before the damage are kept.
     good = record([bytes(2432)])
-    assert [len(block) for block in unpack_records(level2_header() + good * 5 + record * 2).blocks][:5] == [2432] * 5
+    assert [len(block) for block in unpack_records(level2_header() + good * 5 + packed * 2).blocks][:5] == [2432] * 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -20,7 +21,7 @@ START = datetime(2019, 6, 10, 0, 20, tzinfo=UTC)
 SMALL = (360, 240)
 
 
-def simulator(regime: RegimeName = "cells", **options: int) -> RadarSimulator:
+def simulator(regime: RegimeName = "cells", **options: Any) -> RadarSimulator:
     return RadarSimulator(regime, START, **options, shape=SMALL)
 
 
