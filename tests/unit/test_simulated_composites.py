@@ -20,15 +20,15 @@ SERVICES = sorted(FORMATS)
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[CompositeName, list[Path]]:
-    """Five composites of each service."""
-    return {name: composite_files(tmp_path_factory.mktemp(name), name, 5) for name in FORMATS}
+    """Two composites of each service."""
+    return {name: composite_files(tmp_path_factory.mktemp(name), name, 2) for name in FORMATS}
 
 
 Frames = dict[CompositeName, list[Path]]
 
 
 def expected_of(service: CompositeName) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return CompositeSimulator(service, "cells", START, 5, seed=4).rates(0)
+    return CompositeSimulator(service, "cells", START, 2, seed=4).rates(0)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -62,7 +62,7 @@ def test_rates_and_places_on_a_projected_grid(
     # Around each node, the cells within its own length: the value is that of one of them.
     rng = np.random.default_rng(1)
     checked = 0
-    for row, column in zip(rng.integers(0, grid.nlat, 300), rng.integers(0, grid.nlon, 300), strict=True):
+    for row, column in zip(rng.integers(0, grid.nlat, 60), rng.integers(0, grid.nlon, 60), strict=True):
         value = composite.rain_rate[row, column]
         near = (abs(latitude - grid.latitudes[row]) < grid.dlat_deg) & (
             abs(longitude - grid.longitudes[column]) < grid.dlon_deg
@@ -73,7 +73,7 @@ def test_rates_and_places_on_a_projected_grid(
             continue
         assert (abs(cells - value) <= step_mm_h + 1e-3 + share * cells).any()
         checked += 1
-    assert checked > 150
+    assert checked > 30
     assert np.isnan(composite.rain_rate[0, 0]), "outside of coverage is missing"
     assert np.nanmax(composite.rain_rate) == pytest.approx(float(np.nanmax(expected)), rel=0.05)
     assert (composite.rain_rate == 0).any()
