@@ -177,10 +177,10 @@ def test_chunks_are_the_volume(written: Written, tmp_path: Path) -> None:
 
 PYART_NAMES = {
     "DBZH": ("reflectivity", "reflectivity_horizontal"),
-    "ZDR": ("differential_reflectivity",),
+    "ZDR": ("differential_reflectivity", "corrected_differential_reflectivity"),
     "RHOHV": ("cross_correlation_ratio", "uncorrected_cross_correlation_ratio"),
-    "PHIDP": ("differential_phase", "uncorrected_differential_phase"),
-    "VRADH": ("velocity", "velocity_horizontal"),
+    "PHIDP": ("differential_phase", "uncorrected_differential_phase", "corrected_differential_phase"),
+    "VRADH": ("velocity", "velocity_horizontal", "corrected_velocity"),
     "WRADH": ("spectrum_width",),
 }
 PYART: dict[FormatName, Callable[[Any, str], Any]] = {
