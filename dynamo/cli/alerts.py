@@ -1,4 +1,4 @@
-"""`dynamo alerts`: whom a product concerns, telling them, and what they were told."""
+"""`dynamo alerts`: find the places a product affects, alert them, and list what was sent."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from dynamo.config.file import Config
 
 PlacesOption = typer.Option(
-    None, "--places", "-p", help="GeoJSON of the places; without it that of the configuration.", show_default=False
+    None, "--places", "-p", help="GeoJSON file of places. Default: from the configuration.", show_default=False
 )
-DistanceOption = typer.Option(None, "--distance", min=0, max=200, help="km, for places that do not say it.")
-LevelOption = typer.Option(None, "--level", min=-30, max=100, help="Least dBZ, likewise.")
-HailOption = typer.Option(None, "--hail", min=0, max=300, help="Least mm, likewise.")
-LeadOption = typer.Option(None, "--lead", min=0, max=1440, help="How long ahead, minutes, likewise.")
+DistanceOption = typer.Option(None, "--distance", min=0, max=200, help="Distance in km, unless the place sets its own.")
+LevelOption = typer.Option(None, "--level", min=-30, max=100, help="Minimum dBZ, unless the place sets its own.")
+HailOption = typer.Option(
+    None, "--hail", min=0, max=300, help="Minimum hail size in mm, unless the place sets its own."
+)
+LeadOption = typer.Option(None, "--lead", min=0, max=1440, help="Lead time in minutes, unless the place sets its own.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="Alerts: storms and hail near places, told over channels.")
+    group = typer.Typer(no_args_is_help=True, help="Alert places to storms and hail; list places and messages.")
     group.command("check")(check)
     group.command("run")(run)
     group.command("places")(places)
@@ -48,7 +50,7 @@ def check(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Say whom products concern; nobody is told, nothing is stored."""
+    """Show which places products affect; send and store nothing."""
     from dynamo.alerts.hazards import read_products
     from dynamo.alerts.matching import match
 
@@ -61,32 +63,32 @@ def check(
     for product, findings in found:
         for finding in findings:
             out.print(_line(told, product, finding), markup=False)
-        left = f", {product.left_out} features left out" if product.left_out else ""
+        left = f", {product.left_out} features skipped" if product.left_out else ""
         err.print(
             f"{product.hazard} {product.issued:%Y-%m-%d %H:%M:%S} UTC: {len(findings)} of {len(told)} places,"
             f" {len(product.polygons)} polygons{left}",
             markup=False,
         )
     if not read:
-        err.print("no storm or hail products there")
+        err.print("no storm or hail products found")
 
 
 def run(
     products: list[Path] | None = typer.Argument(
-        None, help="Judge these product folders or files, tell, and end; without any, follow the store of the daemon."
+        None, help="Product folders or files to process, then exit. Default: follow the daemon's store."
     ),
     places: Path | None = PlacesOption,
-    file: Path | None = typer.Option(None, "--file", help="Append messages to this file of JSON lines too."),
-    once: bool = typer.Option(False, "--once", help="Judge what the daemon published lately, tell, and end."),
-    wait: float = typer.Option(30.0, "--wait", min=0, help="Seconds to wait for channels before the end."),
-    poll: float = typer.Option(1.0, "--poll", min=0.1, help="How often to look for new products, seconds."),
+    file: Path | None = typer.Option(None, "--file", help="Also append messages to this JSON Lines file."),
+    once: bool = typer.Option(False, "--once", help="Process what the daemon published recently, then exit."),
+    wait: float = typer.Option(30.0, "--wait", min=0, help="Seconds to wait for channels before exiting."),
+    poll: float = typer.Option(1.0, "--poll", min=0.1, help="Polling interval for new products, in seconds."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Tell the places of a configuration about storms and hail.
+    """Alert the configured places to storms and hail.
 
-    Products named here are judged whatever their age, in the order of their times. Exit codes: 0 done, 5 if a channel
-    did not take everything within --wait, 7 if another process alerts from this store.
+    Products named here are processed in time order, regardless of age. Exit codes: 0 done, 5 if a channel did not
+    accept everything within --wait, 7 if another process is alerting from this store.
     """
     from dynamo.alerts.book import waiting
     from dynamo.alerts.service import AlertService
@@ -123,13 +125,15 @@ def run(
         for text in messages:
             out.print(text, markup=False)
         for text in skipped:
-            err.print(f"not judged: {text}", markup=False)
+            err.print(f"skipped: {text}", markup=False)
     if left:
-        raise RetryableError(f"{left} messages wait for their channel", hint="dynamo alerts list; run again to retry")
+        raise RetryableError(
+            f"{left} messages still waiting for a channel", hint="dynamo alerts list; run again to retry"
+        )
 
 
 def places(
-    file: Path | None = typer.Argument(None, help="GeoJSON; without it that of the configuration."),
+    file: Path | None = typer.Argument(None, help="GeoJSON file. Default: from the configuration."),
     distance: float | None = DistanceOption,
     level: float | None = LevelOption,
     hail: float | None = HailOption,
@@ -137,7 +141,7 @@ def places(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Check a file of places and list what each wishes to be told."""
+    """Check a file of places and list the alert settings of each."""
     from dataclasses import asdict
 
     _, _, read = _settings(config, file, distance, level, hail, lead)
@@ -167,11 +171,11 @@ def places(
 
 def list_(
     config: Path | None = ConfigOption,
-    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="The newest so many messages."),
-    open_only: bool = typer.Option(False, "--open", help="Events that go on, in place of messages."),
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N messages, newest first."),
+    open_only: bool = typer.Option(False, "--open", help="List open events instead of messages."),
     as_json: bool = JsonOption,
 ) -> None:
-    """List messages and how their deliveries fared, the newest first."""
+    """List messages and their delivery status, newest first."""
     from dynamo.config.file import find_config
     from dynamo.store.engine import open_store
 
@@ -191,10 +195,10 @@ def list_(
 
 
 def try_channel(
-    channel: str = typer.Argument(help="Name of a channel of the configuration."),
+    channel: str = typer.Argument(help="Name of a configured channel."),
     config: Path | None = ConfigOption,
 ) -> None:
-    """Send a test message over one channel; exit code 5 if it is not taken."""
+    """Send a test message over one channel; exit code 5 if the channel does not accept it."""
     import secrets
 
     from dynamo.alerts.channels.base import Note
@@ -206,13 +210,13 @@ def try_channel(
     settings = find_config(config)
     sections = [section for section in _section(settings).channels if section.name == channel]
     if not sections:
-        known = ", ".join(section.name for section in _section(settings).channels) or "none is configured"
-        raise NotFoundError(f"no channel {channel!r:.80}", where="alerts.channels", expected=known)
-    key, text = secrets.token_hex(16), f"Test of DyNamo's channel {channel}: storm and hail alerts will come this way"
+        known = ", ".join(section.name for section in _section(settings).channels) or "none configured"
+        raise NotFoundError(f"unknown channel {channel!r:.80}", where="alerts.channels", expected=known)
+    key, text = secrets.token_hex(16), f"Test of DyNamo's channel {channel}: storm and hail alerts will arrive here"
     payload = {"key": key, "kind": "test", "text": text, "made": to_iso(utc_now())}
     for target in make_channels(sections, settings.base):
         target.send([Note(key, text, payload)])
-        out.print(f"{target.name}: taken", markup=False)
+        out.print(f"{target.name}: accepted", markup=False)
 
 
 def _section(config: Config) -> AlertsSection:
@@ -232,7 +236,7 @@ def _settings(
     *,
     file: Path | None = None,
 ) -> tuple[Config, AlertsSection, Places]:
-    """Return configuration, its alerts with the options of the command line, and the places."""
+    """Return the configuration, its alerts section with command-line overrides, and the places."""
     from dynamo.alerts.places import read_places
     from dynamo.config.alerts import ChannelSection
     from dynamo.config.file import find_config
@@ -253,7 +257,7 @@ def _settings(
         changed["channels"] = [*section.channels, extra]
     section = section.model_copy(update=changed)
     if section.places is None:
-        raise UsageError("which places?", where="--places", expected="a GeoJSON file, or alerts.places in dynamo.toml")
+        raise UsageError("no places", where="--places", expected="a GeoJSON file, or alerts.places in dynamo.toml")
     return settings, section, read_places(settings.base / Path(section.places).expanduser(), section)
 
 
@@ -288,7 +292,7 @@ def _product_json(places: Places, product: Product, findings: list[Finding]) -> 
 
 
 def _until_told(service: Any) -> None:
-    """Follow until SIGTERM or Ctrl-C."""
+    """Run until SIGTERM or Ctrl-C."""
     import signal
     import threading
 

@@ -1,4 +1,4 @@
-"""`dynamo autoscale`: let the fleet follow the weather; what was decided, and by which policies it can be."""
+"""`dynamo autoscale`: scale the fleet with the weather; show decisions and policies."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ def register(app: typer.Typer) -> None:
 
 def autoscale(
     context: typer.Context,
-    once: bool = typer.Option(False, "--once", help="Decide once, then end (for cron)."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Store nothing; show what it would do beside what is."),
+    once: bool = typer.Option(False, "--once", help="Decide once, then exit (for cron)."),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Store nothing; show the current state and what would change."
+    ),
     fleet: str | None = FleetOption,
     config: Path | None = ConfigOption,
-    as_json: bool = typer.Option(False, "--json", help="Print each decision as JSON, one on a line."),
+    as_json: bool = typer.Option(False, "--json", help="Print each decision as one line of JSON."),
 ) -> None:
-    """Scale a fleet until SIGTERM or Ctrl-C, by the section `[autoscale]` of the configuration.
+    """Scale a fleet until SIGTERM or Ctrl-C, as configured in the `[autoscale]` section.
 
-    `dynamo-provision daemon` does the same when `autoscale.enabled` is true; workers come and go only while somebody
-    looks after the fleet. What a person set by `dynamo-provision scale` or `hold` counts until `release`.
+    `dynamo-provision daemon` does the same if `autoscale.enabled` is true. Workers start and stop only while a daemon
+    manages the fleet. Manual overrides (`dynamo-provision scale` or `hold`) apply until `release`.
 
     Examples:
 
@@ -47,7 +49,7 @@ def autoscale(
 
     `dynamo autoscale decisions -n 20`
 
-    Exit codes: 0 after a clean stop, 3 for a bad configuration, 4 if there is no fleet, 7 if another process scales it.
+    Exit codes: 0 after a clean stop, 3 for a bad configuration, 4 if no fleet exists, 7 if another process scales it.
     """
     if context.invoked_subcommand is not None:
         return
@@ -83,7 +85,7 @@ def autoscale(
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, ask_to_stop)
-        # What is wrong from the start is said at once; later it is waited for.
+        # Fail at once on an error at startup; later errors are waited out.
         make_autoscaler(settings, here.store, fleet)
         scale_on(settings, here.store, stop, fleet=fleet, tell=tell if as_json else _silent, troubled=_troubled)
 
@@ -100,7 +102,7 @@ def _dry(autoscaler: Autoscaler, every_s: float | None, tell: Callable[[Look], N
 
 
 def _silent(_found: Look) -> None:
-    """Say nothing beside the log."""
+    """Print nothing; the log has it all."""
 
 
 def _troubled(text: str) -> None:
@@ -108,7 +110,7 @@ def _troubled(text: str) -> None:
 
 
 def look_json(found: Look) -> dict[str, Any]:
-    """Return a look as JSON data."""
+    """Return one look at a fleet as JSON data."""
     from dataclasses import asdict
 
     from dynamo.autoscale.decisions import inputs_json
@@ -160,16 +162,18 @@ def _tell(found: Look, as_json: bool) -> None:
     for note in (*found.decision.notes, *found.demand.notes.values()):
         out.print(note, markup=False)
     if found.overload is not None:
-        out.print(f"overload: {found.overload.deficit_core_s:g} core-s too much: {found.overload.reason}", markup=False)
+        out.print(
+            f"overload: {found.overload.deficit_core_s:g} core-s over capacity: {found.overload.reason}", markup=False
+        )
 
 
 def decisions(
     fleet: str | None = FleetOption,
-    limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
+    limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="Show the newest N."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Show what was decided and why, the newest last; `--json` with all that it was decided from."""
+    """Show decisions and their reasons, newest last; `--json` adds all inputs."""
     from dynamo.autoscale.decisions import stored_decisions
     from dynamo.times import to_iso
 
@@ -185,9 +189,9 @@ def decisions(
 
 
 def policies(
-    name: str | None = typer.Argument(None, help="One policy; all by default."), as_json: bool = JsonOption
+    name: str | None = typer.Argument(None, help="One policy. Default: all."), as_json: bool = JsonOption
 ) -> None:
-    """Show the policies and their options."""
+    """Show the scaling policies and their options."""
     from dynamo.autoscale.policies.registry import options_model, policy_names
 
     models = {policy: options_model(policy) for policy in ([name] if name else policy_names())}

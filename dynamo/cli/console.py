@@ -1,4 +1,4 @@
-"""What every command prints with: people read tables and one-line errors, machines read JSON."""
+"""Console output shared by all commands: tables and one-line errors for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from rich.table import Table
 from rich.text import Text
 
 #: Results go to standard output; progress and messages to standard error, so that output can be piped.
-#: A pipe has no width; tables must not be folded for it.
-#: Names hold colons ("Cloud:x:y"), which are not to become little pictures.
+#: A pipe has no width, so tables get a fixed one instead of folding.
+#: Names contain colons ("Cloud:x:y"), which must not turn into emoji.
 out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
@@ -34,7 +34,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows as a table; numbers are aligned to the right."""
+    """Print rows as a table; numbers are right-aligned."""
     table = Table(
         title=Text(title) if title else None,
         title_justify="left",
@@ -47,7 +47,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         numeric = bool(materialised) and all(isinstance(row[index], int | float) for row in materialised)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in materialised:
-        # As it is: what sites and people call things may hold square brackets, which are no markup.
+        # Print verbatim: names may contain square brackets, which are not markup.
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     out.print(table)
 

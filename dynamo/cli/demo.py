@@ -1,4 +1,4 @@
-"""`dynamo demo`: see everything at work in a minute."""
+"""`dynamo demo`: the whole system at work, in a minute."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 def demo(
     data: Path | None = typer.Option(
-        None, help="Folder with real composites (composites/mrms_20190610/*.grib2) in place of simulated storms."
+        None, help="Folder with real composites (composites/mrms_20190610/*.grib2). Default: simulated storms."
     ),
-    out: Path = typer.Option(Path("demo-output"), "-o", "--out", help="Folder for feed, products and picture."),
-    engine: str = typer.Option("local", help="Engine: local, or condor (needs `dynamo pool up`)."),
-    size: str = typer.Option("201x201", help="Rows x columns of the simulated grids."),
-    seed: int = typer.Option(1, min=0, help="The same seed gives the same storms."),
+    out: Path = typer.Option(Path("demo-output"), "-o", "--out", help="Folder for the feed, products and picture."),
+    engine: str = typer.Option("local", help="local, or condor (needs `dynamo pool up`)."),
+    size: str = typer.Option("201x201", help="Size of the simulated grids, NLATxNLON."),
+    seed: int = typer.Option(1, min=0, help="Random seed."),
     as_json: bool = typer.Option(False, "--json", help="Print the results as JSON."),
 ) -> None:
-    """Show DyNamo at work: a feed is written, each file arrives, is contoured and drawn, and is published.
+    """Show DyNamo at work: write a feed, then contour, draw and publish each file as it arrives.
 
-    Without `--data` the storms are simulated: clear weather, then isolated cells, then widespread convection. At the
-    end there are a table and one picture. Every call makes a new folder inside `--out`.
+    Without `--data`, storms are simulated: clear weather, then isolated cells, then widespread convection. Prints a
+    table and saves one picture. Each call creates a new folder inside `--out`.
     """
     from dynamo.cli.console import out as console
     from dynamo.cli.console import print_json, print_table
@@ -55,13 +55,13 @@ def demo(
             for result in results
         ),
     )
-    console.print(f"latency: from the file's close to its {results[-1].products} products published")
+    console.print(f"latency: from closing the file to publishing its {results[-1].products} products")
     console.print(f"products: {results[-1].product_dir.parent}")
     console.print(f"picture:  {picture}")
 
 
 class _Screen:
-    """The live display: one bar for the feed, one for the nowcast in hand."""
+    """The live display: one bar for the feed, one for the current nowcast."""
 
     def __init__(self, title: str) -> None:
         from dynamo.cli.console import err, progress

@@ -1,4 +1,4 @@
-"""The command `dynamo`: gathers the sub-commands, turns expected errors into one line and an exit code."""
+"""The `dynamo` command: registers the subcommands, turns expected errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import dynamo
 from dynamo.cli.console import err, out
 from dynamo.errors import DynamoError
 
-#: One line for each group of commands: the module in `dynamo.cli` that offers `register(app)`.
+#: One entry per group of commands: the module in `dynamo.cli` that provides `register(app)`.
 COMMANDS = (
     "alerts",
     "autoscale",
@@ -29,7 +29,7 @@ COMMANDS = (
     "workflow",
 )
 
-#: What the system refuses (see `dynamo.errors`): a part that is missing or does not answer.
+#: The operating system refused (see `dynamo.errors`): something is missing or does not respond.
 _SYSTEM_EXIT_CODE = 5
 
 app = typer.Typer(
@@ -49,16 +49,16 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    debug: bool = typer.Option(False, "--debug", envvar="DYNAMO_DEBUG", help="Show the traceback of an error."),
+    debug: bool = typer.Option(False, "--debug", envvar="DYNAMO_DEBUG", help="Show the traceback on errors."),
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Take the options that every command has (Typer shows the application's own help, not this)."""
+    """Handle the options common to all commands (Typer shows the application's own help, not this)."""
     if debug:
         os.environ["DYNAMO_DEBUG"] = "1"
 
 
 def run(application: typer.Typer) -> None:
-    """Run a Typer application; expected errors become one line and their exit code."""
+    """Run a Typer application; turn expected errors into one line and an exit code."""
     try:
         application()
     except DynamoError as error:
@@ -66,11 +66,11 @@ def run(application: typer.Typer) -> None:
     except KeyboardInterrupt as error:
         _fail(error, "interrupted", 130)
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`); nothing is wrong here.
+        # The reader of our output has gone away (`| head`); not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        # A full or read-only disk, a folder that is not ours: no defect, and the system's words say it.
+        # A full or read-only disk, a folder we may not write: not a bug, and the system's message says it all.
         _fail(error, f"{error.filename}: {error.strerror}" if error.filename else str(error), _SYSTEM_EXIT_CODE)
 
 
@@ -82,7 +82,7 @@ def _fail(error: BaseException, line: str, code: int) -> None:
 
 
 def main() -> None:
-    """Entry point of `dynamo`."""
+    """Run the `dynamo` command."""
     for name in COMMANDS:
         import_module(f"dynamo.cli.{name}").register(app)
     run(app)

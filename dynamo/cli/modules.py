@@ -1,4 +1,4 @@
-"""`dynamo module`: what the modules take and give, and running one by hand."""
+"""`dynamo module`: show the modules' contracts, and run one directly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-module_app = typer.Typer(help="The scientific steps: list them, read their contracts, run one.", no_args_is_help=True)
+module_app = typer.Typer(help="List the scientific modules, show their contracts, run one.", no_args_is_help=True)
 
 
 @module_app.command("list")
@@ -40,10 +40,10 @@ def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the c
 
 @module_app.command("show")
 def show(
-    name: str = typer.Argument(help="A module; `dynamo module list` names them."),
+    name: str = typer.Argument(help="Module name (see `dynamo module list`)."),
     as_json: bool = typer.Option(False, "--json", help="Print the contract as JSON."),
 ) -> None:
-    """Show the contract of one module: ports, and parameters with unit, default and range."""
+    """Show one module's contract: ports, and parameters with unit, default and range."""
     from dynamo.cli.console import out, print_json, print_table
     from dynamo.modules.registry import find_module
 
@@ -78,10 +78,10 @@ def show(
 
 @module_app.command("run")
 def run(
-    name: str = typer.Argument(help="A module; `dynamo module list` names them."),
-    inputs: list[str] = typer.Option([], "--input", "-i", help="PORT=FILE; again for more files."),
-    outputs: list[str] = typer.Option([], "--output", "-o", help="PORT=FILE; again for more files."),
-    parameters: list[str] = typer.Option([], "--param", "-p", help="NAME=VALUE; lists are separated by commas."),
+    name: str = typer.Argument(help="Module name (see `dynamo module list`)."),
+    inputs: list[str] = typer.Option([], "--input", "-i", help="PORT=FILE (repeatable)."),
+    outputs: list[str] = typer.Option([], "--output", "-o", help="PORT=FILE (repeatable)."),
+    parameters: list[str] = typer.Option([], "--param", "-p", help="NAME=VALUE (repeatable); lists as 35,45."),
     as_json: bool = typer.Option(False, "--json", help="Print time and metrics as JSON."),
 ) -> None:
     """Run one module on files.
@@ -112,7 +112,7 @@ def run(
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, list[str]]:
-    """Read ``KEY=VALUE`` options; a repeated key gathers its values.
+    """Parse ``KEY=VALUE`` options; a repeated key collects its values.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, list[str]]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key or not value:
-            raise UsageError(f"not a pair: {text!r}", where=option, expected="NAME=VALUE")
+            raise UsageError(f"cannot parse {text!r}", where=option, expected="NAME=VALUE")
         found.setdefault(key, []).append(value)
     return found
 

@@ -1,4 +1,4 @@
-"""`dynamo nowcast`: a CASA nowcast file from a sequence of radar composites."""
+"""`dynamo nowcast`: make a CASA nowcast file from a sequence of radar composites."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ def nowcast(
         ..., metavar="FILES...", help="Composites in any order: MRMS GRIB2, MeteoSwiss GIF, BoM NetCDF."
     ),
     *,
-    output: Path = typer.Option(..., "--output", "-o", metavar="OUT.nc", help="The nowcast to write."),
-    leads: int = typer.Option(30, "--leads", min=1, max=180, help="Minutes to forecast, one grid a minute."),
+    output: Path = typer.Option(..., "--output", "-o", metavar="OUT.nc", help="Nowcast file to write."),
+    leads: int = typer.Option(30, "--leads", min=1, max=180, help="Minutes to forecast, one grid per minute."),
     bbox: str = typer.Option(
         "",
         "--bbox",
         metavar="S,W,N,E",
-        help="Only this area: south,west,north,east in degrees, as 28,-102,36,-92.",
+        help="Restrict to this area: south,west,north,east in degrees, e.g. 28,-102,36,-92.",
     ),
     method: str = typer.Option(
-        "lk", "--method", help="lk (advection by Lucas-Kanade optical flow) or persistence (nothing moves)."
+        "lk", "--method", help="lk (advection by Lucas-Kanade optical flow) or persistence (no motion)."
     ),
     zr: str = typer.Option(
-        "", "--zr", metavar="A,B", help="Rain rate to dBZ by Z = A R^B; the producer's relation if not given."
+        "", "--zr", metavar="A,B", help="Convert rain rate to dBZ by Z = A R^B. Default: the producer's relation."
     ),
-    compress: bool = typer.Option(False, "--compress/--no-compress", help="Deflate the file (NetCDF-4)."),
+    compress: bool = typer.Option(False, "--compress/--no-compress", help="Compress the file (NetCDF-4 deflate)."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Make a nowcast from a sequence of composites.
 
-    The newest composite is lead 0; the motion rests on those of the 15 minutes before it. Rain rate becomes
-    dBZ by `--zr`; where it does not rain stands -10 dBZ, where nothing is known the file's missing value.
+    The newest composite is lead 0; motion is estimated from the 15 minutes before it. `--zr` converts rain rate to
+    dBZ. No rain is written as -10 dBZ, no data as the file's missing value.
     """
     from dynamo.cli.console import out, print_json, progress
     from dynamo.processing.nowcast import METHODS, make_nowcast
@@ -82,7 +82,7 @@ def nowcast(
         out.print(
             f"{output}: {leads} min from {summary['issue_time']}, {made.grid.nlat} x {made.grid.nlon} nodes,"
             f" {len(made.frame_times)} {made.source} frames, {made.relation};"
-            f" motion {made.speed_km_h:.0f} km/h towards {made.towards_deg:.0f} degrees,"
+            f" motion {made.speed_km_h:.0f} km/h toward {made.towards_deg:.0f} degrees,"
             f" {made.vectors} vectors",
             markup=False,
         )

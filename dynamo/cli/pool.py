@@ -8,11 +8,13 @@ import typer
 
 from dynamo.cli.console import err, out, print_json, print_table, progress
 
-pool = typer.Typer(no_args_is_help=True, help="A personal HTCondor pool on this machine.")
+pool = typer.Typer(no_args_is_help=True, help="Run a personal HTCondor pool on this machine.")
 
-_Prefix = typer.Option(None, "--prefix", envvar="DYNAMO_HTCONDOR_PREFIX", help="Folder of the rootless HTCondor.")
-_State = typer.Option(None, "--state-dir", envvar="DYNAMO_POOL_DIR", help="Folder for the pool's files.")
-_Json = typer.Option(False, "--json", help="Print JSON for machines.")
+_Prefix = typer.Option(
+    None, "--prefix", envvar="DYNAMO_HTCONDOR_PREFIX", help="Folder of a rootless HTCondor installation."
+)
+_State = typer.Option(None, "--state-dir", envvar="DYNAMO_POOL_DIR", help="Folder for the pool's own files.")
+_Json = typer.Option(False, "--json", help="Print JSON.")
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 @pool.command()
 def install(prefix: Path | None = _Prefix, as_json: bool = _Json) -> None:
-    """Make sure that HTCondor is here: the system's, Debian's package, or a folder of your own."""
+    """Find or install HTCondor: the system's, the Debian package, or a private folder."""
     from dynamo.pool.install.installation import install as install_htcondor
 
     with progress() as display:
@@ -37,18 +39,18 @@ def install(prefix: Path | None = _Prefix, as_json: bool = _Json) -> None:
     if as_json:
         print_json({"origin": found.origin, "release": str(found.release), "version": found.version, "new": new})
     else:
-        done = "installed" if new else "already there"
+        done = "installed" if new else "already installed"
         out.print(f"HTCondor {found.version} ({found.origin}) {done}: {found.release}", markup=False)
 
 
 @pool.command()
 def up(
-    slots: int = typer.Option(2, "--slots", min=1, help="One-core jobs at a time."),
+    slots: int = typer.Option(2, "--slots", min=1, help="Number of one-core slots."),
     state_dir: Path | None = _State,
     prefix: Path | None = _Prefix,
     as_json: bool = _Json,
 ) -> None:
-    """Start the pool and wait until it takes jobs."""
+    """Start the pool and wait until it accepts jobs."""
     from dynamo.pool.control import up as start
 
     record, new = start(slots=slots, state=state_dir, prefix=prefix, tell=lambda text: err.print(text, markup=False))
@@ -56,7 +58,7 @@ def up(
         print_json({"config": record.config, "state_dir": record.state, "slots": record.slots, "new": new})
         return
     done = "is up" if new else "was already up"
-    out.print(f"the pool {done}: HTCondor {record.version}, {record.slots} slots; for HTCondor's own tools:")
+    out.print(f"the pool {done}: HTCondor {record.version}, {record.slots} slots; to use HTCondor's own tools:")
     out.print(f"export CONDOR_CONFIG={_shell(record.config)} PATH={_shell(record.bin)}:$PATH", markup=False)
 
 
@@ -77,7 +79,7 @@ def status(state_dir: Path | None = _State, as_json: bool = _Json) -> None:
         columns = ["id", "state", "batch", "command", "reason"]
         print_table("jobs", columns, [[job[column] for column in columns] for job in found["jobs"]])
     else:
-        ended = " (it ended without `dynamo pool down`)" if found["state"] == "dead" else ""
+        ended = " (it stopped without `dynamo pool down`)" if found["state"] == "dead" else ""
         out.print(f"down{ended}; start it with `dynamo pool up`", markup=False)
     if found["state"] != "up":
         raise typer.Exit(5)
@@ -85,7 +87,7 @@ def status(state_dir: Path | None = _State, as_json: bool = _Json) -> None:
 
 @pool.command()
 def down(state_dir: Path | None = _State, as_json: bool = _Json) -> None:
-    """End the pool's daemons and running jobs; what waits in the queue stays for the next `up`."""
+    """Stop the pool's daemons and running jobs; queued jobs stay for the next `up`."""
     from dynamo.pool.control import down as stop
 
     record = stop(state_dir)

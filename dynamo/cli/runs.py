@@ -1,4 +1,4 @@
-"""`dynamo runs`: what has run, what runs, and what to do about it."""
+"""`dynamo runs`: list, inspect, cancel and retry runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from dynamo.runs.service import RunService
 
 JsonOption = typer.Option(False, "--json", help="Print JSON.")
-RunArgument = typer.Argument(help="Id of the run, or its beginning.", metavar="RUN")
+RunArgument = typer.Argument(help="Run ID, or a unique prefix of it.", metavar="RUN")
 _TAIL = 50
-#: How often a process looks at a run that another one works on, in seconds.
+#: Polling interval for a run that another process is executing, in seconds.
 _LOOK_S = 0.2
 
 
@@ -35,12 +35,12 @@ def register(app: typer.Typer) -> None:
 
 def list_runs(
     config: Path | None = ConfigOption,
-    state: list[str] = typer.Option([], "--state", "-s", help="Only runs in this state; repeat for more."),
+    state: list[str] = typer.Option([], "--state", "-s", help="Only runs in this state (repeatable)."),
     workflow: str | None = typer.Option(None, "--workflow", "-w", help="Only runs of this workflow."),
-    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     as_json: bool = JsonOption,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     from sqlalchemy import select
 
     from dynamo.errors import UsageError
@@ -50,7 +50,7 @@ def list_runs(
 
     unknown = [name for name in state if name not in TRANSITIONS]
     if unknown:
-        raise UsageError(f"no state {unknown[0]!r:.40}", where="--state", expected=", ".join(TRANSITIONS))
+        raise UsageError(f"unknown state {unknown[0]!r:.40}", where="--state", expected=", ".join(TRANSITIONS))
     query = select(Run).order_by(Run.created_at.desc(), Run.id).limit(limit)
     if state:
         query = query.where(Run.state.in_(state))
@@ -83,7 +83,7 @@ def list_runs(
 
 
 def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
-    """Show one run: its times, jobs, products and decisions."""
+    """Show one run: times, jobs, products and decisions."""
     from dynamo.runs import ledger
     from dynamo.runs.record import decision_json, product_json, run_json
 
@@ -104,7 +104,7 @@ def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: b
     ]
     rows += [("input", f"{item['port']} = {item['path']}") for item in run.inputs]
     rows += [("parameter", f"{key} = {value}") for key, value in run.parameters.items()]
-    rows.append(("jobs", f"{run.jobs_done} done, {run.jobs_failed} failed, {run.jobs_total} in all"))
+    rows.append(("jobs", f"{run.jobs_done} done, {run.jobs_failed} failed, {run.jobs_total} total"))
     rows.append(("CPU", f"{run.cpu_s:.3f} s, {run.predicted_s:.3f} s predicted"))
     rows += [(key, value) for key, value in data["times"].items() if value]
     rows += [(key, value) for key, value in data["latencies"].items()]
@@ -116,10 +116,10 @@ def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: b
 def logs(
     name: str = RunArgument,
     config: Path | None = ConfigOption,
-    full: bool = typer.Option(False, "--all", help="Whole files, not their ends."),
+    full: bool = typer.Option(False, "--all", help="Print whole files, not just the tails."),
     as_json: bool = JsonOption,
 ) -> None:
-    """Show what the run's jobs reported and printed; failed jobs first."""
+    """Show results and logs of a run's jobs, failed jobs first."""
     from dynamo.engines.base import RunFolder
     from dynamo.runs import ledger
     from dynamo.runs.results import read_results
@@ -147,7 +147,7 @@ def logs(
         print_json({"run": run.id, "state": run.state, "reason": run.reason, "jobs": jobs, "files": texts})
         return
     if not results and not texts:
-        out.print(f"run {run.id} is {run.state}; it has no logs (or they were tidied up)", markup=False)
+        out.print(f"run {run.id} is {run.state}; it has no logs (or they were cleaned up)", markup=False)
     for item in results:
         state = "succeeded" if item.succeeded else "FAILED"
         out.print(f"{item.job} {item.module} {state} {item.wall_s:.3f} s {item.error or ''}".rstrip(), markup=False)
@@ -158,11 +158,11 @@ def logs(
 
 def cancel(
     name: str = RunArgument,
-    reason: str = typer.Option("asked for", "--reason", help="Is stored with the decision."),
+    reason: str = typer.Option("requested by user", "--reason", help="Reason to record with the decision."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Cancel a run; whoever works on it ends it within a second or so."""
+    """Cancel a run; the process executing it stops within about a second."""
     import time
 
     from dynamo.runs.states import FINAL
@@ -174,19 +174,19 @@ def cancel(
         while run.state not in FINAL and time.monotonic() < deadline:
             time.sleep(0.1)
             run = service.get(run.id)
-        _answer(service, run.id, as_json, pending="asked for; its process has not answered yet")
+        _answer(service, run.id, as_json, pending="cancel requested; its process has not responded yet")
     finally:
         _close(service)
 
 
 def retry(
     name: str = RunArgument,
-    reason: str = typer.Option("asked for", "--reason", help="Is stored with the decision."),
-    wait: bool = typer.Option(False, "--wait", help="Wait for the end."),
+    reason: str = typer.Option("requested by user", "--reason", help="Reason to record with the decision."),
+    wait: bool = typer.Option(False, "--wait", help="Wait until the run finishes."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Run a failed, cancelled or skipped run again; jobs that have succeeded are not repeated."""
+    """Retry a failed, cancelled or skipped run; jobs that succeeded are not repeated."""
     from dynamo.cli.submit import detach, execute_and_show, finish
 
     service = _service(config)
@@ -208,9 +208,9 @@ def retry(
 def work(
     name: str = RunArgument,
     config: Path | None = ConfigOption,
-    out_dir: Path | None = typer.Option(None, "--out", "-o", help="Put the products here too."),
+    out_dir: Path | None = typer.Option(None, "--out", "-o", help="Also copy the products here."),
 ) -> None:
-    """Take a run to its end in this process; `dynamo submit` starts it detached."""
+    """Execute a run to completion in this process; `dynamo submit` starts it detached."""
     import signal
     import threading
 
@@ -227,7 +227,7 @@ def work(
         run_id = service.get(name).id
         run = service.execute(run_id, stop)
         while run is None and out_dir is not None and not stop.wait(_LOOK_S):
-            # Another process works on it (the daemon, an earlier submission), but the export is ours to do.
+            # Another process is executing it (the daemon, an earlier submission), but the export is ours to do.
             run = service.execute(run_id, stop)
     finally:
         _close(service)

@@ -1,4 +1,4 @@
-"""`dynamo simulate`: data for trying things out."""
+"""`dynamo simulate`: synthetic data to try things out."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import typer
 
 from dynamo.cli import simulate_fleet
 
-simulate = typer.Typer(help="Write simulated data: a feed to try DyNamo without a radar.", no_args_is_help=True)
+simulate = typer.Typer(help="Write simulated data, to try DyNamo without a radar.", no_args_is_help=True)
 
 
 @simulate.command("nowcast")
 def nowcast(
-    regime: str = typer.Option("cells", help="The weather: clear, cells (isolated) or wide (widespread convection)."),
-    size: str = typer.Option("201x201", help="Rows x columns of the grids, NLATxNLON."),
-    start: str = typer.Option("", help="Issue time of the first file, ISO 8601 in UTC.", show_default="this minute"),
+    regime: str = typer.Option("cells", help="Weather: clear, cells (isolated) or wide (widespread convection)."),
+    size: str = typer.Option("201x201", help="Grid size, NLATxNLON."),
+    start: str = typer.Option("", help="Issue time of the first file, ISO 8601 UTC.", show_default="this minute"),
     count: int = typer.Option(1, min=1, max=100_000, help="Number of files."),
     every: float = typer.Option(1.0, min=0.1, help="Minutes between issue times."),
-    leads: int = typer.Option(31, min=1, max=181, help="Grids in each file, a minute apart."),
-    seed: int = typer.Option(1, min=0, help="The same seed gives the same storms."),
-    out: Path = typer.Option(Path(), "-o", "--out", help="Folder for the files."),
+    leads: int = typer.Option(31, min=1, max=181, help="Grids per file, one minute apart."),
+    seed: int = typer.Option(1, min=0, help="Random seed."),
+    out: Path = typer.Option(Path(), "-o", "--out", help="Output folder."),
     as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
 ) -> None:
     """Write CASA nowcast files with moving storms.
@@ -54,26 +54,26 @@ def nowcast(
 
 @simulate.command("radar")
 def radar(
-    radars: int = typer.Option(7, min=1, max=7, help="Radars of the network."),
+    radars: int = typer.Option(7, min=1, max=7, help="Number of radars."),
     sweeps_per_minute: int = typer.Option(
-        3, min=1, max=8, help="Sweeps of each radar in a minute, one elevation each; 5 are enough for MESH."
+        3, min=1, max=8, help="Sweeps per radar per minute, one elevation each; MESH needs 5."
     ),
-    regime: str = typer.Option("cells", help="The weather: clear, cells (isolated) or wide (widespread rain)."),
-    minutes: int = typer.Option(1, min=1, max=10_000, help="How long."),
-    speed: float = typer.Option(1.0, min=0, help="1 for the real pace, 10 for ten times as fast, 0 at once."),
-    start: str = typer.Option("", help="Time of the first minute, ISO 8601 in UTC.", show_default="this minute"),
-    seed: int = typer.Option(1, min=0, help="The same seed gives the same storms."),
+    regime: str = typer.Option("cells", help="Weather: clear, cells (isolated) or wide (widespread rain)."),
+    minutes: int = typer.Option(1, min=1, max=10_000, help="Minutes to simulate."),
+    speed: float = typer.Option(1.0, min=0, help="Playback speed: 1 real time, 10 ten times faster, 0 no waiting."),
+    start: str = typer.Option("", help="First minute, ISO 8601 UTC.", show_default="this minute"),
+    seed: int = typer.Option(1, min=0, help="Random seed."),
     file_format: str = typer.Option("casa", "--format", help="casa, nexrad, nexrad-chunks, odim, cfradial or gamic."),
     volumes: bool = typer.Option(
-        False, "--volumes", help="One file for the sweeps of a minute: odim, cfradial, gamic (nexrad always)."
+        False, "--volumes", help="Write one file per minute: odim, cfradial, gamic (nexrad always does)."
     ),
-    out: Path = typer.Option(Path(), "-o", "--out", help="Folder for the files."),
+    out: Path = typer.Option(Path(), "-o", "--out", help="Output folder."),
     as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
 ) -> None:
-    """Write the files of a network of radars, with hail cores of known place and size.
+    """Write the files of a radar network, with hail cores of known location and size.
 
-    Whatever the format, the radars stand at the same places and see the same storms. The truth about the cores goes to
-    truth.geojson beside the files.
+    In every format the radars stand at the same places and see the same storms. The true cores go to truth.geojson
+    next to the files.
 
     Examples: `dynamo simulate radar --regime wide --minutes 5 --speed 0 -o sweeps/`,
     `dynamo simulate radar --format nexrad --radars 1 --sweeps-per-minute 6 --speed 0 -o volumes/`

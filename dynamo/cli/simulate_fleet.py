@@ -1,4 +1,4 @@
-"""`dynamo simulate fleet`: a weather day, played with the real policies and the real provisioner."""
+"""`dynamo simulate fleet`: a weather day, played through the real policies and the real provisioner."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def fleet(
     day: str = typer.Option("line", help="quiet, cells (isolated), line (squall line), two-lines or outage."),
     network: str = typer.Option("casa", help="casa (7 radars) or nexrad (159 radars and a CONUS nowcast)."),
     policy: list[str] = typer.Option(
-        [], help="static, reactive, linear or predictive; several times for several.", show_default="all"
+        [], help="static, reactive, linear or predictive (repeatable).", show_default="all"
     ),
-    seed: int = typer.Option(1, min=0, help="The same seed gives the same day."),
-    load: float = typer.Option(1.0, min=0.01, help="How many times the payloads cost: finer grids, slower programs."),
-    store: str = typer.Option("", help="Play the day in this store instead: its path or URL."),
-    since: str = typer.Option("", help="With --store: from when, ISO 8601 in UTC.", show_default="all"),
-    until: str = typer.Option("", help="With --store: until when.", show_default="all"),
+    seed: int = typer.Option(1, min=0, help="Random seed."),
+    load: float = typer.Option(1.0, min=0.01, help="Cost multiplier for payloads: finer grids, slower programs."),
+    store: str = typer.Option("", help="Replay the day recorded in this store (path or URL)."),
+    since: str = typer.Option("", help="With --store: start time, ISO 8601 UTC.", show_default="all"),
+    until: str = typer.Option("", help="With --store: end time.", show_default="all"),
     calibrate: bool = typer.Option(
-        False, "--calibrate", help="With --store: compare with what was; decisions as they were, or of --policy."
+        False, "--calibrate", help="With --store: compare with reality, using recorded decisions or --policy."
     ),
-    fleet_name: str = typer.Option("", "--fleet", help="With --store: the fleet.", show_default="the only one"),
+    fleet_name: str = typer.Option("", "--fleet", help="With --store: fleet name.", show_default="the only one"),
     out: Path | None = typer.Option(None, "-o", "--out", help="Folder for the figure and the JSON."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Play a day of weather against simulated clouds, and compare policies.
+    """Play a day of weather on simulated clouds and compare policies.
 
     Example: `dynamo simulate fleet --day line --policy reactive --policy predictive -o day/`
     """
@@ -50,7 +50,7 @@ def fleet(
             return
         trace = _stored(store, since, until)
     elif calibrate or since or until or fleet_name:
-        raise UsageError("these options are of a stored day", expected="--store with --calibrate, --since, --until")
+        raise UsageError("these options need a stored day", expected="--store with --calibrate, --since, --until")
     else:
         trace = weather_trace(day, make_network(network, load), seed)
     outcomes = []

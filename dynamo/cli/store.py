@@ -1,4 +1,4 @@
-"""`dynamo store`: the store's tables, arrivals and decisions."""
+"""`dynamo store`: upgrade the store; list arrivals and decisions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="The store: upgrade it, look at arrivals and decisions.")
+    group = typer.Typer(no_args_is_help=True, help="Upgrade and inspect the store; list arrivals and decisions.")
     group.command("upgrade")(upgrade)
     group.command("status")(status)
     group.command("arrivals")(arrivals)
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def upgrade(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
-    """Bring the store to the tables of this version; every command does it by itself when it opens the store."""
+    """Upgrade the store to this version's schema; every command also does so when it opens the store."""
     from dynamo.config.file import find_config
     from dynamo.store.engine import open_store
     from dynamo.store.migrations import HEAD
@@ -40,7 +40,7 @@ def upgrade(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> N
 
 
 def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
-    """Count what is in the store."""
+    """Count the contents of the store."""
     from sqlalchemy import func, select
 
     from dynamo.config.file import find_config
@@ -69,11 +69,11 @@ def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> No
 
 def arrivals(
     config: Path | None = ConfigOption,
-    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     state: str | None = typer.Option(None, "--state", "-s", help="accepted, duplicate or quarantined."),
     as_json: bool = JsonOption,
 ) -> None:
-    """List arrivals, the newest first."""
+    """List arrivals, newest first."""
     from sqlalchemy import select
 
     from dynamo.config.file import find_config
@@ -111,10 +111,10 @@ def arrivals(
 
 def decisions(
     config: Path | None = ConfigOption,
-    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     as_json: bool = JsonOption,
 ) -> None:
-    """List what was decided, with the reasons, the newest first."""
+    """List decisions and their reasons, newest first."""
     from sqlalchemy import select
 
     from dynamo.config.file import find_config

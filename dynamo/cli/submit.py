@@ -1,4 +1,4 @@
-"""`dynamo submit`: one run of a workflow, asked for by a person."""
+"""`dynamo submit`: run a workflow once, on request."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
-    workflow: str = typer.Argument(help="A workflow document, a Pegasus workflow, or the name of a template."),
-    inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="An input file; repeat for more."),
-    params: list[str] = typer.Option([], "--param", "-p", metavar="NAME=VALUE", help="A parameter; lists as 35,45."),
+    workflow: str = typer.Argument(help="Workflow document, Pegasus workflow, or template name."),
+    inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="Input file (repeatable)."),
+    params: list[str] = typer.Option(
+        [], "--param", "-p", metavar="NAME=VALUE", help="Parameter (repeatable); lists as 35,45."
+    ),
     engine: str | None = typer.Option(None, "--engine", "-e", help="local, condor or pegasus."),
-    out_dir: Path | None = typer.Option(None, "--out", "-o", help="Put the products here too."),
-    wait: bool = typer.Option(False, "--wait", help="Wait for the end; without it the run goes on by itself."),
+    out_dir: Path | None = typer.Option(None, "--out", "-o", help="Also copy the products here."),
+    wait: bool = typer.Option(False, "--wait", help="Wait until the run finishes. Default: run it in the background."),
     config: Path | None = ConfigOption,
     as_json: bool = typer.Option(False, "--json", help="Print the run as JSON."),
 ) -> None:
     """Submit one run of a workflow.
 
-    The same workflow with the same inputs and parameters is one run: asked for again, it is not run again. Without
-    --wait a process of its own takes the run to its end; `dynamo runs show` tells where it stands.
+    The same workflow with the same inputs and parameters is the same run: submitting it again does not repeat it.
+    Without --wait, a background process executes the run; `dynamo runs show` reports its state.
 
-    Exit codes: 0 submitted, or with --wait published; 3 bad input; 6 the run failed, was cancelled or skipped.
+    Exit codes: 0 submitted (with --wait: published); 3 bad input; 6 the run failed, was cancelled or skipped.
     """
     from dynamo.config.file import find_config
     from dynamo.runs.setup import make_service
@@ -61,7 +63,7 @@ def submit(
         _check_engine(service, run)
         run = execute_and_show(service, run, quiet=as_json)
         if as_json:
-            # Before the failure or the export is told: a program reads how the run ended in either case.
+            # Before any failure is raised: a program must see how the run ended either way.
             _report(run, new, as_json)
         finish(run, out_dir)
         if not as_json:
@@ -72,7 +74,7 @@ def submit(
 
 
 def _check_engine(service: RunService, run: Run) -> None:
-    """Raise what stands against the engine at once: a daemon waits for a pool that is away, a person need not."""
+    """Fail at once if the engine is unavailable: a daemon waits for an absent pool, a user should not have to."""
     from dynamo.errors import DynamoError
     from dynamo.runs.states import WAITING
 
@@ -86,7 +88,7 @@ def _check_engine(service: RunService, run: Run) -> None:
 
 
 def execute_and_show(service: RunService, run: Run, *, quiet: bool = False) -> Run:
-    """Take a run to its end, or follow the process that does, with a progress display on a terminal."""
+    """Execute a run to completion, or follow the process that does; show progress on a terminal."""
     import time
 
     from dynamo.runs.states import FINAL
@@ -108,7 +110,7 @@ def execute_and_show(service: RunService, run: Run, *, quiet: bool = False) -> R
             while True:
                 ended = service.execute(run.id)
                 if ended is None:
-                    # Another process works on it: the daemon, or an earlier submission.
+                    # Another process is executing it: the daemon, or an earlier submission.
                     time.sleep(0.1)
                     ended = service.get(run.id)
                     bar.update(task, description=f"{run.workflow} {run.id}: {ended.state} (in another process)")
@@ -119,14 +121,16 @@ def execute_and_show(service: RunService, run: Run, *, quiet: bool = False) -> R
 
 
 def finish(run: Run, out_dir: Path | None) -> None:
-    """Export the products of a run; raises `RunFailedError` with the reason if it has none."""
+    """Export the products of a run; raise `RunFailedError` with the reason if it has none."""
     from dynamo.errors import RunFailedError
     from dynamo.runs.publish import export
     from dynamo.runs.service import publication_of
 
     if run.state != "succeeded":
         raise RunFailedError(
-            f"{run.state}: {run.reason or 'no reason given'}", where=f"run {run.id}", hint=f"dynamo runs logs {run.id}"
+            f"{run.state}: {run.reason or 'no reason recorded'}",
+            where=f"run {run.id}",
+            hint=f"dynamo runs logs {run.id}",
         )
     publication = publication_of(run)
     if publication is None:
@@ -136,7 +140,7 @@ def finish(run: Run, out_dir: Path | None) -> None:
 
 
 def detach(run: Run, config: Path | None, out_dir: Path | None = None) -> None:
-    """Start a process that takes the run to its end after this one is gone."""
+    """Start a process that executes the run and outlives this one."""
     folder = Path(run.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "dynamo", "runs", "work", run.id]
@@ -151,7 +155,7 @@ def detach(run: Run, config: Path | None, out_dir: Path | None = None) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Let the detached process find this very DyNamo, installed or not."""
+    """Make the detached process use this copy of DyNamo, installed or not."""
     import dynamo
 
     root = str(Path(dynamo.__file__).parent.parent)
@@ -175,13 +179,13 @@ def _request(
 
     engine = engine or settings.runs.engine
     if engine not in ENGINES:
-        raise NotFoundError(f"no engine {engine!r:.60}", expected=", ".join(ENGINES))
+        raise NotFoundError(f"unknown engine {engine!r:.60}", expected=", ".join(ENGINES))
     workflow = service.planner.load(name)
     inputs = {**{port: [str(path)] for port, path in workflow.replicas.items()}, **inputs}
     unknown = sorted(set(inputs) - set(workflow.inputs))
     missing = sorted(set(workflow.inputs) - workflow.optional - set(inputs))
     if unknown or missing:
-        what = f"no input {unknown[0]!r:.60}" if unknown else f"input {missing[0]} is missing"
+        what = f"unknown input {unknown[0]!r:.60}" if unknown else f"missing input {missing[0]}"
         expected = ", ".join(f"--input {port}=PATH" for port in workflow.inputs) or "no inputs"
         raise InputError(what, where=workflow.name, expected=expected)
     parameters = service.planner.parameters(workflow, params)
@@ -189,7 +193,7 @@ def _request(
     for port, texts in inputs.items():
         paths = [Path(text).absolute() for text in texts]
         if len(paths) > 1 and port not in workflow.many:
-            raise UsageError(f"{port} is given {len(paths)} times", where="--input", expected="one file")
+            raise UsageError(f"{port} given {len(paths)} times", where="--input", expected="one file")
         facts = inspect_port(workflow.inputs[port], paths, ())
         for path in paths:
             if not path.is_file():
@@ -210,7 +214,7 @@ def _request(
 
 
 def _files(texts: list[str]) -> dict[str, list[str]]:
-    """Return the files by input; an input may be given several times."""
+    """Return the files by input; an input may be repeated."""
     files: dict[str, list[str]] = {}
     for text in texts:
         for name, value in _pairs([text], "--input").items():
@@ -225,9 +229,9 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name or not value:
-            raise UsageError(f"not a pair: {text!r:.80}", where=option, expected="NAME=VALUE")
+            raise UsageError(f"cannot parse {text!r:.80}", where=option, expected="NAME=VALUE")
         if name in pairs:
-            raise UsageError(f"{name} is given twice", where=option)
+            raise UsageError(f"{name} given twice", where=option)
         pairs[name] = value
     return pairs
 
@@ -238,7 +242,7 @@ def _report(run: Run, new: bool, as_json: bool) -> None:
     if as_json:
         print_json({**run_json(run), "new": new})
     elif run.state == "succeeded":
-        note = "" if new else " (this run was there already)"
+        note = "" if new else " (already run)"
         out.print(f"run {run.id} succeeded{note}: {run.jobs_done} jobs, products in {run.product_dir}", markup=False)
     else:
         out.print(f"run {run.id} {run.state}; follow it with: dynamo runs show {run.id}", markup=False)

@@ -1,4 +1,4 @@
-"""`dynamo watch`: the daemon; `dynamo config`: its options."""
+"""`dynamo watch` (the daemon) and `dynamo config` (its options)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ConfigOption = typer.Option(
     "--config",
     "-c",
     envvar="DYNAMO_CONFIG",
-    help="Configuration file; ./dynamo.toml if it is there, else the defaults.",
+    help="Configuration file. Default: ./dynamo.toml if it exists, otherwise built-in defaults.",
     show_default=False,
 )
 
@@ -32,7 +32,7 @@ ConfigOption = typer.Option(
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("watch")(watch)
-    group = typer.Typer(no_args_is_help=True, help="The configuration file: its options, an example, what is in force.")
+    group = typer.Typer(no_args_is_help=True, help="Show the effective configuration, its reference and an example.")
     group.command("show")(show)
     group.command("docs")(docs)
     group.command("example")(example)
@@ -41,18 +41,18 @@ def register(app: typer.Typer) -> None:
 
 def watch(
     config: Path | None = ConfigOption,
-    once: bool = typer.Option(False, "--once", help="Process what lies in the feeds, then end (for cron)."),
-    as_json: bool = typer.Option(False, "--json", help="Log lines and the summary of --once as JSON."),
-    log_format: str | None = typer.Option(None, "--log-format", help="logfmt or json; overrides the file."),
+    once: bool = typer.Option(False, "--once", help="Process the files already in the feeds, then exit (for cron)."),
+    as_json: bool = typer.Option(False, "--json", help="Write the log and the --once summary as JSON."),
+    log_format: str | None = typer.Option(None, "--log-format", help="logfmt or json; overrides the configuration."),
     metrics: str | None = typer.Option(
-        None, "--metrics", metavar="HOST:PORT", help="Serve Prometheus metrics there, read-only."
+        None, "--metrics", metavar="HOST:PORT", help="Serve read-only Prometheus metrics on this address."
     ),
-    hold: bool = typer.Option(False, "--hold", help="Accept files and make runs, but start none (maintenance)."),
-    check: bool = typer.Option(False, "--check", help="Check the configuration and its workflows, then end."),
+    hold: bool = typer.Option(False, "--hold", help="Accept files and create runs, but start none (maintenance)."),
+    check: bool = typer.Option(False, "--check", help="Check the configuration and its workflows, then exit."),
 ) -> None:
-    """Watch the feeds of a configuration and run their workflows until SIGTERM or Ctrl-C.
+    """Watch the configured feeds and run their workflows until SIGTERM or Ctrl-C.
 
-    Exit codes: 0 after a clean stop, 3 for a bad configuration, 7 if another daemon has the store or a feed.
+    Exit codes: 0 after a clean stop, 3 for a bad configuration, 7 if another daemon owns the store or a feed.
     """
     from dynamo.config.file import find_config
     from dynamo.errors import UsageError
@@ -61,7 +61,7 @@ def watch(
     settings = find_config(config)
     form = "json" if as_json else log_format or settings.watch.log_format
     if form not in ("json", "logfmt"):
-        raise UsageError(f"no log format {form!r}", where="--log-format", expected="logfmt or json")
+        raise UsageError(f"unknown log format {form!r}", where="--log-format", expected="logfmt or json")
     set_up_logging("json" if form == "json" else "logfmt", settings.watch.log_level)
     if check:
         _check(settings, as_json)
@@ -93,9 +93,9 @@ def watch(
 
 def show(
     config: Path | None = ConfigOption,
-    _as_json: bool = typer.Option(False, "--json", help="Print JSON; this command always does."),
+    _as_json: bool = typer.Option(False, "--json", help="Accepted for consistency; the output is always JSON."),
 ) -> None:
-    """Print the configuration that is in force, defaults filled in, as JSON; passwords are not shown."""
+    """Print the effective configuration, defaults included, as JSON; passwords are hidden."""
     from dynamo.config.file import find_config
     from dynamo.store.url import safe_url
 
@@ -113,7 +113,7 @@ def show(
 
 
 def docs() -> None:
-    """Print the manual page of the configuration file (Markdown)."""
+    """Print the configuration reference (Markdown)."""
     from dynamo.config.docs import markdown
 
     out.print(markdown(), markup=False, end="")
@@ -136,7 +136,7 @@ def _measure(store: Store, address: str) -> MetricsServer:
 
 
 def _guard(settings: Config) -> Callable[[Store], Shedding]:
-    """Return what makes the dispatcher heed an overload that the autoscaler finds."""
+    """Return a factory for the guard that sheds load when the autoscaler reports an overload."""
 
     def make(store: Store) -> Shedding:
         from dynamo.autoscale.overload import Guard
@@ -147,7 +147,7 @@ def _guard(settings: Config) -> Callable[[Store], Shedding]:
 
 
 class _Tally:
-    """Counts what happened, for the summary."""
+    """Counts of events, for the summary."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = dict.fromkeys(
@@ -178,4 +178,4 @@ def _check(settings: Config, as_json: bool) -> None:
     if as_json:
         print_json({"valid": True, "feeds": len(settings.feeds), "triggers": len(rules)})
         return
-    out.print(f"{len(settings.feeds)} feeds, {len(rules)} triggers: good")
+    out.print(f"{len(settings.feeds)} feeds, {len(rules)} triggers: OK")

@@ -1,4 +1,4 @@
-"""`dynamo workflow`: list workflow documents, publish their schema, check one, plan one for Pegasus."""
+"""`dynamo workflow`: list workflow documents, print their schema, validate one, plan one for Pegasus."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from dynamo.workflows.workflow import Workflow
 
 workflow_app = typer.Typer(
-    help="Workflow documents: list, check and plan them (docs/workflows.md teaches to write one).",
+    help="List, validate and plan workflow documents (docs/workflows.md shows how to write one).",
     no_args_is_help=True,
 )
 
-_WORKFLOW = typer.Argument(help="A file, or the name of a template; `dynamo workflow list` names them.")
+_WORKFLOW = typer.Argument(help="File or template name (see `dynamo workflow list`).")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
@@ -56,9 +56,9 @@ def list_workflows(as_json: bool = _JSON) -> None:
 
 @workflow_app.command("schema")
 def schema(
-    _as_json: bool = typer.Option(False, "--json", help="Print JSON; this command always does."),
+    _as_json: bool = typer.Option(False, "--json", help="Accepted for consistency; the output is always JSON."),
 ) -> None:
-    """Print the JSON Schema (draft 2020-12) of the workflow document, for editors and other programs."""
+    """Print the JSON Schema (draft 2020-12) of workflow documents, for editors and other programs."""
     from dynamo.cli.console import print_json
     from dynamo.workflows.schema import document_schema
 
@@ -67,7 +67,7 @@ def schema(
 
 @workflow_app.command("validate")
 def validate(name: str = _WORKFLOW, as_json: bool = _JSON) -> None:
-    """Report every error of a workflow with its JSON path; the exit code is 3 if there are any."""
+    """Report every error in a workflow with its JSON path; exit code 3 if there are any."""
     from dynamo.cli.console import out, print_json
     from dynamo.documents.problems import DocumentError
     from dynamo.modules.registry import contracts
@@ -87,24 +87,24 @@ def validate(name: str = _WORKFLOW, as_json: bool = _JSON) -> None:
     if as_json:
         print_json({"valid": True, "problems": [], "name": workflow.name, "version": workflow.version})
         return
-    out.print(f"{workflow.name} {workflow.version}: good", markup=False)
+    out.print(f"{workflow.name} {workflow.version}: OK", markup=False)
 
 
 @workflow_app.command("plan")
 def plan(
     name: str = _WORKFLOW,
-    inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="The file of an input."),
-    parameters: list[str] = typer.Option([], "--param", "-p", metavar="NAME=VALUE", help="A parameter's value."),
-    output: Path = typer.Option(..., "--output", "-o", help="Folder for the files."),
-    slots: int = typer.Option(2, min=1, help="Jobs that the pool runs at the same time."),
-    job_overhead_s: float = typer.Option(5.0, min=0, help="Seconds that a job costs beside its payload."),
-    image: str = typer.Option("", help="Container image with the modules; dynamo-modules of this version if empty."),
+    inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="Input file (repeatable)."),
+    parameters: list[str] = typer.Option([], "--param", "-p", metavar="NAME=VALUE", help="Parameter (repeatable)."),
+    output: Path = typer.Option(..., "--output", "-o", help="Output folder."),
+    slots: int = typer.Option(2, min=1, help="Jobs the pool can run at once."),
+    job_overhead_s: float = typer.Option(5.0, min=0, help="Overhead per job, in seconds."),
+    image: str = typer.Option("", help="Container image with the modules. Default: dynamo-modules of this version."),
     container: bool = typer.Option(True, help="Run the modules in the container."),
-    executable: str = typer.Option("", help="Path of dynamo-module in the image or on the workers."),
+    executable: str = typer.Option("", help="Path to dynamo-module in the image or on the workers."),
     site: str = typer.Option("condorpool", help="Name of the execution site."),
     as_json: bool = _JSON,
 ) -> None:
-    """Write what pegasus-plan 5.1 plans: abstract workflow, catalogs and properties."""
+    """Write the input of pegasus-plan 5.1: abstract workflow, catalogs and properties."""
     import shlex
 
     from dynamo.cli.console import out, print_json
@@ -163,7 +163,7 @@ def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
         if not equals or not key:
             raise UsageError(f"{option} {text!r:.60}", expected=f"{option} NAME=VALUE")
         if key in pairs:
-            raise UsageError(f"{option} {key} is given twice", expected="every name once")
+            raise UsageError(f"{option} {key} given twice", expected="each name once")
         pairs[key] = value
     return pairs
 

@@ -1,1 +1,1 @@
-"""The command `dynamo-provision`: one file a group of commands."""
+"""The `dynamo-provision` command: one file per group of commands."""

@@ -1,4 +1,4 @@
-"""`dynamo-provision plan`, `apply` and `destroy`: from a spec to workers, and back to nothing."""
+"""`dynamo-provision plan`, `apply` and `destroy`: create a fleet from its spec, and tear it down."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dynamo.cli.watch import ConfigOption
 if TYPE_CHECKING:
     from dynamo.provision.planning import FleetPlan
 
-#: A spec that cannot come true, as a site that refuses: see `dynamo.errors`.
+#: The spec cannot be satisfied, as when a site refuses: see `dynamo.errors`.
 _CANNOT_EXIT_CODE = 8
 
 
@@ -35,14 +35,12 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(spec: Path = SpecArgument, config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
-    """Show what `apply` would do: which workers where, at what cost, against the sites' live quotas.
-
-    Nothing is changed by asking.
+    """Show what `apply` would do: workers per site, cost, and the sites' live quotas. Changes nothing.
 
     Example: `dynamo-provision plan mobius_specs/multicloud.json`
 
-    Exit codes: 0 if all of it can be had, 8 if a site does not answer or cannot give it, 3 for a wrong spec or a
-    lease that ended.
+    Exit codes: 0 if everything is available, 8 if a site does not respond or lacks capacity, 3 for an invalid spec or
+    an expired lease.
     """
     from dynamo.provision.cycle.accounting import spent_by_now
     from dynamo.provision.keeping.opening import fleet_folder, open_sites
@@ -81,7 +79,7 @@ def _print_plan(found: FleetPlan) -> None:
     rate = found.cost_per_hour
     out.print(
         f"{found.create} workers to create, {found.remove} to remove; "
-        f"{rate:g} {found.currency} an hour, {rate * 24:g} a day",
+        f"{rate:g} {found.currency}/hour, {rate * 24:g}/day",
         markup=False,
     )
     for problem in found.problems:
@@ -95,10 +93,10 @@ def apply(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Make a fleet what its spec says: start its pool, create what is missing, drain what is too much.
+    """Bring a fleet to its spec: start its pool, create missing workers, drain surplus ones.
 
-    The spec is stored first, so that a kill or Ctrl-C at any time loses nothing: the same command, or the daemon,
-    goes on. Where a daemon looks after the fleet, this command only watches. What was scaled by hand is undone.
+    The spec is stored first, so a kill or Ctrl-C loses nothing: run the command again, or start the daemon, to
+    continue. If a daemon manages the fleet, this command only watches. Manual scaling is reset.
 
     Examples:
 
@@ -106,8 +104,8 @@ def apply(
 
     `dynamo-provision apply --no-wait my/storm.json && dynamo-provision daemon`
 
-    Exit codes: 0 when all is there, 9 if not so in time (900 s, or `--timeout`), 3 for a wrong spec, 7 if another spec
-    was applied meanwhile, 130 at Ctrl-C.
+    Exit codes: 0 when all workers are ready, 9 on timeout (900 s, or `--timeout`), 3 for an invalid spec, 7 if another
+    spec was applied meanwhile, 130 on Ctrl-C.
     """
     from dynamo.provision.fleets import apply_fleet
     from dynamo.provision.keeping.attending import job_environment
@@ -136,10 +134,10 @@ def apply(
             print_json({**data, "status": status.to_json()})
         elif wait:
             ready = sum(worker.state == "ready" for worker in status.workers)
-            out.print(f"{name}: {ready} workers are ready, after {took:.1f} s", markup=False)
+            out.print(f"{name}: {ready} workers ready after {took:.1f} s", markup=False)
             say_how_to_use(environment)
         else:
-            out.print(f"{name}: {'stored' if changed else 'nothing has changed'}", markup=False)
+            out.print(f"{name}: {'stored' if changed else 'no changes'}", markup=False)
         if wait:
             say_who_goes_on(store, name)
         else:
@@ -148,16 +146,16 @@ def apply(
 
 def destroy(
     fleet: str | None = FleetOption,
-    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
-    now_: bool = typer.Option(False, "--now", help="Do not let jobs end: they are killed, and wait in the queue."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask for confirmation."),
+    now_: bool = typer.Option(False, "--now", help="Do not wait for running jobs: kill and requeue them."),
     wait: bool = WaitOption,
     timeout_s: float | None = TimeoutOption,
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """End a fleet: its workers finish their jobs and go, then its own pool is stopped. Asks first.
+    """Shut down a fleet: drain and remove its workers, then stop its pool. Asks for confirmation.
 
-    The queue and the ledger of costs stay. `destroy --now` hurries one that is ending already.
+    The job queue and the cost ledger remain. `destroy --now` speeds up a shutdown already in progress.
 
     Examples:
 
@@ -165,8 +163,8 @@ def destroy(
 
     `dynamo-provision destroy --yes --now`
 
-    Exit codes: 0 when it has ended, 9 if not so in time (the spec's drain deadline and 900 s, or `--timeout`), 130 if
-    the answer was no.
+    Exit codes: 0 when the fleet has ended, 9 on timeout (the spec's drain deadline plus 900 s, or `--timeout`), 130 if
+    not confirmed.
     """
     from dynamo.provision.orders import drain_deadline_s, end_fleet
     from dynamo.provision.states import ENDED
@@ -178,17 +176,17 @@ def destroy(
         name = fleet_of(store, fleet)
         before = fleet_status(store, name)
         if before.state == ENDED:
-            out.print(f"{name} has ended already", markup=False)
+            out.print(f"{name} has already ended", markup=False)
             return
         jobs = sum(worker.jobs for worker in before.workers)
         if not yes:
-            fate = "are killed" if now_ else "finish first"
+            fate = "will be killed" if now_ else "will finish first"
             workers = sum(sum(group.states.values()) for group in before.groups)
-            if not _agreed(f"End {name}, with {workers} workers ({jobs} running jobs {fate})?"):
-                err.print("nothing was changed")
+            if not _agreed(f"Shut down {name} with {workers} workers ({jobs} running jobs {fate})?"):
+                err.print("nothing changed")
                 raise typer.Exit(130)
         elif now_ and jobs:
-            err.print(f"{jobs} running jobs are killed; they wait in the queue", markup=False)
+            err.print(f"killing {jobs} running jobs; they go back to the queue", markup=False)
         with store.transaction() as session:
             end_fleet(session, name, utc_now(), at_once=now_)
         took = 0.0
@@ -202,9 +200,9 @@ def destroy(
         if as_json:
             print_json({"fleet": name, "state": after.state, "jobs_killed": killed, "seconds": round(took, 3)})
         elif wait:
-            out.print(f"{name} has ended after {took:.1f} s; {killed} jobs were killed", markup=False)
+            out.print(f"{name} ended after {took:.1f} s; {killed} jobs killed", markup=False)
         else:
-            out.print(f"{name} is to end", markup=False)
+            out.print(f"{name}: shutdown requested", markup=False)
             warn_nothing_happens(store, name)
 
 

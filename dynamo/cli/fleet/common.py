@@ -1,4 +1,4 @@
-"""What the commands about fleets share: options, the opened store, times as people write them."""
+"""Shared by the fleet commands: options, the open store, parsing of human-written times."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from dynamo.cli.fleet.completion import complete_fleets
 if TYPE_CHECKING:
     from dynamo.store.engine import Store
 
-JsonOption = typer.Option(False, "--json", help="Print JSON for machines.")
+JsonOption = typer.Option(False, "--json", help="Print JSON.")
 FleetOption = typer.Option(
     None,
     "--fleet",
-    help="Name of the fleet; the only one that lives by default.",
+    help="Fleet name. Default: the only active fleet.",
     autocompletion=complete_fleets,
     show_default=False,
 )
-SpecArgument = typer.Argument(help="JSON file: a fleet spec, or a Mobius request.", metavar="SPEC")
-WaitOption = typer.Option(True, "--wait/--no-wait", help="Wait until it is so.")
-TimeoutOption = typer.Option(None, "--timeout", min=0.0, metavar="SECONDS", help="Wait at most so long.")
+SpecArgument = typer.Argument(help="JSON file: a fleet spec or a Mobius request.", metavar="SPEC")
+WaitOption = typer.Option(True, "--wait/--no-wait", help="Wait until done.")
+TimeoutOption = typer.Option(None, "--timeout", min=0.0, metavar="SECONDS", help="Time limit for --wait, in seconds.")
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The store of the configuration, and the folder of the files of this machine."""
+    """The configured store, and the folder of this machine's state files."""
 
     store: Store
     state_dir: Path
@@ -39,7 +39,7 @@ class Opened:
 
 @contextlib.contextmanager
 def opened(config: Path | None) -> Iterator[Opened]:
-    """Open the store that the configuration names, for the length of a block."""
+    """Open the configured store for the duration of a block."""
     from dynamo.config.file import find_config
     from dynamo.store.engine import open_store
 
@@ -52,7 +52,7 @@ def opened(config: Path | None) -> Iterator[Opened]:
 
 
 def fleet_of(store: Store, name: str | None) -> str:
-    """Return the named fleet, or the only one that lives."""
+    """Return the named fleet, or the only active one."""
     from dynamo.provision.status import the_fleet
 
     with store.reading() as session:
@@ -60,12 +60,12 @@ def fleet_of(store: Store, name: str | None) -> str:
 
 
 def duration(text: str, *, where: str) -> timedelta:
-    """Read a length of time, as ``90``, ``45m``, ``2h`` or ``1d12h``.
+    """Parse a duration such as ``90``, ``45m``, ``2h`` or ``1d12h``.
 
     Raises
     ------
     UsageError
-        If it is none.
+        If the text is not a duration.
     """
     from pydantic_core import PydanticCustomError
 
@@ -78,12 +78,12 @@ def duration(text: str, *, where: str) -> timedelta:
     except PydanticCustomError:
         seconds = 0
     if seconds <= 0:
-        raise UsageError(f"not a length of time: {text!r:.40}", where=where, expected="as 90s, 45m, 2h or 1d12h")
+        raise UsageError(f"not a duration: {text!r:.40}", where=where, expected="e.g. 90s, 45m, 2h or 1d12h")
     return timedelta(seconds=seconds)
 
 
 def past(text: str, now: datetime, *, where: str) -> datetime:
-    """Read a time as ISO 8601, or as how long ago: ``2h``, ``7d``."""
+    """Parse a time: ISO 8601, or an age such as ``2h`` or ``7d``."""
     from dynamo.errors import InputError, UsageError
     from dynamo.times import parse_time
 
@@ -92,4 +92,6 @@ def past(text: str, now: datetime, *, where: str) -> datetime:
     try:
         return parse_time(text, where=where)
     except InputError as error:
-        raise UsageError(error.what, where=where, expected="ISO 8601 as 2026-06-10T00:00:00Z, or as 2h, 7d") from None
+        raise UsageError(
+            error.what, where=where, expected="ISO 8601 (2026-06-10T00:00:00Z) or an age (2h, 7d)"
+        ) from None

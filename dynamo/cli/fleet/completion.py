@@ -1,6 +1,6 @@
-"""Completion in the shell: names of fleets, groups, sites and workers, as the store has them.
+"""Shell completion: names of fleets, groups, sites and workers from the store.
 
-A shell that completes shows no errors, so whatever fails here gives no names, and nothing is made by asking.
+Shells show no errors during completion, so any failure here returns no names. Completion never creates anything.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _MOST = 200
 
 
 def complete_fleets(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the fleets."""
+    """Return fleet names."""
     return _names(ctx, incomplete, _fleets)
 
 
 def complete_groups(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return groups and sites: what can be scaled."""
+    """Return what can be scaled: groups and sites."""
     return _names(ctx, incomplete, lambda session: _of_specs(ctx, session, groups=True))
 
 
 def complete_workers(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return living workers and sites: what can be drained."""
+    """Return what can be drained: living workers and sites."""
     return _names(ctx, incomplete, lambda session: [*_workers(ctx, session), *_of_specs(ctx, session, groups=False)])
 
 

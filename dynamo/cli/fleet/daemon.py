@@ -1,4 +1,4 @@
-"""`dynamo-provision daemon` and `reconcile`: looking after fleets for good, or for one cycle."""
+"""`dynamo-provision daemon` and `reconcile`: manage fleets continuously, or for one cycle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dynamo.autoscale.metrics import MetricsServer
     from dynamo.store.fleets import FleetEvent
 
-#: How long a decision that is under way gets to end, seconds.
+#: Grace period for a decision in progress, in seconds.
 _LAST_LOOK_S = 10.0
 
 
@@ -31,11 +31,11 @@ def register(app: typer.Typer) -> None:
 
 
 def reconcile(fleet: str | None = FleetOption, config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
-    """Compare once what is wanted with what is there, do what follows, and say what that was.
+    """Run one reconciliation cycle: compare actual with desired workers, act, and print the actions.
 
-    Waits for the sites' lists and for the calls that it makes, not for servers to boot: run it again, or the daemon.
+    Waits for site API calls, but not for servers to boot: run it again, or run the daemon.
 
-    Exit codes: 0 when it was done, 7 if another process looks after the fleet.
+    Exit codes: 0 when done, 7 if another process manages the fleet.
     """
     from dynamo.provision.keeping.reconcile_once import reconcile_once
 
@@ -60,27 +60,29 @@ def _print_done(found: list[FleetEvent]) -> None:
 
 def daemon(
     fleets: list[str] | None = typer.Argument(
-        None, help="Only these fleets; all that live, and new ones, by default.", autocompletion=complete_fleets
+        None, help="Fleets to manage. Default: all active fleets and new ones.", autocompletion=complete_fleets
     ),
-    api: str | None = typer.Option(None, "--api", metavar="HOST:PORT", help="Serve the REST API there, too."),
-    api_cert: Path | None = typer.Option(None, "--api-cert", help="TLS certificate of the API (PEM)."),
-    api_key: Path | None = typer.Option(None, "--api-key", help="Its private key (PEM)."),
+    api: str | None = typer.Option(None, "--api", metavar="HOST:PORT", help="Also serve the REST API on this address."),
+    api_cert: Path | None = typer.Option(None, "--api-cert", help="TLS certificate for the API (PEM)."),
+    api_key: Path | None = typer.Option(None, "--api-key", help="Private key for --api-cert (PEM)."),
     api_local_files: bool = typer.Option(
-        False, "--api-local-files", help="Let specs that come by the API name files and sites of this machine."
+        False, "--api-local-files", help="Allow specs sent over the API to name this machine's files and sites."
     ),
     metrics: str | None = typer.Option(
-        None, "--metrics", metavar="HOST:PORT", help="Serve Prometheus metrics there, read-only."
+        None, "--metrics", metavar="HOST:PORT", help="Serve read-only Prometheus metrics on this address."
     ),
-    keep_days: float = typer.Option(30.0, "--keep-days", min=1.0, help="Keep events and ended workers so long."),
-    log_format: str | None = typer.Option(None, "--log-format", help="logfmt or json; overrides the file."),
+    keep_days: float = typer.Option(
+        30.0, "--keep-days", min=1.0, help="Keep events and ended workers for this many days."
+    ),
+    log_format: str | None = typer.Option(None, "--log-format", help="logfmt or json; overrides the configuration."),
     config: Path | None = ConfigOption,
-    as_json: bool = typer.Option(False, "--json", help="Log lines as JSON."),
+    as_json: bool = typer.Option(False, "--json", help="Write the log as JSON."),
 ) -> None:
-    """Look after all fleets of the store until SIGTERM or Ctrl-C; workers stay when it ends.
+    """Manage all fleets in the store until SIGTERM or Ctrl-C; workers keep running when it stops.
 
-    Each fleet has a thread of its own: what fails for one, or at one site, does not touch the others. A store that
-    does not answer is waited for. Fleets of another daemon are left to it, and taken over if it ends. Where the
-    configuration has `autoscale.enabled`, the fleet's size follows the work that is there and expected.
+    Each fleet has its own thread, so a failure in one fleet or at one site does not affect the others. If the store is
+    unavailable, the daemon waits. It leaves another daemon's fleets alone and takes them over if that daemon stops.
+    If `autoscale.enabled` is set, fleet size follows current and expected work.
 
     Examples:
 
@@ -88,7 +90,7 @@ def daemon(
 
     `dynamo-provision daemon --api 127.0.0.1:8080 --json`
 
-    Exit codes: 0 after a clean stop, 7 if other daemons have all fleets, 4 if a named one is not there.
+    Exit codes: 0 after a clean stop, 7 if other daemons manage all fleets, 4 if a named fleet is not found.
     """
     from dynamo.autoscale.setup import start_beside
     from dynamo.config.file import find_config
@@ -99,7 +101,7 @@ def daemon(
     settings = find_config(config)
     form = "json" if as_json else log_format or settings.watch.log_format
     if form not in ("json", "logfmt"):
-        raise UsageError(f"no log format {form!r:.40}", where="--log-format", expected="logfmt or json")
+        raise UsageError(f"unknown log format {form!r:.40}", where="--log-format", expected="logfmt or json")
     set_up_logging("json" if form == "json" else "logfmt", settings.watch.log_level)
     stop = threading.Event()
 

@@ -1,4 +1,4 @@
-"""`dynamo-provision hold` and `release`: whether the autoscaler or a person says how many workers there are."""
+"""`dynamo-provision hold` and `release`: whether the autoscaler or an operator sets the number of workers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def hold(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Keep the number of workers as it is wanted now, whatever the autoscaler wants, until `release` or `apply`.
+    """Freeze the requested number of workers, overriding the autoscaler, until `release` or `apply`.
 
-    `scale` and `drain` of a site hold, too.
+    `scale`, and `drain` of a site, also hold.
 
     Examples:
 
@@ -38,7 +38,7 @@ def hold(
 
     `dynamo-provision hold Jetstream2:IU`
 
-    Exit codes: 0 when it is stored, 2 if the fleet is about to end, 4 for an unknown name.
+    Exit codes: 0 when stored, 2 if the fleet is shutting down, 4 for an unknown name.
     """
     from dynamo.provision.holding import hold as order
     from dynamo.times import utc_now
@@ -60,14 +60,14 @@ def release(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Let what a person has set by `scale`, `drain` or `hold` no longer count.
+    """Release manual overrides set by `scale`, `drain` or `hold`.
 
-    Where the configuration has `autoscale.enabled`, the autoscaler goes on from the present number; else the number of
-    the spec counts again.
+    If `autoscale.enabled` is set, the autoscaler continues from the current number; otherwise the number in the spec
+    applies again.
 
     Example: `dynamo-provision release all`
 
-    Exit codes: 0 when it is stored or nothing was held, 4 for an unknown name.
+    Exit codes: 0 when stored or nothing was held, 4 for an unknown name.
     """
     from dynamo.autoscale.setup import is_scaled
     from dynamo.config.file import find_config
@@ -84,7 +84,7 @@ def release(
         print_json({"fleet": name, "released": released, "autoscaled": scaled})
         return
     for group, wanted in released.items():
-        now = "the spec counts again" if wanted is None else f"the autoscaler goes on from {wanted}"
+        now = "back to the spec" if wanted is None else f"autoscaler continues from {wanted}"
         out.print(f"{group}: {now}", markup=False)
     if not released:
         err.print("nothing was held", markup=False)

@@ -1,4 +1,4 @@
-"""The command `dynamo-provision`: gathers what there is about pools, fleets and their workers."""
+"""The `dynamo-provision` command: everything about pools, fleets and their workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from dynamo.cli.main import root, run
 
-#: The modules that offer `register(app)`, in the order of the help page.
+#: The modules that provide `register(app)`, in help-page order.
 COMMANDS = (
     "fleet.spec",
     "fleet.apply",
@@ -23,7 +23,7 @@ COMMANDS = (
 app = typer.Typer(
     name="dynamo-provision",
     help="Infrastructure for DyNamo: HTCondor workers across clouds, from one JSON file.",
-    epilog="Begin with `dynamo-provision apply mobius_specs/local.json`: a pool with two workers on this machine.",
+    epilog="Start with `dynamo-provision apply mobius_specs/local.json`: a pool with two workers on this machine.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -32,13 +32,13 @@ app.callback()(root)
 
 
 def main() -> None:
-    """Entry point of `dynamo-provision`."""
+    """Run the `dynamo-provision` command."""
     register_all()
     run(app)
 
 
 def register_all() -> typer.Typer:
-    """Add all commands, once; return the application."""
+    """Register all commands once; return the application."""
     if not app.registered_commands:
         for name in COMMANDS:
             import_module(f"dynamo.cli.{name}").register(app)

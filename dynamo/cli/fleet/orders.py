@@ -1,4 +1,4 @@
-"""`dynamo-provision scale`, `drain` and `lease`: what people order of a fleet by hand."""
+"""`dynamo-provision scale`, `drain` and `lease`: manual orders for a fleet."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("scale")(scale)
     app.command("drain")(drain)
-    group = typer.Typer(no_args_is_help=True, help="Leases: the time for which sites let servers stand.")
+    group = typer.Typer(no_args_is_help=True, help="Extend leases, the time for which sites keep our servers.")
     group.callback()(_leases)
     group.command("extend")(extend)
     app.add_typer(group, name="lease")
 
 
 def _leases() -> None:
-    """Keep `extend` a command of its own, though it is the only one."""
+    """Keep `extend` a subcommand, though it is the only one."""
 
 
 def scale(
     target: str = typer.Argument(
-        help="A group, or a site with one group.", metavar="SITE|GROUP", autocompletion=complete_groups
+        help="Group, or site with a single group.", metavar="SITE|GROUP", autocompletion=complete_groups
     ),
-    wanted: int = typer.Argument(help="How many workers.", metavar="N", min=0),
+    wanted: int = typer.Argument(help="Number of workers.", metavar="N", min=0),
     fleet: str | None = FleetOption,
     wait: bool = WaitOption,
     timeout_s: float | None = TimeoutOption,
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Change how many workers a group has, until the next `apply`. Workers that are too many finish their jobs.
+    """Set the number of workers in a group until the next `apply`. Surplus workers finish their jobs first.
 
     Examples:
 
@@ -61,8 +61,8 @@ def scale(
 
     `dynamo-provision scale jetstream 20 --no-wait`
 
-    Exit codes: 0 when it is so, 9 if not so in time, 2 if the spec does not allow it, 4 for an unknown name, 7 if
-    another number was ordered meanwhile.
+    Exit codes: 0 when done, 9 on timeout, 2 if the spec does not allow it, 4 for an unknown name, 7 if another number
+    was requested meanwhile.
     """
     from dynamo.provision.fleets import scale as order
     from dynamo.provision.orders import drain_deadline_s, refuse_other_number, serving
@@ -91,16 +91,16 @@ def scale(
             status = fleet_status(store, name).to_json()
             print_json({"fleet": name, "group": group, "wanted": wanted, "seconds": round(took, 3), "status": status})
         elif wait:
-            out.print(f"{group}: {wanted} workers are ready, after {took:.1f} s", markup=False)
+            out.print(f"{group}: {wanted} workers ready after {took:.1f} s", markup=False)
         else:
-            out.print(f"{group}: {wanted} workers are wanted", markup=False)
+            out.print(f"{group}: {wanted} workers requested", markup=False)
         (say_who_goes_on if wait else warn_nothing_happens)(store, name)
 
 
 def drain(
-    target: str = typer.Argument(help="A worker, or a site.", metavar="WORKER|SITE", autocompletion=complete_workers),
+    target: str = typer.Argument(help="Worker or site.", metavar="WORKER|SITE", autocompletion=complete_workers),
     deadline: str | None = typer.Option(
-        None, "--deadline", metavar="TIME", help="How long jobs get, as 90s, 45m, 2h; the spec says it by default."
+        None, "--deadline", metavar="TIME", help="Time for jobs to finish, e.g. 90s, 45m, 2h. Default: from the spec."
     ),
     fleet: str | None = FleetOption,
     wait: bool = WaitOption,
@@ -108,9 +108,9 @@ def drain(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Let a worker finish its jobs and go; another one takes its place if it is still wanted.
+    """Drain a worker: let it finish its jobs, then remove it. It is replaced if still needed.
 
-    All workers of a site go where a site is named, and no new ones come there until the next `scale` or `apply`.
+    Draining a site removes all its workers; it gets no new ones until the next `scale` or `apply`.
 
     Examples:
 
@@ -118,7 +118,7 @@ def drain(
 
     `dynamo-provision drain Chameleon:KVM@TACC`
 
-    Exit codes: 0 when it has gone, 9 if not so in time (the deadline and 900 s, or `--timeout`), 4 for an unknown name.
+    Exit codes: 0 when removed, 9 on timeout (the deadline plus 900 s, or `--timeout`), 4 for an unknown name.
     """
     from dynamo.provision.orders import drain as order
     from dynamo.provision.orders import drain_deadline_s
@@ -149,7 +149,7 @@ def drain(
         if as_json:
             print_json({"fleet": name, **asdict(done), "gone": wait, "seconds": round(took, 3)})
         elif wait:
-            out.print(f"{target} is gone, after {took:.1f} s", markup=False)
+            out.print(f"{target} removed after {took:.1f} s", markup=False)
         else:
             for worker, state in done.workers.items():
                 out.print(f"{worker}: {state}", markup=False)
@@ -158,15 +158,15 @@ def drain(
 
 def extend(
     target: str = typer.Argument(
-        help="A worker, group or site.", metavar="WORKER|SITE|GROUP", autocompletion=complete_all
+        help="Worker, group or site.", metavar="WORKER|SITE|GROUP", autocompletion=complete_all
     ),
-    by: str | None = typer.Option(None, "--for", metavar="TIME", help="How much longer than now, as 2h or 1d12h."),
-    until: str | None = typer.Option(None, "--until", metavar="TIME", help="The new end, ISO 8601."),
+    by: str | None = typer.Option(None, "--for", metavar="TIME", help="Extend by this much, e.g. 2h or 1d12h."),
+    until: str | None = typer.Option(None, "--until", metavar="TIME", help="New end time, ISO 8601."),
     fleet: str | None = FleetOption,
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Prolong leases at once, at the site and in the stored spec, and say when they end.
+    """Extend leases now, at the site and in the stored spec, and print when they end.
 
     Examples:
 
@@ -174,14 +174,14 @@ def extend(
 
     `dynamo-provision lease extend baremetal-3 --until 2026-06-11T06:00:00Z`
 
-    Exit codes: 0 if all were prolonged, 8 if a site refused one, 2 where there are no leases, 4 for an unknown name.
+    Exit codes: 0 if all were extended, 8 if a site refused one, 2 if there are no leases, 4 for an unknown name.
     """
     from dynamo.errors import UsageError
     from dynamo.provision.orders import extend_leases
     from dynamo.times import parse_time
 
     if (by is None) == (until is None):
-        raise UsageError("a new end is needed", expected="either --for 2h or --until TIME")
+        raise UsageError("no new end given", expected="either --for 2h or --until TIME")
     with opened(config) as here:
         name = fleet_of(here.store, fleet)
         found = extend_leases(

@@ -1,4 +1,4 @@
-"""Showing how a fleet comes to what is wanted: bars on a terminal, lines elsewhere; always on standard error."""
+"""Progress of a fleet toward its target: bars on a terminal, lines elsewhere; always on standard error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dynamo.cli.console import err
 if TYPE_CHECKING:
     from dynamo.provision.keeping.attending import Glance
 
-#: How states look, here and in `status`.
+#: Styles of the states, here and in `status`.
 COLOURS = {
     "requested": "cyan",
     "booting": "cyan",
@@ -38,7 +38,7 @@ _ORDER = tuple(COLOURS)
 
 
 def states_text(counts: dict[str, int]) -> Text:
-    """Return how many workers are in which state, in colour."""
+    """Return the number of workers per state, in color."""
     parts = [
         Text(f"{counts[state]} {state}", style=COLOURS.get(state, ""))
         for state in sorted(counts, key=lambda state: _ORDER.index(state) if state in _ORDER else 99)
@@ -48,12 +48,12 @@ def states_text(counts: dict[str, int]) -> Text:
 
 
 class FleetDisplay:
-    """Shows what a fleet does; use it as a context manager and call `update`.
+    """Live display of a fleet; use it as a context manager and call `update`.
 
     Parameters
     ----------
     title
-        What is waited for.
+        What the caller is waiting for.
     """
 
     def __init__(self, title: str) -> None:
@@ -78,21 +78,21 @@ class FleetDisplay:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since creation."""
         return time.monotonic() - self._began
 
     def tell(self, text: str) -> None:
-        """Show a line that stays."""
+        """Print a permanent line."""
         err.print(text, markup=False)
 
     def update(self, glance: Glance) -> None:
-        """Show this from now on."""
+        """Show a new state of the fleet."""
         self._glance = glance
         if self._live is None:
             self._say(glance)
 
     def _say(self, glance: Glance) -> None:
-        """Print what has changed, for logs and pipes."""
+        """Print changes, for logs and pipes."""
         groups = sorted({*glance.counts, *glance.target})
         line = "; ".join(f"{group}: {_ready_words(glance, group)}" for group in groups) or "no workers"
         if line != self._said:
@@ -105,7 +105,7 @@ class FleetDisplay:
 
     def _render(self) -> RenderableType:
         head = Table.grid(padding=(0, 1))
-        by = f", done by process {self._glance.by}" if self._glance is not None and self._glance.by else ""
+        by = f", managed by process {self._glance.by}" if self._glance is not None and self._glance.by else ""
         head.add_row(self._spinner, Text(f"{self._title}, {self.elapsed_s:.0f} s{by}"))
         if self._glance is None:
             return head

@@ -1,4 +1,4 @@
-"""`dynamo-provision validate` and `spec`: checking fleet specs, and what may be in them."""
+"""`dynamo-provision validate` and `spec`: check fleet specs, and document them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dynamo.cli.fleet.common import JsonOption
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("validate")(validate)
-    group = typer.Typer(no_args_is_help=True, help="What a fleet spec may say: its manual page and its JSON Schema.")
+    group = typer.Typer(no_args_is_help=True, help="Print the fleet spec reference or its JSON Schema.")
     group.command("docs")(docs)
     group.command("schema")(schema)
     app.add_typer(group, name="spec")
 
 
 def validate(
-    specs: list[Path] = typer.Argument(help="JSON files: fleet specs, or Mobius requests.", metavar="SPEC..."),
+    specs: list[Path] = typer.Argument(help="JSON files: fleet specs or Mobius requests.", metavar="SPEC..."),
     as_json: bool = JsonOption,
 ) -> None:
-    """Check specs and tell every error, each on a line with its place in the file. No site is asked.
+    """Check specs and report every error with its location in the file. Contacts no site.
 
     Examples:
 
@@ -32,9 +32,9 @@ def validate(
 
     `dynamo-provision validate --json my/*.json`
 
-    JSON Schemas among several files are passed over.
+    With several files, JSON Schemas are skipped.
 
-    Exit codes: 0 if all are good, 3 if one is not, 4 if a file is not there (and no other is wrong).
+    Exit codes: 0 if all are valid, 3 if any is invalid, 4 if a file is not found (and no other is invalid).
     """
     from dynamo.errors import DynamoError, NotFoundError
     from dynamo.provision.spec.errors import SpecError
@@ -44,7 +44,7 @@ def validate(
     code = 0
     for path in specs:
         if len(specs) > 1 and _is_schema(path):
-            err.print(f"{path}: a JSON Schema, not a spec; passed over", markup=False)
+            err.print(f"{path}: skipped: a JSON Schema, not a spec", markup=False)
             continue
         try:
             spec = load_spec(path)
@@ -63,7 +63,7 @@ def validate(
             if not as_json:
                 sites = ", ".join(spec.sites) or "no sites"
                 number = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
-                out.print(f"{path}: good (fleet {spec.name}, {number}, {sites})", markup=False)
+                out.print(f"{path}: OK (fleet {spec.name}, {number}, {sites})", markup=False)
     if as_json:
         print_json(found)
     if code:
@@ -71,7 +71,7 @@ def validate(
 
 
 def docs() -> None:
-    """Print the manual page of fleet specs (Markdown)."""
+    """Print the fleet spec reference (Markdown)."""
     from dynamo.provision.spec.docs import markdown
 
     out.print(markdown(), markup=False, end="")
@@ -88,7 +88,7 @@ def schema() -> None:
 
 
 def _is_schema(path: Path) -> bool:
-    """Tell whether a file is a JSON Schema, as `schema.json` beside the ready specs, which `*.json` names too."""
+    """Return whether a file is a JSON Schema, such as the `schema.json` that `*.json` also matches."""
     import orjson
 
     try:

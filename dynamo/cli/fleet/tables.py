@@ -19,7 +19,7 @@ _GONE = ("released", "lost")
 
 
 def table(columns: Sequence[str], right: Sequence[str] = ()) -> Table:
-    """Return an empty table in the style of all commands."""
+    """Return an empty table in the common style."""
     made = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -27,7 +27,7 @@ def table(columns: Sequence[str], right: Sequence[str] = ()) -> Table:
 
 
 def status_tables(status: FleetStatus, *, workers: bool, ended: bool) -> RenderableType:
-    """Return everything that `dynamo-provision status` shows."""
+    """Return the complete output of `dynamo-provision status`."""
     parts: list[RenderableType] = [_head(status)]
     groups = table(["group", "site", "wanted", "by", "workers", "cpus busy"], right=["wanted", "cpus busy"])
     for group in status.groups:
@@ -37,7 +37,7 @@ def status_tables(status: FleetStatus, *, workers: bool, ended: bool) -> Rendera
     parts.append(groups)
     bad = [site for site in status.sites if site.left_alone_until or site.error]
     for site in bad:
-        until = f" is left alone until {site.left_alone_until}" if site.left_alone_until else ""
+        until = f" paused until {site.left_alone_until}" if site.left_alone_until else ""
         parts.append(Text(f"{site.site}{until}: {site.error or site.kind}", style="red" if until else "yellow"))
     parts += [Text(f"held: {hold}", style="yellow") for hold in status.holds]
     shown = [worker for worker in status.workers if ended or worker.state not in _GONE]
@@ -49,7 +49,7 @@ def status_tables(status: FleetStatus, *, workers: bool, ended: bool) -> Rendera
 def _head(status: FleetStatus) -> Text:
     state = Text(status.state, style=COLOURS.get(status.state, ""))
     settled = "settled" if status.settled else "not settled"
-    by = f"looked after by process {status.looked_after_by}" if status.looked_after_by else "nobody looks after it"
+    by = f"managed by process {status.looked_after_by}" if status.looked_after_by else "no daemon manages it"
     text = Text.assemble(
         ("fleet ", ""),
         (status.name, "bold"),
@@ -60,7 +60,7 @@ def _head(status: FleetStatus) -> Text:
         f"; {status.cost_per_hour:g} {status.currency}/h; pool {status.pool}",
     )
     if status.jobs_killed:
-        text.append(f"; {status.jobs_killed} jobs were killed by removals", style="red")
+        text.append(f"; {status.jobs_killed} jobs killed by removals", style="red")
     return text
 
 

@@ -1,4 +1,4 @@
-"""`dynamo-provision token`: who may call the REST API."""
+"""`dynamo-provision token`: manage access to the REST API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynamo.cli.watch import ConfigOption
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="Tokens of the REST API; the store keeps only their hashes.")
+    group = typer.Typer(no_args_is_help=True, help="Manage REST API tokens; the store keeps only their hashes.")
     group.command("create")(create)
     group.command("list")(list_all)
     group.command("revoke")(revoke)
@@ -22,13 +22,13 @@ def register(app: typer.Typer) -> None:
 
 
 def create(
-    name: str = typer.Argument(help="Whose token it is."),
-    scopes: list[str] = typer.Option(["read"], "--scope", help="read, write or admin; several times for several."),
-    days: float | None = typer.Option(None, "--days", min=0.001, help="For how long it is good; without it, for good."),
+    name: str = typer.Argument(help="Token name."),
+    scopes: list[str] = typer.Option(["read"], "--scope", help="read, write or admin (repeatable)."),
+    days: float | None = typer.Option(None, "--days", min=0.001, help="Expire after this many days. Default: never."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Make a token and print it, this once.
+    """Create a token and print it, once only.
 
     Example: `dynamo-provision token create dashboard --scope read --days 90`
     """
@@ -42,12 +42,12 @@ def create(
         expiry = None if expires_at is None else to_iso(expires_at)
         print_json({"name": name, "token": token, "scopes": scopes, "expires_at": expiry})
         return
-    err.print("it is shown only now; send it as `Authorization: Bearer TOKEN`:", markup=False)
+    err.print("shown only once; send it as `Authorization: Bearer TOKEN`:", markup=False)
     out.print(token, markup=False)
 
 
 def list_all(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
-    """List the tokens: names, scopes, times; never the tokens."""
+    """List tokens by name, with scopes and times; never the tokens themselves."""
     from dynamo.api.tokens import list_tokens
     from dynamo.times import to_iso
 
@@ -73,11 +73,11 @@ def list_all(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> 
 
 
 def revoke(
-    name: str = typer.Argument(help="Whose token it is."),
+    name: str = typer.Argument(help="Token name."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Make a token worthless, at once."""
+    """Revoke a token immediately."""
     from dynamo.api.tokens import revoke_token
 
     with opened(config) as here, here.store.transaction() as session:
@@ -85,4 +85,4 @@ def revoke(
     if as_json:
         print_json({"name": name, "revoked": True})
         return
-    out.print(f"{name} is revoked", markup=False)
+    out.print(f"{name} revoked", markup=False)

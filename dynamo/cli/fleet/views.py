@@ -1,4 +1,4 @@
-"""`dynamo-provision status`, `events` and `cost`: what a fleet is, why, and what it costs."""
+"""`dynamo-provision status`, `events` and `cost`: a fleet's state, history and cost."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def register(app: typer.Typer) -> None:
 
 def status(
     fleet: str | None = FleetOption,
-    watch: bool = typer.Option(False, "--watch", "-w", help="Show it anew until Ctrl-C."),
-    every_s: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="How often, with --watch."),
+    watch: bool = typer.Option(False, "--watch", "-w", help="Refresh until Ctrl-C."),
+    every_s: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="Refresh interval of --watch."),
     workers: bool = typer.Option(True, "--workers/--no-workers", help="Show each worker."),
-    ended: bool = typer.Option(False, "--ended", help="Show workers that ended in the last 15 minutes, too."),
+    ended: bool = typer.Option(False, "--ended", help="Include workers that ended in the last 15 minutes."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Show a fleet: what is wanted and there, its sites, its workers, and what stands in the way.
+    """Show a fleet: requested and actual workers, sites, and what is blocking progress.
 
     Examples:
 
     `dynamo-provision status --watch --every 1`
 
-    `dynamo-provision status --json`, with `--watch` one JSON object on a line each time.
+    `dynamo-provision status --json`; with `--watch`, one JSON object per line.
     """
     from dynamo.cli.fleet.tables import status_tables
     from dynamo.provision.status import fleet_status
@@ -78,20 +78,20 @@ def status(
 
 def events(
     fleet: str | None = FleetOption,
-    about: str = typer.Option("", "--about", metavar="NAME", help="A worker or site.", autocompletion=complete_all),
-    action: str = typer.Option("", "--action", help="One kind only, as grow, drain, lost, hold."),
-    limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="The newest so many."),
-    follow: bool = typer.Option(False, "--follow", "-f", help="Go on with new ones until Ctrl-C."),
+    about: str = typer.Option("", "--about", metavar="NAME", help="Worker or site.", autocompletion=complete_all),
+    action: str = typer.Option("", "--action", help="Only this action, e.g. grow, drain, lost, hold."),
+    limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="Show the newest N."),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Keep printing new events until Ctrl-C."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Show what happened and why, the newest last.
+    """Show what happened and why, newest last.
 
     Examples:
 
     `dynamo-provision events --about local-3`
 
-    `dynamo-provision events --follow --json`, one JSON object on a line each.
+    `dynamo-provision events --follow --json`: one JSON object per line.
     """
     from dynamo.provision import ledger
 
@@ -123,7 +123,7 @@ def _follow(store: Store, name: str, about: str, action: str, last: int, as_json
 
 
 def event_json(event: FleetEvent) -> dict[str, Any]:
-    """Return an event as JSON has it."""
+    """Return an event as JSON data."""
     from dynamo.times import to_iso
 
     return {
@@ -150,14 +150,16 @@ def _print_events(found: list[FleetEvent], as_json: bool) -> None:
 def cost(
     fleet: str | None = FleetOption,
     by: str = typer.Option("site", "--by", help="site, day, workflow, worker, run or flavor."),
-    since: str | None = typer.Option(None, "--since", metavar="TIME", help="ISO 8601, or how long ago: 2h, 7d."),
-    until: str | None = typer.Option(None, "--until", metavar="TIME", help="ISO 8601, or how long ago."),
+    since: str | None = typer.Option(
+        None, "--since", metavar="TIME", help="Start: ISO 8601, or an age such as 2h, 7d."
+    ),
+    until: str | None = typer.Option(None, "--until", metavar="TIME", help="End: ISO 8601, or an age."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Show what a fleet cost, and which share of it was idle. Periods are widened to full hours.
+    """Show a fleet's cost and idle share. Periods are rounded out to full hours.
 
-    Time is billed once a minute by whoever looks after the fleet.
+    The process that manages the fleet records cost once a minute.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""Waiting at the terminal for a fleet: progress, the end of the time, Ctrl-C, and what to do next."""
+"""Waiting for a fleet at the terminal: progress, timeout, Ctrl-C, and what to do next."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ TIMEOUT_S = 900.0
 
 
 def wait_for(store: Store, fleet: str, title: str, done: Callable[[Glance], bool], timeout_s: float) -> float:
-    """Follow a fleet until ``done``, with a progress display; return the seconds that it took.
+    """Follow a fleet until ``done``, with a progress display; return the elapsed seconds.
 
-    Ctrl-C leaves everything as it is stored, says how to go on, and ends the command with 130.
+    Ctrl-C leaves the stored state untouched, says how to continue, and exits with 130.
 
     Raises
     ------
     NotSettledError
-        If the time is over (exit code 9).
+        On timeout (exit code 9).
     """
     from dynamo.provision.keeping.attending import attend
 
@@ -35,33 +35,31 @@ def wait_for(store: Store, fleet: str, title: str, done: Callable[[Glance], bool
             attend(store, fleet, done, timeout_s=timeout_s, tell=display.tell, progress=display.update)
         except KeyboardInterrupt:
             display.tell(
-                f"stopped looking; what is wanted of {fleet} is stored. Go on with `dynamo-provision apply` or "
-                "`dynamo-provision daemon`; `dynamo-provision status` shows what is there"
+                f"stopped watching; the target of {fleet} is stored. Continue with `dynamo-provision apply` or "
+                "`dynamo-provision daemon`; check with `dynamo-provision status`"
             )
             raise typer.Exit(130) from None
         return display.elapsed_s
 
 
 def say_who_goes_on(store: Store, fleet: str) -> None:
-    """Say so if nobody looks after the fleet."""
+    """Warn if no process manages the fleet."""
     from dynamo.provision.keeping.presence import cared_for
 
     if not cared_for(store, fleet):
-        err.print("nobody looks after it now: run `dynamo-provision daemon`", markup=False)
+        err.print("no daemon manages this fleet: run `dynamo-provision daemon`", markup=False)
 
 
 def warn_nothing_happens(store: Store, fleet: str) -> None:
-    """Say that an order waits, where nobody is there to carry it out."""
+    """Warn that an order stays pending if no process manages the fleet."""
     from dynamo.provision.keeping.presence import cared_for
 
     if not cared_for(store, fleet):
-        err.print(
-            "stored; nothing happens until somebody looks after the fleet: run `dynamo-provision daemon`", markup=False
-        )
+        err.print("stored, but no daemon manages this fleet: run `dynamo-provision daemon`", markup=False)
 
 
 def say_how_to_use(environment: dict[str, str]) -> None:
-    """Say how jobs are sent to the fleet's pool."""
+    """Print how to submit jobs to the fleet's pool."""
     if environment:
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
-        err.print(f"to send jobs there: export {words}", markup=False)
+        err.print(f"to submit jobs to this pool: export {words}", markup=False)

@@ -156,7 +156,7 @@ def test_a_fleet_from_nothing_to_nothing(cli: Cli) -> None:
     assert not (cli.folder / "state" / "fleets" / "local" / "pool").exists()
 
     applied = cli.run("apply", str(cli.spec))
-    assert "local: 2 workers are ready" in applied.stdout
+    assert "local: 2 workers ready" in applied.stdout
     assert "run `dynamo-provision daemon`" in applied.stderr
     sys.stdout.write(applied.stdout)
     environment = re.search(r"export DYNAMO_POOL_DIR=(\S+)", applied.stderr)
@@ -205,8 +205,8 @@ def test_a_fleet_from_nothing_to_nothing(cli: Cli) -> None:
     # Applying again undoes what was scaled by hand.
     assert cli.json("apply", str(cli.spec))["status"]["settled"] is True
     assert len(cli.states()) == 2
-    assert "nothing was changed" in cli.run("destroy", text="n\n", code=130).stderr
-    assert "0 jobs were killed" in cli.run("destroy", "--yes").stdout
+    assert "nothing changed" in cli.run("destroy", text="n\n", code=130).stderr
+    assert "0 jobs killed" in cli.run("destroy", "--yes").stdout
     assert cli.run("status", code=4).stderr.startswith("error: there is no fleet")
     assert cli.status().state == "ended"
     assert cli.servers() == []
