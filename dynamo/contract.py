@@ -1,6 +1,6 @@
-"""The contract of a module: what it reads, what it writes, and its typed parameters with units.
+"""The contract of a module: its inputs, its outputs, and its typed parameters with units.
 
-It is plain data, so that the workflow document can be checked against it without importing the science.
+Contracts are plain data, so workflow documents can be checked without importing the science.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from dynamo.errors import InputError
 
 Kind = Literal["float", "int", "bool", "str", "floats", "ints"]
-#: The values a parameter can take: a number, a flag, a word, or a list of numbers.
+#: Parameter values: a number, a flag, a string, or a list of numbers.
 Value = float | int | bool | str | list[float] | list[int]
 
 _MAX_LIST = 1000
@@ -25,8 +25,7 @@ _MAX_TEXT = 1000
 class Port:
     """A named input or output of a module.
 
-    ``many`` ports take one or more files; the others exactly one. A port that takes several formats names them with
-    ``|`` between.
+    ``many`` ports take one or more files, others exactly one. Alternative formats are separated by ``|``.
     """
 
     name: str
@@ -38,7 +37,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A typed parameter; ``unit`` is ``"1"`` for plain numbers and empty for words and flags."""
+    """A typed parameter; ``unit`` is ``"1"`` for plain numbers and empty for strings and flags."""
 
     name: str
     kind: Kind
@@ -51,16 +50,16 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether a value must be given."""
+        """Whether the parameter has no default."""
         return self.default is None
 
     def check(self, value: object, *, where: str) -> Value:
-        """Return ``value`` in the parameter's type.
+        """Return ``value`` converted to the parameter's type.
 
         Raises
         ------
         InputError
-            If it has another type, is outside the range or not among the choices.
+            If the type is wrong, or the value is out of range or not among the choices.
         """
         if self.kind in ("floats", "ints"):
             if not isinstance(value, list | tuple):
@@ -75,7 +74,7 @@ class Parameter:
             return value
         if self.kind == "str":
             if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
-                raise InputError(f"not a word: {value!r:.60}", where=where, expected=self.expectation())
+                raise InputError(f"not a string: {value!r:.60}", where=where, expected=self.expectation())
             if self.choices and value not in self.choices:
                 raise InputError(f"unknown value {value!r:.60}", where=where, expected=self.expectation())
             return value
@@ -83,12 +82,12 @@ class Parameter:
         return int(number) if self.kind == "int" else float(number)
 
     def parse(self, text: str, *, where: str) -> Value:
-        """Read the value from a command line; lists are separated by commas.
+        """Parse a command-line value; list items are separated by commas.
 
         Raises
         ------
         InputError
-            As `check`.
+            See `check`.
         """
         value: object = text
         if self.kind == "bool":
@@ -102,7 +101,7 @@ class Parameter:
         return self.check(value, where=where)
 
     def format(self, value: Value) -> str:
-        """Return ``value`` as `parse` reads it."""
+        """Return ``value`` as text that `parse` reads back."""
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, list):
@@ -115,7 +114,7 @@ class Parameter:
             "float": "a number",
             "int": "a whole number",
             "bool": "true or false",
-            "str": "a word",
+            "str": "a string",
             "floats": "a list of numbers",
             "ints": "a list of whole numbers",
         }
@@ -141,13 +140,13 @@ class Parameter:
         return value
 
 
-#: LFN-free view of one call: port name to the files of that port.
+#: Files by port name, for one call; no LFNs.
 Files = Mapping[str, list[Path]]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One checked execution of a module: files by port and complete parameters."""
+    """One checked execution of a module: files by port, and all parameters."""
 
     inputs: Files
     outputs: Files
@@ -166,8 +165,8 @@ class Call:
 class Module:
     """One scientific step.
 
-    ``run`` reads ``call.inputs``, writes every file of ``call.outputs`` atomically and returns its metrics
-    (numbers by name). ``check_outputs`` looks at what was written, after the run.
+    ``run`` reads ``call.inputs``, writes every file in ``call.outputs`` atomically and returns metrics (numbers by
+    name). ``check_outputs`` checks the written files after the run.
     """
 
     name: str
@@ -178,16 +177,16 @@ class Module:
     parameters: tuple[Parameter, ...]
     run: Callable[[Call], dict[str, float]]
     check_outputs: Callable[[Call], None] | None = None
-    #: Extra facts for the manual, as free text.
+    #: Additional notes for the manual, as free text.
     notes: str = field(default="", compare=False)
 
     def complete(self, given: Mapping[str, object], *, where: str = "arguments") -> dict[str, Value]:
-        """Check given parameters and fill in the defaults.
+        """Check the given parameters and fill in defaults.
 
         Raises
         ------
         InputError
-            For an unknown, missing or unfit parameter.
+            For an unknown, missing or invalid parameter.
         """
         known = {parameter.name: parameter for parameter in self.parameters}
         for name in given:
@@ -212,7 +211,7 @@ def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:
-        # A whole number beyond the largest float: no quantity that we know is so large.
+        # An integer beyond the largest float: no physical quantity is that large.
         return False
 
 

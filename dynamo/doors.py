@@ -1,7 +1,7 @@
-"""Everything that can be added to DyNamo without changing it: one door for each kind of part.
+"""Extension points of DyNamo: one door per kind of part.
 
-A new built-in part is one new file and one line here. Another package adds a part with an entry point in the group of
-the door; see `dynamo.plugins`.
+A new built-in part is one new file and one line here. Other packages add parts with entry points in the door's group;
+see `dynamo.plugins`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _has(*attributes: str) -> Callable[[str, object], str]:
     return problem
 
 
-#: The scientific steps: each is a `dynamo.contract.Module`.
+#: Scientific steps; each part is a `dynamo.contract.Module`.
 MODULES: Door[Module] = Door(
     "dynamo.modules",
     "module",
@@ -45,7 +45,7 @@ MODULES: Door[Module] = Door(
     _module_problem,
 )
 
-#: What executes runs: each is called with its options and is a `dynamo.engines.base.Engine` then.
+#: Engines that execute runs; calling a part with its options makes a `dynamo.engines.base.Engine`.
 ENGINES: Door[Any] = Door(
     "dynamo.engines",
     "engine",

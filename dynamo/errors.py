@@ -1,28 +1,28 @@
-"""The errors that DyNamo expects: each says what, where, what was expected, and what to do.
+"""Expected errors: each says what is wrong, where, what was expected, and what to do.
 
-The command line prints one line of them and leaves with ``exit_code``; a traceback appears only with
-``--debug``. Whether a failure is worth another try is a type (`RetryableError`), not a matter of wording.
+The command line prints one line and exits with ``exit_code``; tracebacks appear only with ``--debug``. Whether a
+failure is worth retrying is a type (`RetryableError`), not a matter of wording.
 
-Exit codes: 0 done, 1 a defect of DyNamo, 2 wrong usage, 3 bad input, 4 not found, 5 a part is missing or does
-not answer, 6 the run failed, 7 somebody else holds it, 8 a site refused, 9 not so in the time given, 130 interrupted.
+Exit codes: 0 done, 1 bug in DyNamo, 2 wrong usage, 3 bad input, 4 not found, 5 something is missing or does not
+respond, 6 the run failed, 7 in use by another process, 8 a site refused, 9 timeout, 130 interrupted.
 """
 
 from __future__ import annotations
 
 
 class DynamoError(Exception):
-    """Base of all expected errors.
+    """Base class of all expected errors.
 
     Parameters
     ----------
     what
         What is wrong, as a short clause.
     where
-        The file, field, job or resource it concerns.
+        The file, field, job or resource concerned.
     expected
-        What would have been right.
+        What would have been valid.
     hint
-        What the reader can do about it.
+        What the user can do about it.
     """
 
     exit_code = 1
@@ -45,7 +45,7 @@ class DynamoError(Exception):
         return " ".join(text.split())
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Crosses process boundaries (the local engine's pool) with all its parts.
+        # Keep all parts when crossing process boundaries (the local engine's pool).
         return (_rebuild, (type(self), self.what, self.where, self.expected, self.hint))
 
 
@@ -62,25 +62,25 @@ class RetryableError(DynamoError):
 
 
 class UsageError(DynamoError):
-    """The caller's words are off."""
+    """Wrong usage of a command or function."""
 
     exit_code = 2
 
 
 class InputError(DynamoError):
-    """A file, document or value from outside is not what it must be."""
+    """Invalid file, document or value from outside."""
 
     exit_code = 3
 
 
 class NotFoundError(DynamoError):
-    """Nothing of that name exists."""
+    """Nothing with that name exists."""
 
     exit_code = 4
 
 
 class MissingPartError(DynamoError):
-    """A program, daemon or optional library that is needed is not there."""
+    """A required program, daemon or optional library is missing."""
 
     exit_code = 5
 
@@ -92,6 +92,6 @@ class RunFailedError(DynamoError):
 
 
 class BusyError(DynamoError):
-    """Another instance holds what this one needs."""
+    """Another process holds a resource that this one needs."""
 
     exit_code = 7

@@ -1,4 +1,4 @@
-"""Optional libraries: import one or say how to get it."""
+"""Optional libraries: import one, or say how to install it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,27 @@ def need(module: str, *, extra: str = "nowcast") -> Any:
     Raises
     ------
     MissingPartError
-        If it is not installed or cannot start; the hint names the extra of this package that brings it.
+        If it is not installed or fails to import; the hint names the extra that installs it.
     """
     try:
         with quiet():
             return importlib.import_module(module)
     except ImportError as error:
         raise MissingPartError(
-            f"the Python library {module.split('.', maxsplit=1)[0]} is needed: {error}",
+            f"requires the Python library {module.split('.', maxsplit=1)[0]}: {error}",
             hint=f"pip install 'dynamo-radar[{extra}]'",
         ) from error
     except (RuntimeError, ValueError, KeyError, OSError) as error:
-        # pysteps reads a `pystepsrc` from the working directory, the environment or the home folder as it is
-        # imported.
+        # On import, pysteps reads a `pystepsrc` from the working directory, the environment or the home folder.
         raise MissingPartError(
-            f"the Python library {module.split('.', maxsplit=1)[0]} does not start: {error}",
-            hint="look at its configuration file" if module.startswith("pysteps") else "reinstall it",
+            f"cannot import the Python library {module.split('.', maxsplit=1)[0]}: {error}",
+            hint="check its configuration file" if module.startswith("pysteps") else "reinstall it",
         ) from error
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what libraries print and warn about away from the user's terminal."""
+    """Suppress library output and warnings."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -48,9 +47,9 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_descriptors() -> Iterator[None]:
-    """As `quiet`, for C libraries that write to the descriptors 1 and 2 themselves.
+    """Do the same as `quiet` for C libraries that write to descriptors 1 and 2 directly.
 
-    The descriptors belong to the whole process: keep the block short.
+    Descriptors are process-wide: keep the block short.
     """
     saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
     null = os.open(os.devnull, os.O_WRONLY)

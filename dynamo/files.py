@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a restart after a kill, never sees half of one."""
+"""Atomic file writes: readers, and restarts after a kill, never see a partial file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; when the block ends well, rename it to ``path``.
+    """Yield a temporary name next to ``path``; rename it to ``path`` if the block succeeds.
 
-    The temporary file begins with a dot and carries the process id, so that directory watchers skip it and two
-    writers do not meet. On any error it is removed and ``path`` stays what it was.
+    The name starts with a dot and contains the process id, so directory watchers skip it and concurrent writers do not
+    collide. On any error the temporary file is removed and ``path`` is left unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -44,7 +44,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sync_directory(path: Path) -> None:
-    """Make renames inside ``path`` survive a power cut."""
+    """Make renames inside ``path`` survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""Doors for parts from other packages: what is built in, and what installed packages add by entry points.
+"""Doors: extension points for built-in parts and parts that installed packages add through entry points.
 
-A package adds a part with an entry point in the group of a door, as ``[project.entry-points."dynamo.modules"]``. Parts
-are imported only when they are used. One that cannot be loaded is one clear line, and never takes anything else down.
+A package adds a part with an entry point in a door's group, e.g. ``[project.entry-points."dynamo.modules"]``. Parts are
+imported only when used. A part that fails to load yields one clear line and never takes anything else down.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: The origin of what is built in.
+#: Origin of built-in parts.
 BUILT_IN = "dynamo"
 
 _log = logging.getLogger("dynamo.plugins")
 
 
 class PluginError(MissingPartError):
-    """A part of another package cannot be loaded or does not keep its contract."""
+    """A part from another package cannot be loaded or violates its contract."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of what a door offers: a name, the package it comes from, and what is wrong with it (empty: nothing)."""
+    """One part behind a door: its name, the package it comes from, and its problem (empty if none)."""
 
     name: str
     origin: str
@@ -41,18 +41,18 @@ class Listed:
 
 
 class Door(Generic[T]):
-    """The parts of one kind: built-in ones, and those of installed packages.
+    """All parts of one kind: built-in ones and those of installed packages.
 
     Parameters
     ----------
     group
-        The group of entry points, as ``dynamo.modules``.
+        Entry-point group, e.g. ``dynamo.modules``.
     word
-        What one of the parts is called in messages, as ``module``.
+        What messages call one part, e.g. ``module``.
     built_in
-        Name of each built-in part to where it is, as ``dynamo.modules.split:MODULE``.
+        Location of each built-in part by name, e.g. ``dynamo.modules.split:MODULE``.
     check
-        Says what is wrong with a loaded part of another package, given its name; empty where nothing is.
+        Returns the problem with a part loaded from another package, given its name; empty if none.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Door(Generic[T]):
         self._told: set[str] = set()
 
     def names(self) -> tuple[str, ...]:
-        """Return all names: built-in parts in their order, then those of other packages; imports none of them."""
+        """Return all names, built-in parts first, without importing any part."""
         return (*self._built_in, *sorted(name for name in _points(self.group) if name not in self._built_in))
 
     def origin(self, name: str) -> str:
-        """Return the package that a part comes from, with its version: ``dynamo`` for a built-in one."""
+        """Return the package and version a part comes from; ``dynamo`` for built-in parts."""
         if name in self._built_in:
             return BUILT_IN
         return " and ".join(sorted({_package(point) for point in _points(self.group).get(name, ())}))
@@ -81,21 +81,21 @@ class Door(Generic[T]):
         Raises
         ------
         NotFoundError
-            If there is none of that name; names the nearest.
+            If no part has that name; the hint is the closest match.
         PluginError
-            If it comes from another package and cannot be loaded, or is not what it must be.
+            If a part from another package cannot be loaded or violates its contract.
         """
         if name not in self._loaded:
             self._loaded[name] = self._import(name)
         return self._loaded[name]
 
     def make(self, name: str, *args: Any, **options: Any) -> Any:
-        """Call a part, as the class of an engine.
+        """Call a part, such as an engine class.
 
         Raises
         ------
         NotFoundError, PluginError
-            As `load`; also where a part of another package fails with anything but a `DynamoError`.
+            See `load`; also if a part from another package raises anything but a `DynamoError`.
         """
         part: Any = self.load(name)
         if name in self._built_in:
@@ -108,7 +108,7 @@ class Door(Generic[T]):
             raise self._broken(name, f"{type(error).__name__}: {error}") from error
 
     def usable(self) -> dict[str, T]:
-        """Return every part that can be loaded, by name; each broken one is logged once."""
+        """Return all loadable parts by name; log each broken one once."""
         parts: dict[str, T] = {}
         for name in self.names():
             try:
@@ -120,7 +120,7 @@ class Door(Generic[T]):
         return parts
 
     def listed(self) -> list[Listed]:
-        """Return what there is, broken parts too, each with its origin."""
+        """Return all parts with their origins, including broken ones."""
         lines = []
         for name in self.names():
             problem = ""
@@ -132,7 +132,7 @@ class Door(Generic[T]):
         shadowed = sorted(set(_points(self.group)) & set(self._built_in))
         for name in shadowed:
             packages = " and ".join(sorted({_package(point) for point in _points(self.group)[name]}))
-            lines.append(Listed(name, packages, f"a built-in {self.word} has this name; the built-in one is used"))
+            lines.append(Listed(name, packages, f"name taken by a built-in {self.word}, which is used instead"))
         return lines
 
     def _import(self, name: str) -> T:
@@ -145,16 +145,16 @@ class Door(Generic[T]):
             known = self.names()
             near = difflib.get_close_matches(name, known, n=1)
             raise NotFoundError(
-                f"no {self.word} {name!r:.60}",
+                f"unknown {self.word} {name!r:.60}",
                 expected=", ".join(sorted(known)),
                 hint=f"did you mean {near[0]}?" if near else None,
             )
         if len(points) > 1:
-            raise self._broken(name, "several packages offer it", hint="uninstall all but one of them")
+            raise self._broken(name, "provided by several packages", hint="uninstall all but one")
         try:
             loaded = points[0].load()
             problem = self._check(name, loaded)
-        except (Exception, SystemExit) as error:  # whatever somebody else's import does, it must not end ours
+        except (Exception, SystemExit) as error:  # a foreign import must never crash us
             raise self._broken(name, f"{type(error).__name__}: {error}") from error
         if problem:
             raise self._broken(name, problem)
@@ -163,8 +163,8 @@ class Door(Generic[T]):
 
     def _broken(self, name: str, reason: str, hint: str = "") -> PluginError:
         return PluginError(
-            f"cannot be used: {reason}",
-            where=f"{self.word} {name} of {self.origin(name)}",
+            f"unusable: {reason}",
+            where=f"{self.word} {name} from {self.origin(name)}",
             hint=hint or "upgrade or uninstall that package",
         )
 
@@ -175,13 +175,13 @@ def _package(point: EntryPoint) -> str:
 
 @functools.cache
 def _points(group: str) -> dict[str, tuple[EntryPoint, ...]]:
-    """Return the entry points of a group by name; several where packages quarrel about a name."""
-    from importlib.metadata import entry_points  # takes a while to import; nothing built in needs it
+    """Return the entry points of a group by name; several if packages claim the same name."""
+    from importlib.metadata import entry_points  # slow to import, and nothing built in needs it
 
     found: dict[str, tuple[EntryPoint, ...]] = {}
     for point in entry_points(group=group):
         others = found.get(point.name, ())
-        # One distribution can be seen twice, as an editable install and its build folder are.
+        # A distribution may show up twice, e.g. an editable install and its build folder.
         if all((other.value, _package(other)) != (point.value, _package(point)) for other in others):
             found[point.name] = (*others, point)
     return found

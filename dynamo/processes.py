@@ -1,4 +1,4 @@
-"""A warm helper process that answers one question at a time and is replaced when it dies or takes too long."""
+"""A warm helper process that answers one request at a time and is replaced if it dies or times out."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from typing import Any
 
 from dynamo.errors import DynamoError
 
-#: The kernel counts a wait in milliseconds in 31 bits; nobody waits 23 days for one answer.
+#: The kernel takes timeouts in milliseconds as 31 bits; nobody waits 23 days for one answer.
 LONGEST_WAIT_S = 2_000_000.0
-#: How long a killed process may take to be gone, seconds.
+#: Time for a killed process to exit, in seconds.
 _GRACE_S = 2.0
-# Not multiprocessing's own start: that imports the main program again, which a script need not stand.
+# Not multiprocessing's own start method, which imports the main program again: scripts may not tolerate that.
 _START = "import sys; sys.path[:] = sys.argv[4:]; import dynamo.processes as p; p.begin(*sys.argv[1:4])"
 
 
 class HelperEndedError(DynamoError):
-    """The process ended instead of answering; ``exit_status`` is its exit code, or minus the signal."""
+    """The process exited without answering; ``exit_status`` is its exit code, or minus the signal."""
 
     def __init__(self, exit_status: int | None) -> None:
-        super().__init__(f"its process ended (exit code {exit_status})")
+        super().__init__(f"its process exited (exit code {exit_status})")
         self.exit_status = exit_status
 
 
 class HelperLateError(DynamoError):
-    """No answer came in time; the process was killed."""
+    """The process timed out and was killed."""
 
 
 class HelperProcess:
-    """A process that runs ``serve(pipe)``: receive a question, send the answer, until the pipe closes.
+    """A process that runs ``serve(pipe)``: receive a request, send the answer, until the pipe closes.
 
-    It ends by itself when this process is gone, because its pipe closes; one that hangs then does not.
+    It exits on its own once this process is gone, because its pipe closes; unless it hangs.
 
     Parameters
     ----------
     serve
-        A function of a module, which the new process imports.
+        A module-level function, which the new process imports.
     """
 
     def __init__(self, serve: Callable[[Connection], None]) -> None:
@@ -65,34 +65,34 @@ class HelperProcess:
 
     @property
     def pid(self) -> int:
-        """The process id; another one after each failure."""
+        """The process id; changes after each failure."""
         return self._process.pid
 
     def ask(self, question: Any, max_seconds: float) -> Any:
-        """Return the answer; for one thread at a time.
+        """Return the answer; call from one thread at a time.
 
         Raises
         ------
         HelperEndedError
-            If the process ended; there is a new one now.
+            If the process exited; a new one has been started.
         HelperLateError
-            If there was no answer in time; there is a new process now.
+            If the process timed out; a new one has been started.
         """
         answered = False
         try:
             self._pipe.send(question)
             if not self._pipe.poll(min(max_seconds, LONGEST_WAIT_S)):
-                raise HelperLateError(f"still at it after {max_seconds:g} s, stopped")
+                raise HelperLateError(f"timed out after {max_seconds:g} s, killed")
             answer = self._pipe.recv()
             answered = True
             return answer
         except (EOFError, OSError):
-            # The pipe closes a moment before the process is gone.
+            # The pipe closes shortly before the process exits.
             self._wait()
             raise HelperEndedError(self._process.returncode) from None
         finally:
             if not answered:
-                # Whatever went wrong, a late answer must not be taken for that to the next question.
+                # Whatever went wrong, a late answer must not be mistaken for the answer to the next request.
                 self._replace()
 
     def _replace(self) -> None:
@@ -101,7 +101,7 @@ class HelperProcess:
             self._start()
 
     def stop(self) -> None:
-        """End the process, whatever it is doing; it is not replaced any more."""
+        """Kill the process, whatever it is doing, and do not replace it."""
         self.stopped = True
         self._end()
 
@@ -116,7 +116,7 @@ class HelperProcess:
             self._process.wait(_GRACE_S)
 
 
-#: One that hangs does not see that its pipe closes.
+#: A hung process does not notice its pipe closing.
 _helpers: weakref.WeakSet[HelperProcess] = weakref.WeakSet()
 
 
@@ -127,7 +127,7 @@ def _stop_all() -> None:
 
 
 def begin(module: str, name: str, descriptor: str) -> None:
-    """Serve, in the new process."""
+    """Run ``serve`` in the new process."""
     serve: Callable[[Connection], None] = getattr(import_module(module), name)
     with Connection(int(descriptor)) as pipe:
         serve(pipe)

@@ -1,4 +1,4 @@
-"""Where the data folders of the project (workflows, containers, mobius_specs, condor) are."""
+"""Locations of the project's data folders (workflows, containers, mobius_specs, condor)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def data_folder(name: str) -> Path:
     Raises
     ------
     NotFoundError
-        If the installation lacks it.
+        If the installation does not contain it.
     """
     folder = DATA_ROOT / name
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Times are aware UTC datetimes; here is the one place that reads and writes them as text."""
+"""Aware UTC datetimes, and the only place that parses and formats them as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dynamo.errors import InputError
 
 
 def utc_now() -> datetime:
-    """Return the present instant as an aware UTC datetime."""
+    """Return the current time as an aware UTC datetime."""
     return datetime.now(UTC)
 
 
@@ -18,14 +18,14 @@ def from_epoch(seconds: float) -> datetime:
 
 
 def to_iso(time: datetime) -> str:
-    """Return ``time`` as ISO 8601 in UTC with a ``Z``, milliseconds only where there are any."""
+    """Return ``time`` as ISO 8601 in UTC with a ``Z``; milliseconds only if nonzero."""
     utc = time.astimezone(UTC)
     spec = "milliseconds" if utc.microsecond else "seconds"
     return utc.isoformat(timespec=spec).replace("+00:00", "Z")
 
 
 def parse_time(text: str, *, where: object = None) -> datetime:
-    """Read an ISO 8601 time; without an offset it is taken as UTC.
+    """Parse an ISO 8601 time; the default offset is UTC.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def parse_time(text: str, *, where: object = None) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(f"not a time: {text!r}", where=where, expected="ISO 8601 as 2019-06-10T00:00:00Z") from None
+        raise InputError(f"not a time: {text!r}", where=where, expected="ISO 8601, e.g. 2019-06-10T00:00:00Z") from None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 

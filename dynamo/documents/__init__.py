@@ -1,1 +1,1 @@
-"""What all documents of users share: reading JSON, YAML and TOML, and saying what is wrong in them."""
+"""Shared by all user-written documents: reading JSON, YAML and TOML, and reporting problems in them."""

@@ -1,4 +1,4 @@
-"""Reading a workflow file as plain data: bounded, no duplicate keys, nothing that hangs or runs code."""
+"""Safe loading of workflow files as plain data: bounded, no duplicate keys, no hangs, no code execution."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from dynamo.documents.problems import DocumentError, Problem, Problems, shown
 from dynamo.errors import InputError, NotFoundError
 
 MAX_BYTES = 1024 * 1024
-#: Expanded abstract workflows name every job.
+#: Larger, because expanded abstract workflows list every job.
 MAX_ABSTRACT_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 32
 _MAX_INTEGER_DIGITS = 100
-#: The closing quote may be missing and nothing is given back: every character is looked at once, also in a text that
-#: never ends.
+#: The closing quote is optional and nothing backtracks: each character is read once, even in an unterminated string.
 _STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _ABSTRACT = re.compile(r"pegasus[\"']?\s*+:")
 
 
 def read_data(path: Path) -> Any:
-    """Return the data of a workflow file, JSON or YAML by its suffix (``.yml``, ``.yaml``).
+    """Return the data in a workflow file: YAML if the suffix is ``.yml`` or ``.yaml``, otherwise JSON.
 
     Raises
     ------
     NotFoundError
-        If there is no such file.
+        If the file does not exist.
     DocumentError
-        If it is too large or too deep, not JSON or YAML, or has a key twice.
+        If it is too large, too deeply nested, not JSON or YAML, or has duplicate keys.
     """
     if not path.is_file():
         raise NotFoundError("no such workflow file", where=path)
@@ -57,7 +56,7 @@ def read_data(path: Path) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Return the data of a JSON text; raises `InputError` for what `read_data` refuses."""
+    """Parse JSON; raise `InputError` for what `read_data` refuses."""
     depth = deepest = 0
     for match in _STRUCTURE.finditer(text):
         character = match[0]
@@ -81,11 +80,11 @@ def parse_json(text: str) -> Any:
             f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}", expected="a JSON object"
         ) from None
     except RecursionError:
-        raise InputError("nested too deep", expected=f"at most {MAX_DEPTH}") from None
+        raise InputError("nested too deeply", expected=f"at most {MAX_DEPTH}") from None
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the data of a YAML text of plain values; raises `InputError` for what `read_data` refuses."""
+    """Parse YAML of plain values; raise `InputError` for what `read_data` refuses."""
     return parse_plain_yaml(text, max_depth=MAX_DEPTH)
 
 
@@ -94,7 +93,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(data) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise InputError(f"the key {shown(twice)} occurs twice in one object", expected="every key once")
+        raise InputError(f"duplicate key {shown(twice)}", expected="unique keys")
     return data
 
 
@@ -104,7 +103,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def _integer(text: str) -> int:
     if len(text) > _MAX_INTEGER_DIGITS:
-        raise InputError(f"a number of {len(text)} digits", expected=f"at most {_MAX_INTEGER_DIGITS}")
+        raise InputError(f"a number with {len(text)} digits", expected=f"at most {_MAX_INTEGER_DIGITS}")
     return int(text)
 
 

@@ -1,7 +1,7 @@
-"""YAML of plain values, read from the parser's events: no aliases, tags, merging, repeated keys, or deep nesting.
+"""YAML of plain values, built from parser events: no aliases, tags, merges, duplicate keys or deep nesting.
 
-Only what JSON has becomes anything but a text: null, true and false, whole numbers, and numbers with a point. Dates,
-sexagesimal and octal numbers, ``yes`` and ``<<`` stay texts. As PyYAML does, ``1e5`` is a text and ``1.0e+5`` is not.
+Only JSON's types are recognized: null, true and false, integers, and numbers with a decimal point. Dates, sexagesimal
+and octal numbers, ``yes`` and ``<<`` stay strings. As in PyYAML, ``1e5`` is a string and ``1.0e+5`` is not.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class _Mapping:
 
 
 def parse_plain_yaml(text: str, *, max_depth: int) -> Any:
-    """Return the data of a YAML text.
+    """Parse YAML.
 
     Raises
     ------
     InputError
-        If it is not YAML, has more than one document, or what the module refuses; the message says at which line.
+        If it is not YAML, has more than one document, or uses what this module refuses; the message gives the line.
     """
     try:
         return _build(text, max_depth)
@@ -92,10 +92,10 @@ def _add(top: _Mapping | list[Any], value: Any, event: yaml.Event) -> None:
     else:
         if not isinstance(value, str):
             place = _place(event.start_mark)
-            raise InputError(f"the key {shown(value)} at {place} is not a text", expected="texts as keys")
+            raise InputError(f"the key {shown(value)} at {place} is not a string", expected="string keys")
         if value in top.data:
             place = _place(event.start_mark)
-            raise InputError(f"the key {shown(value)} at {place} occurs twice", expected="every key once")
+            raise InputError(f"duplicate key {shown(value)} at {place}", expected="unique keys")
         top.key, top.has_key = value, True
 
 
@@ -122,4 +122,4 @@ def _refuse_tag(event: Any) -> None:
 
 
 def _place(mark: Any) -> str:
-    return "an unknown place" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
+    return "an unknown position" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"

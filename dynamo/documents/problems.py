@@ -1,4 +1,4 @@
-"""What is wrong with a workflow document: every problem with its JSON path, and the nearest valid name."""
+"""Problems in a workflow document: each with its JSON path and the closest valid name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dynamo.errors import InputError
 
-#: More problems than a person fixes in one go are not collected.
+#: Stop collecting at more problems than anyone fixes in one go.
 MAX_PROBLEMS = 100
 _MAX_CANDIDATES = 1000
 _MAX_SHOWN = 80
@@ -18,18 +18,18 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_]*\Z")
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem.
 
     Attributes
     ----------
     path
-        JSON path as ``$.jobs[2].arguments.levels``; ``$`` is the whole document.
+        JSON path, e.g. ``$.jobs[2].arguments.levels``; ``$`` is the whole document.
     what
         What is wrong, as a short clause.
     expected
-        What would have been right; empty where the clause says it.
+        What would have been valid; empty if ``what`` says so.
     nearest
-        The valid name that is most like the one given; empty if there is none.
+        The closest valid name; empty if none is close.
     """
 
     path: str
@@ -51,9 +51,9 @@ class Problem:
 
 
 class DocumentError(InputError):
-    """A workflow document, or what was given for it, is wrong; ``problems`` has every reason.
+    """Invalid workflow document, or invalid inputs for it; ``problems`` has all of them.
 
-    The message is the first problem and how many more there are.
+    The message shows the first problem and the total count.
     """
 
     def __init__(self, problems: Sequence[Problem], *, where: object = None) -> None:
@@ -78,18 +78,18 @@ def _rebuild(problems: tuple[Problem, ...], where: str | None) -> DocumentError:
 
 
 class Problems:
-    """Collects problems, each once, up to `MAX_PROBLEMS`."""
+    """Collects distinct problems, up to `MAX_PROBLEMS`."""
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
 
     def add(self, path: str, what: str, *, expected: str = "", nearest: str = "") -> None:
-        """Note one problem."""
+        """Record one problem."""
         if len(self._found) < MAX_PROBLEMS:
             self._found.setdefault(Problem(path, what, expected, nearest))
 
     def add_unknown(self, path: str, kind: str, name: str, known: Iterable[str]) -> None:
-        """Note that ``name`` is no ``kind``; say which are, and which is the nearest."""
+        """Record that ``name`` is not a known ``kind``, with the known names and the closest match."""
         if self.full:
             return
         names = sorted(known)
@@ -97,17 +97,17 @@ class Problems:
         self.add(
             path,
             f"unknown {kind} {shown(name)}",
-            expected=expected or f"no {kind} at all",
+            expected=expected or f"no {kind}",
             nearest=nearest(name, names),
         )
 
     def nearest(self, name: str, known: Iterable[str]) -> str:
-        """Return the nearest name, or nothing once enough was found: looking for it takes milliseconds."""
+        """Return the closest name, or nothing once the list is full: the search takes milliseconds."""
         return "" if self.full else nearest(name, known)
 
     @property
     def full(self) -> bool:
-        """Whether further problems will not be noted."""
+        """Whether further problems are dropped."""
         return len(self._found) >= MAX_PROBLEMS
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ class Problems:
 
     @property
     def all(self) -> tuple[Problem, ...]:
-        """The problems in the order in which they were found."""
+        """The problems in the order found."""
         return tuple(self._found)
 
     def raise_any(self, *, where: object = None) -> None:
@@ -125,7 +125,7 @@ class Problems:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is most like ``name``, or an empty string."""
+    """Return the known name closest to ``name``, or an empty string."""
     candidates = [candidate for _, candidate in zip(range(_MAX_CANDIDATES), known, strict=False)]
     lowered = {candidate.lower(): candidate for candidate in candidates}
     found = difflib.get_close_matches(name[:100].lower(), lowered, n=1, cutoff=0.6)
@@ -133,14 +133,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return ``value`` as text for a message, never longer than a line."""
-    # The repr of a hostile value may be as long as the document.
+    """Return ``value`` as text for a message, at most one line long."""
+    # The repr of a hostile value can be as long as the document.
     text = repr(value[:_MAX_SHOWN]) if isinstance(value, str) else repr(value)
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 
 def json_path(parts: Iterable[str | int]) -> str:
-    """Return the JSON path of a sequence of keys and positions."""
+    """Return the JSON path for a sequence of keys and indices."""
     path = "$"
     for part in parts:
         if isinstance(part, int):

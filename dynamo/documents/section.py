@@ -1,4 +1,4 @@
-"""Sections of configuration: strict models, and sections that come in kinds, each with options of its own."""
+"""Configuration sections: strict models, and sections that come in kinds with their own options."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 
 
 class Section(BaseModel):
-    """A section of a document: unknown names are errors, types are not converted, nothing changes afterwards."""
+    """A section of a document: strict types, no unknown names, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 @dataclass(frozen=True)
 class ByKind:
-    """Annotation of a section whose ``kind`` says with which model it is read: a union that other packages can join.
+    """Annotation for a section whose ``kind`` selects the model: a union that other packages can extend.
 
-    ``Annotated[TriggerSection, ByKind(TRIGGERS, "arrival")]`` reads each table with the ``options`` of the part that
-    the door has under the table's kind. That model derives from the annotated class.
+    ``Annotated[TriggerSection, ByKind(TRIGGERS, "arrival")]`` validates each table with the ``options`` of the door's
+    part of that kind. That model must derive from the annotated class.
 
     Parameters
     ----------
     door
         The parts; each has ``options``, a subclass of the annotated section.
     default
-        The kind of a table that names none; without it the table must.
+        The kind of a table that names none. Default: the table must name one.
     """
 
     door: Door[Any]
     default: str | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the validator, for pydantic."""
+        """Return the validator for pydantic."""
 
         def validate(value: object) -> Section:
             if isinstance(value, source):
@@ -50,7 +50,7 @@ class ByKind:
             kind = value.get("kind", self.default)
             if not isinstance(kind, str):
                 known = ", ".join(self.door.names())
-                raise _at_kind(source.__name__, kind, f"names no {self.door.word}; expected one of {known}")
+                raise _at_kind(source.__name__, kind, f"not the name of a {self.door.word}; expected one of {known}")
             try:
                 model = self.door.load(kind).options
             except DynamoError as error:

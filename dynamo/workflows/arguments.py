@@ -1,4 +1,4 @@
-"""The command form of a job: ``NAME --input PORT=LFN --output PORT=LFN --param name=value``, each repeatable."""
+"""A job as a command line: ``NAME --input PORT=LFN --output PORT=LFN --param name=value``, options repeatable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dynamo.errors import InputError
 from dynamo.workflows.model import Job
 from dynamo.workflows.names import check_lfn
 
-#: The program that runs one module; what abstract workflows name.
+#: The program that runs one module, as named in abstract workflows.
 EXECUTABLE = "dynamo-module"
 _OPTIONS = ("--input", "--output", "--param")
 
@@ -18,7 +18,7 @@ Files = dict[str, tuple[str, ...]]
 
 
 def build_arguments(job: Job, contracts: Mapping[str, Module]) -> list[str]:
-    """Return the arguments of `dynamo-module` that make it run ``job``; `parse_arguments` reads them back."""
+    """Return the `dynamo-module` arguments that run ``job``; `parse_arguments` reads them back."""
     arguments = [job.module]
     for option, ports in (("--input", job.inputs), ("--output", job.outputs)):
         for port, lfns in ports.items():
@@ -33,24 +33,23 @@ def build_arguments(job: Job, contracts: Mapping[str, Module]) -> list[str]:
 def parse_arguments(
     argv: Sequence[str], contracts: Mapping[str, Module]
 ) -> tuple[Module, Files, Files, dict[str, Value]]:
-    """Read what `build_arguments` wrote.
+    """Parse what `build_arguments` wrote.
 
-    Only the form and the names are checked here; that required ports and parameters are there is for the
-    caller.
+    Checks form and names only; the caller checks for required ports and parameters.
 
     Returns
     -------
     tuple
-        The module, its inputs and outputs by port, and the parameters that were given.
+        The module, its inputs and outputs by port, and the given parameters.
 
     Raises
     ------
     InputError
-        For an unknown module, option, port or parameter, a value that does not fit, or a name that is not an
-        LFN; ``where`` says at which argument, as ``arguments[3]``.
+        For an unknown module, option, port or parameter, an invalid value, or a name that is not an LFN; ``where``
+        is the argument, e.g. ``arguments[3]``.
     """
     if not argv:
-        raise InputError("no module is named", where="arguments", expected=", ".join(sorted(contracts)))
+        raise InputError("no module given", where="arguments", expected=", ".join(sorted(contracts)))
     module = contracts.get(argv[0])
     if module is None:
         raise _unknown("module", argv[0], "arguments[0]", contracts)
@@ -76,7 +75,7 @@ def parse_arguments(
             if name not in parameters:
                 raise _unknown(f"parameter of module {module.name}", name, where, parameters)
             if name in given:
-                raise InputError(f"parameter {name} is given twice", where=where)
+                raise InputError(f"parameter {name} given twice", where=where)
             given[name] = parameters[name].parse(value, where=where)
             continue
         files, known = ports[option]

@@ -1,8 +1,8 @@
-"""What a job costs: CPU seconds as a sum of non-negative coefficients times what the input says of the work.
+"""Cost model of jobs: CPU seconds as non-negative coefficients times features of the input.
 
-Tracing an isoline costs by the grid edges that it crosses, so the crossings counted when a file arrives
-(`InputFacts.crossings`) predict contouring; images and splitting cost by their cells. The shipped
-coefficients are a prior; finished runs correct them (`fit`).
+The cost of tracing an isoline grows with the grid edges it crosses, so the crossings counted when a file arrives
+(`InputFacts.crossings`) predict contouring; images and splitting scale with cells. The shipped coefficients are a
+prior; finished runs correct them (`fit`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from dynamo.inspection.facts import InputFacts
 
-#: The features of each module, in the order of its coefficients. A module that is not named here has
-#: `GENERIC`.
+#: The features of each module, in the order of its coefficients. Other modules use `GENERIC`.
 FEATURES: dict[str, tuple[str, ...]] = {
     "split": ("constant", "cells"),
     "contour": ("constant", "cells", "crossings", "active"),
@@ -30,21 +29,20 @@ FEATURES: dict[str, tuple[str, ...]] = {
 }
 GENERIC = ("constant", "cells")
 
-#: Below this reflectivity images are transparent.
+#: Images are transparent below this reflectivity.
 ECHO_DBZ = 5.0
 
 Features = Mapping[str, float]
-#: CPU seconds for one unit of each feature: ``coefficients[module][feature]``.
+#: CPU seconds per unit of each feature: ``coefficients[module][feature]``.
 Coefficients = Mapping[str, Mapping[str, float]]
 
-# The table to be updated from `make bench`: CPU seconds on one core. Measured on the modules with simulated
-# clear, isolated and widespread rain, 31 x 201 x 201 and 31 x 801 x 1001, one and five levels, on a busy
-# 2-core machine.
+# Update this table from `make bench`: CPU seconds on one core. Measured with simulated clear, isolated and widespread
+# rain, 31 x 201 x 201 and 31 x 801 x 1001, one and five levels, on a busy 2-core machine.
 DEFAULT_COEFFICIENTS: Coefficients = {
     "split": {"constant": 2.0e-2, "cells": 1.0e-8},
     "contour": {"constant": 2.5e-4, "cells": 1.8e-8, "crossings": 4.0e-7, "active": 4.0e-4},
     "plot": {"constant": 6.5e-4, "cells": 5.0e-9, "echo": 3.2e-8},
-    # Cells are the gates of the largest sweep; of a composite, the nodes of the largest grid.
+    # Cells are the gates of the largest sweep or, for a composite, the nodes of the largest grid.
     "hydroclass": {"constant": 2.0e-2, "cells": 1.0e-7},
     "hail": {"constant": 2.0e-2, "cells": 8.0e-8},
     "grid": {"constant": 6.0e-3, "cells": 1.2e-8},
@@ -55,23 +53,23 @@ DEFAULT_COEFFICIENTS: Coefficients = {
 #: For modules without a table of their own.
 GENERIC_COEFFICIENTS: Mapping[str, float] = {"constant": 0.1, "cells": 1.0e-7}
 
-#: An observation loses half its weight each time that this many newer ones of its module have come.
+#: Number of newer observations of its module that halve an observation's weight.
 HALF_LIFE_OBSERVATIONS = 2000
 #: The prior weighs as much as this many observations.
 PRIOR_OBSERVATIONS = 20.0
 #: Coefficients stay within this factor of the prior: one strange day must not swing the plan.
 MAX_SWING = 100.0
 _HUBER = 1.5
-#: Clocks tell little of jobs shorter than this.
+#: Timings of shorter jobs mean little.
 _SHORTEST_S = 1e-4
-#: A feature that hardly ever costs anything is not learned from noise.
+#: Do not learn a feature that costs next to nothing from noise.
 _LEAST_SHARE = 0.05
 _ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One finished job: its features and the CPU seconds that it took."""
+    """One finished job: its features and CPU seconds."""
 
     module: str
     features: Features
@@ -84,23 +82,23 @@ def features(
     facts: InputFacts | None,
     lead: int | Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """Return what predicts the cost of one job.
+    """Return the features that predict the cost of one job.
 
     Parameters
     ----------
     module, arguments
         The job.
     facts
-        Of the input file that the job's data come from; without them only the constant is known.
+        Facts of the input file behind the job's data; without them only the constant is known.
     lead
-        The lead or leads, in minutes, whose grids the job works on; all leads of the file by default.
+        Lead or leads, in minutes, of the grids the job processes. Default: all leads of the file.
 
     Returns
     -------
     dict
-        By feature: ``constant`` 1; ``cells`` the cells of all the grids; ``crossings`` the level crossings of
-        all the grids; ``active`` the number of pairs of a grid and a level that have any; ``echo`` the cells
-        of the grids that are not empty (maximum of `ECHO_DBZ` or more, or not known).
+        By feature: ``constant`` 1; ``cells`` cells of all grids; ``crossings`` level crossings of all grids;
+        ``active`` number of (grid, level) pairs with crossings; ``echo`` cells of the non-empty grids (maximum
+        unknown or at least `ECHO_DBZ`).
     """
     names = FEATURES.get(module, GENERIC)
     found = dict.fromkeys(names, 0.0)
@@ -117,14 +115,14 @@ def features(
             found["active"] += sum(count > 0 for count in counts)
     if "echo" in names:
         tops = dict(zip(facts.leads, facts.maximum_dbz, strict=False))
-        # Written so that NaN, an empty grid, is none.
+        # Written so that NaN (an empty grid) does not count.
         found["echo"] = float(facts.cells * sum(tops.get(each, ECHO_DBZ) >= ECHO_DBZ for each in leads))
     found["cells"] = cells
     return found
 
 
 def crossings(facts: InputFacts, level: float, leads: Sequence[int]) -> float:
-    """Return the grid edges that cross ``level`` on the grids of ``leads``, linear between counted levels."""
+    """Return the number of grid edges crossing ``level`` in the grids of ``leads``, interpolated between levels."""
     if not facts.crossings:
         return 0.0
     counted = sorted(facts.crossings)
@@ -143,17 +141,17 @@ def predict(module: str, job_features: Features, coefficients: Coefficients = DE
 def fit(observations: Sequence[Observation], prior: Coefficients = DEFAULT_COEFFICIENTS) -> dict[str, dict[str, float]]:
     """Learn coefficients from finished jobs.
 
-    Each module's coefficients, in units of the prior, minimise Huber-weighted relative residuals plus
-    `PRIOR_OBSERVATIONS` times the squared distance from the prior (ridge regression), under non-negativity.
-    Older observations count less. So a few observations hardly move a coefficient, features that never vary
-    stay where they were, and an outlier (a stolen CPU, a cold disk) has a bounded say.
+    Each module's coefficients, in units of the prior, minimize Huber-weighted relative residuals plus
+    `PRIOR_OBSERVATIONS` times the squared distance from the prior (ridge regression), subject to non-negativity.
+    Older observations count less. So a few observations hardly move a coefficient, features that never vary keep
+    theirs, and an outlier (a stolen CPU, a cold disk) has bounded influence.
 
     Parameters
     ----------
     observations
-        Oldest first. Those that are not finite, or not positive, are left out.
+        Oldest first. Non-finite and non-positive ones are skipped.
     prior
-        Where to start from: the last fit or the shipped table.
+        Starting point: the last fit or the shipped table.
 
     Returns
     -------
@@ -177,17 +175,17 @@ def fit(observations: Sequence[Observation], prior: Coefficients = DEFAULT_COEFF
 
 
 def _fit_module(rows: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the factors on the prior; ``rows`` are predicted seconds, shape (n, features)."""
+    """Return factors on the prior; ``rows`` are predicted seconds, shape (n, features)."""
     count, width = rows.shape
     predicted = rows.sum(axis=1)
-    # Residuals are relative, so that cheap jobs count as well as dear ones. Relative to the geometric mean of
-    # seen and predicted time, because then ten times too slow says as much as ten times too fast.
+    # Residuals are relative, so that cheap jobs count as much as expensive ones. They are relative to the geometric
+    # mean of observed and predicted time, so that ten times too slow counts as much as ten times too fast.
     scale = np.sqrt(np.maximum(seconds, _SHORTEST_S) * np.maximum(predicted, _SHORTEST_S))
     design, target = rows / scale[:, None], seconds / scale
     age = np.arange(count - 1, -1, -1, dtype=np.float64)
     decay = 0.5 ** (age / HALF_LIFE_OBSERVATIONS)
     factors = np.ones(width)
-    # The prior counts for each feature as that many observations of its usual share of the time.
+    # For each feature, the prior weighs as much as that many observations of its usual share of the time.
     share = np.mean(rows / np.maximum(predicted, _SHORTEST_S)[:, None], axis=0)
     ridge = np.diag(PRIOR_OBSERVATIONS * np.maximum(share, _LEAST_SHARE) ** 2)
     weights = decay
@@ -222,7 +220,7 @@ def _usable(observation: Observation, names: Sequence[str]) -> bool:
 
 
 def _row(module: str, coefficients: Coefficients) -> Mapping[str, float]:
-    # A stored table may be older than a feature: what it lacks is as shipped.
+    # A stored table may predate a feature: fill in shipped values.
     shipped = DEFAULT_COEFFICIENTS.get(module, GENERIC_COEFFICIENTS)
     return {**shipped, **coefficients.get(module, {})}
 

@@ -1,6 +1,6 @@
-"""The workflow document as typed models: what a researcher may write, and nothing else.
+"""Typed models of the workflow document, the language researchers write workflows in.
 
-``docs/workflows.md`` teaches it, `dynamo.workflows.schema` publishes it as JSON Schema.
+``docs/workflows.md`` is the tutorial; `dynamo.workflows.schema` publishes the JSON Schema.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from dynamo.workflows.names import ID_PATTERN, NAME_PATTERN, VERSION_PATTERN
 from dynamo.workflows.templates import MAX_TEMPLATE
 
 DOCUMENT_VERSION = 1
-#: After expansion; counted before expanding.
+#: Limit after expansion, checked before expanding.
 MAX_JOBS = 20_000
-#: Input and output files of all jobs after expansion; counted before expanding.
+#: Limit on input and output files of all jobs after expansion, checked before expanding.
 MAX_FILES = 200_000
 MAX_LIST = 1000
 MAX_RETRIES = 20
@@ -34,11 +34,11 @@ MAX_RETRIES = 20
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
-#: Ids of modules, formats and output references are looked up; here they are only bounded.
+#: Names of modules, formats and outputs are looked up later; here only their length is checked.
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 TemplateText = Annotated[
-    str, Field(min_length=1, max_length=MAX_TEMPLATE, description="text with placeholders as {lead}")
+    str, Field(min_length=1, max_length=MAX_TEMPLATE, description="text with placeholders such as {lead}")
 ]
 
 
@@ -51,7 +51,7 @@ def _check_value(value: object) -> Any:
         return value
     if isinstance(value, list) and 1 <= len(value) <= MAX_LIST and all(_is_scalar(item) for item in value):
         return value
-    raise PydanticCustomError("value", "not a value; expected a number, true, false, a text or a list of numbers")
+    raise PydanticCustomError("value", "not a value; expected a number, true, false, a string or a list of numbers")
 
 
 def _check_loop(value: object) -> Any:
@@ -65,19 +65,19 @@ def _check_loop(value: object) -> Any:
         return value
     raise PydanticCustomError(
         "loop",
-        "not something to loop over; expected a list of 1 to {most} numbers or words, or {example}",
+        "cannot loop over this; expected a list of 1 to {most} numbers or strings, or {example}",
         {"most": MAX_LIST, "example": '"{inputs.NAME.leads}"'},
     )
 
 
 _SCALAR_SCHEMA: dict[str, Any] = {"type": ["number", "boolean", "string"]}
-#: A value in a document; whether it fits is for the contract of the module or parameter to say.
+#: A value in a document; the contract of the module or parameter decides whether it is valid.
 Argument = Annotated[
     Any,
     AfterValidator(_check_value),
     WithJsonSchema(
         {
-            "description": "a value, or a text with placeholders as {parameters.levels}",
+            "description": "a value, or a string with placeholders such as {parameters.levels}",
             "anyOf": [
                 _SCALAR_SCHEMA,
                 {"type": "array", "minItems": 1, "maxItems": MAX_LIST, "items": _SCALAR_SCHEMA},
@@ -90,7 +90,7 @@ LoopSource = Annotated[
     AfterValidator(_check_loop),
     WithJsonSchema(
         {
-            "description": "a list, or the placeholder of one as {inputs.NAME.leads} or {parameters.NAME}",
+            "description": "a list, or a placeholder for one: {inputs.NAME.leads} or {parameters.NAME}",
             "anyOf": [
                 {"type": "string", "maxLength": MAX_TEMPLATE},
                 {
@@ -111,14 +111,14 @@ class _Part(BaseModel):
 
 
 class FileLoop(_Part):
-    """Several files from one name: one for each value of the loop."""
+    """Several files from one name: one per value of the loop."""
 
     for_each: ForEach
     name: TemplateText
 
 
 class FilesFrom(_Part):
-    """The files of another job's output whose loop variables agree with this job's."""
+    """Files from another job's output whose loop variables match this job's."""
 
     source: Annotated[Word, Field(alias="from", description="JOB.PORT")]
 
@@ -159,19 +159,17 @@ InputFiles = Annotated[
 
 
 class InputSpec(_Part):
-    """A file that the run is started with, or with ``many`` one file or more."""
+    """An input file of the run; with ``many``, one or more files."""
 
-    format: Annotated[Word, Field(description="format as in the modules' ports; several with | between")]
+    format: Annotated[Word, Field(description="format, as in module ports; separate alternatives with |")]
     description: Text = ""
-    required: Annotated[bool, Field(description="false: the run can do without it")] = True
-    many: Annotated[bool, Field(description="one file or more")] = False
-    name: Annotated[
-        TemplateText | None, Field(description="its name inside the run; the file's own name by default")
-    ] = None
+    required: Annotated[bool, Field(description="false: the input is optional")] = True
+    many: Annotated[bool, Field(description="accept one or more files")] = False
+    name: Annotated[TemplateText | None, Field(description="name inside the run; default: the file's own name")] = None
 
 
 class ParameterSpec(_Part):
-    """A value that may be given when a run is started."""
+    """A parameter that can be set when a run is started."""
 
     type: Kind
     description: Text = ""
@@ -182,7 +180,7 @@ class ParameterSpec(_Part):
     choices: Annotated[list[Word], Field(max_length=MAX_LIST)] = Field(default_factory=list)
 
     def contract(self, name: str) -> Parameter:
-        """Return the parameter in the form that modules use."""
+        """Return the parameter in the form used by module contracts."""
         default: Value | None = self.default
         return Parameter(
             name=name,
@@ -197,7 +195,7 @@ class ParameterSpec(_Part):
 
 
 class ResourceSpec(_Part):
-    """What one job needs on a worker."""
+    """Resources that one job needs on a worker."""
 
     cpus: Annotated[int, Field(ge=1, le=1024)] = 1
     memory_mb: Annotated[int, Field(ge=1, le=16_000_000)] = 512
@@ -206,7 +204,7 @@ class ResourceSpec(_Part):
 
 
 class JobSpec(_Part):
-    """One job, or with ``for_each`` one job for each combination of the loop variables."""
+    """One job; with ``for_each``, one job per combination of loop variables."""
 
     id: Id
     module: Word
@@ -215,13 +213,13 @@ class JobSpec(_Part):
     outputs: Annotated[dict[Name, OutputFiles], Field(min_length=1, max_length=50)]
     arguments: Annotated[dict[Name, Argument], Field(max_length=100)] = Field(default_factory=dict)
     resources: ResourceSpec = Field(default_factory=ResourceSpec)
-    retries: Annotated[int | None, Field(ge=0, le=MAX_RETRIES, description="the document's by default")] = None
+    retries: Annotated[int | None, Field(ge=0, le=MAX_RETRIES, description="default: the document's")] = None
 
 
 class Document(_Part):
     """A workflow document."""
 
-    dynamo: Annotated[Literal[1], Field(description="version of this language")]
+    dynamo: Annotated[Literal[1], Field(description="version of the document language")]
     name: Id
     version: Version
     description: Text = ""
@@ -229,15 +227,15 @@ class Document(_Part):
     parameters: Annotated[dict[Name, ParameterSpec], Field(max_length=100)] = Field(default_factory=dict)
     jobs: Annotated[list[JobSpec], Field(min_length=1, max_length=MAX_JOBS)]
     outputs: Annotated[
-        list[Word], Field(min_length=1, max_length=MAX_JOBS, description="what is published, each JOB.PORT")
+        list[Word], Field(min_length=1, max_length=MAX_JOBS, description="outputs to publish, each JOB.PORT")
     ]
     deadline_s: Annotated[
-        float | None, Field(gt=0, le=30 * 86400, description="seconds after which the products are of no use")
+        float | None, Field(gt=0, le=30 * 86400, description="seconds after which the products are useless")
     ] = None
     priority: Annotated[int, Field(ge=-1000, le=1000, description="higher runs first")] = 0
-    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES, description="further attempts of a job that failed")] = 1
+    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES, description="further attempts after a job fails")] = 1
     schema_: Annotated[str | None, Field(alias="$schema", max_length=500)] = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document as JSON data without what is at its default."""
+        """Return the document as JSON data, omitting defaults."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)

@@ -1,4 +1,4 @@
-"""Puts the predicted cost on every job of a plan, by tracing each file back to the input it comes from."""
+"""Cost prediction for every job in a plan, by tracing each file back to its input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamo.workflows.model import Job, Plan
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where the data of a file come from: an external LFN, and its leads (None: all of them)."""
+    """Origin of a file's data: an external LFN and its leads (None: all)."""
 
     lfn: str | None = None
     leads: tuple[int, ...] | None = None
@@ -23,18 +23,18 @@ def with_predictions(
 ) -> Plan:
     """Return the plan with ``features`` and ``predicted_s`` on every job.
 
-    A module with an argument ``leads`` and as many outputs gives one lead to each of its outputs, in order
-    (`split`); a module with as many outputs as inputs passes leads on one by one; any other joins the leads
-    of all its inputs.
+    A module whose argument ``leads`` is as long as its list of outputs writes one lead to each output, in order
+    (`split`); a module with as many outputs as inputs passes leads through one to one; any other merges the leads of
+    all its inputs.
 
     Parameters
     ----------
     plan
         The plan.
     facts_by_lfn
-        Facts of the external inputs, by LFN; may be incomplete.
+        Facts about the external inputs by LFN; may be incomplete.
     coefficients
-        Of the cost model.
+        Coefficients of the cost model.
     """
     origins = {lfn: _Origin(lfn) for lfn in plan.replicas}
     found: dict[str, Job] = {}
@@ -49,7 +49,7 @@ def with_predictions(
 
 
 def observations(plan: Plan, seconds_by_job: Mapping[str, float]) -> list[Observation]:
-    """Return what a finished run teaches: its jobs' features with the CPU seconds that they took."""
+    """Return observations from a finished run: each job's features and CPU seconds."""
     return [
         Observation(job.module, job.features, seconds_by_job[job.id])
         for job in plan.ordered

@@ -1,7 +1,7 @@
-"""From a workflow document, its input files and parameters to the plan of one run.
+"""Expansion of a workflow document, with input files and parameters, into the plan of one run.
 
-Expansion is deterministic: the same document, names, facts and parameters give the same plan. It counts before it
-expands, and reports every problem it meets, not the first.
+Expansion is deterministic: the same document, names, facts and parameters give the same plan. It checks sizes before
+expanding, and reports all problems, not just the first.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ def expand(
     document
         The workflow.
     inputs
-        The file of each input of the document, or its files; an input that is not required may be absent.
+        The file or files of each input; optional inputs may be absent.
     parameters
-        Values for its parameters; texts are read as on the command line where a number or list is meant.
+        Parameter values; strings are parsed as on the command line if a number or list is expected.
     facts
-        What each input file says of itself, by input; needed for leads and issue times.
+        Facts read from each input file, by input; needed for leads and issue times.
     contracts
         The registered modules.
     coefficients
-        Of the cost model, for the predictions.
+        Coefficients of the cost model.
 
     Raises
     ------
     DocumentError
-        With every problem: of the document, of the inputs and parameters given (paths ``$.inputs.NAME`` and
+        With every problem in the document and in the given inputs and parameters (paths ``$.inputs.NAME`` and
         ``$.parameters.NAME``).
     """
     problems = Problems()
@@ -81,7 +81,7 @@ def expand(
 
 
 def check_parameters(problems: Problems, document: Document, given: Mapping[str, object]) -> dict[str, Value]:
-    """Return the values of all parameters: those given, checked, and the defaults of the others."""
+    """Return the values of all parameters: given ones, checked, and defaults for the rest."""
     for name in given:
         if name not in document.parameters:
             problems.add_unknown(f"$.parameters.{name}", "parameter", name, document.parameters)
@@ -136,10 +136,9 @@ def scope_of(
     facts: Mapping[str, InputFacts],
     paths: Mapping[str, Sequence[Path]],
 ) -> Known:
-    """Return what placeholders stand for outside of loops; names the input files too.
+    """Return the values of placeholders outside loops; also assigns names to the input files.
 
-    An input of one file stands for its name, one of several for the list of their names; one that is absent for the
-    empty list.
+    A single-file input is its name, a multi-file input the list of names, an absent input an empty list.
     """
     scope: dict[str, object] = {f"parameters.{name}": value for name, value in values.items()}
     for index, name in enumerate(document.inputs):
@@ -153,7 +152,7 @@ def scope_of(
     for name, spec in document.inputs.items():
         path = f"$.inputs.{name}.name"
         if spec.many and spec.name is not None:
-            problems.add(path, "one name for several files", expected="no name: they keep their own")
+            problems.add(path, "one name for several files", expected="no name (files keep their own)")
         if spec.many or name not in paths:
             scope[f"inputs.{name}"] = _own_names(name, paths.get(name, ()))
             continue
@@ -169,7 +168,7 @@ def scope_of(
 
 
 def _own_names(name: str, paths: Sequence[Path]) -> list[str]:
-    """Return logical names of several files: their own where they are fit and differ, else numbered ones."""
+    """Return logical names for several files: their own if valid and distinct, otherwise numbered ones."""
     own = [path.name for path in paths]
     if len(set(own)) == len(own) and all(is_lfn(each) for each in own):
         return own
@@ -182,7 +181,7 @@ def _suffix(name: str) -> str:
 
 
 def check_jobs(problems: Problems, document: Document, contracts: Mapping[str, Module]) -> None:
-    """Note what is wrong with names: modules, ports, parameters, formats, ids."""
+    """Check names: modules, ports, parameters, formats, ids."""
     formats = known_formats(contracts)
     for name, spec in document.inputs.items():
         for format_ in split_formats(spec.format) or (spec.format,):
@@ -192,13 +191,13 @@ def check_jobs(problems: Problems, document: Document, contracts: Mapping[str, M
     for index, job in enumerate(document.jobs):
         path = f"$.jobs[{index}]"
         if job.id in seen:
-            problems.add(f"{path}.id", f"two jobs are called {job.id}", expected="an id of its own for every job")
+            problems.add(f"{path}.id", f"duplicate job id {job.id}", expected="unique job ids")
         seen.add(job.id)
         check_job_names(problems, path, job, contracts)
 
 
 def check_job_names(problems: Problems, path: str, job: JobSpec, contracts: Mapping[str, Module]) -> None:
-    """Note what is wrong with the names in one job: module, ports, parameters."""
+    """Check the names in one job: module, ports, parameters."""
     module = contracts.get(job.module)
     if module is None:
         problems.add_unknown(f"{path}.module", "module", job.module, contracts)

@@ -1,4 +1,4 @@
-"""Expands the jobs of one document: loops, names of files, joins, arguments; everything that is wrong is noted."""
+"""Expands the jobs of one document: loops, file names, joins, arguments; records every problem."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dynamo.workflows.names import check_job_id
 from dynamo.workflows.naming import Bindings, Known, LogicalFile, id_part, input_lfns, is_good_lfn, render_text
 from dynamo.workflows.ports import check_count, check_format
 
-#: Names that loop variables cannot have.
+#: Names not allowed for loop variables.
 _RESERVED = ("issue", "inputs", "parameters")
 
 
 class Expander:
-    """Expands the jobs of one document; all that is wrong goes to ``problems``."""
+    """Expands the jobs of one document; adds every problem to ``problems``."""
 
     def __init__(self, problems: Problems, document: Document, known: Known, contracts: Mapping[str, Module]) -> None:
         self._problems = problems
@@ -38,12 +38,12 @@ class Expander:
         self._sampled: set[str] = set()
         self._named_outputs = {f"{job.id}.{port}" for job in document.jobs for port in job.outputs}
         self._joined_files = 0
-        # What hangs on something that is wrong already is not reported again.
+        # Do not report consequences of problems already reported.
         self._broken_variables: set[str] = set()
         self._broken_outputs = False
 
     def expand(self) -> tuple[tuple[Job, ...], tuple[str, ...]]:
-        """Return the jobs and the LFNs of the products; void if there are problems afterwards."""
+        """Return the jobs and the product LFNs; invalid if problems were found."""
         loops = [
             self._loop(f"$.jobs[{index}].for_each", spec.for_each or {}, {})
             for index, spec in enumerate(self._document.jobs)
@@ -59,7 +59,7 @@ class Expander:
                 before = len(self._problems)
                 job = self._job(index, spec, name, bindings, outputs)
                 if len(self._problems) > before:
-                    # The same mistake in every turn of a loop is one mistake.
+                    # Report a mistake in a loop once, not per iteration.
                     break
                 jobs.append(job)
         return tuple(jobs), self._products()
@@ -68,11 +68,11 @@ class Expander:
         variables: dict[str, list[object]] = {}
         for name, source in for_each.items():
             if name in _RESERVED or name in outer:
-                self._problems.add(f"{path}.{name}", f"{name} has a meaning already", expected="another name")
+                self._problems.add(f"{path}.{name}", f"the name {name} is already in use", expected="another name")
                 continue
             items = self._items(f"{path}.{name}", source)
             if items is None:
-                # The rest is looked at with a stand-in, so that its own mistakes are found too.
+                # Check the rest with a dummy value, to find its own mistakes too.
                 self._broken_variables.add(name)
                 items = [0]
             elif isinstance(source, str) and self._is_sample(source):
@@ -87,11 +87,11 @@ class Expander:
         if not isinstance(items, list) or not items:
             example = '"{inputs.NAME.leads}"'
             self._problems.add(
-                path, f"{shown(source)} is not a list", expected=f"a list, or the placeholder of one as {example}"
+                path, f"{shown(source)} is not a list", expected=f"a list, or a placeholder for one such as {example}"
             )
             return None
         if len({(type(item) is str, item) for item in items}) != len(items):
-            self._problems.add(path, "a value occurs twice", expected="different values")
+            self._problems.add(path, "duplicate value", expected="distinct values")
             return None
         return list(items)
 
@@ -106,7 +106,7 @@ class Expander:
         if jobs > MAX_JOBS:
             self._problems.add("$.jobs", f"{jobs} jobs after expansion", expected=f"at most {MAX_JOBS}")
         if files > MAX_FILES:
-            self._problems.add("$.jobs", f"{files} files of jobs after expansion", expected=f"at most {MAX_FILES}")
+            self._problems.add("$.jobs", f"{files} job files after expansion", expected=f"at most {MAX_FILES}")
         return jobs <= MAX_JOBS and files <= MAX_FILES
 
     def _count(self, given: object) -> int:
@@ -136,7 +136,7 @@ class Expander:
             except InputError as error:
                 self._problems.add(f"{path}.id", error.what, expected=error.expected or "")
             if name in seen:
-                self._problems.add(f"{path}.for_each", f"two jobs would be called {name}", expected="different values")
+                self._problems.add(f"{path}.for_each", f"duplicate job id {name}", expected="distinct values")
             seen.add(name)
             outputs: dict[str, tuple[str, ...]] = {}
             for port, given in spec.outputs.items():
@@ -158,7 +158,7 @@ class Expander:
 
     def _write(self, path: str, made_by: str, file: LogicalFile) -> None:
         if file.lfn in self._files:
-            self._problems.add(path, f"{file.lfn} is written twice", expected="a name of its own for every file")
+            self._problems.add(path, f"{file.lfn} is written twice", expected="unique file names")
             return
         self._files[file.lfn] = file
         self._made.setdefault(made_by, []).append(file)
@@ -175,11 +175,11 @@ class Expander:
             before = len(self._problems)
             files = tuple(self._read(where, given, bindings))
             if not files and len(self._problems) == before and not (port in ports and ports[port].required):
-                # An optional input that this run is without.
+                # An optional input that this run does not have.
                 continue
             inputs[port] = files
             if not files and len(self._problems) == before and self._absent(given):
-                self._problems.add(where, "the input may be absent", expected="an input that is required")
+                self._problems.add(where, "the input is optional", expected="a required input")
             if port in ports and inputs[port] and len(self._problems) == before:
                 check_count(self._problems, where, ports[port], len(inputs[port]))
                 for lfn in inputs[port]:
@@ -219,7 +219,7 @@ class Expander:
                     )
                 else:
                     values[name] = parameter.default
-        # Every parameter in the module's order: plans of equal meaning are equal.
+        # All parameters in the module's order, so that equivalent plans compare equal.
         return {name: values[name] for name in known if name in values}
 
     def _argument(self, path: str, given: object, bindings: Bindings) -> object:
@@ -229,7 +229,7 @@ class Expander:
         return self._value(path, given, bindings) if isinstance(given, str) else given
 
     def _named(self, path: str, given: object, bindings: Bindings) -> Iterator[tuple[str, Bindings]]:
-        """Give the LFNs that a document spells out, each with the loop variables that named it."""
+        """Yield the LFNs spelled out in a document, each with the loop variables behind its name."""
         if isinstance(given, list):
             for index, text in enumerate(given):
                 yield from self._named(f"{path}[{index}]", text, bindings)
@@ -249,7 +249,7 @@ class Expander:
                 yield lfn, bindings
 
     def _inputs_of(self, text: str) -> list[str] | None:
-        """Return the files of an input with several or without any, if the text is its placeholder and no more."""
+        """Return the files of a multi-file or absent input if the text is just its placeholder."""
         try:
             whole = templates.parse(text).whole
         except InputError:
@@ -299,7 +299,7 @@ class Expander:
             self._problems.add(path, f"{source} has no file for {values}", expected="a loop over the same values")
         self._joined_files += len(found)
         if self._joined_files > MAX_FILES:
-            self._problems.add(path, f"more than {MAX_FILES} input files of jobs", expected=f"at most {MAX_FILES}")
+            self._problems.add(path, f"more than {MAX_FILES} job input files", expected=f"at most {MAX_FILES}")
             return
         yield from (file.lfn for file in found)
 
@@ -316,7 +316,7 @@ class Expander:
         return lfn if lfn is not None and is_good_lfn(self._problems, path, lfn) else None
 
     def _value(self, path: str, text: str, bindings: Bindings) -> object:
-        """Return what a text stands for: the value of a lone placeholder, else the rendered text."""
+        """Return the value of a lone placeholder, otherwise the rendered text."""
         scope = {**self._known.values, **bindings}
         try:
             template = templates.parse(text)
@@ -328,7 +328,7 @@ class Expander:
             return None
 
     def _is_sample(self, given: object) -> bool:
-        """Tell whether a value hangs on something that is only known when a run starts."""
+        """Return whether a value depends on something known only when a run starts."""
         if isinstance(given, list):
             return any(self._is_sample(item) for item in given)
         if not isinstance(given, str):

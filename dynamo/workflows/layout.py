@@ -1,8 +1,7 @@
-"""The physical plan: one task, a few clusters packed by predicted cost, or the jobs as they are.
+"""The physical plan: one task, a few clusters packed by predicted cost, or one task per job.
 
-A job on a pool costs one to two seconds before its payload starts (DESIGN section 8), so short jobs share
-tasks. Jobs are clustered level by level (a job's level is the longest chain of jobs before it), which cannot
-make a cycle.
+A pool job costs one to two seconds before its payload starts (DESIGN section 8), so short jobs share tasks. Jobs are
+clustered level by level (a job's level is the longest chain of jobs before it), which cannot create a cycle.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dynamo.errors import UsageError
 from dynamo.workflows.model import Job, Layout, Plan, Resources, Task
 
-#: Jobs are left alone when each is, on average, this many times as long as its overhead.
+#: Do not cluster jobs that on average take this many times their overhead.
 LONG_JOB = 10.0
-#: A cluster is hung when it has taken this many times its predicted seconds beyond its longest-allowed job.
+#: A cluster is considered hung after this many times its predicted seconds plus its longest job's time limit.
 _PATIENCE = 10.0
 
 
@@ -28,16 +27,16 @@ def choose_layout(plan: Plan, *, slots: int, job_overhead_s: float, single_thres
     plan
         The plan, with predictions.
     slots
-        Jobs that run at the same time, at least 1.
+        Number of jobs that can run at once, at least 1.
     job_overhead_s
-        Seconds that each task costs before and after its payload.
+        Overhead of each task before and after its payload, in seconds.
     single_threshold_s
         Predicted CPU seconds up to which the whole run is one task.
 
     Returns
     -------
     Layout
-        Every job in exactly one task, tasks in an order in which parents come first, and the reason.
+        Every job in exactly one task, parents before children, and the reason.
     """
     if slots < 1 or job_overhead_s < 0:
         raise UsageError(f"a layout for {slots} slots with {job_overhead_s} s overhead", expected="slots >= 1")
@@ -47,10 +46,10 @@ def choose_layout(plan: Plan, *, slots: int, job_overhead_s: float, single_thres
     if count == 1:
         return _single(plan, f"one task: {work}")
     if total <= single_threshold_s:
-        return _single(plan, f"one task: {work}, within the {single_threshold_s:g} s for which one task is best")
+        return _single(plan, f"one task: {work}, within the single-task limit of {single_threshold_s:g} s")
     mean = total / count
     if mean >= LONG_JOB * job_overhead_s:
-        reason = f"jobs as they are: {work}, {mean:.3g} s each against {job_overhead_s:g} s overhead of a task"
+        reason = f"one task per job: {work}, {mean:.3g} s each vs. {job_overhead_s:g} s overhead per task"
         return Layout("jobs", _as_they_are(plan), reason)
     tasks = _clusters(plan, slots)
     clustered_s = makespan(tasks, slots=slots, job_overhead_s=job_overhead_s)
@@ -61,16 +60,16 @@ def choose_layout(plan: Plan, *, slots: int, job_overhead_s: float, single_thres
         )
         return _single(plan, reason)
     reason = (
-        f"{len(tasks)} clusters: {work}; on {slots} slots {clustered_s:.3g} s against {single_s:.3g} s as "
+        f"{len(tasks)} clusters: {work}; on {slots} slots {clustered_s:.3g} s vs. {single_s:.3g} s as "
         f"one task, with {job_overhead_s:g} s overhead each"
     )
     return Layout("clusters", tasks, reason)
 
 
 def makespan(tasks: Sequence[Task], *, slots: int, job_overhead_s: float) -> float:
-    """Return the seconds that the tasks take on ``slots`` slots when each starts as soon as it can.
+    """Return the seconds that the tasks take on ``slots`` slots if each starts as early as possible.
 
-    Tasks must be in an order in which parents come first; they are started in that order.
+    Parents must come before children; tasks start in the given order.
     """
     free = [0.0] * slots
     ends: dict[str, float] = {}
@@ -83,11 +82,11 @@ def makespan(tasks: Sequence[Task], *, slots: int, job_overhead_s: float) -> flo
 
 
 def pack(costs: Mapping[str, float], bins: int) -> list[list[str]]:
-    """Pack by decreasing cost into the emptiest bin (LPT: at most 4/3 of the best); empty bins are left out.
+    """Pack by decreasing cost into the emptiest bin (LPT: at most 4/3 of the optimum); drop empty bins.
 
     The fullest bin holds at most ``sum / bins + max``. Ties keep the given order.
     """
-    # Jobs of no predicted cost are spread by number.
+    # Spread jobs without predicted cost evenly by count.
     heap = [(0.0, 0, index) for index in range(min(bins, len(costs)))]
     packed: list[list[str]] = [[] for _ in heap]
     position = {name: index for index, name in enumerate(costs)}
@@ -99,7 +98,7 @@ def pack(costs: Mapping[str, float], bins: int) -> list[list[str]]:
 
 
 def levels(plan: Plan) -> list[list[Job]]:
-    """Return the jobs by the length of the longest chain before them."""
+    """Return the jobs grouped by the length of the longest chain before them."""
     depth: dict[str, int] = {}
     by_level: list[list[Job]] = []
     for job in plan.ordered:
@@ -111,9 +110,9 @@ def levels(plan: Plan) -> list[list[Job]]:
 
 
 def combined(jobs: Sequence[Job]) -> Resources:
-    """Return what a task needs that runs ``jobs`` in turn: the largest of each.
+    """Return the resources of a task that runs ``jobs`` in sequence: the maximum of each.
 
-    Its time limit allows the longest of its jobs, and ten times what is predicted for all of them.
+    Its time limit covers the longest job's limit plus ten times the prediction for all jobs.
     """
     predicted = sum(job.predicted_s for job in jobs)
     longest = max(job.resources.max_seconds for job in jobs)

@@ -1,7 +1,7 @@
-"""What a run does, after expansion: logical jobs over logical file names, and how they are grouped for an engine.
+"""A run after expansion: logical jobs over logical file names, and their grouping for an engine.
 
-These are plain data: the workflow document and a Pegasus abstract workflow both become a `Plan`; every engine takes
-a `Plan` with a `Layout` of it.
+Plain data: a workflow document and a Pegasus abstract workflow both become a `Plan`; every engine takes a `Plan` and
+its `Layout`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dynamo.errors import InputError
 
 @dataclass(frozen=True)
 class Resources:
-    """What one job needs on a worker; ``max_seconds`` is the wall time after which it is taken for hung."""
+    """Resources one job needs on a worker; after ``max_seconds`` of wall time it is considered hung."""
 
     cpus: int = 1
     memory_mb: int = 512
@@ -39,17 +39,17 @@ class Job:
     retries: int = 1
     #: Predicted CPU seconds on one core, from the cost model.
     predicted_s: float = 0.0
-    #: What the cost model saw of the job (`dynamo.workflows.cost.features`); kept to learn from its run.
+    #: Features for the cost model (`dynamo.workflows.cost.features`), kept to learn from the run.
     features: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """All LFNs that the job reads."""
+        """All LFNs the job reads."""
         return tuple(lfn for lfns in self.inputs.values() for lfn in lfns)
 
     @property
     def writes(self) -> tuple[str, ...]:
-        """All LFNs that the job writes."""
+        """All LFNs the job writes."""
         return tuple(lfn for lfns in self.outputs.values() for lfn in lfns)
 
 
@@ -60,8 +60,8 @@ class Plan:
     Raises
     ------
     InputError
-        If two jobs write one LFN or share an id, an input comes from nowhere, the jobs form a cycle, or a
-        file would have the name of another file's folder.
+        If two jobs write the same LFN or share an id, an input has no source, the jobs form a cycle, or a file has
+        the name of another file's folder.
     """
 
     name: str
@@ -93,13 +93,15 @@ class Plan:
         _ = self.ordered
 
     def _check_folders(self) -> None:
-        """See that no file lies in a folder that has the name of another file."""
+        """Check that no file's folder has the name of another file."""
         for lfn in (*self.writers, *self.replicas):
             end = lfn.find("/")
             while end >= 0:
                 if (folder := lfn[:end]) in self.writers or folder in self.replicas:
                     raise InputError(
-                        f"{folder} is a file and the folder of {lfn}", where=self.name, expected="another file name"
+                        f"{folder} is both a file and the folder of {lfn}",
+                        where=self.name,
+                        expected="another file name",
                     )
                 end = lfn.find("/", end + 1)
 
@@ -121,12 +123,12 @@ class Plan:
 
     @cached_property
     def parents(self) -> dict[str, frozenset[str]]:
-        """The ids of the jobs that each job waits for."""
+        """The ids of the jobs that each job depends on."""
         return {job.id: frozenset(self.writers[lfn] for lfn in job.reads if lfn in self.writers) for job in self.jobs}
 
     @cached_property
     def ordered(self) -> tuple[Job, ...]:
-        """The jobs, parents before children, otherwise in the order of the document."""
+        """The jobs, parents before children, otherwise in document order."""
         children: dict[str, list[str]] = {job.id: [] for job in self.jobs}
         missing = {name: len(parents) for name, parents in self.parents.items()}
         for name, parents in self.parents.items():
@@ -157,7 +159,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """One physical job: logical jobs that one process runs in turn."""
+    """One physical job: logical jobs that one process runs in sequence."""
 
     id: str
     jobs: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Which names a workflow may use: identifiers, and logical file names that stay inside the run folder."""
+"""Names allowed in a workflow: identifiers, and logical file names that stay inside the run folder."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 
 from dynamo.errors import InputError
 
-#: Ids of jobs name nodes of DAGMan and files of Pegasus: no dots, blanks or slashes.
+#: Job ids name DAGMan nodes and Pegasus files: no dots, spaces or slashes.
 ID_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
-#: Inputs, parameters, ports and loop variables.
+#: Names of inputs, parameters, ports and loop variables.
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
 VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"
 _LFN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]*\Z")
 _JOB_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
-#: The folder of products has a file of this name: what was published, and by which run.
+#: This file in the product folder records what was published, and by which run.
 RESERVED_LFN = "index.json"
 _MAX_LFN = 240
 _MAX_DEPTH = 8
@@ -29,13 +29,11 @@ def check_lfn(lfn: str) -> str:
     Raises
     ------
     InputError
-        For absolute paths, ``..``, leading dots or dashes, blanks, control characters, names that are too
-        long, and the name of the index of the products.
+        For absolute paths, ``..``, leading dots or dashes, spaces, control characters, names that are too long, and
+        the name of the product index.
     """
     if lfn.partition("/")[0] == RESERVED_LFN:
-        raise InputError(
-            f"the name {RESERVED_LFN} is taken: the index of the products has it", expected="another file name"
-        )
+        raise InputError(f"the name {RESERVED_LFN} is reserved for the product index", expected="another file name")
     parts = lfn.split("/")
     if len(lfn) > _MAX_LFN or len(parts) > _MAX_DEPTH or not all(_LFN_PART.match(part) for part in parts):
         raise InputError(f"not a logical file name: {lfn[:80]!r}", expected=LFN_EXPECTATION)
@@ -43,7 +41,7 @@ def check_lfn(lfn: str) -> str:
 
 
 def is_lfn(text: str) -> bool:
-    """Tell whether `check_lfn` accepts ``text``."""
+    """Return whether `check_lfn` accepts ``text``."""
     try:
         check_lfn(text)
     except InputError:
@@ -52,7 +50,7 @@ def is_lfn(text: str) -> bool:
 
 
 def check_job_id(name: str) -> str:
-    """Return ``name`` if it can be the id of an expanded job; raises `InputError` otherwise."""
+    """Return ``name`` if it is a valid id for an expanded job; raise `InputError` otherwise."""
     if len(name) > 200 or not _JOB_ID.match(name):
         raise InputError(
             f"not a job id: {name[:80]!r}",

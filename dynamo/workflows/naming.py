@@ -1,4 +1,4 @@
-"""Naming the files and jobs of a run: what placeholders stand for, and texts that become names."""
+"""Naming of the files and jobs of a run: placeholder values, and texts that become names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Bindings = Mapping[str, object]
 
 @dataclass(frozen=True)
 class LogicalFile:
-    """One logical file: its format, and the loop variables under which it was named."""
+    """One logical file: its format, and the loop variables behind its name."""
 
     lfn: str
     format: str
@@ -24,19 +24,19 @@ class LogicalFile:
 
 @dataclass
 class Known:
-    """What placeholders stand for, and which of it is only a sample (while a document is being validated)."""
+    """Placeholder values, and which of them are only samples (during validation)."""
 
     values: dict[str, object]
     samples: set[str] = field(default_factory=set)
 
 
 def input_lfns(value: object) -> list[str]:
-    """Return the logical names that ``{inputs.NAME}`` stands for: one, or the list of an input with several or none."""
+    """Return the logical names behind ``{inputs.NAME}``: one, or a list for a multi-file or absent input."""
     return [str(lfn) for lfn in value] if isinstance(value, list) else [str(value)]
 
 
 def render_text(problems: Problems, path: str, text: str, scope: Mapping[str, object]) -> str | None:
-    """Return the text with its placeholders replaced, or None after noting what is wrong."""
+    """Return the text with placeholders replaced, or None after recording a problem."""
     try:
         return templates.render(templates.parse(text), scope)
     except InputError as error:
@@ -45,7 +45,7 @@ def render_text(problems: Problems, path: str, text: str, scope: Mapping[str, ob
 
 
 def is_good_lfn(problems: Problems, path: str, lfn: str) -> bool:
-    """Tell whether ``lfn`` may be used; notes what is wrong."""
+    """Return whether ``lfn`` is valid; record the problem if not."""
     try:
         check_lfn(lfn)
     except InputError as error:
@@ -55,6 +55,6 @@ def is_good_lfn(problems: Problems, path: str, lfn: str) -> bool:
 
 
 def id_part(value: object) -> str:
-    """Return the value of a loop variable as part of a job id."""
+    """Return a loop variable's value as part of a job id."""
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     return "".join(character if character.isalnum() and character.isascii() else "_" for character in text)

@@ -1,4 +1,4 @@
-"""Checks of a job against the contract of its module: ports, numbers of files, formats."""
+"""Checks of a job against its module's contract: ports, file counts, formats."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _ALTERNATIVES = re.compile(r"[|,\s]+")
 
 
 def formats_of(port: Port) -> tuple[str, ...]:
-    """Return the formats that a port takes; several are written ``casa-split|casa-nowcast``."""
+    """Return the formats a port accepts, written e.g. ``casa-split|casa-nowcast``."""
     return split_formats(port.format)
 
 
 def split_formats(text: str) -> tuple[str, ...]:
-    """Return the formats that a text names, as ``radar-sweep|radar-volume``."""
+    """Return the formats in a text such as ``radar-sweep|radar-volume``."""
     return tuple(name for name in _ALTERNATIVES.split(text) if name)
 
 
 def known_formats(contracts: Mapping[str, Module]) -> set[str]:
-    """Return every format that some module reads or writes."""
+    """Return every format that any module reads or writes."""
     ports = (port for module in contracts.values() for port in (*module.inputs, *module.outputs))
     return {name for port in ports for name in formats_of(port)}
 
@@ -30,7 +30,7 @@ def known_formats(contracts: Mapping[str, Module]) -> set[str]:
 def check_names(
     problems: Problems, path: str, kind: str, *, given: Iterable[str], ports: Sequence[Port], module: str
 ) -> None:
-    """Note ports that the module lacks and required ports that are not given; ``kind`` is input or output."""
+    """Record unknown ports and missing required ports; ``kind`` is input or output."""
     known = {port.name: port for port in ports}
     names = list(given)
     for name in names:
@@ -42,14 +42,14 @@ def check_names(
 
 
 def check_count(problems: Problems, path: str, port: Port, count: int) -> None:
-    """Note several files at a port that takes one."""
+    """Record a wrong number of files at a port."""
     if count != 1 and not port.many:
         problems.add(path, f"{count} files", expected="exactly one file")
     elif count == 0:
-        problems.add(path, "no file", expected="one file or more")
+        problems.add(path, "no file", expected="one or more files")
 
 
 def check_format(problems: Problems, path: str, port: Port, lfn: str, format_: str) -> None:
-    """Note a file in a format that the port does not take; of several possible formats it must take all."""
+    """Record a file in a format the port does not accept; it must accept all of several possible formats."""
     if not set(split_formats(format_)) <= set(formats_of(port)):
         problems.add(path, f"{lfn} is in format {format_}", expected=" or ".join(formats_of(port)))

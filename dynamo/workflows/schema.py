@@ -1,4 +1,4 @@
-"""The JSON Schema (draft 2020-12) of the workflow document, for editors and other programs."""
+"""JSON Schema (draft 2020-12) of the workflow document, for editors and other programs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ TITLE = "DyNamo workflow document"
 
 
 def document_schema() -> dict[str, Any]:
-    """Return the schema; it checks the form; `dynamo.workflows.validate` checks names and values."""
+    """Return the schema, which checks form only; `dynamo.workflows.validate` also checks names and values."""
     schema = Document.model_json_schema(by_alias=True, schema_generator=GenerateJsonSchema, mode="validation")
     return {"$schema": DIALECT, **schema, "title": TITLE}

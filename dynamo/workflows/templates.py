@@ -1,9 +1,9 @@
-"""The placeholders of a workflow document: ``{lead}``, ``{issue:%Y%m%d-%H%M}``, ``{parameters.levels}``.
+"""Placeholders in workflow documents: ``{lead}``, ``{issue:%Y%m%d-%H%M}``, ``{parameters.levels}``.
 
-A placeholder is a dotted name that is looked up, as a whole, in a table of plain values; there is no
-attribute access, indexing, arithmetic or conversion. After a colon a time takes ``%Y %m %d %H %M %S %j``
-mixed with letters, digits and ``_ . -``; a whole number takes its width with leading zeros (``{lead:02}``); a
-number takes its decimals (``{level:.1}``). There are no literal braces: file names have none.
+A placeholder is a dotted name, looked up as a whole in a table of plain values; there is no attribute access, indexing,
+arithmetic or conversion. A format may follow a colon: for times, ``%Y %m %d %H %M %S %j`` mixed with letters, digits
+and ``_ . -``; for integers, a width with leading zeros (``{lead:02}``); for numbers, decimals (``{level:.1}``). There
+are no literal braces: file names have none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*){
 _TIME_FORMAT = re.compile(r"(?:%[YmdHMSj]|[A-Za-z0-9_.-])+\Z")
 _WIDTH = re.compile(r"0([1-9])\Z")
 _DECIMALS = re.compile(r"\.([0-9])\Z")
-#: How a time is written where no format is given.
+#: Default format of times.
 DEFAULT_TIME = "%Y%m%d-%H%M%S"
 
 
@@ -37,7 +37,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Template:
-    """A text with placeholders, in parts."""
+    """A parsed text with placeholders."""
 
     text: str
     parts: tuple[str | Reference, ...]
@@ -49,7 +49,7 @@ class Template:
 
     @property
     def whole(self) -> Reference | None:
-        """The placeholder, if it is all there is and has no format: it stands for the value itself."""
+        """The placeholder, if the text is nothing else and it has no format: then it yields the value itself."""
         if len(self.parts) == 1 and isinstance(self.parts[0], Reference) and not self.parts[0].format:
             return self.parts[0]
         return None
@@ -62,7 +62,7 @@ def parse(text: str) -> Template:
     Raises
     ------
     InputError
-        If a brace does not belong to a placeholder.
+        If a brace is not part of a placeholder.
     """
     if len(text) > MAX_TEMPLATE:
         raise InputError(f"a text of {len(text)} characters", expected=f"at most {MAX_TEMPLATE}")
@@ -75,7 +75,7 @@ def parse(text: str) -> Template:
     kept = tuple(part for part in parts if part)
     for part in kept:
         if isinstance(part, str) and ("{" in part or "}" in part):
-            raise InputError(f"a brace that is not part of a placeholder in {shown(text)}", expected=SYNTAX)
+            raise InputError(f"stray brace in {shown(text)}", expected=SYNTAX)
     return Template(text, kept)
 
 
@@ -85,7 +85,7 @@ def look_up(reference: Reference, scope: Mapping[str, object]) -> object:
     Raises
     ------
     InputError
-        If nothing has that name here; ``hint`` is the nearest name.
+        If the name is unknown; ``hint`` is the closest name.
     """
     try:
         return scope[reference.name]
@@ -113,23 +113,23 @@ def _text(value: object, reference: Reference) -> str:
     if isinstance(value, datetime):
         if not _TIME_FORMAT.match(spec or DEFAULT_TIME):
             raise InputError(
-                f"{shown(spec)} is not a format of a time",
+                f"{shown(spec)} is not a time format",
                 expected="%Y %m %d %H %M %S %j, letters, digits and _ . -",
             )
         return value.astimezone(UTC).strftime(spec or DEFAULT_TIME)
     if isinstance(value, str):
         if spec:
-            raise InputError(f"{{{reference.name}}} is a word, it takes no format", expected=f"{{{reference.name}}}")
+            raise InputError(f"{{{reference.name}}} is a string and takes no format", expected=f"{{{reference.name}}}")
         return value
     if isinstance(value, bool):
         if spec:
-            raise InputError(f"{{{reference.name}}} is true or false, it takes no format")
+            raise InputError(f"{{{reference.name}}} is a boolean and takes no format")
         return "true" if value else "false"
     if isinstance(value, int | float):
         return _number(value, reference)
     raise InputError(
         f"{{{reference.name}}} is a list and cannot be part of a text",
-        expected="a loop variable, or the placeholder alone where a list is meant",
+        expected="a loop variable, or the placeholder alone for a list",
     )
 
 
@@ -143,6 +143,6 @@ def _number(value: float, reference: Reference) -> str:
     if decimals := _DECIMALS.match(spec):
         return f"{value:.{decimals[1]}f}"
     raise InputError(
-        f"{shown(spec)} is not a format of {{{reference.name}}}",
-        expected="a width as {name:02} for whole numbers, decimals as {name:.1}",
+        f"{shown(spec)} is not a valid format for {{{reference.name}}}",
+        expected="a width ({name:02}) for whole numbers, or decimals ({name:.1})",
     )

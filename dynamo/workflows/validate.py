@@ -1,7 +1,7 @@
-"""Every error of a workflow document at once: its form, its names, and a rehearsal of its expansion.
+"""Validation of workflow documents: form, names, and a trial expansion, reporting all errors at once.
 
-What depends on the files and parameters of a run is rehearsed with samples (leads 0 to 30), so that most
-mistakes are found when the document is written, not when the storm is there.
+Sample values (leads 0 to 30) replace a run's files and parameters, so that most mistakes are found when the document is
+written, not when the storm arrives.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SAMPLE_LEADS = tuple(range(31))
 
 
 def validate(data: object, contracts: Mapping[str, Module]) -> tuple[Problem, ...]:
-    """Return every problem of a workflow document; none if it is good.
+    """Return every problem in a workflow document; empty if it is valid.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def validate(data: object, contracts: Mapping[str, Module]) -> tuple[Problem, ..
 
 
 def parse_document(data: object, contracts: Mapping[str, Module], *, where: object = None) -> Document:
-    """Return the document that plain data hold.
+    """Return the document described by plain data.
 
     Raises
     ------
@@ -63,19 +63,19 @@ def parse_document(data: object, contracts: Mapping[str, Module], *, where: obje
     """
     problems = Problems()
     given = data.get("dynamo", DOCUMENT_VERSION) if isinstance(data, dict) else DOCUMENT_VERSION
-    # True equals 1 but is no version.
+    # True equals 1 but is not a version.
     if given != DOCUMENT_VERSION or type(given) is not int:
         problems.add(
             "$.dynamo",
-            f"version {shown(given)} of the document language",
-            expected=f"{DOCUMENT_VERSION} (this DyNamo knows no other)",
+            f"unsupported document version {shown(given)}",
+            expected=f"{DOCUMENT_VERSION}",
         )
         problems.raise_any(where=where)
     try:
         document = Document.model_validate(data)
     except ValidationError as error:
         _report(problems, error)
-        # Names can be looked up in the jobs that are well formed, even though others are not.
+        # Still check names in the well-formed jobs.
         _check_loose_names(problems, data, contracts)
         raise DocumentError(problems.all, where=where) from None
     check_jobs(problems, document, contracts)
@@ -119,7 +119,7 @@ def _rehearse_with(
     samples: set[str],
     given: Mapping[str, InputSpec],
 ) -> None:
-    """Expand the document as a run with the inputs ``given`` would."""
+    """Expand the document as for a run with the inputs ``given``."""
     facts = {
         name: InputFacts(spec.format, _SAMPLE_TIME, _SAMPLE_LEADS, (201, 201), radar="radar")
         for name, spec in given.items()
@@ -160,7 +160,7 @@ def _sample(spec: ParameterSpec) -> Value:
 
 
 _TYPES = {
-    "string_type": "a text",
+    "string_type": "a string",
     "int_type": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
@@ -170,7 +170,7 @@ _TYPES = {
     "model_type": "an object {...}",
     "model_attributes_type": "an object {...}",
 }
-#: Limits of pydantic: kind of error, key of the limit in its context, and how we say it.
+#: Pydantic limits: error type, key of the limit in its context, and our wording.
 _LIMITS = {
     "greater_than_equal": ("ge", "at least {}"),
     "less_than_equal": ("le", "at most {}"),
@@ -195,7 +195,7 @@ _TAGS = ("<text>", "<list>", "<from>", "<loop>")
 
 def _report(problems: Problems, error: ValidationError) -> None:
     for found in error.errors(include_url=False):
-        # Tags of unions stand in angle brackets; `[key]` marks a key that is wrong itself.
+        # Union tags are in angle brackets; `[key]` marks an invalid key.
         unknown = found["loc"][-1:] if found["type"] == "extra_forbidden" else ()
         known = found["loc"][: len(found["loc"]) - len(unknown)]
         parts = [*(part for part in known if part not in _TAGS), *unknown]
@@ -242,7 +242,7 @@ def _report(problems: Problems, error: ValidationError) -> None:
 
 
 def _fields_of(parts: list[str | int]) -> list[str]:
-    """Return the keys that are allowed in the object at a path."""
+    """Return the keys allowed in the object at a path."""
     model: type[BaseModel] = Document
     if parts and parts[0] in ("inputs", "parameters") and len(parts) == 2:
         model = _MODELS[str(parts[0])]
@@ -264,14 +264,14 @@ def _what(parts: list[str | int]) -> str:
     whats = {
         "dynamo": f"{DOCUMENT_VERSION}, the version of the document language",
         "name": "a name",
-        "version": 'the version of the workflow as a text, as "1"',
+        "version": 'the workflow version as a string, e.g. "1"',
         "jobs": "a list of jobs",
-        "outputs": "what is written or published",
-        "module": "the name of a module",
-        "format": "the name of a format",
+        "outputs": "outputs to write or publish",
+        "module": "a module name",
+        "format": "a format name",
         "type": "float, int, bool, str, floats or ints",
         "id": "an id",
-        "for_each": "the loop",
+        "for_each": "a loop",
     }
     return whats.get(str(parts[-1]) if parts else "", "a value")
 

@@ -1,4 +1,4 @@
-"""One door to both kinds of workflow: our document, and a plain Pegasus 5 abstract workflow."""
+"""Common interface to both kinds of workflow: our document, and a plain Pegasus 5 abstract workflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dynamo.workflows.model import Plan
 from dynamo.workflows.pegasus.read import AbstractWorkflow, expand_abstract, parse_abstract
 from dynamo.workflows.validate import parse_document
 
-#: Both have ``name``, ``version``, ``description`` and ``inputs`` (input name to what it is).
+#: Both have ``name``, ``version``, ``description`` and ``inputs`` (input name to its spec).
 Workflow = Document | AbstractWorkflow
 
 
@@ -28,12 +28,12 @@ def templates() -> dict[str, Path]:
 
 
 def find_workflow(name: str | Path) -> Path:
-    """Return the file of a workflow: a path, or the name of a shipped template.
+    """Return the file of a workflow, given its path or the name of a shipped template.
 
     Raises
     ------
     NotFoundError
-        If there is neither.
+        If neither exists.
     """
     path = Path(name)
     if path.is_file():
@@ -45,18 +45,18 @@ def find_workflow(name: str | Path) -> Path:
     raise NotFoundError(
         "no such workflow",
         where=name,
-        expected=f"a file, or a template: {', '.join(known)}",
+        expected=f"a file or a template ({', '.join(known)})",
         hint=f"did you mean {guess}?" if guess else None,
     )
 
 
 def read_workflow(name: str | Path, contracts: Mapping[str, Module]) -> Workflow:
-    """Return the checked workflow of a file or template.
+    """Return the validated workflow from a file or template.
 
     Raises
     ------
     NotFoundError
-        If there is none.
+        If it does not exist.
     DocumentError
         With every problem.
     """
@@ -65,7 +65,7 @@ def read_workflow(name: str | Path, contracts: Mapping[str, Module]) -> Workflow
 
 
 def parse_workflow(data: object, contracts: Mapping[str, Module], *, where: object = None) -> Workflow:
-    """Return the checked workflow that plain data hold; raises `DocumentError` with every problem."""
+    """Return the validated workflow described by plain data; raise `DocumentError` with every problem."""
     if not isinstance(data, dict):
         raise DocumentError([Problem("$", "not a workflow", expected="an object {...}")], where=where)
     if "pegasus" in data and "dynamo" not in data:

@@ -1,8 +1,7 @@
-"""Checks of a set of Pegasus files for what ``pegasus-plan`` takes in silence and fails on later.
+"""Checks for mistakes that ``pegasus-plan`` silently accepts and that fail later.
 
-Bogus profile keys, wrong versions, arguments that are not texts, memory with a unit, sites that nobody
-defines, and (so that the report is complete) what the planner refuses too: missing replicas and
-transformations, repeated ids, cycles, containers that nobody defines.
+Bogus profile keys, wrong versions, non-string arguments, memory with a unit, undefined sites, and (for completeness)
+what the planner refuses too: missing replicas and transformations, duplicate ids, cycles, undefined containers.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ def check_files(folder: Path, *, site: str) -> None:
     Parameters
     ----------
     folder
-        With ``workflow.yml``, ``sites.yml``, ``transformations.yml``, ``replicas.yml``,
+        Folder with ``workflow.yml``, ``sites.yml``, ``transformations.yml``, ``replicas.yml``,
         ``pegasus.properties``.
     site
-        The execution site for which it will be planned.
+        The target execution site.
 
     Raises
     ------
     DocumentError
-        With every problem; paths begin with the file, as ``workflow.yml$.jobs[0].profiles``.
+        With every problem; paths start with the file, e.g. ``workflow.yml$.jobs[0].profiles``.
     """
     data = {
         name: read_data(folder / name) for name in ("workflow.yml", "sites.yml", "transformations.yml", "replicas.yml")
@@ -61,7 +60,7 @@ def check(
     *,
     site: str,
 ) -> tuple[Problem, ...]:
-    """Return every problem of a set of Pegasus documents given as plain data."""
+    """Return every problem in a set of Pegasus documents given as plain data."""
     problems = Problems()
     for name, data in (
         ("workflow.yml", workflow),
@@ -76,7 +75,7 @@ def check(
     provided = {str(item.get("lfn")) for item in _items(replicas, "replicas")}
     for index, item in enumerate(_items(replicas, "replicas")):
         for position, pfn in enumerate(_items(item, "pfns")):
-            # `local` always exists for the planner; other names must be sites.
+            # The planner always has `local`; other names must be sites.
             if pfn.get("site") not in names | {"local"}:
                 problems.add_unknown(
                     f"replicas.yml$.replicas[{index}].pfns[{position}].site",
@@ -90,14 +89,14 @@ def check(
 
 
 def check_version(problems: Problems, name: str, data: Any) -> None:
-    """Note a schema version that is not of Pegasus 5."""
+    """Record a schema version that is not Pegasus 5."""
     version = data.get("pegasus") if isinstance(data, dict) else None
     if not isinstance(version, str) or not SCHEMA_VERSION.match(version):
-        problems.add(f"{name}$.pegasus", f"version {shown(version)}", expected='a text as "5.0.4"')
+        problems.add(f"{name}$.pegasus", f"version {shown(version)}", expected='a string such as "5.0.4"')
 
 
 def check_profiles(problems: Problems, path: str, profiles: Any) -> None:
-    """Note profiles that Pegasus does not know, and values that do not fit."""
+    """Record profiles unknown to Pegasus and invalid values."""
     if profiles is None:
         return
     if not isinstance(profiles, dict):
@@ -126,7 +125,7 @@ def check_profiles(problems: Problems, path: str, profiles: Any) -> None:
 def _check_sites(problems: Problems, sites: Any, names: set[str], site: str) -> None:
     for wanted in ("local", site):
         if wanted not in names:
-            problems.add("sites.yml$.sites", f"no site {wanted}", expected=f"the sites local and {site}")
+            problems.add("sites.yml$.sites", f"missing site {wanted}", expected=f"the sites local and {site}")
     for index, item in enumerate(_items(sites, "sites")):
         path = f"sites.yml$.sites[{index}]"
         check_profiles(problems, f"{path}.profiles", item.get("profiles"))
@@ -162,7 +161,7 @@ def _check_transformations(problems: Problems, data: Any, sites: set[str], site:
             if container is not None and container not in containers:
                 problems.add_unknown(f"{where}.container", "container", str(container), containers)
         if site not in places:
-            problems.add(f"{path}.sites", f"not on the execution site {site}", expected=site)
+            problems.add(f"{path}.sites", f"not available on the execution site {site}", expected=site)
         known.add(_full_name(item))
     return known
 
@@ -182,14 +181,14 @@ def _check_jobs(problems: Problems, workflow: Any, known: set[str], provided: se
         check_profiles(problems, f"{path}.profiles", job.get("profiles"))
         identity = str(job.get("id"))
         if identity in ids:
-            problems.add(f"{path}.id", f"two jobs are called {identity}", expected="an id of its own")
+            problems.add(f"{path}.id", f"duplicate job id {identity}", expected="a unique id")
         ids.add(identity)
         if _full_name(job) not in known:
             problems.add_unknown(f"{path}.name", "transformation", _full_name(job), known)
         arguments = job.get("arguments")
         for position, argument in enumerate(arguments if isinstance(arguments, list) else ()):
             if not isinstance(argument, str):
-                problems.add(f"{path}.arguments[{position}]", f"{shown(argument)} is not a text", expected="a text")
+                problems.add(f"{path}.arguments[{position}]", f"{shown(argument)} is not a string", expected="a string")
         for position, use in enumerate(_items(job, "uses")):
             lfn = str(use.get("lfn"))
             if use.get("type") == "input" and lfn not in provided and lfn not in written:
@@ -202,7 +201,7 @@ def _check_jobs(problems: Problems, workflow: Any, known: set[str], provided: se
 
 
 def check_dependencies(problems: Problems, name: str, workflow: Any, ids: set[str]) -> None:
-    """Note dependencies between jobs that are not there, and cycles."""
+    """Record dependencies on unknown jobs, and cycles."""
     children: dict[str, set[str]] = {}
     for index, item in enumerate(_items(workflow, "jobDependencies")):
         path = f"{name}$.jobDependencies[{index}]"
@@ -231,7 +230,7 @@ def check_dependencies(problems: Problems, name: str, workflow: Any, ids: set[st
         cycle = sorted(job for job, count in waiting.items() if count)
         problems.add(
             f"{name}$.jobDependencies",
-            f"jobs wait for each other: {', '.join(cycle[:5])}",
+            f"circular dependency: {', '.join(cycle[:5])}",
             expected="no cycle",
         )
 
@@ -239,9 +238,9 @@ def check_dependencies(problems: Problems, name: str, workflow: Any, ids: set[st
 def _check_properties(problems: Problems, properties: Mapping[str, str]) -> None:
     for key, value in properties.items():
         path = f"pegasus.properties{json_path([key])}"
-        # The API has this list only behind an underscore; it warns on writing and never on reading.
+        # The API exposes this list only as a private method; it warns on writing but never on reading.
         if not Properties._check_key(key):
-            problems.add(path, "Pegasus does not know this property", expected="a property of Pegasus 5.1")
+            problems.add(path, "unknown property", expected="a property of Pegasus 5.1")
         if key == "pegasus.data.configuration" and value not in _DATA_CONFIGURATIONS:
             problems.add(path, f"value {shown(value)}", expected=", ".join(_DATA_CONFIGURATIONS))
 

@@ -1,4 +1,4 @@
-"""Reads the jobs of a Pegasus abstract workflow, each against the contract of its module."""
+"""Reading the jobs of a Pegasus abstract workflow, checking each against its module's contract."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _JOB = ("type", "namespace", "name", "version", "id", "nodeLabel", "arguments", 
 _USE = ("lfn", "type", "stageOut", "registerReplica", "metadata", "size", "bypass", "optional", "forPlanning")
 _WHY = {
     "hooks": "hooks run commands",
-    "stdin": "modules read no standard input",
+    "stdin": "modules do not read standard input",
     "stdout": "modules write their outputs themselves",
-    "stderr": "the engine keeps what a job prints",
+    "stderr": "the engine captures job output",
     "transformationCatalog": "only registered modules can run",
     "siteCatalog": "the engine knows its sites",
 }
@@ -28,7 +28,7 @@ _DEFAULT = Resources()
 
 
 class JobReader:
-    """Reads jobs one by one; remembers which files are to be published, and in which order."""
+    """Reads jobs one by one; records which files to publish, and in which order."""
 
     def __init__(self, problems: Problems, contracts: Mapping[str, Module]) -> None:
         self._problems = problems
@@ -37,7 +37,7 @@ class JobReader:
         self._ids: set[str] = set()
 
     def job(self, index: int, item: Any) -> Job | None:
-        """Return the job, or None after noting what is wrong with it."""
+        """Return the job, or None after recording its problems."""
         path = f"$.jobs[{index}]"
         if not isinstance(item, dict):
             self._problems.add(path, "not a job", expected="an object {...}")
@@ -52,7 +52,7 @@ class JobReader:
                 f"{path}.id", f"not an id: {shown(identity)}", expected="a letter, then letters, digits, _ -"
             )
         elif identity in self._ids:
-            self._problems.add(f"{path}.id", f"two jobs are called {identity}", expected="an id of its own")
+            self._problems.add(f"{path}.id", f"duplicate job id {identity}", expected="a unique id")
         else:
             self._ids.add(identity)
         module = self._contracts.get(name) if isinstance(name := item.get("name"), str) else None
@@ -64,10 +64,10 @@ class JobReader:
             for position, argument in enumerate(arguments if isinstance(arguments, list) else ()):
                 if not isinstance(argument, str):
                     self._problems.add(
-                        f"{path}.arguments[{position}]", f"{shown(argument)} is not a text", expected="a text"
+                        f"{path}.arguments[{position}]", f"{shown(argument)} is not a string", expected="a string"
                     )
             if not isinstance(arguments, list):
-                self._problems.add(f"{path}.arguments", "no arguments", expected="a list of texts")
+                self._problems.add(f"{path}.arguments", "no arguments", expected="a list of strings")
             return None
         try:
             called, inputs, outputs, given = parse_arguments(arguments, self._contracts)
@@ -130,7 +130,7 @@ class JobReader:
                 self._problems.add(
                     f"{where}.lfn",
                     f"{shown(lfn)} is not in the arguments",
-                    expected="files that the arguments name",
+                    expected="a file named in the arguments",
                     nearest=self._problems.nearest(str(lfn), wanted),
                 )
             elif kind != wanted[lfn]:
@@ -143,7 +143,7 @@ class JobReader:
                     self._staged[lfn] = None if number is None else int(number)
         for lfn, kind in wanted.items():
             if lfn not in found:
-                self._problems.add(f"{path}.uses", f"{lfn} of the arguments is missing", expected=f"type {kind}")
+                self._problems.add(f"{path}.uses", f"missing {lfn}, which the arguments name", expected=f"type {kind}")
 
     def _resources(self, path: str, item: Mapping[str, Any]) -> tuple[Resources, int]:
         profiles = _object(item, "profiles")
@@ -160,7 +160,7 @@ class JobReader:
             return default if value is None else int(value)
 
         limits = {name: _limits(name) for name in ResourceSpec.model_fields}
-        # No minutes are no limit of its own.
+        # 0 minutes: use the default limit.
         minutes = number(pegasus, "maxwalltime", f"{where}.pegasus", 0, 0, limits["max_seconds"][1] // 60)
         cpus = number(condor, "request_cpus", f"{where}.condor", _DEFAULT.cpus, *limits["cpus"])
         memory_mb = number(condor, "request_memory", f"{where}.condor", _DEFAULT.memory_mb, *limits["memory_mb"])
@@ -175,7 +175,7 @@ class JobReader:
         return resources, number(dagman, retry, f"{where}.dagman", 1, 0, MAX_RETRIES)
 
     def check_dependencies(self, dependencies: Any, jobs: list[Job]) -> None:
-        """Note dependencies that no file carries: the plan would lose them."""
+        """Record dependencies without a file, which the plan would lose."""
         writers = {lfn: job.id for job in jobs for lfn in job.writes}
         parents = {job.id: {writers[lfn] for lfn in job.reads if lfn in writers} for job in jobs}
         for index, item in enumerate(list_at(self._problems, "$.jobDependencies", dependencies)):
@@ -193,12 +193,12 @@ class JobReader:
                 elif item["id"] not in parents[child]:
                     self._problems.add(
                         where,
-                        f"{child} reads no file of {item['id']}",
-                        expected="dependencies that a file carries",
+                        f"{child} reads no file from {item['id']}",
+                        expected="dependencies through files",
                     )
 
     def check_files(self, jobs: list[Job]) -> dict[str, InputSpec]:
-        """Note files written twice or in the wrong format; return the external inputs with their formats."""
+        """Record files written twice or in the wrong format; return the external inputs with their formats."""
         formats: dict[str, str] = {}
         count = 0
         for index, job in enumerate(jobs):
@@ -218,30 +218,30 @@ class JobReader:
                     else:
                         inputs.setdefault(lfn, InputSpec(format="|".join(formats_of(port))))
         if count > MAX_FILES:
-            self._problems.add("$.jobs", f"{count} files of jobs", expected=f"at most {MAX_FILES}")
+            self._problems.add("$.jobs", f"{count} job files", expected=f"at most {MAX_FILES}")
         return inputs
 
     def products(self, jobs: list[Job]) -> tuple[str, ...]:
-        """Return the files to be published: in their noted order, then in the order of the jobs."""
+        """Return the files to publish: in their recorded order, then in job order."""
         natural = [lfn for job in jobs for lfn in job.writes if lfn in self._staged]
         last = len(natural)
         return tuple(sorted(natural, key=lambda lfn: last if (n := self._staged[lfn]) is None else n))
 
 
 def only_keys(problems: Problems, path: str, item: Mapping[Any, Any], known: tuple[str, ...]) -> None:
-    """Note keys that cannot be taken over, and why."""
+    """Record unsupported keys, and why."""
     for key in item:
         if key not in known and not str(key).startswith("x-"):
             problems.add(
                 f"{path}.{str(key)[:40]}",
-                f"cannot be taken over{': ' + _WHY[key] if key in _WHY else ''}",
+                f"unsupported{': ' + _WHY[key] if key in _WHY else ''}",
                 expected=", ".join(known),
                 nearest=problems.nearest(str(key), known),
             )
 
 
 def list_at(problems: Problems, path: str, value: Any) -> list[Any]:
-    """Return the list at a path; none is an empty one, anything else is noted."""
+    """Return the list at a path, empty if None; record anything else as a problem."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -256,17 +256,17 @@ def _object(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def texts_at(problems: Problems, path: str, value: Any) -> dict[str, str]:
-    """Return an object of texts at a path; none is an empty one, anything else is noted."""
+    """Return the object of strings at a path, empty if None; record anything else as a problem."""
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-        problems.add(path, "metadata are not texts", expected="an object of texts")
+        problems.add(path, "metadata values are not strings", expected="an object of strings")
         return {}
     return value
 
 
 def number_at(problems: Problems, path: str, value: Any) -> float | None:
-    """Return the number at a path, if there is one; anything else is noted."""
+    """Return the number at a path, if any; record anything else as a problem."""
     if value is None:
         return None
     try:
@@ -280,14 +280,14 @@ def number_at(problems: Problems, path: str, value: Any) -> float | None:
 
 
 def _limits(resource: str) -> tuple[int, int]:
-    """Return the least and the most of a resource, as in a document of our own."""
+    """Return the minimum and maximum of a resource, as in our own documents."""
     bounds = ResourceSpec.model_fields[resource].metadata
     least, most = (next(getattr(bound, name) for bound in bounds if hasattr(bound, name)) for name in ("ge", "le"))
     return int(least), int(most)
 
 
 def is_job_id(text: str) -> bool:
-    """Tell whether a text can be the id of a job."""
+    """Return whether a text is a valid job id."""
     try:
         check_job_id(text)
     except InputError:

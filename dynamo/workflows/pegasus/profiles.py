@@ -1,10 +1,10 @@
-"""The profiles and properties that Pegasus 5.1 knows: the planner takes any other key in silence."""
+"""Profiles and properties known to Pegasus 5.1: the planner silently accepts any other key."""
 
 from __future__ import annotations
 
 import re
 
-#: Keys of ``pegasus`` profiles (Pegasus 5 reference guide, "Profiles"); values: what they must look like.
+#: Keys of ``pegasus`` profiles (Pegasus 5 reference guide, "Profiles"), with patterns for their values.
 WHOLE = re.compile(r"[1-9][0-9]*\Z")
 COUNT = re.compile(r"[0-9]+\Z")
 SIGNED = re.compile(r"-?[0-9]+\Z")
@@ -83,8 +83,7 @@ CONDOR: dict[str, re.Pattern[str]] = {
     "universe": re.compile(r"(vanilla|local|scheduler|container|docker|grid|parallel|java)\Z"),
     "request_cpus": WHOLE,
     "request_gpus": COUNT,
-    # Megabytes and kilobytes as plain numbers: `128 MB` reaches the submit file as it stands and holds the
-    # job.
+    # Megabytes and kilobytes as plain numbers: `128 MB` would reach the submit file verbatim and hold the job.
     "request_memory": WHOLE,
     "request_disk": WHOLE,
     "priority": SIGNED,
@@ -125,7 +124,7 @@ DAGMAN: dict[str, re.Pattern[str]] = {
 
 SELECTOR: dict[str, re.Pattern[str]] = dict.fromkeys(("execution.site", "pfn", "grid.jobtype"), ANY)
 
-#: Namespaces in which every key is the user's own.
+#: Namespaces with user-defined keys.
 FREE = frozenset({"env", "globus", "stat"})
 NAMESPACES: dict[str, dict[str, re.Pattern[str]]] = {
     "pegasus": PEGASUS,
@@ -134,12 +133,12 @@ NAMESPACES: dict[str, dict[str, re.Pattern[str]]] = {
     "selector": SELECTOR,
     "hints": SELECTOR,
 }
-#: Version of the YAML schemas that Pegasus 5.0 and 5.1 share.
+#: Version of the YAML schemas shared by Pegasus 5.0 and 5.1.
 SCHEMA_VERSION = re.compile(r"5(\.[0-9]+){0,2}\Z")
 
 
 def expectation(pattern: re.Pattern[str]) -> str:
-    """Return in words what a profile's value must look like."""
+    """Describe the values a profile accepts."""
     words = {
         WHOLE: "a whole number from 1, without a unit",
         COUNT: "a whole number from 0",

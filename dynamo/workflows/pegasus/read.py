@@ -1,9 +1,9 @@
-"""A plain Pegasus 5 abstract workflow as a workflow of ours.
+"""Reading a plain Pegasus 5 abstract workflow.
 
-Accepted is what names our modules: jobs whose transformation is a registered module, with the arguments of
-`dynamo.workflows.arguments`, files from ``uses``, replicas embedded or given as inputs. Anything that could
-run something else (hooks, transformation catalogs, sub-workflows, redirections) or that we could not keep is
-refused with its path.
+Only workflows of our modules are accepted: jobs whose transformation is a registered module, with the arguments of
+`dynamo.workflows.arguments`, files from ``uses``, replicas embedded or given as inputs. Anything that could run
+something else (hooks, transformation catalogs, sub-workflows, redirections) or that we could not preserve is refused
+with its path.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _TOP = ("pegasus", "name", "jobs", "jobDependencies", "metadata", "profiles", "r
 
 @dataclass(frozen=True)
 class AbstractWorkflow:
-    """A checked Pegasus abstract workflow; ``inputs`` are the LFNs that no job writes, with their formats."""
+    """A validated Pegasus abstract workflow; ``inputs`` are the LFNs no job writes, with their formats."""
 
     name: str
     version: str
     description: str
     jobs: tuple[Job, ...]
     inputs: Mapping[str, InputSpec]
-    #: Replicas that the workflow itself gives.
+    #: Replicas embedded in the workflow.
     replicas: Mapping[str, Path]
     products: tuple[str, ...]
     deadline_s: float | None = None
@@ -47,7 +47,7 @@ class AbstractWorkflow:
 
 
 def parse_abstract(data: object, contracts: Mapping[str, Module], *, where: object = None) -> AbstractWorkflow:
-    """Return the workflow that the plain data of a Pegasus abstract workflow hold.
+    """Return the workflow described by the plain data of a Pegasus abstract workflow.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def parse_abstract(data: object, contracts: Mapping[str, Module], *, where: obje
     only_keys(problems, "$", data, _TOP)
     version = data.get("pegasus")
     if not isinstance(version, str) or not SCHEMA_VERSION.match(version):
-        problems.add("$.pegasus", f"version {shown(version)}", expected='a text as "5.0.4"')
+        problems.add("$.pegasus", f"version {shown(version)}", expected='a string such as "5.0.4"')
     name = data.get("name")
     if not isinstance(name, str) or not is_job_id(name):
         problems.add("$.name", f"not a name: {shown(name)}", expected="a letter, then letters, digits, _ and -")
@@ -110,12 +110,12 @@ def expand_abstract(
     *,
     coefficients: Coefficients = DEFAULT_COEFFICIENTS,
 ) -> Plan:
-    """Return the plan of one run; inputs and facts go by LFN, and given inputs come before embedded replicas.
+    """Return the plan of one run; inputs and facts are keyed by LFN, and given inputs override embedded replicas.
 
     Raises
     ------
     DocumentError
-        For unknown or missing inputs and for parameters: an abstract workflow has none.
+        For unknown or missing inputs, and for any parameters, which abstract workflows do not have.
     """
     problems = Problems()
     for job in workflow.jobs:
@@ -175,5 +175,5 @@ def _replicas(problems: Problems, catalog: Any) -> dict[str, Path]:
 
 
 def without_predictions(plan: Plan) -> Plan:
-    """Return the plan without predictions: what an abstract workflow keeps of it."""
+    """Return the plan without predictions, as an abstract workflow preserves it."""
     return replace(plan, jobs=tuple(replace(job, predicted_s=0.0, features={}) for job in plan.jobs))

@@ -1,7 +1,7 @@
-"""What ``pegasus-plan`` 5.1 plans unedited: workflow, catalogs, properties, through ``pegasus-wms.api``.
+"""Writing complete input for ``pegasus-plan`` 5.1 through ``pegasus-wms.api``: workflow, catalogs, properties.
 
-Every logical job stays a job of the abstract workflow. The physical plan goes in as ``pegasus.label``
-profiles, one label for each task that holds several jobs; the planner merges them with ``--cluster label``.
+Every logical job stays a job of the abstract workflow. The physical plan is encoded in ``pegasus.label`` profiles, one
+label per multi-job task; the planner merges them with ``--cluster label``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class PegasusSettings:
     site
         Name of the execution site.
     arch
-        Architecture of the workers, in Pegasus's words.
+        Architecture of the workers, as Pegasus names it.
     """
 
     image: str | None = f"docker:///{CONTAINER}:{dynamo.__version__}"
@@ -82,19 +82,19 @@ def write_plan(
     folder: Path,
     settings: PegasusSettings | None = None,
 ) -> dict[str, Path]:
-    """Write the five files into ``folder`` and check what the planner would silently accept.
+    """Write the five files into ``folder`` and check for mistakes the planner would silently accept.
 
-    The same plan gives the same bytes.
+    The same plan gives identical bytes.
 
     Returns
     -------
     dict
-        The path of each of `FILES` by name.
+        The path of each file in `FILES`, by name.
 
     Raises
     ------
     InputError
-        If something in the plan cannot be said in Pegasus's words.
+        If something in the plan cannot be expressed in Pegasus.
     """
     settings = settings or PegasusSettings()
     if not Path(settings.executable).is_absolute():
@@ -115,7 +115,7 @@ def write_plan(
 
 
 def planner_command(folder: Path, site: str = SITE) -> list[str]:
-    """Return the command that plans the files of ``folder``, to be run in that folder."""
+    """Return the command that plans the files in ``folder``, to be run in that folder."""
     return [
         "pegasus-plan",
         "--conf",
@@ -135,7 +135,7 @@ def planner_command(folder: Path, site: str = SITE) -> list[str]:
 
 
 def abstract_workflow(plan: Plan, layout: Layout, contracts: Mapping[str, Module]) -> dict[str, Any]:
-    """Return the plan as the data of a Pegasus 5 abstract workflow; `pegasus_read` reads it back."""
+    """Return the plan as Pegasus 5 abstract workflow data; `dynamo.workflows.pegasus.read` reads it back."""
     workflow = PegasusWorkflow(plan.name)
     metadata: dict[str, str] = {"dynamo.version": plan.version}
     if plan.description:
@@ -157,8 +157,7 @@ def abstract_workflow(plan: Plan, layout: Layout, contracts: Mapping[str, Module
     stream = io.StringIO()
     workflow.write(stream, _format="json")
     data: dict[str, Any] = json.loads(stream.getvalue())
-    # The API keeps files and children in sets, and notes user and time: neither belongs in a reproducible
-    # file.
+    # The API keeps files and children in sets and records user and time: neither belongs in a reproducible file.
     data.pop("x-pegasus", None)
     for item in data["jobs"]:
         item["uses"].sort(key=lambda use: (use["type"], use["lfn"]))
@@ -179,16 +178,16 @@ def _job(
 ) -> PegasusJob:
     arguments = build_arguments(job, contracts)
     for argument in arguments:
-        # Pegasus joins arguments with blanks and cannot quote them for the shell of the worker.
+        # Pegasus joins arguments with spaces and cannot quote them for the worker's shell.
         if any(character in argument for character in " \t\n'\"\\$`;&|<>*?(){}"):
             raise InputError(
-                f"the argument {argument!r} cannot be given to Pegasus",
+                f"the argument {argument!r} cannot be passed to Pegasus",
                 where=f"{plan.name}: job {job.id}",
-                expected="no blanks, quotes or characters of the shell",
+                expected="no spaces, quotes or shell metacharacters",
             )
     item = PegasusJob(job.module, _id=check_job_id(job.id), namespace=NAMESPACE, node_label=job.id)
     item.add_args(*arguments)
-    # One file may stand at two ports.
+    # One file may appear at two ports.
     item.add_inputs(*(files[lfn] for lfn in dict.fromkeys(job.reads)))
     for lfn in dict.fromkeys(job.writes):
         item.add_outputs(files[lfn], stage_out=lfn in products, register_replica=False)
@@ -224,7 +223,7 @@ def _transformations(plan: Plan, contracts: Mapping[str, Module], settings: Pega
     if settings.image is not None:
         kinds = {"docker": Container.DOCKER, "singularity": Container.SINGULARITY}
         if settings.container_type not in kinds:
-            raise InputError(f"unknown kind of container {settings.container_type!r:.40}", expected=" or ".join(kinds))
+            raise InputError(f"unknown container type {settings.container_type!r:.40}", expected=" or ".join(kinds))
         container = Container(CONTAINER, kinds[settings.container_type], settings.image)
         catalog.add_containers(container)
     for name in sorted({job.module for job in plan.jobs}):
@@ -255,7 +254,7 @@ def _properties_text() -> str:
         properties[f"pegasus.catalog.{catalog}"] = "YAML"
         properties[f"pegasus.catalog.{catalog}.file"] = f"{name}.yml"
     properties["pegasus.data.configuration"] = "condorio"
-    # Inputs of a run lie where the schedd can read them; staging them first costs two more jobs.
+    # The schedd can read a run's inputs directly; staging them first would cost two more jobs.
     properties["pegasus.transfer.bypass.input.staging"] = "true"
     properties["pegasus.clusterer.label.key"] = LABEL_KEY
     properties["pegasus.register"] = "false"

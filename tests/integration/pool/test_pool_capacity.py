@@ -33,7 +33,7 @@ def reason(planner: DocumentPlanner) -> str:
 def test_a_plan_for_the_pool_counts_its_processors(condor_pool: PoolRecord) -> None:
     assert PoolCapacity().cpus() == 2
     greedy = replace(LAYOUTS["condor"], job_overhead_s=0.0, single_threshold_s=0.0)
-    assert "jobs as they are" in reason(DocumentPlanner({"condor": greedy}))
+    assert "one task per job" in reason(DocumentPlanner({"condor": greedy}))
     cheap = replace(greedy, job_overhead_s=0.04)
     assert "on 2 slots" in reason(DocumentPlanner({"condor": cheap}))
     assert "on 5 slots" in reason(DocumentPlanner({"condor": replace(cheap, slots=5)}))

@@ -102,7 +102,7 @@ def job(**inputs: str) -> list[dict[str, Any]]:
 
 def test_validation_looks_at_both_cases() -> None:
     assert problems() == ""
-    assert "may be absent" in problems(
+    assert "the input is optional" in problems(
         inputs={"volume": {"format": "sweep", "required": False}}, jobs=job(radar="{inputs.volume}")
     )
     assert "exactly one file" in problems(jobs=job(radar="{inputs.volume}", one="{inputs.volume}"))

@@ -14,8 +14,8 @@ from dynamo.errors import InputError, NotFoundError
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('{"a": 1, "a": 2}', "occurs twice"),
-        ('{"a": {"b": 1, "b": 2}}', "occurs twice"),
+        ('{"a": 1, "a": 2}', "duplicate key"),
+        ('{"a": {"b": 1, "b": 2}}', "duplicate key"),
         ('{"a": NaN}', "NaN"),
         ('{"a": 1e999}', "out of range"),
         ('{"a": ' + "1" * 5000 + "}", "digits"),
@@ -40,9 +40,9 @@ def test_brackets_in_texts_do_not_count_as_depth() -> None:
         ("a: &x [1]\nb: *x", "alias"),
         ("a: !!python/object/apply:os.system ['true']", "tag"),
         ("a: !!binary aGk=", "tag"),
-        ("a: 1\na: 2", "occurs twice"),
-        ("1: a", "not a text"),
-        ("? [a]\n: b", "not a text"),
+        ("a: 1\na: 2", "duplicate key"),
+        ("1: a", "not a string"),
+        ("? [a]\n: b", "not a string"),
         ("[" * 5000, "nested"),
         ("a: [", "not YAML"),
         ("a: \x00", "not YAML"),

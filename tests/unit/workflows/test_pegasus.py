@@ -301,7 +301,7 @@ def test_an_execution_site_that_nobody_defines_is_found() -> None:
     assert "sites.yml$.sites" in check_all(good(), site="elsewhere")
 
 
-@pytest.mark.parametrize(("to", "what"), [("index.json", "taken"), (f"{LFN}/x", "is a file and the folder of")])
+@pytest.mark.parametrize(("to", "what"), [("index.json", "reserved"), (f"{LFN}/x", "both a file and the folder of")])
 def test_names_that_the_products_cannot_have_are_refused(to: str, what: str) -> None:
     data = abstract()
     product = next(use["lfn"] for use in data["jobs"][-1]["uses"] if use["type"] == "output")
