@@ -1,1 +1,1 @@
-"""What executes a run, behind one small interface."""
+"""Engines: execution of runs behind one small interface."""

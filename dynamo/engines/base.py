@@ -1,15 +1,15 @@
-"""The interface of an engine, and the folder in which a run happens.
+"""The engine interface, and the folder a run executes in.
 
-The run folder is the whole truth about an execution: everything an engine needs to find its work again after a
-restart is in it before the work is given away.
+The run folder is the complete record of an execution: everything an engine needs to find its work after a restart is
+written before the work is handed off.
 
 ::
 
     RUN/plan.json            the plan (logical jobs)
     RUN/layout.json          the physical plan and its reason
-    RUN/work/                one name space of LFNs: inputs are links, outputs appear here
-    RUN/results/TASK.jsonl   one line for each finished logical job (see dynamo.modules.runner)
-    RUN/logs/TASK.{out,err}  what a task printed
+    RUN/work/                one namespace of LFNs: inputs are links, outputs appear here
+    RUN/results/TASK.jsonl   one line per finished logical job (see dynamo.modules.runner)
+    RUN/logs/TASK.{out,err}  output of a task
     RUN/engine.json          the engine and its handle
 """
 
@@ -32,7 +32,7 @@ FINAL: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost"}
 
 @dataclass(frozen=True)
 class Status:
-    """Where an execution stands; ``reason`` tells why it is held, failed, cancelled or lost."""
+    """State of an execution; ``reason`` says why it is held, failed, cancelled or lost."""
 
     state: State
     reason: str = ""
@@ -42,7 +42,7 @@ class Status:
 
     @property
     def final(self) -> bool:
-        """Whether nothing more will change."""
+        """Whether the state is final."""
         return self.state in FINAL
 
 
@@ -59,7 +59,7 @@ class RunFolder:
 
     @property
     def results(self) -> Path:
-        """One JSON-lines file for each task."""
+        """One JSON Lines file per task."""
         return self.root / "results"
 
     @property
@@ -69,7 +69,7 @@ class RunFolder:
 
     @property
     def tasks(self) -> Path:
-        """One JSON file for each task: what `dynamo.modules.runner` executes."""
+        """One JSON file per task, which `dynamo.modules.runner` executes."""
         return self.root / "tasks"
 
     @property
@@ -97,7 +97,7 @@ class RunFolder:
         return Layout(kind=data["kind"], tasks=tasks, reason=data["reason"])
 
     def prepare(self, plan: Plan, layout: Layout) -> None:
-        """Write plan, layout and tasks, and link the inputs into the work folder; may be repeated."""
+        """Write plan, layout and tasks, and link the inputs into the work folder; idempotent."""
         for folder in (self.work, self.results, self.logs, self.tasks):
             folder.mkdir(parents=True, exist_ok=True)
         for lfn, path in plan.replicas.items():
@@ -129,28 +129,28 @@ class RunFolder:
 
 
 class Engine(Protocol):
-    """What executes a prepared run folder. All calls are safe to repeat after a crash."""
+    """Executes a prepared run folder. All calls are safe to repeat after a crash."""
 
     name: str
 
     def submit(self, folder: RunFolder) -> None:
-        """Start the work; does nothing where ``engine.json`` says that it was started already."""
+        """Start the work; do nothing if ``engine.json`` says it was already started."""
         ...
 
     def status(self, folder: RunFolder) -> Status:
-        """Return where the work stands, without waiting."""
+        """Return the current status without waiting."""
         ...
 
     def wait(self, folder: RunFolder, timeout_s: float | None = None) -> Status:
-        """Wait until the work is final or ``timeout_s`` has passed; return where it stands."""
+        """Wait for a final state, at most ``timeout_s``; return the status."""
         ...
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
-        """Stop the work; a later `status` is ``cancelled`` with ``reason``."""
+        """Stop the work; `status` then returns ``cancelled`` with ``reason``."""
         ...
 
     def close(self) -> None:
-        """Give back what the engine holds in this process; work on a pool goes on."""
+        """Release the engine's resources in this process; work on a pool continues."""
         ...
 
 

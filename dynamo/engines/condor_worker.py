@@ -1,6 +1,6 @@
-"""The former place of `dynamo.engines.condor.worker`, which jobs queued by version 0.1 name.
+"""Old location of `dynamo.engines.condor.worker`, still named by jobs queued by version 0.1.
 
-It goes with the next release.
+To be removed in the next release.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Engine `local`: warm worker processes on this machine, no daemons.
 
-Each worker imports the science once and then runs tasks that it is handed through a pipe. A worker that dies or
-outlives its task's time is replaced; the task is tried again as often as its jobs allow. Workers end by themselves
-when this process is gone: their pipe closes.
+Each worker imports the science once and then runs tasks it receives through a pipe. A worker that dies or exceeds its
+task's time limit is replaced; the task is retried as often as its jobs allow. Workers exit on their own when this
+process is gone, because their pipe closes.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess
 from dynamo.workflows.model import Layout, Plan, Task
 
 _log = logging.getLogger("dynamo.engines")
-#: How long a thread may take to be gone, seconds.
+#: Time for a thread to finish, in seconds.
 _GRACE_S = 2.0
-#: Finished runs that are remembered, so that a daemon does not grow for ever.
+#: Number of finished runs to remember, so that a daemon's memory stays bounded.
 _REMEMBERED = 256
 
 
 @dataclass
 class _Execution:
-    """One run inside the engine; guarded by the engine's condition."""
+    """One run in the engine; guarded by the engine's condition."""
 
     folder: RunFolder
     plan: Plan
@@ -48,7 +48,7 @@ class _Execution:
 
 
 class LocalEngine:
-    """A fixed number of worker processes.
+    """Executes runs in a fixed number of worker processes.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class LocalEngine:
             thread.start()
 
     def submit(self, folder: RunFolder) -> None:
-        """Start the work; a run that this process has already is left alone."""
+        """Start the work; do nothing if the run is already active in this process."""
         with self._changed:
             known = self._runs.get(folder.root)
             if known is not None and known.state in ("pending", "running"):
@@ -86,15 +86,15 @@ class LocalEngine:
             self._release(run)
 
     def status(self, folder: RunFolder) -> Status:
-        """Return where the run stands; a run of another process is ``lost``."""
+        """Return the run's status; a run of another process is ``lost``."""
         with self._changed:
             run = self._runs.get(folder.root)
             state: State = run.state if run else "lost"
-            reason = run.reason if run else "the process that ran it is gone"
+            reason = run.reason if run else "the process executing it is gone"
         return count_results(folder, state, reason)
 
     def wait(self, folder: RunFolder, timeout_s: float | None = None) -> Status:
-        """Wait until the run is final or the time has passed."""
+        """Wait for a final state, at most ``timeout_s``."""
         with self._changed:
             run = self._runs.get(folder.root)
             if run is not None:
@@ -102,7 +102,7 @@ class LocalEngine:
         return self.status(folder)
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
-        """Stop the run: nothing of it starts any more, and its workers stop after the job in hand."""
+        """Stop the run: start no more of its tasks, and stop its workers after their current job."""
         with self._changed:
             run = self._runs.get(folder.root)
             if run is None or run.state not in ("pending", "running"):
@@ -116,7 +116,7 @@ class LocalEngine:
         return [worker.pid for worker in self._workers]
 
     def close(self) -> None:
-        """End the workers; tasks in hand are given up and can be resumed."""
+        """Stop the workers; their current tasks are abandoned and can be resumed."""
         with self._changed:
             self._closing = True
         for _ in self._threads:
@@ -135,8 +135,8 @@ class LocalEngine:
                 run.state = "running"
             try:
                 error = worker.run(run.folder.root, task)
-            except Exception as defect:  # without this thread, runs would wait for it for ever
-                _log.exception("a defect in a worker", extra={"task": task.id})
+            except Exception as defect:  # if this thread died, runs would wait forever
+                _log.exception("bug in a worker", extra={"task": task.id})
                 error = f"task {task.id}: {type(defect).__name__}: {defect}"
             with self._changed:
                 self._finish(run, task, error)
@@ -189,19 +189,19 @@ class _Worker:
         return self._helper.pid
 
     def run(self, root: Path, task: Task) -> str | None:
-        """Run a task; return what went wrong, or None."""
+        """Run a task; return the error, or None."""
         limit_s = task.resources.max_seconds
         try:
             error: str | None = self._helper.ask((str(root), task.id), limit_s)
         except HelperLateError:
-            return f"task {task.id}: still running after {limit_s} s, stopped"
+            return f"task {task.id}: killed at its time limit of {limit_s} s"
         except HelperEndedError as ended:
-            return f"task {task.id}: its worker process ended (exit code {ended.exit_status})"
+            return f"task {task.id}: its worker process exited (exit code {ended.exit_status})"
         return error
 
     def stop(self) -> None:
-        """End the process, whatever it is doing."""
-        # Outright: outputs are renamed into place, so a job that is cut off leaves nothing half-written.
+        """Kill the process, whatever it is doing."""
+        # Killing is safe: outputs are renamed into place, so an interrupted job leaves no partial files.
         self._helper.stop()
 
 
@@ -209,7 +209,7 @@ def _work(pipe: Connection) -> None:
     """Serve tasks until the pipe closes."""
     import signal
 
-    # Ctrl-C in a terminal reaches the whole group; the engine decides when its workers end.
+    # Ctrl-C in a terminal reaches the whole process group; the engine decides when its workers stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from dynamo.modules import warm
     from dynamo.modules.runner import run_task

@@ -1,7 +1,7 @@
-"""Engine `pegasus`: the run is planned by pegasus-plan and submitted by pegasus-run, where Pegasus is installed.
+"""Engine `pegasus`: runs planned by pegasus-plan and submitted by pegasus-run; requires Pegasus.
 
-The run's Pegasus files are in ``RUN/pegasus``, the submit directory below ``RUN/pegasus/submit``. Pegasus puts the
-products into ``RUN/pegasus/products``; they are copied into ``RUN/work`` before the run counts as succeeded.
+The run's Pegasus files are in ``RUN/pegasus``, the submit directory is under ``RUN/pegasus/submit``. Pegasus puts the
+products in ``RUN/pegasus/products``; they are copied to ``RUN/work`` before the run counts as succeeded.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _SLICE_S = 2.0
 
 
 class PegasusEngine:
-    """Runs through Pegasus.
+    """Executes runs through Pegasus.
 
     Parameters
     ----------
     settings
-        What `dynamo.workflows.pegasus.write.PegasusSettings` takes: ``image``, ``container_type``, ``executable``,
+        Fields of `dynamo.workflows.pegasus.write.PegasusSettings`: ``image``, ``container_type``, ``executable``,
         ``site``, ``arch``.
 
     Raises
     ------
     MissingPartError
-        If Pegasus is not installed, or there is no pool.
+        If Pegasus is not installed, or no pool is available.
     """
 
     name = ENGINE
@@ -53,10 +53,10 @@ class PegasusEngine:
         missing = [name for name in PROGRAMS if shutil.which(name) is None]
         if missing:
             raise MissingPartError(
-                f"Pegasus is not installed: no {', '.join(missing)}",
+                f"Pegasus is not installed: missing {', '.join(missing)}",
                 where="PATH",
                 expected="Pegasus 5.1 or newer",
-                hint="install it (pegasus.isi.edu/downloads), or use engine condor: it runs the same workflow without",
+                hint="install it (pegasus.isi.edu/downloads), or run the same workflow with engine condor",
             )
         use_pool()
         self._settings = settings
@@ -65,12 +65,12 @@ class PegasusEngine:
         self._closing = False
 
     def submit(self, folder: RunFolder) -> None:
-        """Plan and start the work, or find it again where an earlier call was cut off.
+        """Plan and start the work, or resume after an interrupted call.
 
         Raises
         ------
         EngineError
-            If Pegasus does not take the plan, or another engine has the run.
+            If Pegasus rejects the plan, or another engine has the run.
         """
         with only_one(folder):
             handle = read_handle(folder, engine=ENGINE)
@@ -83,7 +83,7 @@ class PegasusEngine:
                 write_handle(folder, handle)
             submit_dir = _submit_dir(folder)
             if submit_dir is None or not _log(submit_dir):
-                # Nothing was given to HTCondor: a plan that was cut off is made anew.
+                # Nothing was submitted to HTCondor: redo an interrupted plan.
                 submit_dir = self._plan(folder)
                 _call(["pegasus-run", str(submit_dir)], cwd=submit_dir)
             watch = self._watch(folder, handle, submit_dir)
@@ -93,11 +93,11 @@ class PegasusEngine:
             write_handle(folder, replace(handle, cluster=watch.track.main.cluster))
 
     def status(self, folder: RunFolder) -> Status:
-        """Return where the work stands, without waiting."""
+        """Return the current status without waiting."""
         return self._status(folder, *self._look(folder, 0.0))
 
     def wait(self, folder: RunFolder, timeout_s: float | None = None) -> Status:
-        """Wait until the work is final, or ``timeout_s`` has passed (it may take a second longer)."""
+        """Wait for a final state, at most ``timeout_s`` (may overrun by a second)."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left = _SLICE_S if deadline is None else deadline - time.monotonic()
@@ -106,12 +106,12 @@ class PegasusEngine:
                 return self._status(folder, state, reason)
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
-        """Stop the work with pegasus-remove; return when DAGMan is gone.
+        """Stop the work with pegasus-remove; return when DAGMan has exited.
 
         Raises
         ------
         RetryableError
-            If it does not end; the same call may be repeated.
+            If DAGMan does not exit; safe to call again.
         """
         with only_one(folder):
             handle = read_handle(folder, engine=ENGINE)
@@ -131,12 +131,12 @@ class PegasusEngine:
                     deadline = time.monotonic() + 60.0
                     while not watch.track.ended:
                         if time.monotonic() > deadline:
-                            raise RetryableError("DAGMan does not end", where=submit_dir)
+                            raise RetryableError("DAGMan does not exit", where=submit_dir)
                         watch.read(1.0)
             write_handle(folder, replace(handle, gone=True))
 
     def close(self) -> None:
-        """Let go of the event logs; jobs on the pool go on."""
+        """Close the event logs; jobs on the pool continue."""
         self._closing = True
         with self._lock:
             for watch in self._watches.values():
@@ -160,7 +160,7 @@ class PegasusEngine:
     def _look(self, folder: RunFolder, timeout_s: float) -> tuple[State, str]:
         handle = read_handle(folder, engine=ENGINE)
         if handle is None:
-            return "lost", "the run was not given to Pegasus"
+            return "lost", "the run was not submitted to Pegasus"
         if handle.cancelled is not None:
             return ("cancelled" if handle.gone else "running"), handle.cancelled
         submit_dir = _submit_dir(folder)
@@ -176,7 +176,7 @@ class PegasusEngine:
         return state, reason
 
     def _status(self, folder: RunFolder, state: State, reason: str) -> Status:
-        # What each job did is in Pegasus's own database.
+        # Per-job results are in Pegasus's own database.
         total = len(folder.read_plan().jobs)
         return Status(state, reason, total if state == "succeeded" else 0, 0, total)
 
@@ -206,7 +206,7 @@ def _log(submit_dir: Path) -> Path | None:
 
 
 def _collect(folder: RunFolder) -> None:
-    """Bring the products into the work folder."""
+    """Copy the products to the work folder."""
     for lfn in folder.read_plan().products:
         target, source = folder.work / lfn, _home(folder) / "products" / lfn
         if not target.exists() and source.is_file():
@@ -228,7 +228,7 @@ def _call(command: Sequence[str], *, cwd: Path) -> None:
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        raise RetryableError(f"{command[0]} did not end within {_PLAN_TIMEOUT_S:g} s", where=cwd) from None
+        raise RetryableError(f"{command[0]} timed out after {_PLAN_TIMEOUT_S:g} s", where=cwd) from None
     (cwd / f"{command[0]}.log").write_text(done.stdout + done.stderr)
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines()

@@ -1,4 +1,4 @@
-"""The engines that exist: a new one is a file and a line here."""
+"""Registry of engines: a new one is a file and a line here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from dynamo.engines.base import Engine
 from dynamo.errors import NotFoundError
 
-#: Name of an engine to its module and class.
+#: Module and class of each engine, by name.
 ENGINES: Mapping[str, tuple[str, str]] = {
     "local": ("dynamo.engines.local", "LocalEngine"),
     "condor": ("dynamo.engines.condor.engine", "CondorEngine"),
@@ -25,10 +25,10 @@ def create_engine(name: str, **options: Any) -> Engine:
     NotFoundError
         If no engine has that name.
     MissingPartError
-        If what it needs (HTCondor, Pegasus) is not there.
+        If it needs something that is missing (HTCondor, Pegasus).
     """
     if name not in ENGINES:
-        raise NotFoundError(f"no engine {name!r:.60}", expected=", ".join(ENGINES))
+        raise NotFoundError(f"unknown engine {name!r:.60}", expected=", ".join(ENGINES))
     module, kind = ENGINES[name]
     engine: Engine = getattr(import_module(module), kind)(**options)
     return engine

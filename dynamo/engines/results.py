@@ -1,4 +1,4 @@
-"""Counting the jobs of a run from its result lines; the same for every engine."""
+"""Counting of a run's jobs from its result lines, common to all engines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dynamo.modules.runner import read_results
 
 
 def count_results(folder: RunFolder, state: State, reason: str) -> Status:
-    """Return a status with the numbers of done, failed and all logical jobs."""
+    """Return a status with the numbers of finished, failed and total logical jobs."""
     results = read_results(folder.results)
     done = sum(line["state"] == "succeeded" for line in results)
     failed = sum(line["state"] == "failed" for line in results)

@@ -1,8 +1,8 @@
-"""Under which account the daemons run.
+"""The account the pool's daemons run under.
 
-HTCondor refuses to run jobs as root. A pool that root starts therefore lives in a user namespace, in which root's
-number is shown as that of an unprivileged account: the daemons take themselves for an ordinary user's, while the
-kernel lets them and their jobs use root's files as root's (without root's power over other users' files).
+HTCondor refuses to run jobs as root. A pool started by root therefore runs in a user namespace that maps root's uid to
+an unprivileged account: the daemons believe they run as an ordinary user, while the kernel still lets them and their
+jobs use root's files (without root's power over other users' files).
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from dataclasses import dataclass
 
 from dynamo.errors import MissingPartError
 
-#: System accounts that are everywhere, own nothing and may not log in; the first that exists is shown.
+#: System accounts that exist everywhere, own nothing and cannot log in; the first one found is used.
 _PLAIN_ACCOUNTS = ("daemon", "bin", "nobody")
 
 
 @dataclass(frozen=True)
 class Account:
-    """The name that HTCondor knows the user by, and what to put before a daemon's command."""
+    """The user name HTCondor sees, and the prefix for daemon commands."""
 
     user: str
     prefix: tuple[str, ...] = ()
 
 
 def daemon_account() -> Account:
-    """Return how the invoking user can run HTCondor's daemons.
+    """Return the account under which the current user can run HTCondor's daemons.
 
     Raises
     ------
     MissingPartError
-        If the user has no name, or root cannot make a user namespace.
+        If the user has no name, or root cannot create a user namespace.
     """
     number = os.geteuid()
     if number != 0:
@@ -41,7 +41,7 @@ def daemon_account() -> Account:
             return Account(pwd.getpwuid(number).pw_name)
         except KeyError:
             raise MissingPartError(
-                "your user number has no name on this system, and HTCondor needs one",
+                "your uid has no user name on this system, and HTCondor needs one",
                 where=f"uid {number}",
                 hint="add it to /etc/passwd",
             ) from None
@@ -50,18 +50,18 @@ def daemon_account() -> Account:
     unshare = shutil.which("unshare")
     if user is None or unshare is None:
         raise MissingPartError(
-            "root needs the program unshare (util-linux) and an unprivileged account such as daemon",
+            "as root, this needs the program unshare (util-linux) and an unprivileged account such as daemon",
             hint="run `dynamo pool up` as an ordinary user",
         )
     shown = names[user]
     group = pwd.getpwnam(user).pw_gid
-    # One number suffices for the group, and any other than the user's private one would be as good.
+    # One gid suffices, and any but the user's private one would do.
     prefix = (unshare, "--user", f"--map-user={shown}", f"--map-group={group}")
     tried = subprocess.run([*prefix, "id", "-u"], capture_output=True, text=True, check=False)
     if tried.returncode == 0 and tried.stdout.strip() == str(shown):
         return Account(user, prefix)
     raise MissingPartError(
-        f"HTCondor runs no jobs as root, and this system lets root make no user namespace: {tried.stderr.strip()}",
+        f"HTCondor runs no jobs as root, and root cannot create a user namespace here: {tried.stderr.strip()}",
         hint="run `dynamo pool up` as an ordinary user, or allow user namespaces "
         "(sysctl user.max_user_namespaces; for a container: --security-opt seccomp=unconfined)",
     )

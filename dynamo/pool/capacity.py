@@ -1,4 +1,4 @@
-"""How many processors the pool has: for the physical plan of a run."""
+"""The number of CPUs in the pool, for the physical plan of a run."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import threading
 
 from dynamo.errors import DynamoError
 
-#: A pool that others use too will not give one run more than this at once; clusters of next to nothing only cost.
+#: A shared pool will not give one run more than this at once, and tiny clusters only add overhead.
 _MOST = 64
 
 
 class PoolCapacity:
-    """Asks the pool once in the life of a process; a pool that was away is asked again."""
+    """Queries the pool once per process, and again only if it was unavailable."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cpus: int | None = None
 
     def cpus(self) -> int | None:
-        """Return the number of processors that the pool's machines offer, at most 64; None if it does not answer."""
+        """Return the number of CPUs the pool's machines offer, at most 64; None if the pool does not respond."""
         with self._lock:
             if self._cpus is None:
                 self._cpus = _ask()
@@ -35,7 +35,7 @@ def _ask() -> int | None:
     import htcondor2
 
     try:
-        # What a partitionable slot has given to jobs is in its total; its dynamic slots would count twice.
+        # A partitionable slot's total includes CPUs given to jobs; counting dynamic slots would count them twice.
         ads = htcondor2.Collector().query(
             htcondor2.AdType.Startd,
             constraint='SlotType =!= "Dynamic"',

@@ -1,4 +1,4 @@
-"""The pool's HTCondor configuration, filled in from the template in the data folder ``condor``."""
+"""The pool's HTCondor configuration, rendered from templates in the data folder ``condor``."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from dynamo.pool.install.installation import Installation
 from dynamo.pool.record import MARK
 from dynamo.resources import data_folder
 
-#: What all pools have, and what each kind has besides.
+#: Configuration common to all pools, and the additions for each kind.
 COMMON = "common.conf"
 TEMPLATES = {"personal": "personal.conf", "manager": "manager.conf"}
-#: The pool's name for itself; `.internal` is reserved for private use, so no name server knows it.
+#: The pool's own domain; `.internal` is reserved for private use, so no name server knows it.
 DOMAIN = "dynamo.internal"
-#: Seconds for which a finished job's claim waits for the next job.
+#: How long a claim waits for its next job, in seconds.
 KEEP_CLAIM_S = 5
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 
 
 def render(template: str, values: Mapping[str, object]) -> str:
-    """Fill the ``@NAME@`` places of a template with values that HTCondor reads as they are.
+    """Fill the ``@NAME@`` placeholders of a template with values that HTCondor reads verbatim.
 
     Raises
     ------
     InputError
         If the template names a value that is not given.
     UsageError
-        If a value holds what no HTCondor configuration can express.
+        If a value cannot be expressed in an HTCondor configuration.
     """
 
     def replace(match: re.Match[str]) -> str:
@@ -43,14 +43,14 @@ def render(template: str, values: Mapping[str, object]) -> str:
 
 
 def _plain(value: str) -> str:
-    # Blanks, commas, quotes and letters of any script work. `$` can be quoted in the configuration but the starter
-    # expands it once more.
+    # Spaces, commas, quotes and letters of any script work. `$` can be quoted in the configuration, but the starter
+    # expands it again.
     if re.search(r"[\x00-\x1f\x7f\"\\$]", value) or value != value.strip():
         raise UsageError(
             "HTCondor cannot be configured with this name",
             where=repr(value),
-            expected="no line breaks, double quotes, backslashes, dollar signs, or blanks at the ends",
-            hint="name another folder",
+            expected="no line breaks, double quotes, backslashes, dollar signs, or outer spaces",
+            hint="choose another folder",
         )
     return value
 
@@ -66,9 +66,9 @@ def write_configuration(
     kind: str = "personal",
     more: Mapping[str, object] | None = None,
 ) -> None:
-    """Write the configuration of the pool whose files are in ``state``, for ``slots`` one-core jobs at a time.
+    """Write the configuration of the pool in folder ``state`` with ``slots`` one-core slots.
 
-    ``more`` holds the values that only the template of this ``kind`` needs.
+    ``more`` has the values that only the template of this ``kind`` needs.
     """
     folder = data_folder("condor")
     template = (folder / COMMON).read_text() + "\n" + (folder / TEMPLATES[kind]).read_text()
@@ -88,7 +88,7 @@ def write_configuration(
 
 
 def installation_values(installation: Installation) -> dict[str, object]:
-    """Return the values for a template's folders of programs."""
+    """Return the values for a template's program folders."""
     return {
         "RELEASE": installation.release,
         "BIN": installation.bin,

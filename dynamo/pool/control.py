@@ -34,7 +34,7 @@ from dynamo.pool.report import advertised
 from dynamo.times import to_iso, utc_now
 
 READY_TIMEOUT_S = 15.0
-#: Running jobs are ended at once by `down`; the daemons get this long for it.
+#: Time for the daemons to kill running jobs and exit on `down`, in seconds.
 STOP_TIMEOUT_S = 10.0
 _FOLDERS = ("log", "spool", "execute", "run", "lock", "passwords.d", "tokens.d")
 _IDENTITY_FILE = "pool"
@@ -55,48 +55,48 @@ def up(
     port: int = 0,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> tuple[PoolRecord, bool]:
-    """Start the pool, wait until it takes jobs; return its record and whether it had to be started.
+    """Start the pool and wait until it accepts jobs; return its record and whether it had to be started.
 
     Parameters
     ----------
     slots
-        How many one-core jobs run at a time; may be more than the machine has cores.
+        Number of one-core slots; may exceed the machine's cores.
     state
-        The folder for all of the pool's files; the user's own by default.
+        Folder for all of the pool's files. Default: the user's own.
     prefix
-        The HTCondor to use, where `install` was told a prefix.
+        The HTCondor to use, if `install` was given a prefix.
     kind
-        ``personal``: with slots of this machine; ``manager``: without any, workers join it (see `dynamo.pool.manager`).
+        ``personal``: with slots on this machine; ``manager``: without slots, workers join (see `dynamo.pool.manager`).
     address, public, port
-        For a manager: the address of this machine on which it listens (``0.0.0.0``: all of them), the one under which
-        workers reach it where that is another, and the port (0: a free one, the same at each start).
+        For a manager: the local address to listen on (``0.0.0.0``: all), the address workers use if different, and the
+        port (0: a free one, kept across restarts).
     tell
-        Told what is being done.
+        Called with progress messages.
 
     Raises
     ------
     MissingPartError
         If HTCondor is not installed, or root cannot run it here.
     RetryableError
-        If the pool is not ready after 15 s.
+        If the pool is not ready within 15 s.
     UsageError
-        If the number of slots, the folder's name or the address cannot be used, or a pool of another kind runs there.
+        If the number of slots, the folder name or the address is invalid, or a pool of another kind runs there.
     """
     state = (state or default_state()).absolute()
     if kind not in TEMPLATES:
-        raise UsageError("no such kind of pool", where=kind, expected=", ".join(TEMPLATES))
+        raise UsageError("unknown kind of pool", where=kind, expected=", ".join(TEMPLATES))
     if slots < 1:
-        raise UsageError("a pool needs slots", where="--slots", expected="1 or more")
+        raise UsageError("no slots", where="--slots", expected="1 or more")
     with only_one(state):
         record = read_record(state)
         if record is not None:
             if record.running():
                 if record.kind != kind:
-                    raise UsageError(f"a pool of kind {record.kind} runs there", where=state, expected=kind)
-                # The `up` that started it may have been killed before it was ready.
+                    raise UsageError(f"a {record.kind} pool is already running here", where=state, expected=kind)
+                # The `up` that started it may have been killed before the pool was ready.
                 _wait_ready(record, tell)
                 return record, False
-            tell("cleaning up after a pool that ended without `down`")
+            tell("cleaning up after a pool that stopped without `down`")
             _clear(record)
         installation = require_installation(prefix)
         account = daemon_account()
@@ -117,7 +117,7 @@ def up(
             more=head.values() if head else None,
         )
         tell(f"starting HTCondor {installation.version}")
-        # Known before it exists: a kill of this command must not leave daemons that nobody finds.
+        # Record it before it exists: killing this command must not leave orphaned daemons.
         record = PoolRecord(
             id=identity,
             state=str(state),
@@ -148,9 +148,9 @@ def up(
 
 
 def down(state: Path | None = None) -> PoolRecord | None:
-    """End the pool's daemons and jobs, and nothing else; return what was running, or None.
+    """Stop the pool's daemons and jobs, and nothing else; return the record of what was running, or None.
 
-    The job queue stays in the state folder: what waits in it runs after the next `up`.
+    The job queue stays in the state folder: queued jobs run after the next `up`.
     """
     state = (state or default_state()).absolute()
     if not state.is_dir():
@@ -168,20 +168,20 @@ def _prepare(state: Path) -> None:
     for name in _FOLDERS:
         (state / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / "tokens.d" / _IDENTITY_FILE).unlink(missing_ok=True)
-    # Addresses of daemons that are gone would be taken for those of the new ones.
+    # Addresses of old daemons would be mistaken for those of the new ones.
     create_key(state / "passwords.d" / "POOL")
     for stale in (*state.glob("log/.*_address*"), *state.glob("spool/.*_address*"), state / "master.pid"):
         stale.unlink(missing_ok=True)
 
 
 def create_key(path: Path) -> None:
-    """Make a key with which the pool signs tokens, unless it is there.
+    """Create the key with which the pool signs tokens, unless it exists.
 
-    Left to the daemons, they make it while they start and do not agree on it until they are started again.
+    Left to themselves, the daemons create it during startup and disagree about it until restarted.
     """
     if path.is_file():
         return
-    # HTCondor may read a key as text that ends at a zero byte, after undoing an exclusive-or with 0xDEADBEEF.
+    # HTCondor may read a key as zero-terminated text after XOR with 0xDEADBEEF.
     usable = bytes(set(range(256)) - {0, 0xDE, 0xAD, 0xBE, 0xEF})
     with replacing(path) as partial:
         partial.touch(mode=0o600)
@@ -220,7 +220,7 @@ def _last_words(state: Path) -> str:
         lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
         bad = [line for line in lines if "ERROR" in line or "rror:" in line]
         if bad:
-            return f"no error in {name}, but it says: {bad[-1].strip()}"
+            return f"no error in {name}, which says: {bad[-1].strip()}"
     return f"its logs are in {state / 'log'}"
 
 
@@ -245,7 +245,7 @@ def _wait_ready(record: PoolRecord, tell: Callable[[str], None]) -> None:
             told = True
         time.sleep(0.1)
     raise RetryableError(
-        f"the pool is not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(sorted(missing))} did not report",
+        f"the pool is not ready after {READY_TIMEOUT_S:.0f} s: no report from {', '.join(sorted(missing))}",
         where=record.state,
         expected=_last_words(Path(record.state)),
     )
@@ -262,26 +262,26 @@ def _create_token(record: PoolRecord, name: str) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise MissingPartError(f"HTCondor made no token: {(done.stderr or done.stdout).strip()}", where=record.state)
+        raise MissingPartError(f"HTCondor created no token: {(done.stderr or done.stdout).strip()}", where=record.state)
 
 
 def _clear(record: PoolRecord) -> None:
-    """End whatever is left of the pool and forget it."""
+    """Stop whatever is left of the pool and remove its record."""
     family = record.processes()
     if record.running():
-        # SIGQUIT: end jobs and daemons at once, in order.
+        # SIGQUIT: fast but orderly shutdown of jobs and daemons.
         record.master.send(signal.SIGQUIT)
         wait_gone([record.master], STOP_TIMEOUT_S)
     state = Path(record.state)
     if family or record.boot == boot_id():
-        # Daemons whose master was killed, and jobs that left their daemon.
+        # Daemons whose master was killed, and jobs detached from their daemon.
         family = sorted({*family, *record.processes()}, key=lambda process: process.pid)
         for process in wait_gone(family, 1.0):
             process.send(signal.SIGKILL)
         left = wait_gone(family, 3.0)
         if left:
             numbers = ", ".join(str(process.pid) for process in left)
-            raise RetryableError("processes of the pool do not end", where=f"pid {numbers}", hint="try again")
+            raise RetryableError("pool processes do not exit", where=f"pid {numbers}", hint="try again")
     for name in ("execute", "run", "lock"):
         shutil.rmtree(state / name, ignore_errors=True)
     _prepare(state)

@@ -1,4 +1,4 @@
-"""How other parts reach the pool: the configuration for `htcondor2` and the environment for HTCondor's tools."""
+"""Access to the pool: the configuration for `htcondor2` and the environment for HTCondor's tools."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from pathlib import Path
 from dynamo.errors import MissingPartError, RetryableError
 from dynamo.pool.record import PoolRecord, default_state, read_record
 
-#: Where packages put the configuration of a pool that an administrator set up.
+#: Configuration of a system-wide pool, as installed by packages.
 SYSTEM_CONFIG = Path("/etc/condor/condor_config")
 _WAY_OUT = "run `dynamo pool up`, or set CONDOR_CONFIG to the configuration of your pool"
 
 
 class PoolAwayError(MissingPartError, RetryableError):
-    """There is no pool at the moment; it may be up again later."""
+    """No pool is available right now; it may come back later."""
 
 
 def use_pool() -> Path:
-    """Make `htcondor2` in this process, imported before or after, speak to a pool; return its configuration.
+    """Connect `htcondor2` in this process, already imported or not, to a pool; return its configuration.
 
-    The pool is the one that ``CONDOR_CONFIG`` names; else the user's own (`dynamo pool up`); else the one of the
-    system. It sets ``os.environ["CONDOR_CONFIG"]`` and puts the pool's tools on ``PATH``.
+    The pool is the one named by ``CONDOR_CONFIG``, otherwise the user's own (`dynamo pool up`), otherwise the system's.
+    Sets ``os.environ["CONDOR_CONFIG"]`` and puts the pool's tools on ``PATH``.
 
     Raises
     ------
     PoolAwayError
-        If there is none, or it does not answer.
+        If there is none, or it does not respond.
     MissingPartError
-        If ``CONDOR_CONFIG`` names no file.
+        If the file named by ``CONDOR_CONFIG`` does not exist.
     """
     config, record = _find()
     changed = os.environ.get("CONDOR_CONFIG") != str(config)
     os.environ["CONDOR_CONFIG"] = str(config)
     if record is not None and record.bin not in os.environ.get("PATH", "").split(os.pathsep):
-        # The bindings look for condor_dagman there.
+        # The bindings look for condor_dagman on PATH.
         os.environ["PATH"] = _path(record)
     loaded = "htcondor2" in sys.modules
     import htcondor2
@@ -43,21 +43,21 @@ def use_pool() -> Path:
     if loaded and changed:
         htcondor2.reload_config()
     if record is None:
-        # A pool of our own whose master runs is known to be there; of another one only its collector can tell.
+        # Our own pool is known to be up if its master runs; for any other, ask its collector.
         try:
             htcondor2.Collector().query(htcondor2.AdType.Schedd, projection=["Name"])
         except htcondor2.HTCondorException as error:
-            raise PoolAwayError(f"the pool does not answer: {error}", where=config, hint=_WAY_OUT) from None
+            raise PoolAwayError(f"the pool does not respond: {error}", where=config, hint=_WAY_OUT) from None
     return config
 
 
 def pool_environment() -> dict[str, str]:
-    """Return the environment for subprocesses that use HTCondor: this process's, ``CONDOR_CONFIG`` and ``PATH``.
+    """Return this process's environment with ``CONDOR_CONFIG`` and ``PATH`` set for subprocesses that use HTCondor.
 
     Raises
     ------
     PoolAwayError, MissingPartError
-        As `use_pool`.
+        See `use_pool`.
     """
     config, record = _find()
     environment = {**os.environ, "CONDOR_CONFIG": str(config)}
@@ -75,9 +75,9 @@ def _find() -> tuple[Path, PoolRecord | None]:
     if named:
         config = Path(named)
         if named != "ONLY_ENV" and not config.is_file():
-            raise MissingPartError("CONDOR_CONFIG names no file", where=named, hint=_WAY_OUT)
+            raise MissingPartError("the file named by CONDOR_CONFIG does not exist", where=named, hint=_WAY_OUT)
         record = read_record(config.parent)
-        # Its folder is a pool of ours, up or not; else it is somebody's pool that we know nothing of.
+        # A record in its folder makes it our pool, up or not; otherwise it is a foreign pool.
         if record is None or record.config != named:
             return config, None
         return config, _running(record)
@@ -91,5 +91,5 @@ def _find() -> tuple[Path, PoolRecord | None]:
 
 def _running(record: PoolRecord) -> PoolRecord:
     if not record.running():
-        raise PoolAwayError("the HTCondor pool has ended", where=record.state, hint="run `dynamo pool up`")
+        raise PoolAwayError("the HTCondor pool has stopped", where=record.state, hint="run `dynamo pool up`")
     return record

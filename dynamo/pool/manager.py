@@ -1,4 +1,4 @@
-"""Where a pool for workers listens, and whom it lets do what."""
+"""Network address and access control of a pool that workers join."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from dynamo.files import write_text
 from dynamo.pool.configuration import DOMAIN
 
 LOOPBACK = "127.0.0.1"
-ANY = "0.0.0.0"  # noqa: S104 - asked for by the operator, never the default
-#: The key that signs the workers' tokens; its file is in the folder ``passwords.d`` of the pool.
+ANY = "0.0.0.0"  # noqa: S104 - chosen by the operator, never the default
+#: The key that signs worker tokens, a file in the pool's ``passwords.d`` folder.
 WORKER_KEY = "WORKERS"
-#: Identities of workers, as the pool's lists of who may do what name them all.
+#: Domain of worker identities, used in the pool's access lists.
 WORKER_DOMAIN = f"worker.{DOMAIN}"
-#: The attribute of a worker's ads that says which worker it is.
+#: The ad attribute with a worker's name.
 WORKER_ATTRIBUTE = "DynamoWorker"
-#: The attribute that says at which site it is, as ``Cloud:Region``: jobs may require it.
+#: The ad attribute with a worker's site, as ``Cloud:Region``; jobs may require it.
 SITE_ATTRIBUTE = "DynamoSite"
-#: Configuration that `revoke` writes.
+#: Configuration file written by `revoke`.
 REVOKED = "revoked.conf"
-#: For how many seconds the collector knows a worker without looking at its token again.
+#: How long the collector trusts a worker before rechecking its token, in seconds.
 SESSION_S = 3600
 _PORT = "port"
 _SOCKETS = "sockets"
-#: The longest path that the kernel takes for a socket, less what HTCondor puts behind the folder.
+#: The kernel's limit on socket paths, minus what HTCondor appends to the folder.
 _LONGEST = 107 - 40
 
 
 @dataclass(frozen=True)
 class Head:
-    """Where a manager listens: ``address`` on this machine, ``public`` as workers know it, one ``port``."""
+    """Where a manager listens: local ``address``, ``public`` address for workers, and one ``port``."""
 
     state: Path
     address: str
@@ -45,12 +45,12 @@ class Head:
 
     @classmethod
     def choose(cls, state: Path, address: str, public: str, port: int) -> Head:
-        """Return where the pool in ``state`` listens: where it did before, if nothing else is asked for.
+        """Return where the pool in ``state`` listens; by default, where it did before.
 
         Raises
         ------
         UsageError
-            If the address is not one of this machine, or the port is taken.
+            If the address does not belong to this machine, or the port is in use.
         """
         try:
             ipaddress.IPv4Address(address)
@@ -58,14 +58,14 @@ class Head:
             raise UsageError("not an address", where=address, expected="an IPv4 address of this machine") from None
         if address == ANY and not public:
             raise UsageError(
-                "a pool that listens on all addresses must know which one its workers use",
+                "no public address for a pool that listens on all addresses",
                 where=address,
-                hint="name the public address",
+                hint="give the address its workers use",
             )
         chosen = _free_port(address, port or _remembered(state))
         if chosen is None:
             if port:
-                raise UsageError("this port is taken", where=f"{address}:{port}", hint="choose another, or 0")
+                raise UsageError("port already in use", where=f"{address}:{port}", hint="choose another, or 0")
             chosen = _free_port(address, 0) or 0
         write_text(state / _PORT, f"{chosen}\n")
         return cls(state, address, public or address, chosen, _socket_folder(state))
@@ -91,12 +91,12 @@ class Head:
 
 
 def worker_identity(worker: str) -> str:
-    """Return who a worker is to the pool."""
+    """Return a worker's identity in the pool."""
     return f"{worker}@{WORKER_DOMAIN}"
 
 
 def _remembered(state: Path) -> int:
-    # Workers that are there look for a manager that was away where it was.
+    # Existing workers look for a returning manager at its old port.
     try:
         return int((state / _PORT).read_text())
     except (OSError, ValueError):
@@ -111,14 +111,16 @@ def _free_port(address: str, port: int) -> int | None:
         except OSError as error:
             if port == 0:
                 raise UsageError(
-                    f"cannot listen there: {error.strerror}", where=address, expected="an address of this machine"
+                    f"cannot listen on this address: {error.strerror}",
+                    where=address,
+                    expected="an address of this machine",
                 ) from None
             return None
         return int(trial.getsockname()[1])
 
 
 def _socket_folder(state: Path) -> Path:
-    """Return a folder whose name is short enough for the daemons' sockets."""
+    """Return a folder with a path short enough for the daemons' sockets."""
     folder = state / _SOCKETS
     if len(str(folder).encode()) > _LONGEST:
         note = state / "sockets.path"

@@ -1,4 +1,4 @@
-"""Processes of this machine, told apart by more than their number, which the system gives out again."""
+"""Processes on this machine, identified by more than their pid, which the system reuses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
-#: What daemons and servers of this machine get of our environment. The rest may hold secrets (a cloud's password, a
-#: token), and every job can read the environment of the daemon that runs it.
+#: Variables that local daemons and servers inherit. The rest may contain secrets (a cloud password, a token), and every
+#: job can read the environment of the daemon that runs it.
 _INHERITED = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP", "LD_LIBRARY_PATH",
      "JAVA_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
@@ -20,18 +20,18 @@ _INHERITED = frozenset(
 
 @dataclass(frozen=True)
 class Process:
-    """A process id together with its start, in clock ticks since the machine's start."""
+    """A process id with its start time, in clock ticks since boot."""
 
     pid: int
     start_ticks: int
 
     def alive(self) -> bool:
-        """Tell whether this very process runs (one that only waits to be reaped does not)."""
+        """Return whether this exact process is running (zombies do not count)."""
         fields = _stat(self.pid)
         return fields is not None and fields[0] != "Z" and int(fields[19]) == self.start_ticks
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, if the process is still there."""
+        """Send a signal if the process still exists."""
         if self.alive():
             try:
                 os.kill(self.pid, number)
@@ -44,12 +44,12 @@ def _stat(pid: int) -> list[str] | None:
         text = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
         return None
-    # The second field is the name in brackets and may hold blanks and brackets itself.
+    # The second field is the name in parentheses, which may itself contain spaces and parentheses.
     return text.rpartition(")")[2].split()
 
 
 def find(pid: int) -> Process | None:
-    """Return the running process of that number."""
+    """Return the running process with this pid."""
     fields = _stat(pid)
     if fields is None or fields[0] == "Z":
         return None
@@ -57,17 +57,17 @@ def find(pid: int) -> Process | None:
 
 
 def plain_environment() -> dict[str, str]:
-    """Return the part of this process's environment that may go to daemons, servers and, through them, to jobs."""
+    """Return the part of this process's environment that is safe for daemons, servers and, through them, jobs."""
     return {name: value for name, value in os.environ.items() if name.upper() in _INHERITED or name.startswith("LC_")}
 
 
 def boot_id() -> str:
-    """Return what is different after each start of the machine."""
+    """Return an id that changes with every boot."""
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def with_environment(*entries: str) -> list[Process]:
-    """Return the processes, of those we may look into, that were started with one of ``NAME=value``."""
+    """Return the inspectable processes that were started with one of ``NAME=value`` in their environment."""
     wanted = {entry.encode(errors="surrogateescape") for entry in entries}
     found = []
     for folder in _PROC.iterdir():
@@ -85,7 +85,7 @@ def with_environment(*entries: str) -> list[Process]:
 
 
 def descendants(process: Process) -> list[Process]:
-    """Return the process and all that it started, directly or not, as far as their parents still run."""
+    """Return the process and its descendants, as far as their parents still run."""
     if not process.alive():
         return []
     children: dict[int, list[int]] = {}
@@ -102,7 +102,7 @@ def descendants(process: Process) -> list[Process]:
 
 
 def name_of(process: Process) -> str:
-    """Return the name of the program, or an empty string when it has ended."""
+    """Return the program name, or an empty string if the process has exited."""
     try:
         return (_PROC / str(process.pid) / "comm").read_text().strip()
     except OSError:
@@ -110,7 +110,7 @@ def name_of(process: Process) -> str:
 
 
 def wait_gone(processes: Iterable[Process], timeout_s: float) -> list[Process]:
-    """Wait until the processes have ended; return those that have not after ``timeout_s`` seconds."""
+    """Wait for the processes to exit; return those still running after ``timeout_s`` seconds."""
     deadline = time.monotonic() + timeout_s
     left = [process for process in processes if process.alive()]
     while left and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""What `dynamo pool up` leaves behind about the pool that it started, so that later commands find exactly it."""
+"""The record `dynamo pool up` leaves of the pool it started, so that later commands find exactly that pool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dynamo.pool.processes import Process, boot_id, descendants, with_environmen
 STATE_VARIABLE = "DYNAMO_POOL_DIR"
 RECORD = "pool.json"
 CONFIGURATION = "condor_config"
-#: Carried by every daemon and job; its value is the pool's id.
+#: Environment variable of every daemon and job; its value is the pool's id.
 MARK = "DYNAMO_POOL_ID"
 
 
@@ -27,8 +27,8 @@ MARK = "DYNAMO_POOL_ID"
 class PoolRecord:
     """One started pool.
 
-    ``boot`` tells a record from before the machine's last start. ``address`` and ``port`` are where others reach a pool
-    of kind ``manager``; a ``personal`` one has no port of its own.
+    ``boot`` identifies the boot it was started in. ``address`` and ``port`` are where others reach a ``manager`` pool;
+    a ``personal`` one has no port.
     """
 
     id: str
@@ -53,12 +53,12 @@ class PoolRecord:
         return Process(self.master_pid, self.master_start_ticks)
 
     def running(self) -> bool:
-        """Tell whether the very master that was recorded still runs."""
+        """Return whether the recorded master is still running."""
         return self.boot == boot_id() and self.master.alive()
 
     def processes(self) -> list[Process]:
-        """Return this pool's daemons and jobs: all that carry its mark, or descend from its master."""
-        # In a container even root may not look into processes of another account; their parents it sees.
+        """Return this pool's daemons and jobs: all that have its mark or descend from its master."""
+        # In a container even root may not read another account's process environment, but it can see parents.
         found = set(with_environment(f"{MARK}={self.id}"))
         if self.boot == boot_id():
             found |= set(descendants(self.master))
@@ -66,7 +66,7 @@ class PoolRecord:
 
 
 def default_state() -> Path:
-    """Return the folder of the user's pool: ``DYNAMO_POOL_DIR`` or one in the user's state folder."""
+    """Return the folder of the user's pool: ``DYNAMO_POOL_DIR``, or one in the user's state folder."""
     named = os.environ.get(STATE_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
@@ -75,7 +75,7 @@ def default_state() -> Path:
 
 
 def read_record(state: Path) -> PoolRecord | None:
-    """Return the record in the folder, or None if there is none that can be read."""
+    """Return the record in the folder, or None if missing or unreadable."""
     try:
         fields = orjson.loads((state / RECORD).read_bytes())
         return PoolRecord(**fields)
@@ -89,18 +89,18 @@ def write_record(record: PoolRecord) -> None:
 
 
 def remove_record(state: Path) -> None:
-    """Forget the pool."""
+    """Remove the pool's record."""
     (state / RECORD).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def only_one(state: Path, timeout_s: float = 30.0) -> Iterator[None]:
-    """Hold the pool's lock: two `up` or `down` at once follow each other.
+    """Hold the pool's lock, which serializes concurrent `up` and `down`.
 
     Raises
     ------
     BusyError
-        If another holds it for ``timeout_s`` seconds.
+        If another process holds it for ``timeout_s`` seconds.
     """
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     deadline = time.monotonic() + timeout_s

@@ -1,4 +1,4 @@
-"""What the personal pool is doing."""
+"""Status of the personal pool."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _JOB_STATES = {1: "idle", 2: "running", 3: "removed", 4: "completed", 5: "held",
 
 
 def _ask(record: PoolRecord, program: str, *arguments: str, timeout_s: float = 10.0) -> str:
-    # In a process of its own: the bindings read one configuration for the life of a process.
+    # Run in a subprocess: the bindings read the configuration only once per process.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("_CONDOR_")}
     environment["CONDOR_CONFIG"] = record.config
     try:
@@ -39,16 +39,16 @@ def _ads(text: str) -> list[dict[str, Any]]:
 
 
 def advertised(record: PoolRecord) -> list[tuple[str, str]]:
-    """Return type and name of what the pool's collector knows; nothing while it does not answer."""
+    """Return type and name of each ad in the pool's collector; empty if it does not respond."""
     text = _ask(record, "condor_status", "-any", "-af:t", "MyType", "Name", timeout_s=5.0)
     pairs = [line.split("\t", 1) for line in text.splitlines() if "\t" in line]
     return [(kind, name) for kind, name in pairs]
 
 
 def pool_status(state: Path | None = None) -> dict[str, Any]:
-    """Return the state of the user's pool: ``up``, ``down`` or ``dead``, its daemons, slots and jobs.
+    """Return the state of the user's pool (``up``, ``down`` or ``dead``), its daemons, slots and jobs.
 
-    ``dead`` is a pool that ended without `down` (a kill, a restart of the machine).
+    A ``dead`` pool stopped without `down` (a kill, a reboot).
     """
     state = (state or default_state()).absolute()
     record = read_record(state)

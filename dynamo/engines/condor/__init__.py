@@ -1,1 +1,1 @@
-"""Engine `condor`: runs on an HTCondor pool, as one job or by DAGMan."""
+"""Engine `condor`: runs on an HTCondor pool, as a single job or through DAGMan."""

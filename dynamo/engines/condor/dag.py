@@ -1,4 +1,4 @@
-"""The run as a DAG for HTCondor's DAGMan: the DAG file, and the job that is DAGMan itself."""
+"""A run as a DAG for HTCondor's DAGMan: the DAG file, and the DAGMan job itself."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from dynamo.engines.condor.description import EVENT_LOG, FOLDER, TAG, environmen
 from dynamo.errors import MissingPartError, UsageError
 from dynamo.workflows.model import Layout, Plan
 
-#: For pools whose own configuration waits longer: DAGMan looks at its nodes' events once a second (0 would hang it),
-#: submits all that is ready at once, and takes a run folder below a folder for temporary files.
+#: Overrides for pools configured to wait longer: DAGMan scans node events once a second (0 would hang it), submits
+#: everything that is ready at once, and accepts a run folder under a temporary directory.
 SETTINGS: Mapping[str, str] = {
     "DAGMAN_USER_LOG_SCAN_INTERVAL": "1",
     "DAGMAN_MAX_SUBMITS_PER_INTERVAL": "100",
     "DAGMAN_USE_DIRECT_SUBMIT": "True",
     "DAGMAN_USE_STRICT": "0",
 }
-#: DAGMan ended by itself (or crashed with a fault that would come back); else the schedd starts it again.
+#: DAGMan exited on its own (or crashed with a fault that would recur); otherwise the schedd restarts it.
 _ENDED = "(ExitSignal =?= 11 || (ExitCode =!= UNDEFINED && ExitCode >=0 && ExitCode <= 2))"
 
 
 def dag_file(plan: Plan) -> str:
-    """Return the name of the DAG file; ``-0`` because Pegasus numbers the workflows of one document."""
+    """Return the name of the DAG file; ``-0`` because Pegasus numbers a document's workflows."""
     return f"{plan.name}-0.dag"
 
 
@@ -40,19 +40,19 @@ def dag_text(plan: Plan, layout: Layout) -> str:
 
 
 def describe_dagman(folder: RunFolder, plan: Plan, *, tag: str) -> str:
-    """Return the submit description of DAGMan for the run.
+    """Return the submit description for the run's DAGMan job.
 
     Raises
     ------
     MissingPartError
-        If the HTCondor that is configured has no DAGMan.
+        If the configured HTCondor has no DAGMan.
     UsageError
         If DAGMan would misread the run folder's path.
     """
     import htcondor2
 
     if "$(" in str(folder.root):
-        # It expands the path of its log once more.
+        # DAGMan expands the path of its log a second time.
         raise UsageError("DAGMan cannot work in a folder with $( in its path", where=folder.root)
 
     binary = _dagman()
@@ -75,7 +75,7 @@ def describe_dagman(folder: RunFolder, plan: Plan, *, tag: str) -> str:
             {
                 "_CONDOR_DAGMAN_LOG": f"{dag}.dagman.out",
                 "_CONDOR_MAX_DAGMAN_LOG": "0",
-                # A file of settings could not have a $ in its path.
+                # A settings file could not have a $ in its path.
                 **{f"_CONDOR_{name}": value for name, value in SETTINGS.items()},
             }
         ),
@@ -91,9 +91,9 @@ def describe_dagman(folder: RunFolder, plan: Plan, *, tag: str) -> str:
 
 
 def clear_attempt(folder: RunFolder, plan: Plan, *, same_dag: bool) -> None:
-    """Remove what would make DAGMan take a new attempt for one that goes on.
+    """Remove files that would make DAGMan mistake a new attempt for a continuing one.
 
-    The rescue DAG stays, if it is of the same DAG: DAGMan leaves out the nodes that it calls done.
+    A rescue DAG for the same DAG stays: DAGMan skips the nodes it marks done.
     """
     dag = dag_file(plan)
     stale = [folder.root / f"{dag}.lock", folder.root / f"{dag}.nodes.log"]

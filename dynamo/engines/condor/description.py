@@ -1,4 +1,4 @@
-"""The submit description of one task: what HTCondor is told about it, and Pegasus's tools read of it."""
+"""The submit description of one task, for HTCondor and Pegasus's tools."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dynamo.engines.condor.worker import BROUGHT_BACK
 from dynamo.errors import UsageError
 from dynamo.workflows.model import Plan, Task
 
-#: The job event log of a run: every job of it writes there.
+#: The job event log of a run, shared by all its jobs.
 EVENT_LOG = "condor.log"
-#: The job attribute by which a run's jobs are found again.
+#: The job attribute that identifies a run's jobs.
 TAG = "DynamoRun"
-#: The job attribute with the run's folder: it finds jobs of earlier attempts.
+#: The job attribute with the run's folder, to find jobs of earlier attempts.
 FOLDER = "DynamoFolder"
-#: A hold that may pass is released this often, after this many seconds, when nobody watches the run.
+#: If nobody watches the run, release a transient hold at most this many times, each after the delay below.
 MAX_HOLDS = 3
 _RELEASE_AFTER_S = 60
 _LIMIT_GRACE_S = 60
@@ -34,16 +34,16 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
     folder, plan, task
         The run and the task.
     tag
-        What the job's attribute ``DynamoRun`` says.
+        Value of the job attribute ``DynamoRun``.
     options
         The engine's options.
     retries
-        How often HTCondor itself starts the job again after it failed; 0 under DAGMan, which does it.
+        How many times HTCondor itself retries a failed job; 0 under DAGMan, which does its own retries.
 
     Raises
     ------
     UsageError
-        If the run folder's path cannot be written in a submit description.
+        If the run folder's path cannot be expressed in a submit description.
     """
     inputs = _reads(plan, task)
     commands: dict[str, str] = {
@@ -60,11 +60,11 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
         "request_cpus": str(task.resources.cpus),
         "request_memory": f"{task.resources.memory_mb}MB",
         "request_disk": f"{task.resources.disk_mb}MB",
-        # The worker itself ends a task at its limit; this is for one that cannot (HTCondor looks once a minute). Time
-        # in the queue does not count, that of a start that was lost with its worker neither.
+        # The worker itself kills a task at its limit; this is the fallback (HTCondor checks once a minute). Time in
+        # the queue does not count, nor does an attempt lost with its worker.
         "allowed_execute_duration": str(task.resources.max_seconds + _LIMIT_GRACE_S),
-        # A worker or queue that is away for longer is given up: the task starts again elsewhere. HTCondor's own 40
-        # minutes would leave a run of seconds waiting for a pool that was started anew.
+        # A worker or queue unreachable for longer is given up, and the task restarts elsewhere. HTCondor's default of
+        # 40 minutes would leave a run of seconds waiting for a restarted pool.
         "job_lease_duration": str(_LEASE_S),
         "priority": str(plan.priority),
         "batch_name": literal(f"{plan.name} {folder.root.name}"),
@@ -98,7 +98,7 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
 
 
 def pegasus_attributes(plan: Plan, task: Task, tag: str) -> dict[str, str | int]:
-    """Return the job attributes from which `pegasus-monitord` knows a job."""
+    """Return the job attributes by which `pegasus-monitord` identifies a job."""
     first = plan.by_id[task.jobs[0]]
     single = len(task.jobs) == 1
     return {
@@ -114,17 +114,17 @@ def pegasus_attributes(plan: Plan, task: Task, tag: str) -> dict[str, str | int]
 
 
 def literal(value: object) -> str:
-    """Return text that a submit description yields unchanged.
+    """Return text escaped so that a submit description yields it unchanged.
 
     Raises
     ------
     UsageError
-        If it cannot: line breaks.
+        If that is impossible (line breaks).
     """
     text = str(value)
     if not text.isprintable() or text != text.strip():
         raise UsageError(
-            "HTCondor cannot be told this name", where=repr(text), expected="no line breaks, no blanks at the ends"
+            "HTCondor cannot express this name", where=repr(text), expected="no line breaks or outer spaces"
         )
     return text.replace("$", "$(DOLLAR)")
 
@@ -135,7 +135,7 @@ def quote(text: str) -> str:
 
 
 def environment(variables: dict[str, str]) -> str:
-    """Return HTCondor's quoted form of an environment: blanks within single quotes, quotes doubled."""
+    """Return an environment in HTCondor's quoted form: spaces inside single quotes, quotes doubled."""
     words = ("'" + f"{name}={literal(value)}".replace("'", "''") + "'" for name, value in variables.items())
     return '"' + " ".join(words).replace('"', '""') + '"'
 

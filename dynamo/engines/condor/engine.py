@@ -1,8 +1,8 @@
-"""Engine `condor`: a run on the HTCondor pool that the configuration names.
+"""Engine `condor`: runs on the configured HTCondor pool.
 
-A run whose layout is ``single`` is one directly submitted job; any other goes through DAGMan. `engine.json` is written
-before HTCondor is asked and names a tag that every job carries, so that a crash at any moment neither loses a job nor
-submits it twice. The state of a run is read from its job event log; the queue is asked when that log stays silent.
+A run with layout ``single`` is one directly submitted job; any other goes through DAGMan. `engine.json` is written
+before HTCondor is contacted and names a tag that every job carries, so a crash at any moment neither loses a job nor
+submits it twice. The run's state comes from its job event log; the queue is queried if the log stays silent.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from dynamo.workflows.model import Layout, Plan
 
 _log = logging.getLogger("dynamo.engines.condor.engine")
 
-#: After this long without an event the queue is asked whether the job is still there.
+#: Query the queue for the job after this many seconds without an event.
 SILENCE_S = 15.0
-#: A wait looks at `engine.json` this often: another process may have cancelled the run.
+#: While waiting, check `engine.json` at this interval: another process may have cancelled the run.
 _LOOK_S = 2.0
 _REMEMBERED = 256
 _REASON_LENGTH = 500
@@ -48,9 +48,9 @@ class CondorEngine:
     Raises
     ------
     MissingPartError
-        If there is no pool.
+        If no pool is available.
     UsageError
-        If the options do not fit together.
+        If the options contradict each other.
     """
 
     name = "condor"
@@ -72,12 +72,12 @@ class CondorEngine:
         self._closing = False
 
     def submit(self, folder: RunFolder) -> None:
-        """Start the work, or find it again where an earlier call was cut off.
+        """Start the work, or resume after an interrupted call.
 
         Raises
         ------
         RetryableError
-            If the pool does not answer; the same call may be repeated.
+            If the pool does not respond; safe to call again.
         EngineError
             If another engine has the run.
         """
@@ -100,12 +100,12 @@ class CondorEngine:
             self._record(folder, replace(handle, cluster=cluster))
 
     def status(self, folder: RunFolder) -> Status:
-        """Return where the work stands, without waiting."""
+        """Return the current status without waiting."""
         state, reason = self._look(folder, 0.0)
         return count_results(folder, state, reason)
 
     def wait(self, folder: RunFolder, timeout_s: float | None = None) -> Status:
-        """Wait until the work is final, or ``timeout_s`` has passed (it may take a second longer)."""
+        """Wait for a final state, at most ``timeout_s`` (may overrun by a second)."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left = _LOOK_S if deadline is None else deadline - time.monotonic()
@@ -114,12 +114,12 @@ class CondorEngine:
                 return count_results(folder, state, reason)
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
-        """Remove all jobs of the run; return when the queue holds none any more.
+        """Remove all jobs of the run; return when none is left in the queue.
 
         Raises
         ------
         RetryableError
-            If the pool does not answer, or jobs do not leave the queue; the same call may be repeated.
+            If the pool does not respond, or jobs do not leave the queue; safe to call again.
         """
         with only_one(folder):
             handle = read_handle(folder)
@@ -131,14 +131,14 @@ class CondorEngine:
                 if self._look(folder, 0.0)[0] in FINAL:
                     return
                 handle = replace(handle, cancelled=reason)
-                # Where tasks see the run folder they end before their next job.
+                # Tasks that see the run folder stop before their next job.
                 write_text(folder.root / "cancel", reason)
                 write_handle(folder, handle)
             self._queue.remove(TAG, handle.tag, reason)
             write_handle(folder, replace(handle, gone=True))
 
     def close(self) -> None:
-        """Let go of the event logs; jobs on the pool go on. Waits of other threads end within a second."""
+        """Close the event logs; jobs on the pool continue. Waits in other threads return within a second."""
         self._closing = True
         with self._lock:
             watches = list(self._watches.values())
@@ -152,7 +152,7 @@ class CondorEngine:
         write_handle(folder, handle)
 
     def _find(self, folder: RunFolder, handle: Handle) -> int | None:
-        """Return the run's job if it was submitted by a process that did not live to note it."""
+        """Return the run's job if the process that submitted it died before recording it."""
         known = self._queue.find(TAG, handle.tag) or self._queue.past(TAG, handle.tag)
         if not known:
             return None
@@ -162,7 +162,7 @@ class CondorEngine:
         return cluster
 
     def _end_earlier(self, folder: RunFolder, plan: Plan, layout: Layout) -> None:
-        """Make way for a new attempt: no job of an earlier one may still write into the folder."""
+        """Prepare for a new attempt: no job of an earlier one may still write to the folder."""
         (folder.root / "cancel").unlink(missing_ok=True)
         log = folder.root / EVENT_LOG
         if not log.exists():
@@ -174,7 +174,7 @@ class CondorEngine:
         clear_attempt(folder, plan, same_dag=same and layout.kind != "single")
 
     def _write(self, folder: RunFolder, plan: Plan, layout: Layout, handle: Handle) -> str:
-        """Write what HTCondor and Pegasus's tools read; return the description of the job to be submitted."""
+        """Write the files for HTCondor and Pegasus's tools; return the description of the job to submit."""
         single = layout.kind == "single"
         descriptions = {
             task.id: describe_task(
@@ -203,7 +203,7 @@ class CondorEngine:
     def _look(self, folder: RunFolder, timeout_s: float) -> tuple[State, str]:
         handle = read_handle(folder)
         if handle is None:
-            return "lost", "the run was not given to the pool"
+            return "lost", "the run was not submitted to the pool"
         if handle.cancelled is not None:
             return self._look_cancelled(folder, handle)
         if not (folder.root / EVENT_LOG).exists():
@@ -219,9 +219,9 @@ class CondorEngine:
 
     def _look_cancelled(self, folder: RunFolder, handle: Handle) -> tuple[State, str]:
         if not handle.gone:
-            # Whoever cancelled may have been killed over it.
+            # The cancelling process may have been killed midway.
             if self._queue.find(TAG, handle.tag):
-                return "running", f"is being cancelled: {handle.cancelled}"
+                return "running", f"being cancelled: {handle.cancelled}"
             if (folder.root / EVENT_LOG).exists():
                 watch = self._watch(folder, handle)
                 watch.read()
@@ -234,7 +234,7 @@ class CondorEngine:
         return "lost", "the run's event log is gone"
 
     def _ask_when_silent(self, watch: RunWatch, handle: Handle) -> tuple[State, str] | None:
-        """Ask the queue about a run of which nothing was heard for long; None where all is well."""
+        """Query the queue about a run that has been silent for long; return None if all is well."""
         now = time.monotonic()
         if handle.cluster is None or now - max(watch.heard, watch.checked) < SILENCE_S:
             return None
@@ -243,13 +243,13 @@ class CondorEngine:
                 return None
             past = [job for job in self._queue.past(TAG, handle.tag) if job.cluster == handle.cluster]
         except RetryableError as error:
-            # The jobs may well be running; nobody can tell until the pool is back.
+            # The jobs may well be running; only the pool can tell, once it is back.
             _log.warning("%s", error)
             return None
         finally:
             watch.checked = now
         if not past:
-            return "lost", f"HTCondor does not know job {handle.cluster}.0 any more"
+            return "lost", f"HTCondor no longer knows job {handle.cluster}.0"
         if past[0].status == COMPLETED:
             return ("succeeded", "") if past[0].exit_code == 0 else ("failed", f"exit code {past[0].exit_code}")
         return "cancelled", "removed from the queue"
@@ -261,11 +261,11 @@ class CondorEngine:
                 continue
             try:
                 if verdict == "release":
-                    self._queue.release(job.id, "may pass")
+                    self._queue.release(job.id, "transient")
                 else:
                     self._queue.give_up(job.id, job.reason)
             except RetryableError as error:
-                # The job's own policy does the same, only later.
+                # The job's own policy does the same, just later.
                 _log.warning("%s", error)
 
     def _reason(self, folder: RunFolder, watch: RunWatch, reason: str) -> str:
@@ -282,7 +282,7 @@ class CondorEngine:
         return f"task {task}: {told or reason}" + (f": {last}" if last else "")
 
     def _tell_pegasus(self, folder: RunFolder, watch: RunWatch) -> None:
-        """Write DAGMan's log for a run that had no DAGMan."""
+        """Write a DAGMan log for a run without DAGMan."""
         layout, plan = folder.read_layout(), folder.read_plan()
         path = folder.root / f"{dag_file(plan)}.dagman.out"
         if layout.kind != "single" or path.exists() or not watch.events:
@@ -292,7 +292,7 @@ class CondorEngine:
         try:
             write_text(path, text)
         except OSError as error:
-            # The run is over all the same.
+            # The run is over regardless.
             _log.warning("Pegasus's tools will not find the log of the run: %s", error)
 
     def _watch(self, folder: RunFolder, handle: Handle) -> RunWatch:
@@ -301,7 +301,7 @@ class CondorEngine:
             if key not in self._watches:
                 self._watches[key] = RunWatch(folder.root / EVENT_LOG)
                 while len(self._watches) > _REMEMBERED:
-                    # What is looked at again is read again.
+                    # Dropped logs are read again if needed.
                     self._watches.popitem(last=False)[1].close()
             self._watches.move_to_end(key)
             return self._watches[key]

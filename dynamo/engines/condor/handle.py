@@ -1,4 +1,4 @@
-"""What `engine.json` says of a run on a pool: written before HTCondor is asked, so that a crash loses nothing."""
+"""`engine.json` of a run on a pool: written before HTCondor is contacted, so that a crash loses nothing."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Handle:
     Attributes
     ----------
     tag
-        What the attribute ``DynamoRun`` of all its jobs says; unique to the attempt.
+        Value of the attribute ``DynamoRun`` of all its jobs; unique to the attempt.
     created
-        When the attempt began, ISO 8601.
+        Start of the attempt, ISO 8601.
     cluster
-        HTCondor's number of the run's job; None while it is not known that it was submitted.
+        HTCondor cluster id of the run's job; None until it is known to be submitted.
     cancelled
         Why the run was cancelled; None if it was not.
     gone
-        Whether it is known that no job of a cancelled run is left.
+        Whether a cancelled run is known to have no jobs left.
     engine
         The engine's name.
     """
@@ -46,7 +46,7 @@ class Handle:
 
 
 def read_handle(folder: RunFolder, *, engine: str = ENGINE) -> Handle | None:
-    """Return the handle of the run, or None where it was not given to an engine.
+    """Return the handle of the run, or None if it was not submitted to an engine.
 
     Raises
     ------
@@ -60,12 +60,12 @@ def read_handle(folder: RunFolder, *, engine: str = ENGINE) -> Handle | None:
     except orjson.JSONDecodeError as error:
         raise EngineError(f"not a handle: {error}", where=folder.engine_file) from None
     if data.get("engine") != engine:
-        raise EngineError(f"the run was given to engine {data.get('engine')!r:.40}", where=folder.root, expected=engine)
+        raise EngineError(f"the run belongs to engine {data.get('engine')!r:.40}", where=folder.root, expected=engine)
     return Handle(**data)
 
 
 def write_handle(folder: RunFolder, handle: Handle) -> None:
-    """Store the handle; it survives a power cut when this returns."""
+    """Store the handle durably: it survives a power failure."""
     with replacing(folder.engine_file) as partial, partial.open("wb") as stream:
         stream.write(orjson.dumps(asdict(handle)))
         stream.flush()
@@ -75,7 +75,7 @@ def write_handle(folder: RunFolder, handle: Handle) -> None:
 
 @contextlib.contextmanager
 def only_one(folder: RunFolder) -> Iterator[None]:
-    """Let one process at a time start or stop the run; a lock that its holder took with it when it died is free."""
+    """Let one process at a time start or stop the run; the lock is released if its holder dies."""
     with (folder.root / _LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

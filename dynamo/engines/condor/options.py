@@ -1,4 +1,4 @@
-"""How the engine `condor` runs tasks on a pool: what an operator may set under ``[engines.condor]``."""
+"""Options of engine `condor`, set by the operator under ``[engines.condor]``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dynamo.errors import UsageError
 
 Transfer = Literal["auto", "yes", "no"]
 
-#: What `transfer` means to HTCondor. With ``IF_NEEDED`` it compares the worker's ``FileSystemDomain`` with ours.
+#: HTCondor's value for `transfer`. With ``IF_NEEDED`` it compares the worker's ``FileSystemDomain`` with ours.
 SHOULD_TRANSFER: Mapping[Transfer, str] = {"auto": "IF_NEEDED", "yes": "YES", "no": "NO"}
-#: Submit commands that the engine sets itself; an operator who changed them would break what it relies on.
+#: Submit commands that the engine relies on and sets itself; operators must not override them.
 _OURS = frozenset(
     (
         "executable",
@@ -46,25 +46,24 @@ class CondorOptions:
     Attributes
     ----------
     transfer
-        ``auto``: files are sent to workers that do not share our file system, and only to those; ``yes``: always;
-        ``no``: only workers that share the file system are used.
+        ``auto``: send files only to workers that do not share our file system; ``yes``: always send files; ``no``: use
+        only workers that share the file system.
     container
-        The image in which tasks run, as HTCondor's ``container_image`` takes it (``docker://NAME``, a ``.sif`` file);
-        None runs them on the worker itself. A container sees only files that are sent.
+        Container image for tasks, as in HTCondor's ``container_image`` (``docker://NAME``, a ``.sif`` file); None runs
+        them directly on the worker. A container sees only transferred files.
     python
-        The interpreter with DyNamo on the worker, or in the image; by default this process's own, and in a container
-        ``python3``.
+        Interpreter with DyNamo on the worker or in the image. Default: this process's own; ``python3`` in a container.
     requirements
-        A ClassAd expression that a worker must fulfil.
+        ClassAd expression that a worker must satisfy.
     submit
-        Further submit commands, by name.
+        Additional submit commands, by name.
     sites
-        The site at which a workflow's tasks must run, by workflow; as `[autoscale] sites` says.
+        Site where a workflow's tasks must run, by workflow; see `[autoscale] sites`.
 
     Raises
     ------
     UsageError
-        If options do not fit together.
+        If options contradict each other.
     """
 
     transfer: Transfer = "auto"
@@ -81,7 +80,7 @@ class CondorOptions:
             )
         if self.container is not None and self.transfer == "no":
             raise UsageError(
-                "a container sees only files that are sent",
+                "a container sees only transferred files",
                 where="engines.condor",
                 expected='transfer = "auto" or "yes"',
             )
@@ -90,10 +89,10 @@ class CondorOptions:
                 raise UsageError(f"{name} is not one line of text: {value!r:.60}", where="engines.condor")
         taken = sorted(name for name in self.submit if name.lower() in _OURS)
         if taken:
-            raise UsageError(f"the engine sets {', '.join(taken)} itself", where="engines.condor.submit")
+            raise UsageError(f"reserved for the engine: {', '.join(taken)}", where="engines.condor.submit")
 
     def needs(self, workflow: str) -> str | None:
-        """Return what a worker must fulfil for tasks of a workflow, as a ClassAd expression; None for nothing."""
+        """Return a workflow's requirements on workers as a ClassAd expression, or None."""
         terms = [f"({self.requirements})"] if self.requirements else []
         if workflow in self.sites:
             site = self.sites[workflow].replace("\\", "\\\\").replace('"', '\\"')
@@ -102,7 +101,7 @@ class CondorOptions:
 
     @property
     def interpreter(self) -> str:
-        """The Python that runs the tasks."""
+        """The Python interpreter for the tasks."""
         return self.python or ("python3" if self.container else sys.executable)
 
     @property

@@ -1,7 +1,7 @@
-"""What Pegasus's tools read of one physical job: an invocation record for each logical job that it ran.
+"""Records of one physical job for Pegasus's tools: an invocation record per logical job.
 
-The form is that of pegasus-kickstart 3 (YAML) with the summary line of pegasus-cluster, as `pegasus-monitord` 5.1 reads
-them. JSON is YAML, so no YAML library is needed on the worker.
+The format is pegasus-kickstart 3 (YAML) plus the summary line of pegasus-cluster, as read by `pegasus-monitord` 5.1.
+JSON is YAML, so workers need no YAML library.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import orjson
 
 NAMESPACE = "dynamo"
 SITE = "condorpool"
-#: The wait status (as of wait(2)) of a process that exited with code 1.
+#: The wait(2) status of a process that exited with code 1.
 _RAW_FAILURE = 256
 
 
 def transformation(module: str, version: str | None) -> str:
-    """Return the name of a module in Pegasus's words, ``namespace::name[:version]``."""
+    """Return a module's Pegasus name, ``namespace::name[:version]``."""
     return f"{NAMESPACE}::{module}" + (f":{version}" if version else "")
 
 
 def task_records(lines: Sequence[Mapping[str, Any]], *, total: int) -> str:
-    """Return the records of the result lines of one task; ``total`` is the number of its logical jobs."""
+    """Return the records for the result lines of one task with ``total`` logical jobs."""
     address, user = _address(), _user()
     if total == 1:
         return "".join(_record(line, address, user) for line in lines)
-    # The reader takes one invocation for another's continuation where no cluster line is between them.
+    # Without a cluster line between them, the reader takes an invocation for a continuation of the previous one.
     records = [_record(line, address, user) + _task(line, number) for number, line in enumerate(lines, 1)]
     return "".join([*records, _summary(lines, total)])
 
@@ -82,7 +82,7 @@ def _summary(lines: Sequence[Mapping[str, Any]], total: int) -> str:
 
 
 def _address() -> str:
-    # Connecting a datagram socket sends nothing; it only asks the system which address it would use (RFC 5737 net).
+    # Connecting a datagram socket sends nothing; it only makes the system pick a source address (RFC 5737 net).
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("192.0.2.1", 9))

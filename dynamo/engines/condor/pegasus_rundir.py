@@ -1,9 +1,9 @@
-"""Making a run folder one that Pegasus's own tools read: monitord --replay, statistics, analyzer, status.
+"""Run folders that Pegasus's own tools can read: monitord --replay, statistics, analyzer, status.
 
-What they look for was read from Pegasus 5.1 (``Pegasus/monitoring/workflow.py``, ``Pegasus/db/workflow_loader.py``):
+Requirements are taken from Pegasus 5.1 (``Pegasus/monitoring/workflow.py``, ``Pegasus/db/workflow_loader.py``):
 ``braindump.yml``, the static events ``NAME-0.static.bp``, ``NAME-0.notify``, a properties file, the DAG, and DAGMan's
-log. A run that was one directly submitted job had no DAGMan: its log is told from the job's own events, in DAGMan's
-words, and says so.
+log. A run submitted as a single job had no DAGMan: its log is reconstructed from the job's own events in DAGMan's
+format, and says so.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from dynamo.workflows.model import Layout, Plan
 
 BRAINDUMP = "braindump.yml"
 PROPERTIES = "pegasus.properties"
-#: The planner whose formats these are.
+#: The planner version whose formats these are.
 PLANNER_VERSION = "5.1.3"
 _COMPUTE = "1"
-#: DAGMan's names of events.
+#: DAGMan's event names.
 _EVENTS = {
     SUBMIT: "SUBMIT",
     EXECUTE: "EXECUTE",
@@ -50,7 +50,7 @@ def write_rundir(folder: RunFolder, plan: Plan, layout: Layout, *, identity: str
     identity
         The workflow's UUID.
     planned
-        When the run was planned.
+        Time the run was planned.
     """
     name = dag_file(plan).removesuffix(".dag")
     root = folder.root
@@ -92,7 +92,7 @@ def write_rundir(folder: RunFolder, plan: Plan, layout: Layout, *, identity: str
 
 
 def static_events(plan: Plan, layout: Layout, *, identity: str, planned: datetime) -> str:
-    """Return what the planner tells the monitoring: tasks, jobs, their edges, and which job holds which task.
+    """Return the planner's events for monitoring: tasks, jobs, their edges, and the mapping of tasks to jobs.
 
     The loader needs all jobs before the first mapping.
     """
@@ -129,7 +129,7 @@ def static_events(plan: Plan, layout: Layout, *, identity: str, planned: datetim
 
 
 def dagman_log(plan: Plan, layout: Layout, events: Iterable[JobEvent], *, exit_code: int) -> str:
-    """Return what DAGMan would have logged of a run that was one job.
+    """Return the log DAGMan would have written for a single-job run.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def dagman_log(plan: Plan, layout: Layout, events: Iterable[JobEvent], *, exit_c
 
 
 def _event(event: str, **values: str) -> str:
-    # Keyword names cannot hold dots: task and job (with parent_ and child_) are ids.
+    # Keywords cannot contain dots: task and job (with parent_ and child_) are ids.
     ids = {"task", "job", "parent_task", "child_task", "parent_job", "child_job"}
     parts = [f'{key.replace("_", ".") + ".id" if key in ids else key}="{value}"' for key, value in values.items()]
     return f"{event} {' '.join(parts)}"

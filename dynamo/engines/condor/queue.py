@@ -1,4 +1,4 @@
-"""The job queue of the pool: the few things that the engine asks HTCondor's schedd."""
+"""The pool's job queue: the engine's few calls to HTCondor's schedd."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMPLETED = 4
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that the schedd knows; ``status`` is HTCondor's ``JobStatus``."""
+    """A job known to the schedd; ``status`` is HTCondor's ``JobStatus``."""
 
     cluster: int
     proc: int
@@ -29,50 +29,50 @@ class QueuedJob:
 
 
 class Queue:
-    """The schedd of the pool that the HTCondor configuration names.
+    """The schedd of the configured HTCondor pool.
 
     Raises
     ------
     MissingPartError
-        If there is no pool.
+        If no pool is available.
     """
 
     def __init__(self) -> None:
         use_pool()
-        # The bindings keep global state; their calls are short.
+        # The bindings have global state; calls are short.
         self._lock = threading.Lock()
         self._schedd: Any = None
 
     def submit(self, description: str) -> int:
-        """Submit one job; return its cluster. When this returns, the job survives a crash of the schedd."""
+        """Submit one job durably (it survives a schedd crash); return its cluster id."""
         import htcondor2
 
         return int(self._ask(lambda schedd: schedd.submit(htcondor2.Submit(description)).cluster()))
 
     def find(self, attribute: str, value: str) -> list[QueuedJob]:
-        """Return the jobs in the queue whose ``attribute`` is the text ``value``, in order of submission."""
+        """Return the queued jobs whose ``attribute`` is the string ``value``, in submission order."""
         constraint = equals(attribute, value)
         ads = self._ask(lambda schedd: schedd.query(constraint, ["ClusterId", "ProcId", "JobStatus"]))
         return sorted((_job(ad) for ad in ads), key=lambda job: (job.cluster, job.proc))
 
     def past(self, attribute: str, value: str) -> list[QueuedJob]:
-        """Return jobs as `find`, of those that have left the queue."""
+        """Do the same as `find` for jobs that have left the queue."""
         constraint = equals(attribute, value)
         names = ["ClusterId", "ProcId", "JobStatus", "ExitCode"]
         ads = self._ask(lambda schedd: list(schedd.history(constraint, names)))
         return sorted((_job(ad) for ad in ads), key=lambda job: (job.cluster, job.proc))
 
     def remove(self, attribute: str, value: str, reason: str, *, timeout_s: float = 30.0) -> None:
-        """Remove all jobs whose ``attribute`` is ``value``, those that appear meanwhile too; wait until they are gone.
+        """Remove all jobs whose ``attribute`` is ``value``, including late arrivals; wait until they are gone.
 
         Raises
         ------
         RetryableError
-            If some are still there after ``timeout_s``.
+            If some remain after ``timeout_s``.
         """
         import htcondor2
 
-        # The bindings (25.14) drop a reason that is not given together with a code.
+        # The bindings (25.14) drop a reason given without a code.
         deadline = time.monotonic() + timeout_s
         pause_s = 0.02
         constraint = f"{equals(attribute, value)} && JobStatus != {REMOVED}"
@@ -81,7 +81,7 @@ class Queue:
                 self._ask(lambda schedd: schedd.act(htcondor2.JobAction.Remove, constraint, (reason, 0)))
             if time.monotonic() > deadline:
                 raise RetryableError(
-                    f"{len(jobs)} removed jobs do not leave the queue", where=f"job {jobs[0].cluster}.{jobs[0].proc}"
+                    f"{len(jobs)} removed jobs are stuck in the queue", where=f"job {jobs[0].cluster}.{jobs[0].proc}"
                 )
             time.sleep(pause_s)
             pause_s = min(0.5, pause_s * 1.5)
@@ -93,7 +93,7 @@ class Queue:
         self._ask(lambda schedd: schedd.act(htcondor2.JobAction.Remove, [job], (reason, 0)))
 
     def release(self, job: str, reason: str) -> None:
-        """Let a held job go on."""
+        """Release a held job."""
         import htcondor2
 
         self._ask(lambda schedd: schedd.act(htcondor2.JobAction.Release, [job], (reason, 0)))
@@ -107,10 +107,10 @@ class Queue:
                     self._schedd = htcondor2.Schedd()
                 return call(self._schedd)
             except (htcondor2.HTCondorException, OSError) as error:
-                # After a restart of the pool its address is another one.
+                # A restarted pool has a new address.
                 self._schedd = None
                 raise RetryableError(
-                    f"HTCondor's queue does not answer: {error}", hint="is the pool up? see `dynamo pool status`"
+                    f"HTCondor's queue does not respond: {error}", hint="is the pool up? see `dynamo pool status`"
                 ) from error
 
 

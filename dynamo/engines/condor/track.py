@@ -1,4 +1,4 @@
-"""The state of a run from the events of its jobs, as HTCondor writes them to the job event log."""
+"""The state of a run, derived from HTCondor's job event log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Phase = Literal["idle", "running", "held", "ended"]
 
 @dataclass(frozen=True)
 class JobEvent:
-    """One event; ``data`` are HTCondor's own names and values."""
+    """One event; ``data`` has HTCondor's own names and values."""
 
     kind: int
     cluster: int
@@ -34,11 +34,11 @@ class JobEvent:
 
 @dataclass
 class JobTrack:
-    """One job of the run: DAGMan itself, or what executes a task."""
+    """One job of the run: DAGMan itself, or a task."""
 
     cluster: int
     proc: int
-    #: The node of the DAG; empty for DAGMan, and for a job without one.
+    #: The DAG node; empty for DAGMan and for jobs outside a DAG.
     node: str
     phase: Phase = "idle"
     reason: str = ""
@@ -49,17 +49,17 @@ class JobTrack:
 
     @property
     def id(self) -> str:
-        """HTCondor's name of the job."""
+        """HTCondor's job id."""
         return f"{self.cluster}.{self.proc}"
 
     @property
     def succeeded(self) -> bool:
-        """Whether it ended well."""
+        """Whether it exited with code 0."""
         return self.phase == "ended" and self.exit_code == 0
 
 
 class RunTrack:
-    """The jobs of a run; the first one that was submitted stands for the run itself."""
+    """The jobs of a run; the first one submitted represents the run itself."""
 
     def __init__(self) -> None:
         self.jobs: dict[tuple[int, int], JobTrack] = {}
@@ -72,12 +72,12 @@ class RunTrack:
 
     @property
     def held(self) -> list[JobTrack]:
-        """The jobs that are on hold."""
-        # A copy, here and below: another thread may be taking in an event.
+        """The held jobs."""
+        # Copy, here and below: another thread may be processing an event.
         return [job for job in list(self.jobs.values()) if job.phase == "held"]
 
     def note(self, event: JobEvent) -> None:
-        """Take in one event."""
+        """Process one event."""
         key = (event.cluster, event.proc)
         if event.kind == SUBMIT and key not in self.jobs:
             job = self.jobs[key] = JobTrack(event.cluster, event.proc, _node(event))
@@ -91,9 +91,9 @@ class RunTrack:
         elif event.kind == EVICTED:
             known.phase = "idle"
             known.reason = (
-                f"failed ({_exit(event)}), is started again"
+                f"failed ({_exit(event)}), being restarted"
                 if event.data.get("TerminatedAndRequeued")
-                else event.text("Reason") or "its worker gave it back"
+                else event.text("Reason") or "returned by its worker"
             )
         elif event.kind == HELD:
             known.phase, known.holds = "held", known.holds + 1
@@ -106,7 +106,7 @@ class RunTrack:
             known.exit_code = int(event.data.get("ReturnValue", -1)) if event.data.get("TerminatedNormally") else -1
             known.reason = "" if known.exit_code == 0 else _exit(event)
         elif event.kind == ABORTED:
-            # A job that is removed for what held it, is held until then.
+            # A job removed because of its hold stays held until then.
             known.removed = True
             if known.phase != "held":
                 known.hold_code, known.reason = 0, event.text("Reason") or "removed"
@@ -119,7 +119,7 @@ class RunTrack:
             known.phase, known.reason = "running", ""
 
     def state(self) -> tuple[State, str]:
-        """Return where the run stands, and why; what a removal means is for the caller to judge."""
+        """Return the run's state and the reason; the caller decides what a removal means."""
         main = self.main
         if main is None:
             return "pending", ""
@@ -139,18 +139,18 @@ class RunTrack:
         return "pending", next((job.reason for job in busy if job.reason), "")
 
     def failure(self) -> tuple[str, str]:
-        """Return the task that failed last, empty if unknown, and why."""
+        """Return the task that failed last (empty if unknown) and the reason."""
         nodes = [job for job in list(self.jobs.values()) if job.phase == "ended" and not job.succeeded]
-        # DAGMan's own exit code says less than any of its nodes.
+        # Any node's reason says more than DAGMan's own exit code.
         named = [job for job in nodes if job is not self.main] or nodes
-        # Nodes that DAGMan took away because another one had failed are not the reason.
+        # Nodes that DAGMan removed because another one failed are not the cause.
         told = [job for job in named if job.hold_code or not job.removed] or named
         return (told[-1].node, told[-1].reason) if told else ("", "")
 
 
 def event_from(cluster: int, proc: int, data: Mapping[str, Any]) -> JobEvent:
-    """Return the event that a ClassAd of HTCondor's event log says."""
-    # The log says local time without an offset.
+    """Return the event described by a ClassAd from HTCondor's event log."""
+    # The log has local times without an offset.
     time = datetime.fromisoformat(str(data["EventTime"])).astimezone(UTC)
     return JobEvent(int(data["EventTypeNumber"]), cluster, proc, time, data)
 

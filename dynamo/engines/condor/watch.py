@@ -1,4 +1,4 @@
-"""Following one attempt at a run through its job event log."""
+"""Following one attempt of a run through its job event log."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from dynamo.engines.base import EngineError
 from dynamo.engines.condor.track import JobEvent, RunTrack, event_from
 
-#: Longest time for which the log is waited on in one go: so soon does a wait end that is asked to.
+#: Longest single wait on the log, in seconds; bounds how fast a wait can be interrupted.
 _SLICE_S = 1
 _POLL_S = 0.05
 
 
 class RunWatch:
-    """The state of a run, kept up with its event log; several threads may look at once.
+    """The state of a run, kept up to date from its event log; thread-safe.
 
     Waiting costs nothing: HTCondor's reader sleeps until the log changes (inotify).
     """
@@ -27,19 +27,19 @@ class RunWatch:
         self._lock = threading.Lock()
         self.track = RunTrack()
         self.events: list[JobEvent] = []
-        #: When something was last heard of the run, on the monotonic clock.
+        #: Monotonic time of the last event.
         self.heard = time.monotonic()
         self.checked = 0.0
 
     def read(self, timeout_s: float = 0.0) -> bool:
-        """Take in new events, waiting about ``timeout_s`` for the first; tell whether there were any.
+        """Process new events, waiting about ``timeout_s`` for the first; return whether there were any.
 
         Raises
         ------
         EngineError
             If the log cannot be read.
         """
-        # Whoever holds the lock takes in events as they come: what is known is as new as it can be.
+        # The lock's holder processes events as they arrive, so the state is already current.
         if not (self._lock.acquire(timeout=timeout_s) if timeout_s > 0 else self._lock.acquire(blocking=False)):
             return False
         try:
@@ -71,7 +71,7 @@ class RunWatch:
                 else:
                     new = self._take(_SLICE_S)
         except (htcondor2.HTCondorException, OSError) as error:
-            raise EngineError(f"the event log cannot be read: {error}", where=self._path) from error
+            raise EngineError(f"cannot read the event log: {error}", where=self._path) from error
         if new:
             self.heard = time.monotonic()
         return new
@@ -84,7 +84,7 @@ class RunWatch:
             self.track.note(event)
             new = True
             if wait_s:
-                # What came with it is taken without waiting for more.
+                # Take events that came with it without waiting for more.
                 self._take(0)
                 break
         return new

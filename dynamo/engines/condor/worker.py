@@ -1,9 +1,9 @@
-"""One task on a worker: ``python -m dynamo.engines.condor.worker TASK SECONDS``, in the run folder or a sandbox.
+"""Entry point for one task on a worker: ``python -m dynamo.engines.condor.worker TASK SECONDS``.
 
-Where the worker shares our file system, HTCondor starts the task in the run folder. Where it does not, HTCondor starts
-it in a scratch folder with the task's file and inputs under the same relative names, and brings the folders of outputs
-and results back into the run folder. Standard output carries one invocation
-record for each logical job, in the form of pegasus-kickstart, which Pegasus's own tools read.
+If the worker shares our file system, HTCondor starts the task in the run folder. Otherwise it starts the task in a
+scratch folder (sandbox) with the task file and inputs under the same relative names, and transfers the output and
+result folders back to the run folder. Standard output has one invocation record per logical job in pegasus-kickstart
+format, which Pegasus's own tools read.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from dynamo.engines.condor.pegasus_records import task_records
 from dynamo.modules.runner import FAILED, read_results, run_task
 from dynamo.processes import LONGEST_WAIT_S
 
-#: The folders of a sandbox that HTCondor brings back.
+#: Sandbox folders that HTCondor transfers back.
 BROUGHT_BACK = ("work", "results")
 
 
 def in_sandbox(root: Path) -> bool:
-    """Tell whether ``root`` is the scratch folder that HTCondor made for this job."""
+    """Return whether ``root`` is the scratch folder HTCondor created for this job."""
     scratch = os.environ.get("_CONDOR_SCRATCH_DIR")
     return scratch is not None and Path(scratch).is_dir() and root.samefile(scratch)
 
 
 def keep_outputs(root: Path, task: str) -> None:
-    """Leave in the sandbox's work folder only what the task wrote; its inputs are not brought back."""
+    """Remove everything but the task's outputs from the sandbox's work folder: inputs are not transferred back."""
     jobs = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())["jobs"]
     written = {root / "work" / lfn for job in jobs for lfns in job["outputs"].values() for lfn in lfns}
     for name in BROUGHT_BACK:
-        # HTCondor holds a job of which a folder to be brought back is missing.
+        # HTCondor holds a job if a folder to transfer is missing.
         (root / name).mkdir(exist_ok=True)
     for path in (root / "work").rglob("*"):
         if path not in written and not path.is_dir():
@@ -43,14 +43,14 @@ def keep_outputs(root: Path, task: str) -> None:
 
 
 def run_watched(root: Path, task: str, max_seconds: float) -> int:
-    """Run the task in a process of its own; return its exit code, and say on standard error how else it ended.
+    """Run the task in a child process; return its exit code, and report a timeout or signal on standard error.
 
-    A process that hangs in a library cannot end itself, and one that crashes cannot bring its results home.
+    A process that hangs in a library cannot stop itself, and one that crashes cannot deliver its results.
     """
-    # A fork before the science is imported costs a millisecond.
+    # Forking before the science is imported costs a millisecond.
     child = multiprocessing.get_context("fork").Process(target=_run, args=(root, task))
     child.start()
-    # The kernel counts a wait in milliseconds in 31 bits.
+    # The kernel takes timeouts in milliseconds as 31 bits.
     child.join(min(max_seconds, LONGEST_WAIT_S))
     in_time = not child.is_alive()
     if not in_time:
@@ -58,9 +58,9 @@ def run_watched(root: Path, task: str, max_seconds: float) -> int:
         child.join()
     code = FAILED if child.exitcode is None else child.exitcode
     if not in_time:
-        sys.stderr.write(f"was ended: it took longer than its time limit of {max_seconds:g} s\n")
+        sys.stderr.write(f"killed: exceeded its time limit of {max_seconds:g} s\n")
     elif code < 0:
-        sys.stderr.write(f"was ended by {signal.Signals(-code).name}\n")
+        sys.stderr.write(f"killed by {signal.Signals(-code).name}\n")
     return code if code >= 0 else FAILED
 
 
@@ -69,7 +69,7 @@ def _run(root: Path, task: str) -> None:
 
 
 def main() -> None:
-    """Run the task; exit code 0 when all its jobs have succeeded."""
+    """Run the task; exit code 0 if all its jobs succeeded."""
     root, task, max_seconds = Path.cwd(), sys.argv[1], float(sys.argv[2])
     code = run_watched(root, task, max_seconds)
     jobs = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())["jobs"]

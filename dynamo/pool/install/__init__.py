@@ -1,1 +1,1 @@
-"""HTCondor's programs from Debian packages, with or without root."""
+"""Installation of HTCondor from Debian packages, with or without root."""

@@ -1,4 +1,4 @@
-"""Which Debian mirror this system already uses, read from its own apt configuration."""
+"""The Debian mirror this system already uses, from its own apt configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from dynamo.errors import MissingPartError
 
 APT_FOLDER = Path("/etc/apt")
-#: Names under which Debian's main archive is addressed; other distributions use none of them.
+#: Suite names of Debian's main archive; no other distribution uses them.
 DEBIAN_SUITES = frozenset(
     {
         *("oldoldstable", "oldstable", "stable", "testing", "unstable"),
@@ -21,9 +21,9 @@ DEBIAN_SUITES = frozenset(
 
 @dataclass(frozen=True)
 class AptSource:
-    """One archive, suite and its components, as apt knows them.
+    """One archive, suite and its components, as in apt's configuration.
 
-    ``signed_by`` is the keyring file that the administrator chose for it, or None.
+    ``signed_by`` is the keyring file configured for it, or None.
     """
 
     uri: str
@@ -32,7 +32,7 @@ class AptSource:
     signed_by: Path | None = None
 
     def with_suite(self, suite: str, keyring: Path | None) -> AptSource:
-        """Return the ``main`` component of another suite of the same archive."""
+        """Return the ``main`` component of another suite in the same archive."""
         return AptSource(self.uri, suite, ("main",), keyring)
 
     def to_deb822(self) -> str:
@@ -52,7 +52,7 @@ _ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?
 
 
 def parse_one_line(text: str) -> list[AptSource]:
-    """Read the classic ``deb [options] uri suite component...`` format (``sources.list``)."""
+    """Parse the classic ``deb [options] uri suite component...`` format (``sources.list``)."""
     found = []
     for raw in text.splitlines():
         match = _ONE_LINE.match(raw.split("#", 1)[0].strip())
@@ -65,7 +65,7 @@ def parse_one_line(text: str) -> list[AptSource]:
 
 
 def parse_deb822(text: str) -> list[AptSource]:
-    """Read the stanza format (``*.sources``); disabled and source-only stanzas are left out."""
+    """Parse the stanza format (``*.sources``), skipping disabled and source-only stanzas."""
     found = []
     for stanza in _stanzas(text):
         if stanza.get("enabled", "yes").lower() in {"no", "false", "0"}:
@@ -100,13 +100,13 @@ def _stanzas(text: str) -> Iterable[dict[str, str]]:
 
 
 def _keyring(value: str | None) -> Path | None:
-    # An embedded key or a fingerprint is valid too, but says nothing about other suites.
+    # An embedded key or fingerprint is also valid, but does not apply to other suites.
     first = re.split(r"[\s,]+", value.strip())[0] if value and value.strip() else ""
     return Path(first) if first.startswith("/") else None
 
 
 def system_sources(folder: Path = APT_FOLDER) -> list[AptSource]:
-    """Return every enabled binary source of the system, in the order in which apt reads them."""
+    """Return every enabled binary source of the system, in apt's reading order."""
     found = []
     main = folder / "sources.list"
     if main.is_file():
@@ -121,20 +121,20 @@ def system_sources(folder: Path = APT_FOLDER) -> list[AptSource]:
 
 
 def debian_archive(sources: Iterable[AptSource]) -> AptSource:
-    """Return the source that is Debian's main archive (not security, not a third party).
+    """Return the source for Debian's main archive (not security, not third-party).
 
     Raises
     ------
     MissingPartError
-        If no source names it, as on other distributions.
+        If there is none, as on other distributions.
     """
     for source in sources:
         if source.suite in DEBIAN_SUITES and "main" in source.components and not source.uri.startswith("cdrom:"):
             return source
     raise MissingPartError(
-        "the system's apt configuration names no Debian archive, so HTCondor cannot be fetched from it",
+        "no Debian archive in the apt configuration, so HTCondor cannot be downloaded",
         where=APT_FOLDER,
         expected="an entry such as `deb URI bookworm main`",
         hint="install HTCondor with your distribution's tools so that condor_master is on PATH, "
-        "or set CONDOR_CONFIG to a pool that exists",
+        "or set CONDOR_CONFIG to an existing pool",
     )

@@ -1,4 +1,4 @@
-"""Which HTCondor this machine has, and getting one where there is none."""
+"""Finding this machine's HTCondor, and installing one if there is none."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dynamo.errors import MissingPartError, RetryableError
 from dynamo.pool.install.prefix import Report, install_prefix, read_marker
 
 PREFIX_VARIABLE = "DYNAMO_HTCONDOR_PREFIX"
-#: Ordinary users have no sbin folders on their PATH.
+#: sbin folders are not on an ordinary user's PATH.
 _SBIN = ("/usr/sbin", "/usr/local/sbin", "/sbin")
 _WAY_OUT = "dynamo pool install"
 
 
 @dataclass(frozen=True)
 class Installation:
-    """Where the parts of one HTCondor are; ``origin`` is ``system`` or ``prefix``."""
+    """Paths of one HTCondor installation; ``origin`` is ``system`` or ``prefix``."""
 
     origin: str
     release: Path
@@ -31,7 +31,7 @@ class Installation:
 
 
 def default_prefix() -> Path:
-    """Return the folder for the rootless HTCondor: ``DYNAMO_HTCONDOR_PREFIX`` or one in the user's data folder."""
+    """Return the folder for a rootless HTCondor: ``DYNAMO_HTCONDOR_PREFIX``, or one in the user's data folder."""
     named = os.environ.get(PREFIX_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
@@ -42,8 +42,7 @@ def default_prefix() -> Path:
 def find_installation(prefix: Path | None = None) -> Installation | None:
     """Return the HTCondor to use, or None.
 
-    A prefix that was named, by argument or by ``DYNAMO_HTCONDOR_PREFIX``, comes first, then the system's own
-    HTCondor, then the default prefix.
+    Search order: explicit prefix (argument or ``DYNAMO_HTCONDOR_PREFIX``), the system's HTCondor, the default prefix.
     """
     if prefix is not None or os.environ.get(PREFIX_VARIABLE):
         return _in_prefix((prefix or default_prefix()).absolute())
@@ -65,10 +64,10 @@ def require_installation(prefix: Path | None = None) -> Installation:
 
 
 def install(prefix: Path | None, report: Report) -> tuple[Installation, bool]:
-    """Make sure that there is an HTCondor; return it and whether something was installed.
+    """Find or install HTCondor; return it and whether anything was installed.
 
-    The system's own is used if there is one; else root on a release that packages it installs the package; else
-    it goes into the prefix.
+    An existing system installation is used as is. Otherwise, root on a release that packages HTCondor installs the
+    package; in all other cases it goes into the prefix.
     """
     found = find_installation(prefix)
     if found is not None:
@@ -83,9 +82,9 @@ def install(prefix: Path | None, report: Report) -> tuple[Installation, bool]:
         found = _in_prefix(target)
     if found is None or not _starts(found):
         raise MissingPartError(
-            "HTCondor was installed but its programs do not start",
+            "HTCondor was installed, but its programs do not start",
             where=found.release if found else prefix,
-            hint="run condor_version there and see what it says",
+            hint="run its condor_version and check the output",
         )
     return found, True
 
@@ -114,7 +113,7 @@ def _of_system() -> Installation | None:
         return None
     sbin = Path(master).resolve().parent
     release = sbin.parent
-    # A set CONDOR_CONFIG may name a pool of ours; the system's own configuration knows the system's folders.
+    # CONDOR_CONFIG may name a pool of ours; the system's folders are in the system's own configuration.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("CONDOR_", "_CONDOR_"))}
     told = {}
     for name in ("LIB", "LIBEXEC"):
@@ -155,7 +154,7 @@ def _release_has_package() -> bool:
 
 
 def has_candidate(policy: str) -> bool:
-    """Tell from the output of ``apt-cache policy NAME`` whether the package can be installed."""
+    """Return whether the output of ``apt-cache policy NAME`` shows an installable package."""
     for line in policy.splitlines():
         name, _, value = line.strip().partition(":")
         if name == "Candidate":
@@ -164,7 +163,7 @@ def has_candidate(policy: str) -> bool:
 
 
 def _install_package(report: Report) -> None:
-    report("installing Debian's package", 0, 1)
+    report("installing the Debian package", 0, 1)
     done = subprocess.run(
         ["apt-get", "install", "-y", "-q", "--no-install-recommends", "condor"],
         capture_output=True,
@@ -176,6 +175,6 @@ def _install_package(report: Report) -> None:
         reason = " ".join(line for line in done.stderr.splitlines() if line.startswith("E:"))
         raise RetryableError(
             f"apt-get install condor failed: {reason or done.stderr[-200:]}",
-            hint="run `apt-get update` and try again, or name a folder with --prefix",
+            hint="run `apt-get update` and try again, or choose a folder with --prefix",
         )
-    report("installing Debian's package", 1, 1)
+    report("installing the Debian package", 1, 1)

@@ -1,8 +1,8 @@
-"""HTCondor in a folder of one's own: Debian's packages, unpacked and made to use their own libraries.
+"""HTCondor in a private folder: Debian packages, unpacked and patched to use their own libraries.
 
-Debian 12 has no HTCondor, Debian 13 has. Its programs run on an older system when each is told to use the loader
-and libraries that came with it, which is written into the ELF files (`patchelf`). The host's files are left alone,
-and jobs, being programs of the host, run with the host's libraries.
+Debian 13 packages HTCondor, Debian 12 does not. Its programs run on an older system if their ELF files are patched
+(`patchelf`) to use the loader and libraries they came with. The host's files are untouched, and jobs, being host
+programs, run with the host's libraries.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from dynamo.times import to_iso, utc_now
 #: The Debian release that packages HTCondor.
 SUITE = "trixie"
 MARKER = "dynamo-htcondor.json"
-#: Told what is being done, how far it is and how much there is.
+#: Progress callback: stage, amount done, total.
 Report = Callable[[str, float, float], None]
 
-# Bound into Python or Perl, of which the daemons need neither.
+# Python and Perl bindings, which the daemons do not need.
 _UNUSED = re.compile(r"^(libjs-|libpython|libboost-python)|-perl$")
 _LIBRARY = re.compile(r"^\./usr/lib/[^/]+-linux-gnu[^/]*/[^/]+\.so[^/]*$")
 _CONDOR = re.compile(
@@ -41,14 +41,14 @@ _CONDOR = re.compile(
     r"|lib/[^/]+-linux-gnu/[^/]+\.so[^/]*)$"
 )
 _COPYRIGHT = re.compile(r"^\./usr/share/doc/[^/]+/copyright$")
-# The C library and loader find each other by themselves; rewriting them breaks them.
+# The C library and loader find each other; patching breaks them.
 _AS_THEY_ARE = re.compile(r"^(libc\.so\.6|ld-linux.*)$")
 _NEEDED = ("condor_master", "condor_collector", "condor_negotiator", "condor_schedd", "condor_startd", "condor_shadow",
            "condor_starter")  # fmt: skip
 
 
 def read_marker(prefix: Path) -> dict[str, object] | None:
-    """Return what was installed in ``prefix``, or None if it is not complete or was moved from elsewhere."""
+    """Return the marker of the installation in ``prefix``, or None if it is incomplete or was moved."""
     try:
         marker = orjson.loads((prefix / MARKER).read_bytes())
     except (OSError, orjson.JSONDecodeError):
@@ -58,19 +58,18 @@ def read_marker(prefix: Path) -> dict[str, object] | None:
 
 
 def install_prefix(prefix: Path, report: Report) -> dict[str, object]:
-    """Fetch, unpack and adapt HTCondor into ``prefix``; return its marker.
+    """Download, unpack and patch HTCondor into ``prefix``; return its marker.
 
-    A call that was killed is taken up again: complete downloads are used, the rest is redone. ``prefix`` appears
-    complete or not at all.
+    Resumes after a kill: complete downloads are reused, the rest is redone. ``prefix`` appears complete or not at all.
 
     Raises
     ------
     MissingPartError
-        If the system is not one that can use Debian's packages.
+        If the system cannot use Debian packages.
     BusyError
         If another process is installing there.
     RetryableError
-        If the mirror does not answer.
+        If the mirror does not respond.
     """
     prefix = prefix.absolute()
     marker = read_marker(prefix)
@@ -132,10 +131,10 @@ def _build(prefix: Path, work: Path, report: Report) -> dict[str, object]:
     }
     write_bytes(tree / MARKER, orjson.dumps(marker, option=orjson.OPT_INDENT_2))
     if prefix.exists():
-        # Only what an earlier installation finished is ours to remove: the marker came with it.
+        # Only remove a finished earlier installation, which has the marker.
         if any(prefix.iterdir()) and not (prefix / MARKER).is_file():
             raise MissingPartError(
-                "the folder holds something else", where=prefix, hint="name another with --prefix or empty it"
+                "the folder has other contents", where=prefix, hint="choose another with --prefix, or empty it"
             )
         shutil.rmtree(prefix)
     tree.replace(prefix)
@@ -143,15 +142,15 @@ def _build(prefix: Path, work: Path, report: Report) -> dict[str, object]:
 
 
 def _trusted_apt(work: Path) -> PrivateApt:
-    """Return apt on the suite, its index verified, with the newest Debian keyring that can be trusted."""
+    """Return apt for the suite, its index verified with the newest trustworthy Debian keyring."""
     archive = debian_archive(system_sources())
     keyring = archive.signed_by or (DEBIAN_KEYRING if DEBIAN_KEYRING.is_file() else None)
     apt = PrivateApt(work / "apt", archive.with_suite(SUITE, keyring))
     try:
         apt.update()
     except UnknownKeyError as unknown:
-        # The system's keyring may be older than the suite. The package that brings the newer keys is signed with
-        # keys that the system does trust, so it is fetched from the system's own suite and taken from there.
+        # The system's keyring may predate the suite. The package with the newer keys is signed with keys that the
+        # system trusts, so download it from the system's own suite.
         newer = _newer_keyring(work, archive, keyring, unknown)
         apt = PrivateApt(work / "apt", archive.with_suite(SUITE, newer))
         apt.update()
@@ -195,7 +194,7 @@ def _unpack(archive: Path, tree: Path) -> None:
                 if not member.isdir() and (wanted.match(name) or _COPYRIGHT.match(name)):
                     _extract(tar, member, tree, tree / name)
     if process.returncode != 0:
-        raise DynamoError("the package cannot be unpacked", where=archive, hint="remove it and try again")
+        raise DynamoError("cannot unpack the package", where=archive, hint="remove it and try again")
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Path, target: Path) -> None:
@@ -209,7 +208,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Path, target: 
         assert content is not None  # noqa: S101 - it is a regular file
         with content, target.open("wb") as stream:
             shutil.copyfileobj(content, stream)
-        # Writable for patchelf; no set-user-id and nothing for others to write.
+        # Writable for patchelf; no setuid bit, not writable by others.
         target.chmod((member.mode & 0o755) | 0o600)
 
 
@@ -223,15 +222,15 @@ def _is_elf(path: Path) -> bool:
 def _loader(tree: Path) -> Path:
     found = sorted(tree.glob("usr/lib/*-linux-gnu*/ld-linux*.so.*"))
     if not found:
-        raise MissingPartError("the packages for this kind of machine bring no loader", where=tree)
+        raise MissingPartError("the packages for this architecture contain no loader", where=tree)
     return found[0]
 
 
 def _adapt(patchelf: str, path: Path, tree: Path, loader: Path) -> None:
     if _AS_THEY_ARE.match(path.name) or _is_static(patchelf, path):
         return
-    # RPATH and not RUNPATH: a job's or user's LD_LIBRARY_PATH must not reach the daemons. Relative to the file, so
-    # that the tree works under its temporary name too.
+    # RPATH, not RUNPATH: a job's or user's LD_LIBRARY_PATH must not affect the daemons. Relative to the file, so that
+    # the tree also works under its temporary name.
     places = (_loader(tree).parent, tree / "usr/lib")
     rpath = ":".join(f"$ORIGIN/{os.path.relpath(place, path.parent)}" for place in places)
     subprocess.run([patchelf, "--force-rpath", "--set-rpath", rpath, str(path)], check=True, capture_output=True)
@@ -252,11 +251,9 @@ def _check_complete(patchelf: str, elf: list[Path], tree: Path) -> None:
         needed = subprocess.run([patchelf, "--print-needed", str(path)], check=True, capture_output=True, text=True)
         missing = set(needed.stdout.split()) - present
         if missing and path.name in _NEEDED:
-            raise MissingPartError(
-                f"its libraries {', '.join(sorted(missing))} are in none of the packages", where=path.name
-            )
+            raise MissingPartError(f"libraries not in any package: {', '.join(sorted(missing))}", where=path.name)
         if missing:
-            # Belongs to a part that is left out (Python plug-ins).
+            # Belongs to an omitted part (Python plug-ins).
             path.unlink()
     absent = [name for name in _NEEDED if not (tree / "usr/sbin" / name).exists()]
     if absent:

@@ -1,8 +1,8 @@
-"""apt with a state of its own: fetch packages of any suite as an ordinary user, verified, installing nothing.
+"""apt with private state: download verified packages of any suite as an ordinary user, installing nothing.
 
-Nothing of the system is written: lists, cache, status and sources all lie in one working folder. Signatures are
-checked by apt itself against the keyring that the system has. Proxies and other ways of fetching are taken
-over from the system's configuration; its hooks are not, as they concern installed packages.
+Writes nothing to the system: lists, cache, status and sources are all in one working folder. apt itself checks
+signatures against the system's keyring. Proxies and other transport settings are inherited from the system's
+configuration; hooks are not, since they concern installed packages.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from dynamo.errors import MissingPartError, RetryableError
 from dynamo.files import write_text
 from dynamo.pool.install.apt_sources import AptSource
 
-#: Where Debian's keyring package puts its keys.
+#: The keyring file of Debian's keyring package.
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _UNKNOWN_KEY = ("NO_PUBKEY", "is not signed", "not available", "Missing key", "couldn't be verified")
 
 
 class UnknownKeyError(RetryableError):
-    """The suite is signed with a key that the keyring at hand does not hold."""
+    """The suite is signed with a key that is not in the keyring."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package file to fetch: its name and size in bytes."""
+    """A package to download: its name and size in bytes."""
 
     name: str
     size: int
@@ -44,7 +44,7 @@ class PrivateApt:
         for tool in ("apt-get", "dpkg-deb"):
             if shutil.which(tool) is None:
                 raise MissingPartError(
-                    f"{tool} is not on this system, so HTCondor cannot be fetched",
+                    f"{tool} is not installed, so HTCondor cannot be downloaded",
                     hint="install HTCondor with your distribution's tools so that condor_master is on PATH",
                 )
         self.folder = folder
@@ -59,7 +59,7 @@ class PrivateApt:
     def _settings(self) -> str:
         dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
         inherited = [line for line in dump.splitlines() if re.match(r"Acquire::[^ ]+ \"", line)]
-        # A temporary loss of the network must not cost the whole installation.
+        # A temporary network failure must not abort the whole installation.
         own = {
             "Acquire::Retries": "3",
             "Acquire::Languages": "none",
@@ -101,16 +101,16 @@ class PrivateApt:
         return RetryableError(what, where=where, hint="check the network and the mirror, then try again")
 
     def update(self) -> None:
-        """Fetch and verify the package index.
+        """Download and verify the package index.
 
         Raises
         ------
         UnknownKeyError
-            If the suite's signature cannot be checked with the keyring.
+            If the keyring cannot verify the suite's signature.
         RetryableError
-            If the mirror does not answer or lacks the suite.
+            If the mirror does not respond or does not have the suite.
         """
-        # Without Error-Mode apt takes a failed download of the index for a warning.
+        # By default apt treats a failed index download as a warning.
         self._run("apt-get", "-o", "APT::Update::Error-Mode=any", "update")
 
     def dependencies(self, name: str) -> list[str]:
@@ -124,12 +124,12 @@ class PrivateApt:
         return found
 
     def closure(self, names: Sequence[str]) -> list[Package]:
-        """Return the packages ``names`` and all that they need."""
+        """Return the packages ``names`` and all their dependencies."""
         text = self._run("apt-get", "-y", "--print-uris", "install", *names)
         return [Package(name, size) for name, size in parse_uris(text)]
 
     def download(self, names: Sequence[str], advance: Callable[[float], None]) -> list[Path]:
-        """Fetch packages; ``advance`` is told the percentage. What an earlier, killed call left is used."""
+        """Download packages, reusing earlier downloads; call ``advance`` with the percentage."""
         command = ["apt-get", "-o", "APT::Status-Fd=1", "-q", "download", *names]
         process = subprocess.Popen(
             command,
@@ -158,7 +158,7 @@ class PrivateApt:
 
 
 def parse_uris(text: str) -> list[tuple[str, int]]:
-    """Read the lines ``'URI' file size hash`` of ``--print-uris``: package names and sizes in bytes."""
+    """Parse package names and sizes in bytes from the ``'URI' file size hash`` lines of ``--print-uris``."""
     found = []
     for line in text.splitlines():
         match = re.match(r"^'[^']+' (\S+)_[^_]+_[^_]+\.deb (\d+)", line)

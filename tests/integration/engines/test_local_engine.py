@@ -99,7 +99,7 @@ def test_a_task_without_retries_fails_with_its_worker(tmp_path: Path, frozen: Lo
     os.kill(frozen.pids()[0], signal.SIGKILL)
     status = frozen.wait(folder, 30)
     assert status.state == "failed"
-    assert "worker process ended" in status.reason
+    assert "worker process exited" in status.reason
     after = prepared(tmp_path / "after", *alone(plan))
     frozen.submit(after)
     assert frozen.wait(after, 30).state == "succeeded"
@@ -109,7 +109,7 @@ def test_a_task_that_hangs_is_stopped(tmp_path: Path, frozen: LocalEngine, plan:
     folder = prepared(tmp_path / "run", *alone(plan, max_seconds=1))
     frozen.submit(folder)
     status = frozen.wait(folder, 20)
-    assert (status.state, status.reason) == ("failed", "task run: still running after 1 s, stopped")
+    assert (status.state, status.reason) == ("failed", "task run: killed at its time limit of 1 s")
 
 
 def test_a_limit_that_no_clock_can_hold_is_no_limit(tmp_path: Path, engine: LocalEngine, plan: Plan) -> None:

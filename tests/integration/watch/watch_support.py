@@ -126,7 +126,7 @@ class ThreadEngine:
 
     def status(self, folder: RunFolder) -> Status:
         with self._changed:
-            state, reason = self._states.get(folder.root, ("lost", "the process that ran it is gone"))
+            state, reason = self._states.get(folder.root, ("lost", "the process executing it is gone"))
         total = len(folder.read_plan().jobs)
         return Status(state, reason, total if state == "succeeded" else 0, 0, total)
 

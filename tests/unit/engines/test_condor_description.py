@@ -83,7 +83,7 @@ def test_task_in_a_container() -> None:
 
 def test_operator_adds_commands_but_does_not_change_ours() -> None:
     assert describe(SINGLE.tasks[0], submit={"accounting_group": "storms"})["accounting_group"] == "storms"
-    with pytest.raises(UsageError, match="sets Log itself"):
+    with pytest.raises(UsageError, match="reserved for the engine: Log"):
         CondorOptions(submit={"Log": "x"})
 
 

@@ -57,7 +57,7 @@ def track(*told: Told) -> RunTrack:
         (
             [(SUBMIT, 1, {}), (EXECUTE, 1, {}), (EVICTED, 1, {"TerminatedAndRequeued": True, **BAD})],
             "pending",
-            "failed (exit code 1), is started again",
+            "failed (exit code 1), being restarted",
         ),
         ([(SUBMIT, 1, {}), (EXECUTE, 1, {}), (EVICTED, 1, {"Reason": "drained"})], "pending", "drained"),
         ([(SUBMIT, 1, {}), (HELD, 1, {"HoldReasonCode": 1, "HoldReason": "wait"})], "held", "wait"),
@@ -70,7 +70,7 @@ def track(*told: Told) -> RunTrack:
         (
             [(SUBMIT, 1, {}), (HELD, 1, {"HoldReasonCode": 34, "HoldReason": "memory 900 MB"}), (ABORTED, 1, {})],
             "failed",
-            "used more than it asked for: memory 900 MB",
+            "used more than it requested: memory 900 MB",
         ),
         ([(SUBMIT, 1, {}), (EXECUTE, 1, {}), (SHADOW_EXCEPTION, 1, {"Message": "no disk"})], "pending", "no disk"),
         ([(SUBMIT, 1, {}), (EXECUTE, 1, {}), (DISCONNECTED, 1, {"DisconnectReason": "cut"})], "running", ""),
@@ -138,6 +138,6 @@ def test_verdict_on_a_hold(code: int, holds: int, verdict: str) -> None:
 
 
 def test_holds_are_explained() -> None:
-    assert explain(47, "more than 60 seconds") == "took longer than its time limit: more than 60 seconds"
+    assert explain(47, "more than 60 seconds") == "exceeded its time limit: more than 60 seconds"
     assert explain(99, " two\nlines ") == "two lines"
     assert not PASSING_HOLDS & WAITING_HOLDS
