@@ -1,4 +1,4 @@
-"""The demonstration: a feed is written, the daemon sees it, and products appear.
+"""The demo: write a feed, let the daemon process it, and publish products.
 
-Everything in it is the real thing: the simulator or real composites, the watch daemon, an engine, publication.
+Every part is real: the simulator or real composites, the watch daemon, an engine, publication.
 """

@@ -1,4 +1,4 @@
-"""Running the demonstration: one nowcast after the other through the daemon, in this process."""
+"""Running the demo: one nowcast after another through the daemon, in this process."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dynamo.runs.events import Event
 from dynamo.watch.watcher import Watcher
 
 LEVELS = (35.0, 45.0, 55.0)
-#: Longest that one nowcast may take before the demonstration gives up, seconds.
+#: Time limit for one nowcast, in seconds.
 _PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What became of one nowcast."""
+    """The result for one nowcast."""
 
     label: str
     path: Path
@@ -36,18 +36,18 @@ class Shown:
 
 
 class DemoDisplay(Protocol):
-    """Where the demonstration shows what happens."""
+    """Display for the demo's progress."""
 
     def making(self, label: str, index: int, count: int) -> Progress:
-        """Tell that nowcast ``index`` is being made; returns what follows its making."""
+        """Show that nowcast ``index`` is being made; return a progress callback."""
         ...
 
     def working(self, label: str, done: int, total: int) -> None:
-        """Tell how many jobs of the run are done."""
+        """Show how many of the run's jobs are done."""
         ...
 
     def shown(self, result: Shown) -> None:
-        """Tell that the products of a nowcast are published."""
+        """Show that a nowcast's products are published."""
         ...
 
 
@@ -59,23 +59,23 @@ def run_demo(
     Parameters
     ----------
     source
-        Where the nowcasts come from.
+        Source of the nowcasts.
     folder
         A new folder for feed, state, products and the picture.
     display
-        Told of all progress.
+        Receives all progress.
     engine
-        The engine of the runs.
+        Engine for the runs.
 
     Returns
     -------
     list of Shown, pathlib.Path
-        What became of each nowcast, and the picture.
+        The result for each nowcast, and the picture.
 
     Raises
     ------
     RunFailedError
-        If a run fails or nothing is published in two minutes.
+        If a run fails or nothing is published within two minutes.
     """
     feed = folder / "feed"
     feed.mkdir(parents=True)
@@ -118,7 +118,7 @@ def run_demo(
 
 
 class _Follower:
-    """Turns the daemon's events into a call that waits for the publication."""
+    """Turns the daemon's events into a call that waits for publication."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

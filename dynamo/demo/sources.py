@@ -1,4 +1,4 @@
-"""What the demonstration feeds to the daemon: simulated storms, or real composites made into nowcasts."""
+"""Input for the demo: simulated storms, or nowcasts made from real composites."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from dynamo.errors import NotFoundError
 from dynamo.simulate.nowcast import NowcastSimulator
 from dynamo.simulate.storms import RegimeName
 
-#: Texas, where the storms of 2019-06-10 are: south, west, north, east, degrees.
+#: Texas, site of the storms of 2019-06-10: south, west, north, east, degrees.
 TEXAS = (28.0, -102.0, 36.0, -92.0)
-#: Of the real sequence, nowcasts are issued at every fifth frame (10 minutes), once three frames are known.
+#: In the real sequence, a nowcast is issued every five frames (10 minutes), once three frames are known.
 _FRAME_STEP = 5
 _FIRST_ISSUE = 5
 
-#: Told what is being done, how much of it is done, and how much there is.
+#: Progress callback: stage, amount done, total.
 Progress = Callable[[str, int, int], None]
 
 
 class NowcastSource(Protocol):
-    """A sequence of nowcasts to be written into a feed."""
+    """A sequence of nowcasts to write to a feed."""
 
     @property
     def title(self) -> str:
-        """What the data are."""
+        """Description of the data."""
         ...
 
     @property
     def labels(self) -> Sequence[str]:
-        """What each nowcast shows, in order."""
+        """Label of each nowcast, in order."""
         ...
 
     def write(self, index: int, folder: Path, progress: Progress) -> Path:
@@ -72,12 +72,12 @@ class MrmsSource:
     Parameters
     ----------
     data
-        The folder that holds ``composites/mrms_20190610``.
+        Folder that contains ``composites/mrms_20190610``.
 
     Raises
     ------
     NotFoundError
-        If it does not.
+        If the folder does not contain it.
     """
 
     def __init__(self, data: Path) -> None:
@@ -94,7 +94,7 @@ class MrmsSource:
 
     @property
     def labels(self) -> Sequence[str]:
-        """The last frame that each nowcast knows."""
+        """The last frame of each nowcast."""
         return [f"MRMS {self._frames[last].stem[-6:-2]} UTC" for last in self._issues]
 
     def write(self, index: int, folder: Path, progress: Progress) -> Path:
@@ -106,5 +106,5 @@ class MrmsSource:
         made = folder / ".making.nc"
         frames = self._frames[max(0, last - 5) : last + 1]
         header = make_nowcast(frames, made, bbox=TEXAS, progress=progress)
-        # The feed takes files that are moved in under their name.
+        # The feed accepts files that are renamed into place.
         return made.replace(folder / nowcast_name(header.issue_time))

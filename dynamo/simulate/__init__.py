@@ -1,1 +1,1 @@
-"""Built-in simulators, so that everything can be tried without data."""
+"""Built-in simulators, to try everything without data."""

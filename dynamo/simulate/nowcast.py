@@ -1,4 +1,4 @@
-"""The nowcast simulator: writes a feed of CASA nowcast files with moving storms."""
+"""Nowcast simulator: writes a feed of CASA nowcast files with moving storms."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dynamo.formats.nowcast import NowcastHeader, nowcast_name, write_nowcast
 from dynamo.radar.grid import LatLonGrid
 from dynamo.simulate.storms import RegimeName, Scene, make_scene
 
-#: The south-western quarter of a degree of the CASA Dallas/Fort Worth test bed, and its node spacing.
+#: South-west corner of the CASA Dallas/Fort Worth test bed, and its node spacing.
 _WEST_DEG, _SOUTH_DEG, _SPACING_DEG = -98.0, 31.8, 0.01
 
 
 @dataclass(frozen=True)
 class NowcastSimulator:
-    """A sequence of nowcasts of one scene; each is a perfect forecast of it.
+    """A sequence of nowcasts of one scene; each is a perfect forecast.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class NowcastSimulator:
     leads
         Number of grids in each.
     seed
-        The same seed gives the same files.
+        Random seed; the same seed gives the same files.
     """
 
     regime: RegimeName
@@ -53,7 +53,7 @@ class NowcastSimulator:
 
     @property
     def grid(self) -> LatLonGrid:
-        """The grid over Dallas/Fort Worth, 0.01 degree spacing, finer where it would leave the Earth."""
+        """The grid over Dallas/Fort Worth, 0.01 degree spacing, finer if it would otherwise leave the Earth."""
         nlat, nlon = self.shape
         spacing = min(_SPACING_DEG, 50.0 / nlat, 60.0 / nlon)
         return LatLonGrid(_SOUTH_DEG + spacing * (nlat - 1), _WEST_DEG, spacing, spacing, nlat, nlon)
@@ -63,10 +63,10 @@ class NowcastSimulator:
         return NowcastHeader(self.grid, self.start + timedelta(minutes=index * self.every_min), self.leads)
 
     def grids(self, index: int) -> Iterator[NDArray[np.float32]]:
-        """Give the grids of nowcast ``index``, one lead after the other, rounded to 0.1 dBZ."""
+        """Yield the grids of nowcast ``index`` in lead order, rounded to 0.1 dBZ."""
         if "scene" not in self._scenes:
             minutes = (self.count - 1) * self.every_min + self.leads
-            # Whole hours, so that a longer feed begins like a shorter one.
+            # Whole hours, so that a longer feed starts like a shorter one.
             self._scenes["scene"] = make_scene(self.grid, self.regime, math.ceil(minutes / 60) * 60, self.seed)
         scene = self._scenes["scene"]
         for lead in range(self.leads):
@@ -81,7 +81,7 @@ class NowcastSimulator:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read ``NLATxNLON``.
+    """Parse ``NLATxNLON``.
 
     Raises
     ------
@@ -90,6 +90,6 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) >= 2 for part in parts):
-        raise UsageError(f"not a size: {text!r}", where="--size", expected="NLATxNLON, as 201x201")
+        raise UsageError(f"not a size: {text!r}", where="--size", expected="NLATxNLON, e.g. 201x201")
     nlat, nlon = (int(part) for part in parts)
     return nlat, nlon

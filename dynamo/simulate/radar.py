@@ -1,4 +1,4 @@
-"""The network simulator: radar files of any format, of several radars that see the same storms, and the truth."""
+"""Network simulator: radar files of any format, from several radars that see the same storms, with ground truth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dynamo.simulate.formats.scan import Scan
 from dynamo.simulate.radar_storms import Core, RadarScene, RegimeName, make_radar_scene, observe
 from dynamo.times import to_iso
 
-#: The radars: the one whose files are known, and six at places like those of the Dallas/Fort Worth test bed.
+#: The radars: one whose files are known, and six at locations like those of the Dallas/Fort Worth test bed.
 NETWORK: tuple[CasaHeader, ...] = (
     CasaHeader("addison.tx", "XADD", 32.9814, -96.8391, 210.0),
     CasaHeader("midlothian.tx", "XMDL", 32.4810, -97.0010, 220.0),
@@ -36,7 +36,7 @@ NETWORK: tuple[CasaHeader, ...] = (
     CasaHeader("cleburne.tx", "XCLB", 32.3530, -97.4340, 250.0),
     CasaHeader("mesquite.tx", "XMSQ", 32.7470, -96.5300, 150.0),
 )
-#: Elevations that a radar goes through, degrees.
+#: Elevations of a radar's scan, degrees.
 ELEVATIONS_DEG = (1.0, 2.0, 3.0, 4.5, 6.0, 9.0, 13.0, 18.0)
 TRUTH = "truth.geojson"
 #: A sweep takes so long, or less where more than four have to fit into a minute.
@@ -48,7 +48,7 @@ _CIRCLE = 32
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep to be made: which radar, when, at which elevation."""
+    """One sweep to simulate: radar, time and elevation."""
 
     number: int
     radar: CasaHeader
@@ -67,13 +67,13 @@ class RadarSimulator:
     start
         Start of the first minute (aware).
     radars
-        How many of `NETWORK`.
+        Number of radars from `NETWORK`.
     sweeps_per_minute
         Of each radar, at the first `ELEVATIONS_DEG` in turn. Five and more are enough for hail columns (MESH).
     minutes
-        How long.
+        Length in minutes.
     seed
-        The same seed gives the same files.
+        Random seed; the same seed gives the same files.
     shape
         Rays and gates of a sweep; those of the format by default, fewer for quick trials.
     file_format
@@ -125,7 +125,7 @@ class RadarSimulator:
         return NETWORK[: self.radars]
 
     def sweeps(self) -> Iterator[Sweep]:
-        """Give all sweeps by their time; the radars are spread over the time of a sweep, as real ones are."""
+        """Yield all sweeps in time order; radars are staggered over the duration of a sweep, like real ones."""
         step = 60.0 / self.sweeps_per_minute
         number = 0
         for turn in range(self.minutes * self.sweeps_per_minute):
@@ -136,7 +136,7 @@ class RadarSimulator:
                 number += 1
 
     def moments(self, sweep: Sweep) -> dict[str, NDArray[np.float32]]:
-        """Return what the radar measures in a sweep, rays from north on, shape ``(rays, gates)``."""
+        """Return the moments measured in a sweep, rays clockwise from north, shape ``(rays, gates)``."""
         scene = self.scene()
         east, north = to_plane(sweep.radar.latitude_deg, sweep.radar.longitude_deg)
         site_seed = zlib.crc32(sweep.radar.radar.encode())
@@ -206,10 +206,10 @@ class RadarSimulator:
         return shape, usual.start_m, usual.gate_m * usual.shape[1] / shape[1]
 
     def truth(self) -> dict[str, Any]:
-        """Return the cores of every minute as GeoJSON: hail shafts as circles, rain cores as points.
+        """Return the cores at every minute as GeoJSON: hail shafts as circles, rain cores as points.
 
-        ``hail`` tells whether hail falls; where it does, ``size_mm`` and ``radius_km`` describe it. Between the minutes
-        a core moves by ``east_m_s`` and ``north_m_s``.
+        ``hail`` says whether hail falls; if so, ``size_mm`` and ``radius_km`` describe it. Between minutes, a core
+        moves with ``east_m_s`` and ``north_m_s``.
         """
         features = [
             feature
@@ -231,7 +231,7 @@ class RadarSimulator:
         }
 
     def write_truth(self, folder: Path) -> Path:
-        """Write `truth` as ``truth.geojson`` into ``folder``."""
+        """Write `truth` to ``truth.geojson`` in ``folder``."""
         path = folder / TRUTH
         write_bytes(path, orjson.dumps(self.truth()))
         return path
@@ -276,18 +276,18 @@ def run(
     told: Callable[[Path], None] | None = None,
     sleep: Callable[[float], None] = clock.sleep,
 ) -> list[Path]:
-    """Write the truth and all sweeps, each when its time has come.
+    """Write the truth and all sweeps, each at its time.
 
     Parameters
     ----------
     simulator, folder
-        What, and where to.
+        What to write, and where.
     speed
-        1 for the real pace, 10 for ten times as fast, 0 for as fast as possible.
+        1 for real time, 10 for ten times faster, 0 for as fast as possible.
     told
-        Is called with each file.
+        Called with each file.
     sleep
-        How to wait, seconds.
+        Function that waits, in seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     simulator.write_truth(folder)
@@ -316,7 +316,7 @@ def to_plane(latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
 
 
 def to_lonlat(east_km: float, north_km: float) -> tuple[float, float]:
-    """Return longitude and latitude of a place on the plane, degrees; inverse of `to_plane`."""
+    """Return longitude and latitude of a point on the plane, degrees; inverse of `to_plane`."""
     origin = NETWORK[0]
     slim = _KM_A_DEGREE * math.cos(math.radians(origin.latitude_deg))
     return round(origin.longitude_deg + east_km / slim, 6), round(origin.latitude_deg + north_km / _KM_A_DEGREE, 6)

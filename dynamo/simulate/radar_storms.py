@@ -1,15 +1,15 @@
-"""Simulated storms as a polarimetric radar sees them: rain, hail cores of known place and size, clutter, noise.
+"""Simulated storms as seen by a polarimetric radar: rain, hail cores of known location and size, clutter, noise.
 
-A core is a round cell of rain, and in some of them a round hail shaft in its middle. Both move with the wind, grow and
-decay. Reflectivity falls off from the middle as a Gaussian in dB would: by `_EDGE_DB` at the radius of the hail shaft,
-where hail ends. What the radar measures is the power-weighted mix of rain and hail:
+A core is a round rain cell, some with a round hail shaft at the center. Both move with the wind, grow and decay.
+Reflectivity falls off from the center like a Gaussian in dB: by `_EDGE_DB` at the radius of the hail shaft, where hail
+ends. The radar measures the power-weighted mix of rain and hail:
 
 * rain: ZDR and KDP grow with ZH, RHOHV is 0.985;
 * hail: ZDR near 0 dB, RHOHV 0.93 (lower for larger hail), no KDP;
-* clutter: strong, still, rough, decorrelated gates at fixed places near the radar;
-* noise on all moments; ZDR and RHOHV get worse with weak signal.
+* clutter: strong, stationary, rough, decorrelated gates at fixed locations near the radar;
+* noise on all moments; ZDR and RHOHV degrade with weak signal.
 
-The values are in the range of published X-band observations, not a scattering model; attenuation is taken as
+Values are in the range of published X-band observations, not from a scattering model; attenuation is assumed to be
 corrected.
 """
 
@@ -27,11 +27,11 @@ RegimeName = Literal["clear", "cells", "wide"]
 REGIMES: tuple[RegimeName, ...] = get_args(RegimeName)
 
 Floats = NDArray[np.float32]
-#: Reflectivity at the edge of a hail shaft below that of its middle, dB.
+#: Drop in reflectivity from the center of a hail shaft to its edge, dB.
 _EDGE_DB = 6.0
-#: Below this a shaft is no hail any more while a core decays, dBZ at its middle.
+#: A decaying shaft stops being hail below this reflectivity at its center, dBZ.
 LEAST_HAIL_DBZ = 57.0
-#: Where reflectivity is below, the receiver sees noise only: SNR at 1 km for 0 dBZ, dB.
+#: Receiver sensitivity: SNR at 1 km for 0 dBZ, dB.
 _SNR_AT_1_KM_DB = 32.0
 _LEAST_SNR_DB = 2.0
 _WIND_EAST_M_S, _WIND_NORTH_M_S = 11.0, 6.0
@@ -42,10 +42,10 @@ _CLUTTER_KM = 14.0
 
 @dataclass(frozen=True)
 class Core:
-    """One storm core; places in km east and north of the middle of the scene at minute 0.
+    """One storm core; position in km east and north of the center of the scene at minute 0.
 
-    ``rain_dbz`` and ``hail_dbz`` are those of the middle at the peak of its life; ``hail_radius_km`` and ``hail_mm``
-    are 0 where there is no hail. ``top_km`` is where the echo begins to fade.
+    ``rain_dbz`` and ``hail_dbz`` are at the center, at the peak of its life; ``hail_radius_km`` and ``hail_mm`` are 0
+    without hail. ``top_km`` is the height where the echo starts to fade.
     """
 
     number: int
@@ -60,12 +60,12 @@ class Core:
     top_km: float
 
     def place(self, minute: float) -> tuple[float, float]:
-        """Return where the core is, km east and north."""
+        """Return the position, km east and north."""
         seconds = minute * 60.0 / 1000.0
         return self.east_km + _WIND_EAST_M_S * seconds, self.north_km + _WIND_NORTH_M_S * seconds
 
     def fading_db(self, minute: float) -> float:
-        """Return how far the core is below its peak, dB; infinite before and after its life."""
+        """Return how far the core is below its peak, dB; infinite outside its lifetime."""
         age = (minute - self.born_min) / _LIFE_MIN
         if not 0 < age < 1:
             return math.inf
@@ -78,25 +78,25 @@ class Core:
 
 @dataclass(frozen=True)
 class RadarScene:
-    """All cores, and whether it rains widely around them."""
+    """All cores, and whether widespread rain surrounds them."""
 
     cores: tuple[Core, ...]
     stratiform: bool
 
 
 def make_radar_scene(regime: RegimeName, centres_km: NDArray[np.float64], minutes: float, seed: int) -> RadarScene:
-    """Make up the storms of a network.
+    """Generate storms for a network.
 
     Parameters
     ----------
     regime
-        ``clear``: none; ``cells``: some isolated cores; ``wide``: many cores in widespread rain.
+        ``clear``: none; ``cells``: isolated cores; ``wide``: many cores in widespread rain.
     centres_km
-        Where the radars stand, km east and north; cores are born 8 to 40 km from one of them.
+        Radar positions, km east and north; cores form 8 to 40 km from one of them.
     minutes
-        How long the scene lasts; a longer one begins like a shorter one.
+        Length of the scene; a longer one starts like a shorter one.
     seed
-        The same seed gives the same storms.
+        Random seed; the same seed gives the same storms.
     """
     if regime == "clear":
         return RadarScene((), False)
@@ -109,7 +109,7 @@ def make_radar_scene(regime: RegimeName, centres_km: NDArray[np.float64], minute
             centre = centres_km[rng.integers(len(centres_km))]
             distance, bearing = rng.uniform(8, 40), rng.uniform(0, 2 * math.pi)
             born = (generation + rng.uniform(0, 1)) * _LIFE_MIN
-            # They are near the radars in the middle of their life.
+            # Place cores so that they are near the radars in mid-life.
             drift = (born + _LIFE_MIN / 2) * 60 / 1000
             hail = rng.uniform() < hail_share
             millimetres = float(np.clip(rng.gamma(2.5, 10.0), 8, 70)) if hail else 0.0
@@ -143,20 +143,20 @@ def observe(
     site_seed: int,
     sweep_seed: int,
 ) -> dict[str, Floats]:
-    """Return the moments that a radar measures.
+    """Return the moments a radar measures.
 
     Parameters
     ----------
     scene, minute
-        What there is, and when.
+        The storms, and the time.
     east_km, north_km
-        Where the radar stands.
+        Position of the radar.
     azimuth_deg, ground_km, height_km
-        Of the rays; of the gates of a ray along the ground and above sea level.
+        Azimuths of the rays; ground ranges and heights above sea level of the gates.
     nyquist_m_s
-        Velocities are folded into this, m s-1.
+        Nyquist velocity for folding, m s-1.
     site_seed, sweep_seed
-        Of the clutter, which stays, and of the noise, which does not.
+        Seeds for clutter, which is fixed, and noise, which varies.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def _power(
     ground_km: NDArray[np.float64],
     height_km: NDArray[np.float64],
 ) -> tuple[Floats, Floats, Floats]:
-    """Return reflectivity of rain and of hail, mm6 m-3, and the power-weighted size of hail, mm."""
+    """Return reflectivity of rain and of hail, mm6 m-3, and the power-weighted hail size, mm."""
     shape = (azimuth_deg.size, ground_km.size)
     rain, hail, size = (np.zeros(shape, dtype=np.float32) for _ in range(3))
     sine, cosine = np.sin(np.deg2rad(azimuth_deg)), np.cos(np.deg2rad(azimuth_deg))
@@ -250,7 +250,7 @@ def _weather(
     count = int(seen.sum())
     noise = (rng.standard_normal(count, np.float32) for _ in range(4))
     share = hail[seen] / (rain[seen] + hail[seen])
-    # Weak signals are measured worse.
+    # Weak signals are noisier.
     worse = 1 + 6 * np.power(np.float32(10), -snr[seen] / 10)
     zdr_rain = np.clip(0.055 * (rain_dbz[seen] - 20), 0, 3.2)
     zdr_hail = np.clip(0.6 - 0.02 * size_mm[seen], -0.6, 0.5)
@@ -273,7 +273,7 @@ def _weather(
 def _add_clutter(
     moments: Mapping[str, Floats], ground_km: NDArray[np.float64], fixed: np.random.Generator, rng: np.random.Generator
 ) -> None:
-    """Put patches of ground echo where the generator ``fixed`` says, their values from ``rng``."""
+    """Add patches of ground clutter at positions from the generator ``fixed``, with values from ``rng``."""
     rays, gates = moments["DBZH"].shape
     near = int(np.searchsorted(ground_km, _CLUTTER_KM))
     if near < 8:

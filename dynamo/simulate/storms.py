@@ -1,7 +1,7 @@
-"""Simulated storms: fields of reflectivity that move, grow and decay, the same for the same seed.
+"""Simulated storms: reflectivity fields that move, grow and decay, reproducible by seed.
 
-A scene is a set of elliptical cells in linear reflectivity, each with a life of growth and decay, carried by a common
-wind with a deviation of its own, over a stratiform rain area; a texture that moves with the wind roughens all of it.
+A scene is a set of elliptical cells in linear reflectivity that grow and decay, carried by a common wind with
+individual deviations, over stratiform rain; a texture that moves with the wind roughens everything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dynamo.radar.grid import LatLonGrid
 
 RegimeName = Literal["clear", "cells", "wide"]
-#: What a radar composite holds where there is no echo: data, not missing.
+#: Value of no echo in a radar composite: valid data, not missing.
 NO_ECHO_DBZ = -10.0
 _KM_PER_DEG = 111.2
 _LONGEST_LIFE_MIN = 70.0
@@ -29,17 +29,17 @@ class Regime:
     Attributes
     ----------
     cells_per_hour
-        Births for each hour and 10,000 km2.
+        Births per hour and 10,000 km2.
     peak_dbz
-        Range of the cells' largest reflectivity.
+        Range of peak reflectivity of the cells.
     radius_km
-        Range of the distance at which a cell has lost 4.3 dB.
+        Range of the distance at which a cell is 4.3 dB below its center.
     life_min
         Range of the cells' lifetimes, minutes.
     stratiform_dbz
         Typical reflectivity of the rain area around the cells, or None for none.
     wind_km_min
-        Speed of the common motion, km a minute.
+        Speed of the common motion, km per minute.
     """
 
     cells_per_hour: float
@@ -64,7 +64,7 @@ class Scene:
     grid: LatLonGrid
     regime: Regime
     wind: tuple[float, float]
-    #: One row a cell: birth, life (min), x, y at mid-life (km), u, v (km/min), peak (dBZ), two radii (km), angle.
+    #: One row per cell: birth, life (min), x, y at mid-life (km), u, v (km/min), peak (dBZ), two radii (km), angle.
     cells: NDArray[np.float64]
     texture: NDArray[np.float32]
     texture_km: float
@@ -75,7 +75,7 @@ class Scene:
         Returns
         -------
         numpy.ndarray
-            dBZ, shape ``(nlat, nlon)``, row 0 the southern one; `NO_ECHO_DBZ` where there is no echo.
+            dBZ, shape ``(nlat, nlon)``, row 0 southernmost; `NO_ECHO_DBZ` where there is no echo.
         """
         x, y = _kilometres(self.grid)
         linear = np.zeros(self.grid.shape, dtype=np.float32)
@@ -83,7 +83,7 @@ class Scene:
             age = minute - birth
             if not 0 < age < life:
                 continue
-            # Grows to its peak at a third of its life, then decays; 25 dB between nothing and the peak.
+            # Grows to its peak in the first third of its life, then decays; 25 dB from nothing to peak.
             phase = age / life
             strength = np.sin(np.pi * phase**0.63) if phase < 1 else 0.0
             dbz = peak - 25 * (1 - strength)
@@ -98,7 +98,7 @@ class Scene:
         return found
 
     def _texture(self, x: NDArray[np.float64], y: NDArray[np.float64], minute: float) -> NDArray[np.float32]:
-        """Return the texture (zero mean, unit deviation) as it has moved with the wind; bilinear, periodic."""
+        """Return the texture (zero mean, unit deviation) advected with the wind; bilinear, periodic."""
         size = self.texture.shape[0]
         scale = size / self.texture_km
         i = ((y - self.wind[1] * minute) * scale) % size
@@ -112,18 +112,18 @@ class Scene:
 
 
 def make_scene(grid: LatLonGrid, regime: RegimeName, minutes: float, seed: int) -> Scene:
-    """Draw a scene that lasts ``minutes``.
+    """Generate a random scene that lasts ``minutes``.
 
     Parameters
     ----------
     grid
-        The grid on which fields are wanted.
+        The output grid.
     regime
         ``clear``, ``cells`` (isolated convective cells) or ``wide`` (widespread convection in rain).
     minutes
-        How long the scene must last.
+        Length of the scene.
     seed
-        The same seed, grid, regime and length give the same scene.
+        Random seed; the same seed, grid, regime and length give the same scene.
     """
     chosen = REGIMES[regime]
     rng = np.random.default_rng([seed, sorted(REGIMES).index(regime)])
@@ -155,10 +155,10 @@ def make_scene(grid: LatLonGrid, regime: RegimeName, minutes: float, seed: int) 
 
 
 def _texture_field(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
-    """Return periodic noise with a power spectrum of slope -2.6, as rain has at these scales."""
+    """Return periodic noise with a power spectrum of slope -2.6, like rain at these scales."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
     frequency[0, 0] = np.inf
-    # Rain is smooth below 2 km: without the cut-off the contours would be noise.
+    # Rain is smooth below 2 km: without this cutoff, contours would be noise.
     amplitude = frequency**-1.3 * np.exp(-((frequency * 4) ** 2))
     field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((size, size))) * amplitude, s=(size, size))
     field -= field.mean()

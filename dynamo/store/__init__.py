@@ -1,5 +1,5 @@
-"""What must survive a crash: tables, migrations, and the opening of SQLite or PostgreSQL."""
+"""The store, for everything that must survive a crash: tables, migrations, and access to SQLite or PostgreSQL."""
 
-# Every table is known as soon as any is: migrations are compared with all of them.
+# Importing any table registers all of them: migrations are compared with the full set.
 from dynamo.store import alerts as alerts
 from dynamo.store import fleets as fleets

@@ -1,4 +1,4 @@
-"""The tables of alerts: what each place was told, messages before they are sent, and how each channel fared."""
+"""Alert tables: events per place, messages before they are sent, and deliveries per channel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class AlertStream(Base):
-    """How far a stream of products has been judged."""
+    """Progress of processing a product stream."""
 
     __tablename__ = "alert_streams"
 
@@ -45,7 +45,7 @@ class AlertEvent(Base):
 
 
 class AlertMessage(Base):
-    """One message, stored before anybody is told; ``key`` makes it exactly one."""
+    """One message, stored before it is sent; ``key`` makes it unique."""
 
     __tablename__ = "alert_messages"
     __table_args__ = (Index(None, "created_at"), Index(None, "place", "hazard"))
@@ -63,7 +63,7 @@ class AlertMessage(Base):
 
 
 class AlertDelivery(Base):
-    """A message on its way to one channel: waiting, sending, sent, superseded or expired."""
+    """Delivery of a message over one channel: waiting, sending, sent, superseded or expired."""
 
     __tablename__ = "alert_deliveries"
     __table_args__ = (UniqueConstraint("message_id", "channel"), Index(None, "channel", "state", "next_at"))

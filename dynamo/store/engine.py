@@ -1,8 +1,8 @@
 """Opening a store: SQLite in WAL mode by default, PostgreSQL by URL; one `Store` is shared by all threads.
 
-Durability: SQLite runs with ``synchronous=NORMAL``. A killed process loses nothing that was committed; a power
-cut may lose the last commits but never the file, and what was lost is found again by the feeds' rescan and by
-the ``index.json`` of what was published.
+Durability: SQLite runs with ``synchronous=NORMAL``. A killed process loses nothing that was committed; a power failure
+may lose the last commits but never corrupts the file, and lost records are recovered by rescanning the feeds and the
+``index.json`` of published products.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from dynamo.errors import InputError, MissingPartError, RetryableError
 from dynamo.store.upgrade import upgrade
 from dynamo.store.url import safe_url
 
-#: How long a writer waits for another one before it gives up, in seconds.
+#: How long a writer waits for another one before giving up, in seconds.
 BUSY_TIMEOUT_S = 10.0
 
 
 class StoreUnavailableError(RetryableError):
-    """The store does not answer, is locked for too long, or its disk is full; a later try may succeed."""
+    """The store does not respond, is locked for too long, or its disk is full; a retry may succeed."""
 
 
 class Store:
@@ -36,7 +36,7 @@ class Store:
     Parameters
     ----------
     engine
-        A SQLAlchemy engine made by `open_store`.
+        A SQLAlchemy engine created by `open_store`.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -51,19 +51,19 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Session]:
-        """Give a session whose work is committed as a whole when the block ends, or not at all.
+        """Yield a session that is committed as a whole when the block ends, or not at all.
 
         Raises
         ------
         StoreUnavailableError
-            If the store is locked, full, or does not answer; nothing of the block is stored then.
+            If the store is locked, full, or does not respond; nothing in the block is stored.
         """
         with self._translated(), self._write.begin() as session:
             yield session
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """Give a session for reading only; on SQLite it never waits for a writer."""
+        """Yield a read-only session; on SQLite it never waits for a writer."""
         with self._translated(), self._read() as session:
             yield session
 
@@ -72,11 +72,11 @@ class Store:
         try:
             yield
         except (OperationalError, InterfaceError) as error:
-            raise StoreUnavailableError(f"the store does not work: {error.orig}", where=self.url) from error
+            raise StoreUnavailableError(f"store unavailable: {error.orig}", where=self.url) from error
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            raise StoreUnavailableError(f"the store went away: {error.orig}", where=self.url) from error
+            raise StoreUnavailableError(f"lost connection to the store: {error.orig}", where=self.url) from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -84,14 +84,14 @@ class Store:
 
 
 def open_store(url: str | Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
-    """Open a store and bring it to the present tables.
+    """Open a store and upgrade it to the current schema.
 
     Parameters
     ----------
     url
         A path (SQLite), ``sqlite:///PATH`` or ``postgresql://USER@HOST/DATABASE``.
     busy_timeout_s
-        How long a writer waits for another process, SQLite only.
+        How long a writer waits for another process, in seconds; SQLite only.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def open_store(url: str | Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> St
     MissingPartError
         If the database's driver is not installed.
     StoreUnavailableError
-        If the store does not answer.
+        If the store does not respond.
     """
     engine = _sqlite(url, busy_timeout_s) if isinstance(url, Path) or "://" not in url else None
     if engine is None:
@@ -121,7 +121,7 @@ def _by_url(text: str, busy_timeout_s: float) -> Engine:
         if url.drivername == "sqlite":
             if not url.database or url.database == ":memory:":
                 raise InputError(
-                    "a store in memory is lost with its process", where=safe_url(url), expected="sqlite:///PATH"
+                    "an in-memory store would be lost with its process", where=safe_url(url), expected="sqlite:///PATH"
                 )
             return _sqlite(url.database, busy_timeout_s)
         if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
@@ -134,16 +134,16 @@ def _by_url(text: str, busy_timeout_s: float) -> Engine:
                 json_deserializer=orjson.loads,
             )
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        # What SQLAlchemy says may repeat the URL, with its password.
+        # SQLAlchemy's message may repeat the URL, including its password.
         raise InputError(
-            "not the URL of a store", where=safe_url(text), expected="sqlite:///PATH or postgresql://..."
+            "not a store URL", where=safe_url(text), expected="sqlite:///PATH or postgresql://..."
         ) from error
     except ImportError as error:
         raise MissingPartError(
             "the PostgreSQL driver is not installed", where=safe_url(text), hint="pip install 'dynamo-radar[postgres]'"
         ) from error
     raise InputError(
-        f"no store of kind {url.drivername}", where="store.url", expected="sqlite:///PATH or postgresql://..."
+        f"unsupported store {url.drivername}", where="store.url", expected="sqlite:///PATH or postgresql://..."
     )
 
 
@@ -154,15 +154,15 @@ def _sqlite(path: str | Path, busy_timeout_s: float) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        # The driver must not begin transactions by itself: see `_begin`.
+        # The driver must not start transactions on its own: see `_begin`.
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A deferred transaction that turns from reading to writing fails at once when another one has written
-        # in between, whatever the busy timeout; so writers queue at their beginning.
+        # A deferred transaction that turns from reading to writing fails at once if another one has written in
+        # between, whatever the busy timeout; so writers queue when they start.
         read_only = connection.get_execution_options().get("dynamo_read", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 

@@ -1,4 +1,4 @@
-"""The tables of fleets: what is wanted, the workers, why each thing happened, and what it cost."""
+"""Fleet tables: requested and actual workers, events with their reasons, and costs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Fleet(Base):
-    """All workers of one spec. ``id`` is the tag of its servers: names are reused, ids never.
+    """All workers of one spec. ``id`` is the tag of its servers: names may be reused, ids never.
 
-    ``document`` is the spec as it was given; in ``spec`` times of leases no longer count from anything.
+    ``document`` is the spec as given; ``spec`` has relative lease times resolved to absolute ones.
     """
 
     __tablename__ = "fleets"
@@ -33,7 +33,7 @@ class Fleet(Base):
 
 
 class FleetWish(Base):
-    """How many workers of one group are wanted, by whom and why."""
+    """Requested number of workers of one group, with source and reason."""
 
     __tablename__ = "fleet_wishes"
 
@@ -47,7 +47,7 @@ class FleetWish(Base):
 
 
 class Worker(Base):
-    """One worker, from the wish to the end of its server. Rows are stored before the site hears of them."""
+    """One worker, from request to server deletion. Rows are stored before the site is contacted."""
 
     __tablename__ = "workers"
     __table_args__ = (
@@ -92,7 +92,7 @@ class Worker(Base):
 
 
 class FleetEvent(Base):
-    """Why a thing happened to a fleet, a site or a worker."""
+    """Something that happened to a fleet, site or worker, with the reason."""
 
     __tablename__ = "fleet_events"
     __table_args__ = (Index(None, "fleet", "id"), Index(None, "time"))
@@ -108,7 +108,7 @@ class FleetEvent(Base):
 
 
 class SiteHealth(Base):
-    """How a site has fared: the state of its circuit breaker outlives the process."""
+    """Health of a site: the state of its circuit breaker, which outlives the process."""
 
     __tablename__ = "site_health"
 
@@ -123,7 +123,7 @@ class SiteHealth(Base):
 
 
 class WorkerHour(Base):
-    """What one worker cost in one hour of the clock."""
+    """Cost of one worker in one clock hour."""
 
     __tablename__ = "worker_hours"
     __table_args__ = (Index(None, "fleet", "hour"),)
@@ -141,7 +141,7 @@ class WorkerHour(Base):
 
 
 class WorkerUse(Base):
-    """What one job used of a worker: by it hours are shared out among runs and workflows."""
+    """Use of a worker by one job, the basis for allocating cost to runs and workflows."""
 
     __tablename__ = "worker_uses"
     __table_args__ = (Index(None, "fleet", "ended_at"), Index(None, "fleet", "worker"))
@@ -158,7 +158,7 @@ class WorkerUse(Base):
 
 
 class ApiToken(Base):
-    """Who may call the API, and for what; only a hash of the token is kept."""
+    """An API token and its scopes; only a hash of the token is stored."""
 
     __tablename__ = "api_tokens"
 

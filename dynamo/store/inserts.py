@@ -1,4 +1,4 @@
-"""Inserting what may be there already."""
+"""Inserting rows that may already exist."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dynamo.store.models import Base
 
 
 def insert_new(session: Session, table: type[Base], **values: Any) -> bool:
-    """Insert a row unless a unique constraint says that it is there; return whether it is new."""
+    """Insert a row unless a unique constraint is violated; return whether it is new."""
     dialect = session.get_bind().dialect.name
     return session.execute(_insert(table, dialect, tuple(sorted(values))), values).first() is not None
 
 
 @functools.cache
 def _insert(table: type[Base], dialect: str, columns: tuple[str, ...]) -> Any:
-    """Return the statement, made once: building it costs more than executing it."""
+    """Return the statement, cached because building it costs more than executing it."""
     build = postgresql.insert if dialect == "postgresql" else sqlite.insert
     plain = cast("Table", table.__table__)
     statement = build(plain).values({name: bindparam(name) for name in columns}).on_conflict_do_nothing()

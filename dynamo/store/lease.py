@@ -1,7 +1,7 @@
-"""One daemon for each store: a row in the store says who it is and until when.
+"""One daemon per store: a row in the store says which process it is and until when.
 
-On the machine of a killed daemon its row is free at once, because its process is seen to be gone; from another
-machine it is free when it has run out.
+On the same machine, the lease of a killed daemon is free at once, because its process is known to be gone; on another
+machine it is free once it expires.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ RENEW_S = 15.0
 
 
 class StoreLease:
-    """The right to be the daemon of a store.
+    """The exclusive right to be a store's daemon.
 
     Parameters
     ----------
     store
         The store.
     name
-        What is held.
+        Name of the lease.
     what
-        What is held, in the words of the one who is refused.
+        What the lease is for, as shown to a process that is refused.
     """
 
     def __init__(self, store: Store, name: str = NAME, what: str = "this store") -> None:
@@ -51,7 +51,7 @@ class StoreLease:
         Raises
         ------
         BusyError
-            If a living daemon has it.
+            If a running daemon has it.
         """
         mine = {
             "token": self._token,
@@ -66,19 +66,19 @@ class StoreLease:
             held = session.scalars(select(Lease).where(Lease.name == self._name).with_for_update()).one()
             if not is_free(held):
                 raise BusyError(
-                    f"another daemon works on {self._what}: process {held.pid} on {held.host.split('/')[0]}",
+                    f"another daemon holds {self._what}: process {held.pid} on {held.host.split('/')[0]}",
                     where=self._store.url,
-                    hint=f"stop it; after a crash of its machine it is free at {to_iso(held.expires_at)}",
+                    hint=f"stop it, or if its machine crashed, wait until {to_iso(held.expires_at)}",
                 )
             session.execute(update(Lease).where(Lease.name == self._name).values(**mine))
 
     def renew(self) -> None:
-        """Keep the lease.
+        """Renew the lease.
 
         Raises
         ------
         BusyError
-            If it ran out (the machine slept, the store was away) and another daemon has it now.
+            If it expired (the machine slept, the store was down) and another daemon has it now.
         """
         with self._store.transaction() as session:
             result = session.execute(
@@ -97,7 +97,7 @@ class StoreLease:
 
 
 def machine() -> str:
-    """Return the host's name and, where there is one, the id of its present boot."""
+    """Return the host name and, if available, the current boot id."""
     boot = ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -105,24 +105,24 @@ def machine() -> str:
 
 
 def process_start(pid: int) -> str | None:
-    """Return what tells this process from another one that gets its number later; None if it is gone."""
+    """Return the start time that distinguishes a process from a later one with the same pid; None if it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The name in parentheses may hold spaces; field 22 is the start time, field 3 the state.
+    # The name in parentheses may contain spaces; field 22 is the start time, field 3 the state.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else fields[19]
 
 
 def is_free(held: Lease) -> bool:
-    """Tell whether nobody living holds a lease."""
+    """Return whether no running process holds the lease."""
     if held.expires_at <= utc_now():
         return True
     here = machine()
     if held.host == here:
         return process_start(held.pid) != held.pid_started
-    # The same machine after a reboot: none of its processes has lived on.
+    # The same machine after a reboot: none of its processes survived.
     return (
         held.host.split("/")[0] == here.split("/")[0] and "/" in here and held.host.split("/")[1] != here.split("/")[1]
     )

@@ -1,7 +1,7 @@
-"""The tables: what must survive a crash, and the record of what was decided and why.
+"""Tables for everything that must survive a crash, and the record of decisions and their reasons.
 
-All times are aware UTC. SQLite has no time zones, so there they are kept as naive UTC and given back aware;
-PostgreSQL keeps them as ``timestamptz``.
+All times are aware UTC. SQLite has no time zones: it stores naive UTC, converted back to aware times on reading.
+PostgreSQL stores ``timestamptz``.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time on every database; a naive one is refused, because nobody can say what it means."""
+    """An aware UTC time on every database; naive times are refused as ambiguous."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn the time into UTC before it is stored."""
+        """Convert the time to UTC before it is stored."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -43,18 +43,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the interface
-        """Give the stored time back as aware UTC."""
+        """Return the stored time as aware UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-#: 64-bit keys; SQLite numbers rows by itself only where the type is spelled INTEGER.
+#: 64-bit keys; SQLite autoincrements only if the type is spelled INTEGER.
 _Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Base(DeclarativeBase):
-    """Base of the tables; constraint names are fixed so that migrations can name them on every database."""
+    """Base of the tables; fixed constraint names let migrations refer to them on every database."""
 
     metadata = MetaData(
         naming_convention={
@@ -73,7 +73,7 @@ class Base(DeclarativeBase):
 
 
 class Cursor(Base):
-    """How far a feed or a schedule has come."""
+    """Position of a feed or schedule."""
 
     __tablename__ = "cursors"
 
@@ -83,7 +83,7 @@ class Cursor(Base):
 
 
 class Arrival(Base):
-    """One complete file of a feed, or one that was put into quarantine."""
+    """One complete file from a feed, or one that was quarantined."""
 
     __tablename__ = "arrivals"
     __table_args__ = (
@@ -109,7 +109,7 @@ class Arrival(Base):
 
 
 class Document(Base):
-    """A workflow document as it was when a run was made from it."""
+    """A workflow document as it was when a run was created from it."""
 
     __tablename__ = "documents"
 
@@ -121,7 +121,7 @@ class Document(Base):
 
 
 class Run(Base):
-    """One execution of a workflow document for given inputs; ``key`` makes it exactly one."""
+    """One execution of a workflow document for given inputs; ``key`` makes it unique."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -185,7 +185,7 @@ class Product(Base):
 
 
 class Decision(Base):
-    """What the system decided about something, with the reason and its numbers."""
+    """A decision of the system about something, with the reason and supporting numbers."""
 
     __tablename__ = "decisions"
     __table_args__ = (Index(None, "subject"), Index(None, "time"))
@@ -199,7 +199,7 @@ class Decision(Base):
 
 
 class CostObservation(Base):
-    """What one logical job cost, and the features that should have told so beforehand."""
+    """Cost of one logical job, and the features that predict it."""
 
     __tablename__ = "cost_observations"
     __table_args__ = (UniqueConstraint("run_id", "job"), Index(None, "module", "id"))
@@ -215,7 +215,7 @@ class CostObservation(Base):
 
 
 class CostCoefficients(Base):
-    """The coefficients of a module's cost model, fitted from observations; the newest row is used."""
+    """Fitted cost-model coefficients of a module; the newest row is used."""
 
     __tablename__ = "cost_coefficients"
     __table_args__ = (Index(None, "module", "id"),)
@@ -228,7 +228,7 @@ class CostCoefficients(Base):
 
 
 class Lease(Base):
-    """Who may act as the one daemon of this store, and until when."""
+    """The holder of a lease, such as this store's daemon, and its expiry."""
 
     __tablename__ = "leases"
 

@@ -1,4 +1,4 @@
-"""Bringing a store to the tables that this DyNamo works with; two processes at once do it once."""
+"""Upgrading a store to this version's schema; concurrent processes do it only once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dynamo.errors import InputError
 from dynamo.store.migrations import HEAD
 from dynamo.store.url import safe_url
 
-#: The key of the advisory lock on PostgreSQL; any constant that nothing else in the database uses.
+#: Key of the PostgreSQL advisory lock; any constant that nothing else in the database uses.
 _ADVISORY_KEY = 0x44794E616D6F
 
 
 def current_revision(engine: Engine) -> str | None:
-    """Return the store's revision, or None where it has no tables yet."""
+    """Return the store's revision, or None if it has no tables yet."""
     with engine.connect() as connection:
         try:
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -30,14 +30,14 @@ def current_revision(engine: Engine) -> str | None:
 
 
 def upgrade(engine: Engine) -> bool:
-    """Bring the store to `HEAD`; return whether anything had to be done.
+    """Upgrade the store to `HEAD`; return whether anything had to be done.
 
-    Alembic is imported only where there is work: it costs more than the whole start of a command.
+    Alembic is imported only if needed: importing it takes longer than starting a command.
 
     Raises
     ------
     InputError
-        If the store was made by a newer DyNamo.
+        If the store was written by a newer DyNamo.
     """
     if current_revision(engine) == HEAD:
         return False
@@ -55,7 +55,7 @@ def upgrade(engine: Engine) -> bool:
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if found is not None and found not in known:
             raise InputError(
-                f"the store is at revision {found}, which this DyNamo does not know",
+                f"the store is at revision {found}, unknown to this DyNamo",
                 where=safe_url(engine.url),
                 expected=f"at most {HEAD}",
                 hint="use the newer DyNamo that wrote it",
@@ -68,7 +68,7 @@ def upgrade(engine: Engine) -> bool:
 
 @contextlib.contextmanager
 def _alone(engine: Engine) -> Iterator[None]:
-    """Hold the one lock for migrations of this store; it goes away with the process."""
+    """Hold the store's migration lock, which is released if the process dies."""
     if engine.dialect.name == "sqlite":
         with Path(f"{engine.url.database}.lock").open("a") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Showing the URL of a store without its password."""
+"""Display of store URLs without passwords."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CREDENTIALS = re.compile(r"//.*@", re.DOTALL)
 
 
 def safe_url(url: str | Path | URL) -> str:
-    """Return a store's URL or path for people to read: passwords, also those in the query, are not in it."""
+    """Return a store's URL or path for display, without passwords, including those in the query."""
     if isinstance(url, Path) or (isinstance(url, str) and "://" not in url):
         return str(url)
     try:

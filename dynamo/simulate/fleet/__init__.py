@@ -1,1 +1,1 @@
-"""Whole days of weather on simulated clouds, with the real policies and provisioner."""
+"""Simulation of whole weather days on simulated clouds, with the real policies and provisioner."""

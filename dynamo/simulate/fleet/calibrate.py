@@ -1,4 +1,4 @@
-"""Whether the simulator tells the truth: a real run is played again with what was measured in it, and compared."""
+"""Validation of the simulator: replay a real run with measured values, and compare."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet, Worker
 from dynamo.store.models import Run
 
-#: How far core-hours and p95 latency may differ.
+#: Allowed relative difference in core-hours and p95 latency.
 TOLERANCE = 0.20
-#: Boot times of a group of which no worker ever served, s.
+#: Boot time for a group whose workers never became ready, s.
 _UNKNOWN_BOOT_S = 60.0
-#: A real provisioner is woken by what it waits for; it looks at least so often while something is under way.
+#: A real provisioner is woken by events; this is its longest cycle while anything is in progress, s.
 _BUSY_CYCLE_S = 0.5
 
 
 class Recorded:
-    """Wants at each moment the workers that were wanted then; a policy that only repeats.
+    """Policy that replays recorded decisions.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Recorded:
         self._spans = [(row.group, row.requested_at, row.drain_at or row.ended_at) for row in workers]
 
     def decide(self, now: datetime, demand: Demand, fleet: FleetView, memory: Mapping[str, Any]) -> Decision:
-        """Return the numbers of workers that had been asked for and were not yet sent away."""
+        """Return the numbers of workers requested and not yet drained at this time."""
         del demand, memory
         wanted = {option.group: 0 for option in fleet.groups}
         for group, begin, end in self._spans:
@@ -53,30 +53,30 @@ class Recorded:
 def compare(
     store: Store, fleet: str = "", *, policy: Policy | None = None, max_runs: int | None = None
 ) -> dict[str, Any]:
-    """Play the real run of a store again and compare.
+    """Replay a store's real run and compare.
 
     Parameters
     ----------
     store
-        Of the real run: arrivals, runs, workers, what jobs used.
+        Store of the real run: arrivals, runs, workers, job usage.
     fleet
         Its fleet; empty for the only one.
     policy
-        Decides in the simulation; without it what was decided in the real run is repeated, so that pool, provisioner
-        and dispatcher are compared and nothing else.
+        Policy for the simulation. Default: replay the recorded decisions, to compare only pool, provisioner and
+        dispatcher.
     max_runs
-        ``runs.max_runs`` of the real run; without it as many runs as ever were in the pool together.
+        ``runs.max_runs`` of the real run. Default: the largest number of runs ever in the pool at once.
 
     Returns
     -------
     dict
-        ``real`` and ``simulated``: ``core_hours``, ``p50_s``, ``p95_s``, ``jobs_killed``; ``difference``, relative, of
-        the first three; ``within``: whether core-hours and p95 differ by `TOLERANCE` at most; and what was measured.
+        ``real`` and ``simulated``: ``core_hours``, ``p50_s``, ``p95_s``, ``jobs_killed``; relative ``difference`` in
+        the first three; ``within``: whether core-hours and p95 differ by at most `TOLERANCE`; and measured values.
 
     Raises
     ------
     NotFoundError
-        If the store has no such fleet, no worker of it that served, or no runs.
+        If the store has no such fleet, no worker of it was ever ready, or there are no runs.
     """
     with store.reading() as session:
         fleets = session.scalars(select(Fleet).where(Fleet.name == fleet) if fleet else select(Fleet)).all()
@@ -88,8 +88,8 @@ def compare(
         workers = session.scalars(select(Worker).where(Worker.fleet == name).order_by(Worker.id)).all()
         runs = session.scalars(select(Run).where(Run.published_at.is_not(None))).all()
     if not any(row.ready_at for row in workers):
-        raise NotFoundError("no worker of this fleet ever served", where=name)
-    # Workers come before the first run and outlive the last one: the day is over when the last of them has gone.
+        raise NotFoundError("no worker of this fleet was ever ready", where=name)
+    # Workers start before the first run and outlive the last one: the day ends when the last worker is gone.
     ends = [row.ended_at for row in workers if row.ended_at is not None]
     trace = trace_from_store(
         store,
@@ -146,13 +146,13 @@ def compare(
 
 
 def _cloud(group: str, site: str, workers: Sequence[Worker], cycle_s: float, spec: Any) -> Cloud:
-    """Return a cloud whose workers come as those of the real run did."""
+    """Return a cloud whose workers start like those of the real run."""
     boots = [
         (row.ready_at - row.started_at).total_seconds()
         for row in workers
         if row.ready_at is not None and row.started_at is not None
     ]
-    # That a worker is ready is seen half a cycle later, on average.
+    # A ready worker is noticed half a cycle later, on average.
     low, high = (float(value) for value in np.quantile(boots, (0.5, 0.9))) if boots else (_UNKNOWN_BOOT_S,) * 2
     median_s = max(0.05, low - cycle_s / 2.0)
     return Cloud(
@@ -169,7 +169,7 @@ def _cloud(group: str, site: str, workers: Sequence[Worker], cycle_s: float, spe
 
 
 def _together(runs: Sequence[Run]) -> int:
-    """Return how many runs were submitted and not over at the same time, at most."""
+    """Return the largest number of runs in progress at once."""
     steps = [
         step
         for run in runs
@@ -177,7 +177,7 @@ def _together(runs: Sequence[Run]) -> int:
         for step in ((run.submitted_at, 1), (run.published_at, -1))
     ]
     level = most = 0
-    # Of one instant ends come first.
+    # At the same instant, ends come first.
     for _, change in sorted(steps):
         level += change
         most = max(most, level)

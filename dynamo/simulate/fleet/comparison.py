@@ -1,4 +1,4 @@
-"""Policies side by side on one day: each by its name, the fixed fleet sized for the peak."""
+"""Side-by-side comparison of policies on one day; the fixed fleet is sized for the peak."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dynamo.simulate.fleet.outcome import COLUMNS, DayOutcome
 from dynamo.simulate.fleet.sites import Cloud, default_clouds
 from dynamo.simulate.fleet.trace import Trace
 
-#: A fixed fleet is large enough if no more runs than this are late, %.
+#: A fixed fleet is large enough if at most this share of runs is late, %.
 SIZED_LATE_PERCENT = 1.0
-#: In so long the linear controller goes from nothing to the day's peak, s.
+#: Time for the linear controller to rise from zero to the day's peak, s.
 _LINEAR_RISE_S = 600.0
-#: What is compared where nobody chooses.
+#: Policies compared by default.
 PLAYED = ("static", "reactive", "linear", "predictive")
 
 
@@ -37,20 +37,20 @@ def play(
     Parameters
     ----------
     trace, name, options
-        The day, and the policy with its options. Without options `static` is the smallest fixed fleet that keeps the
-        day's deadlines, as one would size it who knows the day; `reactive` and `linear` get steps that suit the day's
-        peak; others are at their defaults.
+        The day, and the policy with its options. Without options, `static` is the smallest fixed fleet that meets the
+        day's deadlines, sized with hindsight; `reactive` and `linear` get steps that suit the day's peak; others use
+        their defaults.
     clouds
-        Where workers come from; without them two that suit the day.
+        Source of workers. Default: two clouds that suit the day.
     seed
-        Of boot times and failures.
+        Random seed for boot times and failures.
     progress
-        Told the share of the day that has passed.
+        Called with the elapsed share of the day.
 
     Raises
     ------
     InputError
-        If there is no such policy or option.
+        If the policy or option does not exist.
     """
     places = tuple(clouds) if clouds is not None else default_clouds(trace.cpus, trace.peak_cores())
     setting = Setting(places, seed=seed)
@@ -60,7 +60,7 @@ def play(
     if name == "static":
         return _sized(trace, setting, least, progress)
     if name == "reactive":
-        # Steps that suit the fleet: by the defaults a small one would be all there at the first file that waits.
+        # Scale steps to the fleet: with the defaults, a small one would start completely at the first waiting file.
         options = {"most_step": max(1, round(least / 2))}
     elif name == "linear":
         options = {"rate": round(max(0.002, least * places[0].cpus / _LINEAR_RISE_S), 4)}
@@ -68,11 +68,11 @@ def play(
 
 
 def _sized(trace: Trace, setting: Setting, least: int, progress: Callable[[float], None]) -> DayOutcome:
-    """Play with the smallest fixed fleet, on the cloud that is taken first, that keeps the day's deadlines."""
+    """Play with the smallest fixed fleet on the preferred cloud that meets the day's deadlines."""
     cloud = setting.clouds[0]
     workers = least
     if trace.outages:
-        # Nobody sizes a fleet so that it survives the loss of its site.
+        # Nobody sizes a fleet to survive the loss of its site.
         calm = _sized(replace(trace, outages=()), setting, least, progress)
         workers = max(calm.made[-1].wanted.values())
         return simulate(trace, "static", make_policy("static", {"workers": {cloud.group: workers}}), setting, progress)
@@ -92,5 +92,5 @@ def table(outcomes: Sequence[DayOutcome]) -> tuple[list[str], list[list[object]]
 
 
 def as_bytes(value: Any) -> bytes:
-    """Return JSON; what is no number is null there."""
+    """Return JSON; NaN becomes null."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z)

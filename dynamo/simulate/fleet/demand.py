@@ -1,4 +1,4 @@
-"""What policies are told of a simulated day: runs that wait or run, and what the newest nowcast lets one expect."""
+"""Demand on a simulated day, as policies see it: open runs, and work expected from the newest nowcast."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dynamo.simulate.fleet.dispatch import SimulatedRun
 from dynamo.simulate.fleet.forecast import ExpectedWork
 
 HORIZON_S = 3600.0
-#: Runs that are due within so many seconds of each other are told of together.
+#: Runs due within this many seconds of each other are grouped.
 _STEP_S = 5.0
-#: What one run costs at most, nine times out of ten, by what was planned for it.
+#: 0.9 quantile of a run's actual cost relative to its predicted cost.
 _PLAN_BAND = 1.22
 
 
@@ -30,10 +30,10 @@ def demand_of(
     for item in expected:
         if item.from_s > now_s + horizon_s:
             continue
-        # What has come of a stretch that has begun is among the runs.
+        # Work that already arrived in the current interval is among the runs.
         left = min(1.0, (item.to_s - now_s) / (item.to_s - item.from_s))
         begin_s = max(item.from_s, now_s)
-        # Files come all through the stretch, each with its own deadline: together they are due with the middle one.
+        # Files arrive throughout the interval, each with its own deadline: use the middle one for all.
         due_s = (begin_s + item.to_s) / 2.0 + item.feed.deadline_s
         work.append(
             Work(

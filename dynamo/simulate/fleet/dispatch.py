@@ -1,6 +1,6 @@
-"""Runs that wait and run, by the dispatcher's rules: freshest first, superseded late ones skipped.
+"""Simulated dispatcher: freshest runs first, superseded late ones skipped.
 
-The rules are those of `dynamo.runs.dispatcher`, on numbers instead of a store.
+Follows the rules of `dynamo.runs.dispatcher`, on numbers instead of a store.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class SimulatedRun:
     Attributes
     ----------
     ended_s
-        When it ended or was skipped, seconds of the day.
+        Time it ended or was skipped, seconds of the day.
     left
-        Jobs that have not ended.
+        Unfinished jobs.
     """
 
     number: int
@@ -35,26 +35,26 @@ class SimulatedRun:
 
     @property
     def due_s(self) -> float:
-        """When its products are due."""
+        """Time its products are due."""
         return self.arrival.at_s + self.arrival.deadline_s
 
     @property
     def late(self) -> bool:
-        """Whether its products came after their deadline, or never."""
+        """Whether its products missed their deadline or never came."""
         return self.fate != "done" or self.ended_s > self.due_s + 1e-6
 
 
 class SimulatedDispatcher:
-    """Decides which run begins next.
+    """Decides which run starts next.
 
     Parameters
     ----------
     submit
         Adds a run's jobs to the pool's queue.
     max_runs
-        Runs in the pool at the same time.
+        Maximum number of runs in the pool at once.
     handling_s
-        What is added to each run's latency, beside its own handling.
+        Constant added to each run's latency, besides its own handling.
     """
 
     def __init__(self, submit: Callable[[SimulatedRun], None], max_runs: int, handling_s: float = 0.0) -> None:
@@ -69,21 +69,21 @@ class SimulatedDispatcher:
 
     @property
     def busy(self) -> bool:
-        """Whether a run waits or runs."""
+        """Whether any run is waiting or running."""
         return bool(self._open)
 
     def put(self, arrival: FileArrival) -> SimulatedRun:
-        """Take in an arrival's run."""
+        """Create and queue an arrival's run."""
         run = SimulatedRun(len(self.runs), arrival, left=arrival.tasks)
         self.runs.append(run)
         self._open[run.number] = run
         self._newest[arrival.kind] = max(self._newest.get(arrival.kind, arrival.at_s), arrival.at_s)
-        # Freshest first; of those of one time the oldest.
+        # Freshest first; first come first served among equals.
         heapq.heappush(self._queue, (-arrival.priority, -arrival.at_s, run.number))
         return run
 
     def dispatch(self, now_s: float) -> None:
-        """Begin what may begin now."""
+        """Start all runs that can start now."""
         while self._queue and self._active < self._max_runs:
             run = self.runs[heapq.heappop(self._queue)[2]]
             arrival = run.arrival
@@ -95,7 +95,7 @@ class SimulatedDispatcher:
             self._submit(run)
 
     def job_ended(self, number: int, now_s: float) -> None:
-        """Take note that one job of a run ended."""
+        """Record that one job of a run ended."""
         run = self.runs[number]
         run.left -= 1
         if not run.left:
@@ -103,7 +103,7 @@ class SimulatedDispatcher:
             self._end(run, "done", now_s + self._handling_s + run.arrival.handling_s)
 
     def open_runs(self) -> Iterator[SimulatedRun]:
-        """Give the runs that wait or run."""
+        """Yield the waiting and running runs."""
         return iter(self._open.values())
 
     def _end(self, run: SimulatedRun, fate: Fate, now_s: float) -> None:

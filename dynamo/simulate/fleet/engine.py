@@ -1,4 +1,4 @@
-"""One day of one policy: arrivals, jobs, workers and decisions, event by event, each at its own instant."""
+"""Event-driven simulation of one day with one policy: arrivals, jobs, workers and decisions."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from dynamo.simulate.fleet.sites import CYCLE_S, Cloud
 from dynamo.simulate.fleet.trace import Trace
 from dynamo.simulate.fleet.world import World
 
-#: How often a policy decides, s: the default of `[autoscale]`.
+#: Interval between decisions, s: the default of `[autoscale]`.
 DECIDE_EVERY_S = 30.0
-#: Runs that are there at the end of the day get so long.
+#: Extra time for runs still open at the end of the day, s.
 _AFTER_S = 4 * 3600.0
-#: What is expected in so long is written down.
+#: Horizon for recording expected work, s.
 _SOON_S = 600.0
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a day is played.
+    """Settings of a simulation.
 
     Attributes
     ----------
     clouds
-        Where workers come from.
+        Source of workers.
     decide_every_s, cycle_s
-        Pace of the policy and of the provisioner.
+        Intervals of the policy and of the provisioner.
     max_runs
-        Runs in the pool at the same time; without it as many as all workers have cores.
+        Maximum number of runs in the pool at once. Default: the total number of cores.
     seed
-        Of boot times and failures.
+        Random seed for boot times and failures.
     every_cycle
-        Go through the provisioner's cycles in which nothing can have changed too: slower, the same result.
+        Also run provisioner cycles in which nothing can have changed: slower, same result.
     """
 
     clouds: tuple[Cloud, ...]
@@ -57,7 +57,7 @@ class Setting:
 
 @dataclass
 class _Day:
-    """What is written down while a day is played."""
+    """Data recorded while simulating a day."""
 
     samples: list[Sample] = field(default_factory=list)
     decisions: list[DecisionMade] = field(default_factory=list)
@@ -72,18 +72,18 @@ def simulate(
     setting: Setting,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> DayOutcome:
-    """Play a day.
+    """Simulate a day.
 
     Parameters
     ----------
     trace
         The day.
     name, policy
-        The policy, and what it is called in tables.
+        Name in tables, and the policy.
     setting
-        Clouds and paces.
+        Clouds and intervals.
     progress
-        Told the share of the day that has passed, now and then.
+        Called now and then with the elapsed share of the day.
     """
     began = time.process_time()
     with tempfile.TemporaryDirectory(prefix="dynamo-fleet-") as folder:
@@ -125,7 +125,7 @@ class _Engine:
         self._outages = sorted(trace.outages, key=lambda item: item.from_s)
 
     def play(self, progress: Callable[[float], None]) -> None:
-        """Go from event to event until the day is over and nothing is left to do."""
+        """Step from event to event until the day is over and nothing is left to do."""
         trace, world = self._trace, self._world
         arrivals = trace.arrivals
         coming, decide_s, end_s = 0, 0.0, trace.span_s + _AFTER_S
@@ -205,5 +205,5 @@ class _Engine:
 
 
 def _share(item: ExpectedWork, from_s: float, to_s: float) -> float:
-    """Return how much of an expected stretch lies between two instants."""
+    """Return the share of an expected interval between two times."""
     return max(0.0, min(item.to_s, to_s) - max(item.from_s, from_s)) / (item.to_s - item.from_s)

@@ -1,4 +1,4 @@
-"""The figure of a simulated day: demand on top, and for each policy capacity, decisions and misses over time."""
+"""Figure of a simulated day: demand on top, then capacity, decisions and misses over time for each policy."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from dynamo.files import write_bytes
 from dynamo.simulate.fleet.outcome import DayOutcome
 from dynamo.simulate.fleet.trace import Trace
 
-#: Of clouds, in their order; easy to tell apart for colour-blind readers too.
+#: Colors of clouds, in order; colorblind-safe.
 _CLOUDS = ("#4477aa", "#ccbb44", "#228833", "#aa3377")
 _DEMAND, _BAND, _LATE, _BUSY, _INK = "#333333", "#bbbbbb", "#cc3311", "#111111", "#444444"
 _STEP_S = 300.0
 
 
 def draw(trace: Trace, outcomes: Sequence[DayOutcome], path: Path) -> None:
-    """Draw a day into a PNG file.
+    """Draw a day to a PNG file.
 
     Parameters
     ----------
     trace
         The day.
     outcomes
-        What came of it, a panel for each.
+        The results, one panel each.
     path
-        The file; written as a whole or not at all.
+        The file, written atomically.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -71,7 +71,7 @@ def _demand(panel: Any, trace: Trace, outcome: DayOutcome) -> None:
         [item.at_s for item in trace.arrivals], bins=edges, weights=[item.slot_s for item in trace.arrivals]
     )
     at = np.array([item.at_s for item in outcome.samples]) / 3600.0
-    # What is expected in the next ten minutes, as cores that are at work all the time.
+    # Work expected in the next ten minutes, as continuously busy cores.
     low = np.array([item.expected_core_s for item in outcome.samples]) / 600.0
     high = np.array([item.expected_high_core_s for item in outcome.samples]) / 600.0
     panel.fill_between(
@@ -81,7 +81,7 @@ def _demand(panel: Any, trace: Trace, outcome: DayOutcome) -> None:
     for outage in trace.outages:
         middle = (outage.from_s + outage.to_s) / 7200.0
         panel.annotate(
-            "site away", (middle, 0.78), xycoords=("data", "axes fraction"), ha="center", fontsize=8, color=_LATE
+            "site down", (middle, 0.78), xycoords=("data", "axes fraction"), ha="center", fontsize=8, color=_LATE
         )
     panel.set_ylim(0.0, max(1e-3, 1.3 * max(float(sums.max(initial=0.0)) / _STEP_S, float(high.max(initial=0.0)))))
     panel.set_ylabel("demand,\ncores")
@@ -101,7 +101,7 @@ def _policy(panel: Any, outcome: DayOutcome) -> None:
     panel.fill_between(
         at, base, coming, step="post", facecolor="none", edgecolor="#999999", hatch="////", linewidth=0, label="coming"
     )
-    # Instants say little where jobs are short: what was done, divided by the time that it took.
+    # Instantaneous values say little if jobs are short: use work done per time.
     edges = np.arange(0.0, at[-1] + _STEP_S / 3600.0, _STEP_S / 3600.0) if samples else np.zeros(2)
     done = np.interp(edges, at, [item.used_core_s for item in samples])
     panel.stairs(np.diff(done) / _STEP_S, edges, color=_BUSY, linewidth=0.9, label="used (5-minute means)")

@@ -1,8 +1,7 @@
-"""What a nowcast issued at one moment lets one expect of the work to come, with an upper band.
+"""Expected work, with an upper band, from a nowcast issued at a given time.
 
-Storms that are there are moved on and kept as they are, with errors of motion and size that grow with the lead; weak
-echoes may or may not become storms; storms to come are not known. The true day is used for nothing but what can be seen
-at the time of issue.
+Existing storms are extrapolated unchanged, with errors in motion and size that grow with lead time; weak echoes may or
+may not become storms; future storms are unknown. The true day is used only for what is observable at issue time.
 """
 
 from __future__ import annotations
@@ -23,32 +22,32 @@ from dynamo.simulate.fleet.weather import EXPECTED_LIFE_MIN, WEAK_CHANCE, WEAK_M
 
 Floats = NDArray[np.float64]
 
-#: Leads at which the forecast is divided, minutes.
+#: Edges of the forecast intervals, minutes of lead time.
 EDGES_MIN = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60)
-#: Error of extrapolated motion, km a minute, and of place at once, km.
+#: Error of extrapolated motion, km per minute, and of initial position, km.
 _DRIFT_KM_MIN, _PLACE_KM = 0.12, 1.5
-#: Error of the logarithm of a storm's size after a minute; it grows with the square root of the lead.
+#: Error of the log of a storm's size after one minute; grows with the square root of lead time.
 _SIZE_ERROR = 0.16
-#: The 0.9 quantile of the standard normal distribution, and how much wider sums of storms scatter that come together.
+#: 0.9 quantile of the standard normal distribution, and the extra spread of sums because storms cluster.
 _Z90, _TOGETHER = 1.2816, 1.6
-#: Typical size of what a weak echo becomes, km2.
+#: Typical size of the storm that a weak echo becomes, km2.
 _TYPICAL_KM2 = 20.0
-#: Less is not spoken of.
+#: Smaller expectations are dropped.
 _LEAST_RUNS = 0.01
 
 
 @dataclass(frozen=True)
 class ExpectedWork:
-    """Work of one feed that is expected to arrive in a stretch of time.
+    """Work of one feed expected to arrive in a time interval.
 
     Attributes
     ----------
     from_s, to_s
         Seconds of the day.
     slot_s, slot_s_high
-        Slot time in all, expected and not exceeded nine times out of ten.
+        Total slot time, mean and 0.9 quantile.
     runs
-        How many files are expected.
+        Expected number of files.
     """
 
     feed: SimulatedFeed
@@ -60,22 +59,22 @@ class ExpectedWork:
 
 
 class Forecaster(Protocol):
-    """Says what is to come, from what is known at the time."""
+    """Predicts work from what is known at the time."""
 
     def expect(self, now_s: float) -> Sequence[ExpectedWork]:
-        """Return what is expected after ``now_s``, by stretches of time."""
+        """Return the work expected after ``now_s``, by time interval."""
         ...
 
 
 class StormForecaster:
-    """Forecasts from nowcasts that are issued as often as the network's nowcast feed.
+    """Forecasts from nowcasts issued at the interval of the network's nowcast feed.
 
     Parameters
     ----------
     network, storms, truth
         The day.
     seed
-        Of the forecast's errors.
+        Random seed for the forecast errors.
     """
 
     def __init__(self, network: Network, storms: Storms, truth: SeenWeather, seed: int) -> None:
@@ -88,7 +87,7 @@ class StormForecaster:
         self._expected: list[ExpectedWork] = []
 
     def expect(self, now_s: float) -> Sequence[ExpectedWork]:
-        """Return what the newest nowcast lets one expect."""
+        """Return the work expected from the newest nowcast."""
         issue = int(now_s // self._every_s)
         if issue != self._issue:
             self._issue = issue
@@ -109,7 +108,7 @@ class StormForecaster:
                     chance = np.ones(network.parts)
                 each = feed.payload_s(area) + feed.tasks * network.overhead_s
                 if feed.per_radar:
-                    # Files of many radars come all the time.
+                    # Files from many radars arrive continuously.
                     found.append(_expected(feed, from_s, to_s, (to_s - from_s) / feed.every_s, chance, each))
                     continue
                 first = math.ceil((from_s - NOWCAST_DELAY_S) / feed.every_s)
@@ -120,7 +119,7 @@ class StormForecaster:
         return [item for item in found if item.runs >= _LEAST_RUNS]
 
     def _chances(self, issue: int, minute: int, leads: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return for each lead the chance that a radar is under watch, its area, and the same for the nowcasts."""
+        """Return for each lead the chance that a radar is watched and its area, and the same for the nowcasts."""
         network, storms, truth = self._network, self._storms, self._truth
         radars, parts = len(network.radars_km), network.parts
         shape = (len(leads), radars)
@@ -146,7 +145,7 @@ class StormForecaster:
                 sigma = _SIZE_ERROR * math.sqrt(lead) + 0.02
                 moved = place + motion * lead
                 blur = _PLACE_KM + _DRIFT_KM_MIN * lead
-                # A storm that was not strong yet must first grow, and may not.
+                # A weak storm must first grow, and may not.
                 grown = np.where(weak, WEAK_CHANCE * ndtr((lead + age - WEAK_MIN) / 4.0), 1.0)
                 lasting = np.exp(-lead / EXPECTED_LIFE_MIN)
                 seen_size = size * np.exp(0.5 * errors * sigma)
@@ -160,13 +159,13 @@ class StormForecaster:
                 beyond = (network.corners_km[:, None] + np.asarray(network.size_km) - moved[None]) / blur
                 share = (ndtr(inside) * ndtr(beyond)).prod(axis=2)
                 domain_area[k] = share @ expected
-                # Several storms that are too small alone reach the area together.
+                # Several storms, each too small, may reach the area together.
                 alone = grown * lasting * ndtr(np.log(seen_size / CONDITION_KM2) / sigma)
                 log_none_domain[k] = np.log1p(-np.minimum(share * alone, 0.999)).sum(axis=1)
                 together = ndtr(np.log(np.maximum(domain_area[k], 1e-3) / CONDITION_KM2) / (sigma + 0.3))
                 log_none_domain[k] = np.minimum(log_none_domain[k], np.log1p(-np.minimum(together, 0.999)))
         chance = 1.0 - np.exp(log_none)
-        # Who is under watch stays so for a while, and who comes under watch at one lead is at the next ones.
+        # A watched radar stays watched for a while, and one that becomes watched at one lead still is at the next ones.
         held = truth.watched_until_min[minute][None, :] > minute + leads[:, None]
         chance = np.where(held, 1.0, chance)
         hold = 10.0
@@ -179,7 +178,7 @@ class StormForecaster:
 def _expected(
     feed: SimulatedFeed, from_s: float, to_s: float, files: float, chance: Floats, each: Floats
 ) -> ExpectedWork:
-    """Return what ``files`` of each radar or part, with their chances and costs, come to together."""
+    """Return the total work of ``files`` per radar or part, given their chances and costs."""
     slot = files * float((chance * each).sum())
     spread = files * math.sqrt(float((chance * (1.0 - chance) * each**2).sum()))
     all_of_it = files * float(each.sum())

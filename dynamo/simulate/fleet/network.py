@@ -1,8 +1,7 @@
-"""Radar networks for the fleet simulator: where radars stand, how often each feed gives a file, what it costs.
+"""Radar networks for the fleet simulator: radar positions, file intervals of each feed, and costs.
 
-Costs follow the shape of the cost model (`dynamo.workflows.cost`): a constant for each file and a part that grows with
-the echo. They are slot time on one core; what a job costs before and after its payload (`OVERHEAD_S`) is added once
-for each job.
+Costs have the form of the cost model (`dynamo.workflows.cost`): a constant per file plus a part that grows with the
+echo. They are slot time on one core; the overhead before and after the payload (`OVERHEAD_S`) is added once per job.
 """
 
 from __future__ import annotations
@@ -19,39 +18,39 @@ from dynamo.errors import UsageError
 
 Rule = Literal["radar", "domain", "always"]
 NETWORKS = ("casa", "nexrad")
-#: Slot time of a job beside its payload: claim, process start, hand-over. Measured on a pool of two slots: four CASA
-#: networks (89 jobs a minute) are carried, five are not.
+#: Slot time of a job besides its payload: claim, process start, handoff. Measured on a two-slot pool, which sustains
+#: four CASA networks (89 jobs a minute) but not five.
 OVERHEAD_S = 0.8
-#: Area at or above 45 dBZ from which a radar's files are examined, km2: that of trigger `precursor`.
+#: Minimum area at or above 45 dBZ for a radar's files to be processed, km2: that of trigger `precursor`.
 PRECURSOR_KM2 = 2.0
-#: How long a radar stays under watch after its last precursor, s: that of trigger `precursor`.
+#: How long a radar stays watched after its last precursor, s: that of trigger `precursor`.
 HOLD_S = 600.0
-#: Nowcasts come so long after their time, s.
+#: Delay of nowcasts after their issue time, s.
 NOWCAST_DELAY_S = 5.0
-#: Area at or above 45 dBZ from which a nowcast is drawn, km2: that of the example configuration.
+#: Minimum area at or above 45 dBZ for a nowcast to be processed, km2: that of the example configuration.
 CONDITION_KM2 = 10.0
 
-#: A job takes at most this share of its deadline.
+#: Largest share of its deadline that a job may take.
 _TASK_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class SimulatedFeed:
-    """One feed and the workflow that its files start.
+    """One feed and the workflow its files start.
 
     Attributes
     ----------
     every_s
-        Time between the files of one radar, or of the network.
+        Interval between files from one radar, or from the network.
     rule
         When a file starts a run: ``radar`` while its radar has a precursor, ``domain`` while the network's storms reach
-        the area of the condition, ``always``.
+        the condition's area, or ``always``.
     base_core_s, echo_core_s, full_km2
         Payload of one file: ``base + echo * min(1, area / full)``.
     tasks
-        Into how many jobs of one core a run is divided.
+        Number of one-core jobs per run.
     scan_s
-        Files of one radar that are so near in time do not replace each other.
+        Files from one radar within this interval do not replace each other.
     priority, deadline_s
         As in the shipped workflow documents.
     """
@@ -70,16 +69,16 @@ class SimulatedFeed:
 
     @property
     def per_radar(self) -> bool:
-        """Whether each radar gives files of its own."""
+        """Whether each radar has its own files."""
         return self.rule == "radar"
 
     def payload_s(self, area_km2: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the core-seconds of files, by the area of echo that they see, km2."""
+        """Return the core-seconds of files, by echo area, km2."""
         cost: NDArray[np.float64] = self.base_core_s + self.echo_core_s * np.minimum(1.0, area_km2 / self.full_km2)
         return cost
 
     def slot_s(self, payload_s: float, overhead_s: float) -> float:
-        """Return the slot time of a run, all its jobs together."""
+        """Return the total slot time of a run."""
         return payload_s + self.tasks * overhead_s
 
 
@@ -90,15 +89,15 @@ class Network:
     Attributes
     ----------
     radars_km
-        Positions, shape (radars, 2), kilometres east and north of the corner of the domain.
+        Positions, shape (radars, 2), km east and north of the corner of the domain.
     part
-        To which part of the network each radar belongs, shape (radars,): each part has its own nowcasts.
+        Part of the network each radar belongs to, shape (radars,); each part has its own nowcasts.
     corners_km, size_km
-        The parts' domains: south-western corners, shape (parts, 2), and the size of each.
+        The parts' domains: southwest corners, shape (parts, 2), and the size of each.
     range_km
-        Of a radar.
+        Radar range.
     cpus
-        Of the workers that suit it.
+        CPUs of suitable workers.
     """
 
     name: str
@@ -113,11 +112,11 @@ class Network:
 
     @property
     def parts(self) -> int:
-        """How many domains it has."""
+        """Number of domains."""
         return len(self.corners_km)
 
     def doubled(self) -> Network:
-        """Return two such networks far from each other, on one pool."""
+        """Return two such networks far apart, sharing one pool."""
         away = np.array([4.0 * self.size_km[0], 0.0])
         return replace(
             self,
@@ -128,7 +127,7 @@ class Network:
         )
 
     def loaded(self, factor: float) -> Network:
-        """Return the network with all payloads so many times as dear: more products, finer grids, slower programs."""
+        """Return the network with all payload costs multiplied: more products, finer grids, slower programs."""
         if factor == 1.0:
             return self
         feeds = tuple(_loaded(feed, factor) for feed in self.feeds)
@@ -137,7 +136,7 @@ class Network:
 
 def _loaded(feed: SimulatedFeed, factor: float) -> SimulatedFeed:
     base, echo = feed.base_core_s * factor, feed.echo_core_s * factor
-    # What would take most of its deadline on one core is divided further, as planning does.
+    # Split work that would take most of its deadline on one core, as planning does.
     tasks = max(feed.tasks, math.ceil((base + echo) / (_TASK_SHARE * feed.deadline_s)))
     return replace(feed, base_core_s=base, echo_core_s=echo, tasks=tasks)
 
@@ -164,7 +163,7 @@ def casa() -> Network:
 
 
 def nexrad(seed: int = 88) -> Network:
-    """Return 159 S-band radars spread over the conterminous United States, and a CONUS nowcast every two minutes.
+    """Return 159 S-band radars across the conterminous United States, and a CONUS nowcast every two minutes.
 
     The positions are a jittered lattice, not the real ones: only distances and numbers matter here.
     """
@@ -182,7 +181,7 @@ def nexrad(seed: int = 88) -> Network:
         size_km=(wide, high),
         range_km=150.0,
         cpus=2,
-        # A volume to products: 2.5 s (read, classify, MESH, grids). 31 x 3500 x 7000 at five levels: 40 s in all.
+        # A volume to products: 2.5 s (read, classify, MESH, grids). 31 x 3500 x 7000 at five levels: 40 s total.
         feeds=(
             SimulatedFeed("conus", "nowcast", 120.0, "always", 34.0, 8.0, 40_000.0, priority=10, tasks=4),
             SimulatedFeed("volumes", "hail", 300.0, "radar", 1.6, 1.4, 2500.0, scan_s=60.0),
@@ -194,17 +193,17 @@ _MADE: dict[str, Callable[[], Network]] = {"casa": casa, "nexrad": nexrad}
 
 
 def make_network(name: str, load: float = 1.0) -> Network:
-    """Return a network by its name.
+    """Return a network by name.
 
     Parameters
     ----------
     load
-        How many times the payloads cost.
+        Multiplier for payload costs.
 
     Raises
     ------
     UsageError
-        If there is none of that name, or the load is not positive.
+        If the name is unknown, or the load is not positive.
     """
     if name not in _MADE:
         raise UsageError(f"unknown network {name!r}", where="--network", expected=", ".join(NETWORKS))

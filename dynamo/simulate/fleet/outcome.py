@@ -1,4 +1,4 @@
-"""What came of a simulated day: lateness, latency, hours paid and used, decisions."""
+"""Outcome of a simulated day: lateness, latency, hours paid and used, decisions."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Sample:
     Attributes
     ----------
     open_core_s
-        Slot time planned for runs that wait or run.
+        Planned slot time of open runs.
     expected_core_s, expected_high_core_s
-        Slot time expected in the next ten minutes, and its upper band.
+        Slot time expected in the next ten minutes, mean and upper band.
     used_core_s
-        Slot time of all jobs that have ended since the day began.
+        Slot time of all jobs finished since the start of the day.
     """
 
     at_s: float
@@ -69,16 +69,16 @@ class DecisionMade:
 
 @dataclass(frozen=True)
 class DayOutcome:
-    """A day of one policy.
+    """The outcome of one policy on one day.
 
     Attributes
     ----------
     late_percent
-        Runs whose products came after their deadline or never (skipped ones), of all.
+        Share of runs whose products missed their deadline or never came (skipped).
     turns
-        How often a group's number went down after it went up, or up after it went down.
+        Number of scaling reversals (up then down, or down then up) of any group.
     arrived_s, latency_s, late
-        Of each run: when it came, how long it took (NaN if skipped), whether it missed its deadline.
+        For each run: arrival time, latency (NaN if skipped), and whether it missed its deadline.
     """
 
     policy: str
@@ -115,7 +115,7 @@ class DayOutcome:
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but single runs."""
+        """Return everything except individual runs."""
         return {
             **self.row(),
             "series": [
@@ -151,7 +151,7 @@ def make_outcome(
     asked: int,
     took_s: float,
 ) -> DayOutcome:
-    """Add up a day that was played."""
+    """Summarize a simulated day."""
     end = world.clock.now()
     paid = world.paid_core_s(end)
     workers = world.workers()
@@ -190,7 +190,7 @@ def make_outcome(
 
 
 def quantiles(latencies_s: Sequence[float]) -> tuple[float, float, float]:
-    """Return median, 95 % and 99 % quantile, seconds; NaN of nothing."""
+    """Return median, 95% and 99% quantiles, seconds; NaN if empty."""
     if not latencies_s:
         return (float("nan"),) * 3
     p50, p95, p99 = (round(float(value), 2) for value in np.quantile(latencies_s, (0.5, 0.95, 0.99)))
@@ -198,7 +198,7 @@ def quantiles(latencies_s: Sequence[float]) -> tuple[float, float, float]:
 
 
 def turns(made: Sequence[DecisionMade]) -> int:
-    """Return how often the numbers of groups changed their direction."""
+    """Return the number of scaling reversals of all groups."""
     direction: dict[str, bool] = {}
     count = 0
     for decision in made:

@@ -1,4 +1,4 @@
-"""The simulated clouds of a fleet: what they sell, how long workers take to come, how they bill; the fleet's spec."""
+"""Simulated clouds of a fleet: flavors, boot times, billing; and the fleet's spec."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from dynamo.autoscale.model import BootTimes, GroupOption
 from dynamo.provision.simulated.options import SimulatedOptions
 
-#: How often the simulated provisioner looks, s: the default of specs.
+#: Cycle of the simulated provisioner, s: the default in specs.
 CYCLE_S = 10.0
 
 
@@ -21,11 +21,11 @@ class Cloud:
     Attributes
     ----------
     boot_median_s, boot_p90_s, join_s
-        From the request to a running server, and from there into the pool.
+        Time from request to running server, and from there to joining the pool.
     billing_s
-        The unit of paid time: 1 for by the second.
+        Billing unit; 1 means per second.
     price
-        Of one core for an hour.
+        Price per core-hour.
     """
 
     site: str
@@ -42,12 +42,12 @@ class Cloud:
 
     @property
     def cost_per_hour(self) -> float:
-        """Price of a worker."""
+        """Price of a worker per hour."""
         return self.price * self.cpus
 
     def boot_times(self, cycle_s: float) -> BootTimes:
-        """Return what is known of it after a while: from the wish to a worker that is seen to serve."""
-        # The wish waits for a cycle, the request for the next one, and the worker is seen in a third.
+        """Return boot times as learned after a while: from the request until a worker is seen ready."""
+        # The request waits for one cycle, the call for the next, and the worker is seen in a third.
         looks_s = 2.0 * cycle_s
         return BootTimes(
             median_s=self.boot_median_s + self.join_s + looks_s,
@@ -56,7 +56,7 @@ class Cloud:
         )
 
     def option(self, *, is_open: bool, cycle_s: float) -> GroupOption:
-        """Return it as policies see it."""
+        """Return the cloud as policies see it."""
         return GroupOption(
             group=self.group,
             site=self.site,
@@ -85,16 +85,16 @@ class Cloud:
         return options
 
     def paid_s(self, lived_s: float) -> float:
-        """Return the paid time of a worker that lived so long."""
+        """Return the paid time of a worker with this lifetime."""
         if self.billing_s <= 1.0:
             return lived_s
         return math.ceil(lived_s / self.billing_s - 1e-9) * self.billing_s
 
 
 def default_clouds(cpus: int, peak_cores: float) -> tuple[Cloud, ...]:
-    """Return two clouds: a quick one billed by the second, and a slower, cheaper one billed by the hour.
+    """Return two clouds: a fast one billed by the second, and a slower, cheaper one billed by the hour.
 
-    Each alone has room for twice the peak.
+    Each has room for twice the peak.
     """
     most = max(4, math.ceil(2.0 * peak_cores / cpus) + 2)
     return (

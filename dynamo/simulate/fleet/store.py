@@ -1,4 +1,4 @@
-"""A real day out of a store: what arrived when, what it really took, and what the handling around the jobs took."""
+"""A real day from a store: arrivals, actual job times, and the handling time around jobs."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from dynamo.store.fleets import WorkerUse
 from dynamo.store.models import Arrival as ArrivalRow
 from dynamo.store.models import Run
 
-#: A run without a deadline is not late before this, s.
+#: Deadline for runs without one, s.
 NO_DEADLINE_S = 86400.0
-#: From so much of the past the forecast for a stored day is made, and by how much it is exceeded once in ten times.
+#: Past interval used to forecast a stored day, s, and the ratio of the 0.9 quantile to the mean.
 _MEMORY_S, _BAND = 900.0, 2.0
-#: Runs whose files are so near in time do not replace each other, where they are of one radar.
+#: Runs for files from one radar within this interval do not replace each other, s.
 _ONE_SCAN_S = 60.0
 _EDGES_MIN = (0, 1, 2, 5, 10, 20, 40, 60)
 _LEFT_OUT = ("cancelled", "failed")
 
 
 class PersistenceForecaster:
-    """Expects of the next hour what came in the last quarter of one, and less the further it looks.
+    """Expects the next hour to be like the last 15 minutes, fading with lead time.
 
     Parameters
     ----------
     arrivals
-        The day; nothing that comes after the time of asking is looked at.
+        The day; only arrivals before the query time are used.
     """
 
     def __init__(self, arrivals: Sequence[FileArrival]) -> None:
@@ -50,7 +50,7 @@ class PersistenceForecaster:
         }
 
     def expect(self, now_s: float) -> Sequence[ExpectedWork]:
-        """Return what is expected after ``now_s``."""
+        """Return the work expected after ``now_s``."""
         found = []
         for name, times in self._times.items():
             memory_s = min(_MEMORY_S, max(now_s, 60.0))
@@ -91,16 +91,16 @@ class PersistenceForecaster:
 
 @dataclass(frozen=True)
 class Timing:
-    """What one run's jobs took on workers.
+    """Time a run's jobs took on workers.
 
     Attributes
     ----------
     jobs
-        How many ran.
+        Number of jobs.
     wall_s
-        Slot time of all of them.
+        Total slot time.
     begun_at, ended_at
-        When the first began and the last ended.
+        Start of the first and end of the last job.
     """
 
     jobs: int
@@ -110,10 +110,10 @@ class Timing:
 
 
 def timings(store: Store, runs: Sequence[Run], fleet: str = "") -> dict[str, Timing]:
-    """Return what runs took on the workers of a fleet (of all fleets), by run.
+    """Return job timings by run, on the workers of one fleet (default: all fleets).
 
-    By when the run's job began and ended, as the engine saw it: for a run of one job, as most are, that is the slot's
-    time, and the pool's record counts whole seconds. Runs of several jobs are told by that record.
+    Single-job runs, which are most, use the start and end seen by the engine: that equals slot time, while the pool's
+    record has whole seconds only. Multi-job runs use the pool's record.
     """
     condition = [WorkerUse.run != ""] + ([WorkerUse.fleet == fleet] if fleet else [])
     with store.reading() as session:
@@ -146,23 +146,23 @@ def trace_from_store(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Trace:
-    """Return the day that a store tells of.
+    """Return the day recorded in a store.
 
-    Runs' slot times are those of `timings`; of runs that were skipped, what was predicted and a usual overhead.
+    Slot times come from `timings`; for skipped runs, from the prediction plus a typical overhead.
 
     Parameters
     ----------
     since, until
-        Only what arrived between them.
+        Only arrivals in this period.
     fleet
-        Whose workers ran the jobs; empty for any.
+        Fleet whose workers ran the jobs; empty for any.
     start, end
-        When the day begins and ends, where that is before the first arrival, or after the last run.
+        Start and end of the day, if before the first arrival or after the last run.
 
     Raises
     ------
     NotFoundError
-        If no run of the store is of that time.
+        If the store has no runs in that period.
     """
     conditions: list[ColumnElement[bool]] = [Run.state.not_in(_LEFT_OUT)]
     if since is not None:
@@ -177,7 +177,7 @@ def trace_from_store(
             .order_by(Run.created_at)
         ).all()
     if not rows:
-        raise NotFoundError("no runs of that time", where=store.url, hint="give --since and --until")
+        raise NotFoundError("no runs in that period", where=store.url, hint="give --since and --until")
     measured = timings(store, [row.Run for row in rows], fleet)
     overhead_s = job_overhead_s([row.Run for row in rows], measured)
     begin = min(arrived(row.Run) for row in rows)
@@ -203,12 +203,12 @@ def trace_from_store(
 
 
 def arrived(run: Run) -> datetime:
-    """Return from when the latency of a run counts."""
+    """Return the time from which a run's latency is counted."""
     return run.detected_at or run.created_at
 
 
 def job_overhead_s(runs: Sequence[Run], measured: Mapping[str, Timing]) -> float:
-    """Return the slot time of a job beside the CPU seconds of its payload: the median of the runs, or the usual."""
+    """Return a job's slot time besides its payload's CPU seconds: the median of the runs, or the default."""
     found = [
         max(0.0, (measured[run.id].wall_s - run.cpu_s) / measured[run.id].jobs) for run in runs if run.id in measured
     ]
@@ -216,9 +216,9 @@ def job_overhead_s(runs: Sequence[Run], measured: Mapping[str, Timing]) -> float
 
 
 def start_delay_s(runs: Sequence[Run], measured: Mapping[str, Timing]) -> float:
-    """Return what passes between the submission of a run and its first job where a worker is free.
+    """Return the delay from a run's submission to its first job if a worker is free.
 
-    The lower quartile, since some runs waited for a worker.
+    Uses the lower quartile, since some runs waited for a worker.
     """
     found = [
         max(0.0, (measured[run.id].begun_at - (run.submitted_at or arrived(run))).total_seconds())
@@ -229,9 +229,9 @@ def start_delay_s(runs: Sequence[Run], measured: Mapping[str, Timing]) -> float:
 
 
 def handling_s(run: Run, timing: Timing | None) -> float:
-    """Return what passed between the arrival of a run and its submission, and between its last job and its products.
+    """Return the time from a run's arrival to its submission, plus from its last job to its products.
 
-    Nothing of it is waiting for workers, as long as fewer runs than ``runs.max_runs`` were in the pool.
+    Includes no waiting for workers, as long as fewer than ``runs.max_runs`` runs were in the pool.
     """
     before = (run.submitted_at - arrived(run)).total_seconds() if run.submitted_at is not None else 0.0
     after = 0.0
@@ -254,7 +254,7 @@ def _arrival(
     if run.deadline_at is not None:
         deadline_s = max(0.0, (run.deadline_at - arrived(run)).total_seconds())
     tasks = max(1, timing.jobs if timing is not None else 1)
-    # A run that was skipped never told what it would have taken.
+    # The actual time of a skipped run is unknown.
     payload_s = run.cpu_s or run.predicted_s
     slot_s = timing.wall_s if timing is not None else payload_s + overhead_s * tasks
     return FileArrival(

@@ -1,4 +1,4 @@
-"""A day as the fleet simulator plays it: what arrives when, what it really costs, and who foresees how much of it."""
+"""A day for the fleet simulator: arrivals, their true costs, and the forecaster."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dynamo.simulate.fleet.network import NOWCAST_DELAY_S, Network, SimulatedFee
 from dynamo.simulate.fleet.truth import MINUTES, SeenWeather, find_truth
 from dynamo.simulate.fleet.weather import DAY_S, make_storms
 
-#: The first instant of simulated days: morning in the United States.
+#: Start of simulated days: morning in the United States.
 START = datetime(2019, 6, 10, 12, tzinfo=UTC)
-#: Scatter of the planner's prediction of one run: standard deviation of the logarithm of its payload.
+#: Error of the planner's prediction for one run: standard deviation of the log of its payload.
 PLAN_ERROR = 0.15
-#: Scatter of arrivals around their pace.
+#: Jitter of arrivals, relative to their interval and at most in seconds.
 _PACE_ERROR, _MOST_PACE_ERROR_S = 0.12, 2.0
 
 
@@ -28,17 +28,17 @@ class FileArrival:
     Attributes
     ----------
     at_s
-        When it arrives, seconds after the trace's start.
+        Arrival time, seconds after the start of the trace.
     kind
-        Runs of one kind replace each other: the feed, and its radar where it is of one.
+        Runs of the same kind replace each other: the feed, and the radar if any.
     task_s
         True slot time of each of its ``tasks`` jobs.
     planned_s
-        Slot time of each job as the planner predicts it.
+        Predicted slot time of each job.
     scan_s
-        Runs of its kind that are so near in time do not replace each other.
+        Runs of its kind within this interval do not replace each other.
     handling_s
-        What passes beside its jobs and beside waiting, between its arrival and its products.
+        Time from arrival to products, excluding its jobs and waiting.
     """
 
     at_s: float
@@ -55,13 +55,13 @@ class FileArrival:
 
     @property
     def slot_s(self) -> float:
-        """True slot time of all its jobs."""
+        """True total slot time of its jobs."""
         return self.task_s * self.tasks
 
 
 @dataclass(frozen=True)
 class SiteOutage:
-    """A site that goes away with everything on it, seconds after the trace's start; the number of the site counts."""
+    """Loss of a site (by index) with everything on it; times in seconds after the start of the trace."""
 
     site: int
     from_s: float
@@ -75,15 +75,15 @@ class Trace:
     Attributes
     ----------
     arrivals
-        In order of time.
+        Arrivals in time order.
     span_s
-        How long the day is; runs that are still there at its end are finished all the same.
+        Length of the day; runs still open at its end are finished.
     forecaster
-        What is known beforehand.
+        Source of expected work.
     cpus
-        Of the workers that suit it.
+        CPUs of suitable workers.
     handling_s
-        What passes for every run between submission and first job where a worker is free.
+        Delay of every run from submission to first job if a worker is free.
     """
 
     name: str
@@ -97,26 +97,26 @@ class Trace:
 
     @property
     def core_hours(self) -> float:
-        """Slot time of all arrivals."""
+        """Total slot time of all arrivals, in core-hours."""
         return sum(item.slot_s for item in self.arrivals) / 3600.0
 
     def peak_cores(self) -> float:
-        """Return the cores below which some deadline is missed even by the best order of work: a fluid bound.
+        """Return the number of cores below which some deadline is missed whatever the schedule: a fluid bound.
 
-        Of every stretch of time the work that arrives and is due in it, divided by its length; the largest of all.
+        The maximum over all time intervals of the work that arrives and is due within it, divided by its length.
         """
         peak = 0.0
         for window_s in sorted({item.deadline_s for item in self.arrivals}):
             times = np.array([item.at_s for item in self.arrivals if item.deadline_s <= window_s])
             sums = np.concatenate([[0.0], np.cumsum([i.slot_s for i in self.arrivals if i.deadline_s <= window_s])])
-            # A stretch longer than the deadline holds what arrives up to a deadline before its end.
+            # An interval longer than the deadline includes arrivals up to one deadline before its end.
             for stretch in (0.0, window_s, 4 * window_s, 10 * window_s):
                 last = np.searchsorted(times, times + stretch, side="right")
                 peak = max(peak, float((sums[last] - sums[:-1]).max(initial=0.0)) / (stretch + window_s))
         return peak
 
     def summary(self) -> dict[str, Any]:
-        """Return what it is, for JSON."""
+        """Return a summary for JSON."""
         return {
             "name": self.name,
             "start": self.start,
@@ -133,7 +133,7 @@ def weather_trace(day: str, network: Network, seed: int = 1) -> Trace:
     Raises
     ------
     UsageError
-        If there is no such day.
+        If the day is unknown.
     """
     if day == "two-lines" and network.name.startswith("casa"):
         network = network.doubled()
@@ -153,10 +153,10 @@ def weather_trace(day: str, network: Network, seed: int = 1) -> Trace:
 def _arrivals(
     feed: SimulatedFeed, column: int, truth: SeenWeather, overhead_s: float, rng: np.random.Generator
 ) -> list[FileArrival]:
-    # Radars are not in step; nowcasts come some seconds after their minute.
+    # Radars are not synchronized; nowcasts come some seconds after the minute.
     offset = float(rng.uniform(0.0, feed.every_s)) if feed.per_radar else NOWCAST_DELAY_S
     times = np.arange(offset, DAY_S, feed.every_s)
-    # No radar keeps time to the second.
+    # No radar is punctual to the second.
     times = np.clip(
         times + rng.normal(0.0, min(_PACE_ERROR * feed.every_s, _MOST_PACE_ERROR_S), len(times)), 0.0, DAY_S - 1.0
     )

@@ -1,4 +1,4 @@
-"""What a day's storms make of each radar and nowcast, minute by minute: which files start runs, how large they are."""
+"""Ground truth of a day, minute by minute: which radar and nowcast files start runs, and their echo area."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ MINUTES = int(DAY_S / 60.0)
 
 @dataclass(frozen=True, eq=False)
 class SeenWeather:
-    """What is seen at each full minute of the day.
+    """Observed weather at each full minute of the day.
 
     Attributes
     ----------
     radar_km2
         Area at or above 45 dBZ in range of each radar, shape (minutes, radars).
     domain_km2
-        The same in each part's domain, shape (minutes, parts).
+        The same for each part's domain, shape (minutes, parts).
     watched_until_min
-        Until when each radar is under watch by what was seen so far, shape (minutes, radars); 0 for not yet.
+        End of each radar's watch given observations so far, shape (minutes, radars); 0 if not yet watched.
     """
 
     radar_km2: NDArray[np.float64]
@@ -32,18 +32,18 @@ class SeenWeather:
     watched_until_min: NDArray[np.float64]
 
     def due(self, feed: SimulatedFeed, column: int, minute: int) -> bool:
-        """Tell whether a file of ``feed`` at ``minute`` starts a run; ``column`` is its radar or part."""
+        """Return whether a file of ``feed`` at ``minute`` starts a run; ``column`` is its radar or part."""
         if feed.rule == "radar":
             return bool(self.watched_until_min[minute, column] > minute)
         return feed.rule == "always" or bool(self.domain_km2[minute, column] >= CONDITION_KM2)
 
     def area_km2(self, feed: SimulatedFeed, column: int, minute: int) -> float:
-        """Return the area of echo that a file sees."""
+        """Return the echo area in a file."""
         return float((self.radar_km2 if feed.per_radar else self.domain_km2)[minute, column])
 
 
 def find_truth(network: Network, storms: Storms) -> SeenWeather:
-    """Work out what is seen through the day."""
+    """Compute the observed weather for the whole day."""
     radar = np.zeros((MINUTES, len(network.radars_km)))
     domain = np.zeros((MINUTES, network.parts))
     size = np.asarray(network.size_km)

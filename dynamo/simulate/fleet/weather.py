@@ -1,7 +1,7 @@
-"""Weather days for the fleet simulator: storms that are born, move, grow and die, and what a nowcast knows of them.
+"""Weather days for the fleet simulator: storms that form, move, grow and decay, as visible to a nowcast.
 
-A storm first shows as weak echo, and only some minutes later as 45 dBZ: by that much the radar warns of storms that are
-new. Extrapolation moves what is there and keeps it as it is; it knows nothing of storms to come.
+A storm first appears as weak echo and reaches 45 dBZ some minutes later; that is the radar's lead time for new storms.
+Extrapolation moves existing storms unchanged and knows nothing of future ones.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Floats = NDArray[np.float64]
 
 DAYS = ("quiet", "cells", "line", "two-lines", "outage")
 DAY_S = 86400.0
-#: How long new storms are weak echo, minutes.
+#: Duration of the weak-echo stage of new storms, minutes.
 WEAK_MIN = 12.0
-#: Share of weak echoes of which a forecaster expects 45 dBZ.
+#: Share of weak echoes that a forecaster expects to reach 45 dBZ.
 WEAK_CHANCE = 0.5
-#: Storms' typical life after that, for a forecaster who sees only that they are there, minutes.
+#: Typical lifetime after that, for a forecaster who sees only that a storm exists, minutes.
 EXPECTED_LIFE_MIN = 80.0
 
 
@@ -34,11 +34,11 @@ class Storms:
     Attributes
     ----------
     born_min, life_min
-        When the first echo shows, and how long there is any, minutes of the day.
+        Time of the first echo, minutes of the day, and lifetime of any echo, minutes.
     x_km, y_km
-        Where it is born.
+        Initial position.
     u_km_min, v_km_min
-        How it moves.
+        Motion.
     peak_km2
         Largest area at or above 45 dBZ.
     wave_min, phase
@@ -59,7 +59,7 @@ class Storms:
         return len(self.born_min)
 
     def alive(self, minute: float) -> NDArray[np.intp]:
-        """Return the storms that show any echo at ``minute``."""
+        """Return the storms with any echo at ``minute``."""
         age = minute - self.born_min
         return np.flatnonzero((age >= 0) & (age < self.life_min))
 
@@ -69,12 +69,12 @@ class Storms:
         strong = np.maximum(self.life_min[which] - WEAK_MIN, 1.0)
         share = np.clip((age - WEAK_MIN) / strong, 0.0, 1.0)
         pulse = 1.0 + 0.35 * np.sin(2 * np.pi * age / self.wave_min[which] + self.phase[which])
-        # Long lives have long plateaus: the fourth power grows and decays at the ends only.
+        # The fourth power grows and decays only at the ends, so long-lived storms have long plateaus.
         area: Floats = self.peak_km2[which] * (1.0 - (2.0 * share - 1.0) ** 4) * pulse
         return np.where(age >= WEAK_MIN, area, 0.0)
 
     def position_km(self, which: NDArray[np.intp], minute: float) -> Floats:
-        """Return the places at ``minute``, shape (storms, 2)."""
+        """Return the positions at ``minute``, shape (storms, 2)."""
         age = minute - self.born_min[which]
         return np.stack(
             [self.x_km[which] + self.u_km_min[which] * age, self.y_km[which] + self.v_km_min[which] * age], axis=1
@@ -88,17 +88,17 @@ def make_storms(day: str, network: Network, seed: int) -> Storms:
     ----------
     day
         ``quiet``: a few brief storms. ``cells``: isolated storms in the afternoon. ``line``: a squall line crosses the
-        domain. ``two-lines``: one on each of two networks (of one large network, in two regions). ``outage``: as
-        ``line``.
+        domain. ``two-lines``: one on each of two networks (or in two regions of one large network). ``outage``: same
+        as ``line``.
     network
-        Where.
+        The network.
     seed
-        The same seed gives the same storms.
+        Random seed; the same seed gives the same storms.
 
     Raises
     ------
     UsageError
-        If there is no such day.
+        If the day is unknown.
     """
     if day not in DAYS:
         raise UsageError(f"unknown day {day!r}", where="--day", expected=", ".join(DAYS))
@@ -106,7 +106,7 @@ def make_storms(day: str, network: Network, seed: int) -> Storms:
     rng = np.random.default_rng([seed, zlib.crc32(kind.encode()), network.parts])
     groups: list[Floats] = []
     wide, high = network.size_km
-    # A continent has more of everything than a metropolitan area, and something everywhere on any day.
+    # A continent has more storms than a metropolitan area, and some on any day.
     large = wide > 1000.0
     for part in range(network.parts):
         x0, y0 = network.corners_km[part]
@@ -155,7 +155,7 @@ def _cells(
 def _system(
     rng: np.random.Generator, box: tuple[float, float, float, float], start_min: float, *, large: bool
 ) -> list[Floats]:
-    """Return a squall line: storms in a row that move together, die and are replaced, and some ahead of it."""
+    """Return a squall line: a row of storms that move together, decay and are replaced, plus some ahead of it."""
     x0, y0, wide, high = box
     length = 1300.0 if large else high * 1.1
     path = 1500.0 if large else wide * 1.6

@@ -1,7 +1,7 @@
-"""The real provisioner on simulated clouds and a simulated pool, all on one clock.
+"""The real provisioner on simulated clouds and a simulated pool, sharing one clock.
 
-Nothing of the provisioner is replaced: store, reconciler, sites' runners and lifecycle are those of
-`dynamo-provision`. Only cycles in which nothing could have changed are left out.
+No part of the provisioner is replaced: store, reconciler, site runners and lifecycle are those of `dynamo-provision`.
+Only cycles in which nothing could have changed are skipped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dynamo.simulate.fleet.trace import SiteOutage
 from dynamo.store.engine import open_store
 from dynamo.store.fleets import Worker
 
-#: Between two cycles in which nothing seems to happen: bills, finished jobs, sites that come back.
+#: Cycle while nothing seems to happen, s: for billing, finished jobs, recovered sites.
 IDLE_CYCLE_S = 300.0
 _AWAKE_S = 180.0
 
@@ -43,19 +43,19 @@ class World:
     Parameters
     ----------
     folder
-        For the store; its contents are of no use afterwards.
+        Folder for the store; useless afterwards.
     clouds
-        Where workers come from.
+        Source of workers.
     start
-        When the day begins.
+        Start of the day.
     seed
-        Of boot times and failures.
+        Random seed for boot times and failures.
     outages
-        Of the day to come.
+        Outages during the day.
     cycle_s
-        Pace of the provisioner.
+        Cycle of the provisioner.
     every_cycle
-        Leave out no cycle.
+        Skip no cycles.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class World:
         self.start = start
         self.cycle_s = cycle_s
         self.cycles = 0
-        # The collector has been up for long when the day begins.
+        # The collector has been up for a while when the day starts.
         self.clock = SimulatedClock(start - timedelta(hours=1))
         self.pool = SimulatedPool(self.clock, history_s=900.0)
         self.clock.advance_to(start)
@@ -106,7 +106,7 @@ class World:
         self._rows: list[Any] | None = None
         self._settled = False
         self._gone_at: dict[str, datetime] = {}
-        # When a worker was last seen decides when it is given up: no cycle is left out before sites go away.
+        # A worker is given up based on when it was last seen, so skip no cycles around an outage.
         self._awake = [(outage.from_s - _AWAKE_S, outage.to_s + _AWAKE_S) for outage in outages]
 
     def close(self) -> None:
@@ -118,14 +118,14 @@ class World:
         return (self.clock.now() - self.start).total_seconds()
 
     def next_cycle_s(self) -> float:
-        """Return when the next cycle is due."""
+        """Return the time of the next cycle."""
         return self._next_s
 
     def cycle(self) -> None:
-        """Go through one cycle of the provisioner, and find out when the next one is due."""
+        """Run one provisioner cycle and schedule the next one."""
         self.cycles += 1
         report = self.loop.cycle()
-        # Nobody else writes workers.
+        # No one else writes workers.
         self._rows = None
         self._settled = report.settled and not report.held and not self._every_cycle
         now_s = self.now_s()
@@ -137,11 +137,11 @@ class World:
                 self._next_s = math.ceil(begin_s / self.cycle_s) * self.cycle_s
 
     def disturb(self) -> None:
-        """Note that something has changed: the next cycle is not left out."""
+        """Record a change, so that the next cycle is not skipped."""
         self._next_s = min(self._next_s, self._on_grid(self.now_s() + self.cycle_s))
 
     def wish(self, wanted: Mapping[str, int], reasons: Mapping[str, str]) -> dict[str, int]:
-        """Store what is wanted, as the autoscaler does; return by how much each number changed."""
+        """Store the requested numbers, as the autoscaler does; return the change for each group."""
         changes = {
             group: count - self._wished.get(group, 0)
             for group, count in wanted.items()
@@ -166,7 +166,7 @@ class World:
         return changes
 
     def view(self) -> FleetView:
-        """Return the fleet as policies see it: rows of the store, with what the pool says of their use."""
+        """Return the fleet as policies see it: store rows plus usage from the pool."""
         now = self.clock.now()
         if self._rows is None:
             with self.store.reading() as session:
@@ -202,18 +202,18 @@ class World:
         )
 
     def lose(self, number: int, until_s: float) -> None:
-        """Let a site go away with all its workers until ``until_s``."""
+        """Take down a site with all its workers until ``until_s``."""
         site = list(self.sites.values())[number % len(self.sites)]
         now = self.clock.now()
         for server in site.list(self._fleet_id):
             site.vanish(server.id)
             self._gone_at[server.name] = now
         site.down_until(self.start + timedelta(seconds=until_s))
-        # A cycle that falls on this very instant sees it.
+        # A cycle at this exact time must see it.
         self._next_s = min(self._next_s, math.ceil(self.now_s() / self.cycle_s) * self.cycle_s)
 
     def paid_core_s(self, end: datetime) -> dict[str, float]:
-        """Return the paid core-seconds of each group up to ``end``, begun units of paid time as whole ones."""
+        """Return the paid core-seconds of each group up to ``end``, rounded up to whole billing units."""
         paid = dict.fromkeys(self.clouds, 0.0)
         for row in self.workers():
             if row.started_at is None:
@@ -225,10 +225,10 @@ class World:
         return paid
 
     def workers(self) -> list[Worker]:
-        """Return all workers that ever were."""
+        """Return all workers that ever existed."""
         with self.store.reading() as session:
             return list(session.scalars(select(Worker).order_by(Worker.id)))
 
     def _on_grid(self, time_s: float) -> float:
-        # Cycles come at multiples of their pace, left out ones or not.
+        # Cycles fall on multiples of their interval, whether or not some are skipped.
         return round(time_s / self.cycle_s) * self.cycle_s

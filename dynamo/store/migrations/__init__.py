@@ -1,4 +1,4 @@
-"""The migrations of the store, run by `dynamo.store.upgrade`."""
+"""Migrations of the store, run by `dynamo.store.upgrade`."""
 
-#: The revision that this DyNamo works with: the newest file in ``versions``.
+#: The revision this DyNamo uses: the newest file in ``versions``.
 HEAD = "0004"

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection that `dynamo.store.upgrade` hands over."""
+"""Alembic entry point: runs the revisions on the connection from `dynamo.store.upgrade`."""
 
 from __future__ import annotations
 

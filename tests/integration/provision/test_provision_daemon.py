@@ -102,7 +102,7 @@ class TestDaemon:
 
         def cycle_or_not(loop: FleetLoop, *, wait_s: float = 0.0) -> Any:
             if away.is_set():
-                raise StoreUnavailableError("the store does not work")
+                raise StoreUnavailableError("store unavailable")
             return cycle(loop, wait_s=wait_s)
 
         monkeypatch.setattr(FleetLoop, "cycle", cycle_or_not)

@@ -1,1 +1,1 @@
-"""One file for each revision of the store."""
+"""Revisions of the store, one file each."""

@@ -1,4 +1,4 @@
-"""The first tables: feeds' cursors, arrivals, runs, products, decisions, costs, and the daemon's lease."""
+"""First tables: feed cursors, arrivals, runs, products, decisions, costs, and the daemon's lease."""
 
 from __future__ import annotations
 

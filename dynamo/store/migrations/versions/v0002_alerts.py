@@ -1,4 +1,4 @@
-"""The tables of alerts: streams, events, messages and their deliveries."""
+"""Alert tables: streams, events, messages and their deliveries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who keeps an alert event up: only those may end it."""
+"""Sources that keep an alert event open: only they may end it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Of events from before nobody knows it: they end as they did.
+    # Unknown for existing events, which end as before.
     op.add_column("alert_events", sa.Column("eyes", sa.Text(), nullable=False, server_default=""))
 
 

@@ -1,4 +1,4 @@
-"""The tables of fleets: wishes, workers, events, sites, costs, and the API's tokens."""
+"""Fleet tables: wishes, workers, events, sites, costs, and API tokens."""
 
 from __future__ import annotations
 
