@@ -1,1 +1,1 @@
-"""Alerts: who is told that a storm or hail is near, when, and over which channel."""
+"""Alerts: who gets a message about an approaching storm or hail, when, and over which channel."""

@@ -1,8 +1,7 @@
-"""Judging products: the state of every place and the messages that follow, stored together before anybody is told.
+"""Judge products: store each place's new state and the resulting messages together, before anything is sent.
 
-Delivery is at least once: a message is stored under its key in the same transaction as the state that made it, so a
-restart neither loses nor makes it again; a kill between sending and noting that it was sent sends it again, with the
-same key.
+Delivery is at least once. A message is stored under its key in the same transaction as the state that caused it, so a
+restart neither loses nor duplicates it. A kill between sending and recording the send repeats it, with the same key.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from dynamo.store.alerts import AlertDelivery, AlertEvent, AlertMessage, AlertSt
 from dynamo.store.engine import Store
 from dynamo.times import to_iso, utc_now
 
-#: Places in one transaction: short enough that nobody else waits for the store.
+#: Places per transaction: few enough that nobody else waits for the store.
 _CHUNK = 2000
-#: Products whose time lies further ahead are from a wrong clock; taking them would make all later ones late.
+#: A product further in the future comes from a wrong clock; accepting it would make all later ones late.
 _AHEAD = timedelta(minutes=10)
 _KEYS = 500
 _EVENT_FIELDS = tuple(field.name for field in fields(Event))
@@ -37,7 +36,7 @@ _EVENT_FIELDS = tuple(field.name for field in fields(Event))
 
 @dataclass(frozen=True)
 class Judged:
-    """What came of a product: how many places it concerns, the messages made, or why it was not judged."""
+    """The outcome of one product: places affected, messages created, or why it was skipped."""
 
     product: Product
     concerned: int = 0
@@ -46,16 +45,16 @@ class Judged:
 
 
 class AlertBook:
-    """The memory of alerts in a store; use one at a time (see `AlertService`).
+    """The stored state of alerts; use only one at a time (see `AlertService`).
 
     Parameters
     ----------
     store
         The store.
     places, settings
-        Whom to tell, and when.
+        Whom to alert, and when.
     channels
-        Names of the channels that messages go to.
+        Names of the channels that receive messages.
     """
 
     def __init__(self, store: Store, places: Places, settings: AlertsSection, channels: Sequence[str]) -> None:
@@ -66,25 +65,25 @@ class AlertBook:
         self._number = {place.id: index for index, place in enumerate(places.places)}
 
     def judge(self, product: Product, *, now: datetime | None = None) -> Judged:
-        """Bring all places up to a product, and store the messages that follow.
+        """Update all places from a product, and store the resulting messages.
 
         Parameters
         ----------
         product
-            The product; one that was judged before, or that is older than another of its stream, changes nothing.
+            The product; one already judged, or older than the newest of its stream, changes nothing.
         now
-            Where given, products that are too old or ahead of their time are not judged either.
+            If given, also skip products that are too old or in the future.
 
         Raises
         ------
         StoreUnavailableError
-            If the store does not work; judging again goes on where it stopped.
+            If the store is unavailable; judging the product again resumes where it stopped.
         """
         why = self._why_not(product, now)
         if why is not None:
             if why:
                 self._record(product, "skip", why)
-            return Judged(product, skipped=why or "known already")
+            return Judged(product, skipped=why or "already judged")
         found = {self.places.places[finding.place].id: finding for finding in match(self.places, product)}
         steps = self._steps(product, found)
         made = now or utc_now()
@@ -99,7 +98,7 @@ class AlertBook:
         return Judged(product, len(found), tuple(told))
 
     def tidy(self, now: datetime) -> None:
-        """Remove messages and ended events that are older than ``keep_days``, and streams that have fallen silent."""
+        """Remove messages and ended events older than ``keep_days``, and streams that have gone silent."""
         before = now - timedelta(days=self.settings.keep_days)
         with self.store.transaction() as session:
             old = select(AlertMessage.id).where(AlertMessage.created_at < before)
@@ -107,23 +106,23 @@ class AlertBook:
             session.execute(delete(AlertMessage).where(AlertMessage.created_at < before))
             newest = session.scalar(select(func.max(AlertStream.newest)))
             if newest is not None:
-                # Events live in the time of their products, which may be a replay of long ago.
+                # Events use their products' time, which may be that of a replay of old data.
                 old_event = min(before, newest - timedelta(days=self.settings.keep_days))
                 session.execute(delete(AlertEvent).where(AlertEvent.seen < old_event))
             session.execute(delete(AlertStream).where(AlertStream.updated_at < before))
 
     def _why_not(self, product: Product, now: datetime | None) -> str | None:
-        """Return why the product is not judged (empty: it was before), or None if it is."""
+        """Return why to skip the product (empty if already judged), or None to judge it."""
         with self.store.reading() as session:
             stream = session.get(AlertStream, product.stream[:400])
         if stream is not None and product.issued == stream.newest and product.key in stream.keys:
             return ""
         if stream is not None and product.issued < stream.newest:
-            return f"issued {to_iso(product.issued)}, after that of {to_iso(stream.newest)} was judged"
+            return f"issued {to_iso(product.issued)}, older than the newest judged, {to_iso(stream.newest)}"
         if now is not None and now - product.issued > timedelta(minutes=self.settings.late_min):
             return f"issued {to_iso(product.issued)}, more than {self.settings.late_min:g} min ago"
         if now is not None and product.issued - now > _AHEAD:
-            return f"issued {to_iso(product.issued)}, which is yet to come: a clock is wrong"
+            return f"issued {to_iso(product.issued)}, which is in the future: check the clocks"
         return None
 
     def _record(self, product: Product, action: str, reason: str) -> None:
@@ -135,7 +134,7 @@ class AlertBook:
         steps = []
         for place in {**found, **events}:
             if place not in self._number:
-                continue  # the place was taken out of the file
+                continue  # the place was removed from the file
             event, finding = events.get(place), found.get(place)
             step = advance(event, finding, product.issued, product.hazard, self.settings, eyes=product.eyes)
             if step is not None:
@@ -144,7 +143,7 @@ class AlertBook:
 
     def _events(self, hazard: str, found: Mapping[str, Finding]) -> dict[str, Event]:
         columns = [AlertEvent.place, *(getattr(AlertEvent, name) for name in _EVENT_FIELDS)]
-        # All events of the hazard, or only those that matter where there are few: one query either way.
+        # With many findings, read all events of the hazard; with few, only those that matter. One query either way.
         query = select(*columns).where(AlertEvent.hazard == hazard)
         if len(found) <= _KEYS:
             query = query.where(or_(AlertEvent.open, AlertEvent.place.in_(list(found))))
@@ -158,13 +157,13 @@ class AlertBook:
         found: Mapping[str, Finding],
         made: datetime,
     ) -> list[str]:
-        """Store new states and messages of some places, all or none."""
+        """Store new states and messages of some places, all or nothing."""
         states = [
             {"place": place, "hazard": product.hazard, **{name: getattr(step.event, name) for name in _EVENT_FIELDS}}
             for place, step in steps
             if not step.only_seen
         ]
-        # A storm that stays touches little of many places: one statement does it, or one for each who saw it.
+        # A stationary storm changes little at many places: one statement per set of radars that saw it is enough.
         seen: dict[str, list[str]] = {}
         for place, step in steps:
             if step.only_seen:
@@ -228,7 +227,7 @@ def _unless_there(session: Session, table: Any, row: Iterable[str]) -> Any:
 
 
 def _mark(session: Session, product: Product) -> None:
-    """Note how far the stream has been judged."""
+    """Record how far the stream has been judged."""
     name = product.stream[:400]
     stream = session.get(AlertStream, name)
     now = utc_now()
@@ -243,7 +242,7 @@ def _mark(session: Session, product: Product) -> None:
 
 
 def waiting(store: Store) -> int:
-    """Return how many deliveries are still to be made."""
+    """Return the number of pending deliveries."""
     with store.reading() as session:
         pending = AlertDelivery.state.in_(("waiting", "sending"))
         return session.scalar(select(func.count(AlertDelivery.id)).where(pending)) or 0

@@ -1,4 +1,4 @@
-"""Bringing stored messages to one channel: in a thread of its own, with pauses that grow while it fails."""
+"""Deliver stored messages to one channel, in its own thread, backing off while it fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_ERROR = 300
 
 @dataclass(frozen=True)
 class _Parcel:
-    """Deliveries that go together."""
+    """Deliveries sent together."""
 
     deliveries: tuple[int, ...]
     notes: tuple[Note, ...]
@@ -32,7 +32,7 @@ class _Parcel:
 
 
 class Courier:
-    """Sends what waits for one channel.
+    """Sends the waiting messages of one channel.
 
     Parameters
     ----------
@@ -51,15 +51,15 @@ class Courier:
         self._thread = threading.Thread(target=self._run, name=f"alerts {channel.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that there are new messages."""
+        """Signal that there are new messages."""
         self._wake.set()
 
     def stop(self, timeout_s: float) -> None:
-        """Send no more; what is on its way gets so many seconds, and is sent again by the next courier otherwise."""
+        """Stop; wait up to ``timeout_s`` for a send in progress, which the next courier otherwise repeats."""
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -71,27 +71,27 @@ class Courier:
             try:
                 wait_s = self.deliver()
             except RetryableError as error:
-                _log.warning("the store does not work", extra={"channel": self.channel.name, "reason": str(error)})
+                _log.warning("store unavailable", extra={"channel": self.channel.name, "reason": str(error)})
                 wait_s = _STORE_RETRY_S
-            except Exception:  # a defect in one channel must not end it, nor the daemon
-                _log.exception("a defect in the channel %s", self.channel.name)
+            except Exception:  # a bug in one channel must stop neither it nor the daemon
+                _log.exception("unexpected error in channel %s", self.channel.name)
                 wait_s = _LONGEST_WAIT_S
             if wait_s > 0 and self._failures:
-                # News do not shorten the pause of a channel that does not work.
+                # New messages do not shorten the back-off of a failing channel.
                 self._stop.wait(wait_s)
             elif wait_s > 0:
                 self._wake.wait(wait_s)
 
     def deliver(self) -> float:
-        """Send what is due, once; return the seconds until it is worth looking again.
+        """Send what is due, once; return the seconds until the next check.
 
         Raises
         ------
         StoreUnavailableError
-            If the store does not work.
+            If the store is unavailable.
         """
         with self._store.reading() as session:
-            # Readers never wait for writers; only where there is something to do the store is locked.
+            # Readers never wait for writers: lock the store only if there is something to do.
             next_at = session.scalar(select(func.min(AlertDelivery.next_at)).where(*self._pending()))
         if next_at is None:
             return _LONGEST_WAIT_S
@@ -138,11 +138,11 @@ class Courier:
         return min(section.retry_s * 2.0 ** min(failures - 1, 30), section.longest_retry_s)
 
     def _pending(self) -> tuple[ColumnElement[bool], ...]:
-        # Nobody else works on this channel, so what is "sending" was left so by a killed process.
+        # Only this courier serves the channel, so anything "sending" was left behind by a killed process.
         return AlertDelivery.channel == self.channel.name, AlertDelivery.state.in_(("waiting", "sending"))
 
     def _take(self, session: Session, now: datetime) -> _Parcel | None:
-        """Take the next deliveries out of the queue, and end those that have become pointless."""
+        """Take the next deliveries from the queue, and close those that have become pointless."""
         query = (
             select(AlertDelivery, AlertMessage)
             .join(AlertMessage, AlertMessage.id == AlertDelivery.message_id)
@@ -157,7 +157,7 @@ class Courier:
             delivery.state, delivery.updated_at = state or "sending", now
             if state is not None:
                 _log.info(
-                    "not sent any more",
+                    "no longer sent",
                     extra={"channel": self.channel.name, "message": message.key, "state": state},
                 )
                 continue
@@ -168,7 +168,7 @@ class Courier:
         return _Parcel(tuple(taken), tuple(notes), attempts) if taken else None
 
     def _pointless(self, session: Session, delivery: AlertDelivery, message: AlertMessage, now: datetime) -> str | None:
-        """Return the state in which a delivery ends because nobody wants it any more, or None."""
+        """Return the final state of a delivery that has become pointless, or None if it still matters."""
         if message.expires_at <= now:
             return "expired"
         if delivery.attempts == 0 and message.kind == "start":
@@ -186,7 +186,7 @@ class Courier:
             )
         ).all()
         if delivery.attempts and any(identity > message.id for identity, _ in siblings):
-            # While the channel did not work the event went on: only its newest message still helps.
+            # The event went on while the channel was down: only its newest message still helps.
             return "superseded"
         told = any(state in ("sent", "sending") for _, state in siblings)
         if message.kind == "over" and siblings and not told:

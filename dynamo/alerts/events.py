@@ -1,9 +1,9 @@
-"""When a place is told: a pure state machine of one place and hazard, fed with products in the order of their times.
+"""When to alert a place: a pure state machine for one place and hazard, fed with products in time order.
 
-An event begins with the first finding. It is told again when the hazard is stronger by a step than what was told, or
-comes sooner by some minutes than what was told. It is over when nothing was near for some minutes of the products' own
-time: a feed that falls silent ends no event. Only the radars that saw the hazard last can say that it is over:
-another one may not cover the place. A product that is older than an event's end never brings it back.
+An event starts with the first finding. Another message follows if the hazard becomes stronger by a step, or is due
+sooner by some minutes, than last reported. The event is over once nothing has been near for some minutes of product
+time: a silent feed ends no event. Only the radars that last saw the hazard can end it: others may not cover the place.
+A product older than an event's end never reopens it.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ Kind = Literal["start", "worse", "over"]
 
 @dataclass(frozen=True)
 class Event:
-    """What is known about the newest event of one place and hazard.
+    """The newest event of one place and hazard.
 
     Attributes
     ----------
     number
         1 for the first event of this place and hazard, then 2, 3, ...
     open
-        Whether it goes on.
+        Whether it is still going on.
     began, seen
-        Issue times of the first and of the newest product that concerned the place.
+        Issue times of the first and the newest product that affected the place.
     ended
         Issue time of the product that ended it.
     told_strength, told_at
-        Strength, and the time at which the hazard comes near, that were told last.
+        The strength and the arrival time last reported.
     strongest
         The greatest strength of the event.
     messages
-        How many messages it has had.
+        Number of messages so far.
     eyes
-        Who saw the hazard last (see `dynamo.alerts.hazards.Product`), a name in each line; empty if not known.
+        Who saw the hazard last (see `dynamo.alerts.hazards.Product`), one name per line; empty if unknown.
     """
 
     number: int
@@ -56,9 +56,9 @@ class Event:
 
 @dataclass(frozen=True)
 class Step:
-    """The event after a product, and what is to be told of it: nothing where ``kind`` is None.
+    """The event after a product, and the message to send, if any: none if ``kind`` is None.
 
-    ``only_seen`` says that nothing but `Event.seen` and `Event.eyes` has changed, and that it is the product's time.
+    ``only_seen`` means that only `Event.seen` (now the product's time) and `Event.eyes` have changed.
     """
 
     event: Event
@@ -76,7 +76,7 @@ def advance(
     *,
     eyes: frozenset[str] = frozenset(),
 ) -> Step | None:
-    """Return the next state of a place, or None where nothing changes.
+    """Return the next state of a place, or None if nothing changes.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ def advance(
     issued
         Issue time of the product.
     hazard, settings
-        Give the steps and times.
+        Provide the steps and times.
     eyes
-        Who looked: the radars of the product, or its stream.
+        Who observed: the product's radars, or its stream.
     """
     if event is not None and not event.open and issued <= (event.ended or event.seen):
         return None
@@ -97,13 +97,13 @@ def advance(
         return None if event is None or not event.open else _maybe_over(event, issued, settings, eyes)
     silent = timedelta(minutes=settings.clear_min)
     if event is None or not event.open or issued - event.seen > silent:
-        # Where the gap is longer than what ends an event, its end was only never seen: this is another one.
+        # A gap longer than `clear_min` means the old event ended unobserved: this is a new one.
         return Step(_begin(event, finding, issued, _seen_by(finding, eyes)), "start")
     return _go_on(event, finding, issued, hazard, settings, _seen_by(finding, eyes))
 
 
 def _seen_by(finding: Finding, eyes: frozenset[str]) -> str:
-    """Return who of those that looked saw it: of a composite only the radars of that polygon."""
+    """Return which observers saw it: for a composite, only the radars of that polygon."""
     return "\n".join(sorted(eyes.intersection(finding.facts.get("radars", ())) or eyes))
 
 
@@ -127,11 +127,11 @@ def _go_on(
 ) -> Step | None:
     step = settings.step_dbz if hazard == "storm" else settings.step_mm
     stronger = finding.strength >= event.told_strength + step
-    # Only what is still ahead can come sooner; what is near already was told to come.
+    # Only a hazard still ahead can come sooner; one already near has been reported.
     sooner = event.seen <= issued < event.told_at and finding.at <= event.told_at - timedelta(
         minutes=settings.sooner_min
     )
-    # Radars do not look in step: what an older sweep of another one saw counts, but does not turn the time back.
+    # Radars scan out of step: an older sweep of another radar counts, but does not turn time back.
     only_seen = issued >= event.seen and finding.strength <= event.strongest
     eyes = eyes if issued >= event.seen else event.eyes
     strongest = max(event.strongest, finding.strength)

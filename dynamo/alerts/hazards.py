@@ -1,7 +1,7 @@
-"""Published GeoJSON as hazards: polygons with a strength, a time, and where they come from.
+"""Read published GeoJSON as hazards: polygons with a strength, a time and a source.
 
-The adapters (`_storm`, `_hail`) are the only place that knows the properties of a product. Files come from other
-programs too: a feature that makes no sense is counted and left out, a file that is none is an error.
+Only the adapters (`_storm`, `_hail`) know the properties of a product. Files may come from other programs: an invalid
+feature is counted and left out, an invalid file is an error.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from dynamo.errors import InputError, NotFoundError
 from dynamo.radar.proximity import Polygons
 from dynamo.times import parse_time
 
-#: Names of products that alerts look at; everything else in a product folder is not opened.
+#: Names of the products used for alerts; other files in a product folder are not opened.
 STORM_FILE = re.compile(r"^mrt_STORM_CASA_(\d{1,4})_.*\.geojson$")
 HAIL_FILE = re.compile(r"^hmt_HAIL_CASA_(.*)\.geojson$")
-#: Least size, mm, of the classes of Ortega et al. (2016, HSDA): small up to 1 inch, large up to 2, giant beyond.
+#: Minimum size, mm, of the classes of Ortega et al. (2016, HSDA): small up to 1 inch, large up to 2, giant beyond.
 HAIL_CLASSES = {"small": 5.0, "large": 25.4, "giant": 50.8, "sh": 5.0, "lh": 25.4, "gh": 50.8}
-#: What hail is taken for when a product says neither size nor class.
+#: Size assumed for hail if a product gives neither size nor class.
 UNKNOWN_HAIL_MM = 5.0
 _BELOW_MM = 0.1
 _MAX_BYTES = 1 << 30
@@ -46,21 +46,21 @@ class Product:
     hazard
         ``storm`` or ``hail``.
     issued
-        When the nowcast was issued or the radar looked.
+        When the nowcast was issued or the radar scanned.
     stream
-        Products of one stream follow each other in time.
+        Name of the series of products, ordered in time, that this one belongs to.
     key
-        Tells this product from others of the stream with the same time: a run's key, else from the content.
+        Distinguishes products of the stream with the same time: a run's key, or a hash of the content.
     polygons, strength, lead_min
         The polygons; dBZ or mm and minutes after ``issued`` of each, shape ``(polygons,)``.
     facts
         Further properties of each polygon's feature.
     covers_min
-        The last lead there is, minutes.
+        The last lead, minutes.
     left_out
         Number of features that could not be read.
     eyes
-        Names of the radars that looked, else of the stream: whose silence means something where they saw a hazard.
+        Names of the observing radars, or of the stream: only those that saw a hazard can report it gone.
     """
 
     hazard: Hazard
@@ -78,7 +78,7 @@ class Product:
 
 @dataclass(frozen=True)
 class _Read:
-    """What an adapter makes of a feature."""
+    """A feature as read by an adapter."""
 
     strength: float
     lead_min: float
@@ -86,7 +86,7 @@ class _Read:
 
 
 def hazard_of(path: Path) -> Hazard | None:
-    """Return what kind of alert product a file name says it is."""
+    """Return the hazard that a file name stands for, or None if it is no alert product."""
     if STORM_FILE.match(path.name):
         return "storm"
     return "hail" if HAIL_FILE.match(path.name) else None
@@ -98,9 +98,9 @@ def read_products(paths: Iterable[Path], *, stream: str = "", key: str = "") -> 
     Parameters
     ----------
     paths
-        Files, or folders of which those that are alert products by name are taken.
+        Files, or folders whose alert products, by name, are read.
     stream, key
-        See `Product`; a workflow's name and a run's key where they are known.
+        See `Product`; a workflow's name and a run's key if known.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def read_products(paths: Iterable[Path], *, stream: str = "", key: str = "") -> 
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector away: JSON has no cycles, and walking it again and again doubles the time."""
+    """Pause the garbage collector: JSON has no cycles, and walking it repeatedly doubles the time."""
     if not gc.isenabled():
         yield
         return
@@ -164,11 +164,11 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 def _read_file(path: Path) -> _File:
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise InputError("is larger than any product", where=path, expected=f"at most {_MAX_BYTES:,} bytes")
+            raise InputError("too large for a product", where=path, expected=f"at most {_MAX_BYTES:,} bytes")
         content = path.read_bytes()
         data = orjson.loads(content)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+        raise InputError(f"cannot read: {error.strerror}", where=path) from error
     except ValueError as error:
         raise InputError(f"not JSON: {error}", where=path, expected="GeoJSON") from error
     if not isinstance(data, dict) or not isinstance(data.get("features"), list):
@@ -179,10 +179,10 @@ def _read_file(path: Path) -> _File:
     valid = _first_time(("valid_time", "timestamp", "time"), data, first)
     issued = _first_time(("issue_time",), data, first)
     if hazard == "hail":
-        # Hail is what the radar sees: its valid time is its only time.
+        # Hail is observed, not predicted: its valid time is its only time.
         issued = valid or issued or _time_in_name(path)
         match = HAIL_FILE.match(path.name)
-        # Where several radars publish side by side, the name says which by what stands beside its time.
+        # If several radars publish side by side, the part of the name next to the time says which one.
         source = re.sub(r"[-_]?\d{8}-\d{6}", "", match[1]).strip("-_") if match else ""
         source = source or _source(data.get("radars", data.get("radar")))
         lead = 0
@@ -191,7 +191,7 @@ def _read_file(path: Path) -> _File:
         issued = issued or (valid - timedelta(minutes=lead) if valid else None) or _time_in_name(path)
         source = ""
     if issued is None:
-        raise InputError("says neither valid_time nor issue_time", where=path, expected="an ISO 8601 time")
+        raise InputError("no valid_time or issue_time", where=path, expected="an ISO 8601 time")
     levels = data.get("levels_mm")
     sizes = [_number(level) for level in levels] if isinstance(levels, list) else []
     known = tuple(size for size in sizes if size is not None)
@@ -207,7 +207,7 @@ def _by_content(properties: Mapping[str, Any], path: Path) -> Hazard:
     if "STORM" in kind:
         return "storm"
     raise InputError(
-        "is neither storms nor hail by name or hazardType", where=path, expected="mrt_STORM_CASA_* or hmt_HAIL_CASA_*"
+        "neither storm nor hail, by name or hazardType", where=path, expected="mrt_STORM_CASA_* or hmt_HAIL_CASA_*"
     )
 
 
@@ -281,8 +281,8 @@ def _hail(properties: Mapping[str, Any], file: _File) -> _Read | None:
         (level for level in file.levels if level > (_number(properties.get("level_mm")) or 0.0)), default=np.inf
     )
     if "level_mm" in properties and size >= above:
-        # The largest stones inside lie in the area of the next level, which is a feature of its own: who is near
-        # this one only is near hail below that level.
+        # The largest stones are inside the next level's area, a separate feature: a place near only this one is near
+        # hail smaller than that level.
         level = _number(properties["level_mm"]) or UNKNOWN_HAIL_MM
         return _Read(max(level, above - _BELOW_MM), 0.0, facts | {"size_from": "level", "least_mm": level})
     return _Read(size, 0.0, facts)
@@ -344,7 +344,7 @@ def _join(hazard: Hazard, issued: datetime, stream: str, key: str, files: Sequen
             new is not old for new, old in zip(kept, (f for file in files for f in file.features), strict=True)
         )
         if not changed:
-            raise InputError("polygons that nothing can be made of", where=files[0].path, expected="RFC 7946")
+            raise InputError("unusable polygons", where=files[0].path, expected="RFC 7946")
         position = 0
         cleaned = []
         for file in files:

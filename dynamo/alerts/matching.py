@@ -1,4 +1,4 @@
-"""Which places a product concerns: when the hazard is first near, how strong it gets, how near it is and where."""
+"""Match products to places: when the hazard first comes near, how strong it gets, and where its edge is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from dynamo.alerts.hazards import Product
 from dynamo.alerts.places import Places
 
-#: More different strengths than this (hail sizes that differ in every polygon) are put into classes of 1 mm or 1 dBZ.
+#: More distinct strengths than this (hail sizes that differ in every polygon) are binned to 1 mm or 1 dBZ.
 _MAX_GROUPS = 12
 
 
@@ -25,13 +25,13 @@ class Finding:
     place
         Index in `Places`.
     at, lead_min
-        When the hazard is first within the place's distance: valid time, and minutes after the product was issued.
+        When the hazard is first within the place's distance: valid time, and minutes after the issue time.
     strength
-        The greatest level, dBZ, or size, mm, that comes within the distance in the whole product.
+        The greatest level, dBZ, or size, mm, within the distance over the whole product.
     strength_first, strongest_lead_min
-        The same at the first time alone, and when the greatest is first there.
+        The same at the first time only, and the lead at which the greatest is first near.
     distance_km, azimuth_deg
-        From the place to the edge of the hazard at the first time; 0 and None where it is over the place.
+        From the place to the edge of the hazard at the first time; 0 and None if it is overhead.
     facts
         Further properties of the strongest polygon.
     """
@@ -48,12 +48,12 @@ class Finding:
 
 
 def match(places: Places, product: Product) -> list[Finding]:
-    """Return the findings for all places that the product concerns, ordered by place."""
+    """Return a finding for each place that the product affects, ordered by place."""
     if not len(product.polygons) or not len(places):
         return []
     strength = product.strength
     if len(np.unique(strength)) > _MAX_GROUPS:
-        # Wishes are whole numbers, so this changes nobody's answer.
+        # Thresholds are whole numbers, so this changes no result.
         strength = np.floor(strength)
     levels, group = np.unique(strength, return_inverse=True)
     wanted = levels[None, :] >= places.strength[product.hazard][:, None]
@@ -66,7 +66,7 @@ def match(places: Places, product: Product) -> list[Finding]:
 
 
 def _findings(places: Places, product: Product, level: Any, place: Any, polygon: Any, step: Any) -> list[Finding]:
-    # For each place the first time, and there the least of the levels: its edge is the nearest.
+    # Each place's first time, and the lowest level at that time: its edge is the nearest.
     order = np.lexsort((level, step, place))
     starts = np.flatnonzero(np.diff(place[order], prepend=-1))
     number = np.cumsum(np.diff(place[order], prepend=-1) != 0) - 1
@@ -76,7 +76,7 @@ def _findings(places: Places, product: Product, level: Any, place: Any, polygon:
     distance, azimuth = places.index.measure(product.polygons, place[pairs], polygon[pairs])
     nearest = np.lexsort((distance, place[pairs]))
     chosen = nearest[np.flatnonzero(np.diff(place[pairs][nearest], prepend=-1))]
-    # The strongest level, and its first time.
+    # The strongest level, and when it is first near.
     by_strength = np.lexsort((step, -level, place))
     strongest = by_strength[np.flatnonzero(np.diff(place[by_strength], prepend=-1))]
     at_first = step[order] == lead[number]

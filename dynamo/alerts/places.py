@@ -1,9 +1,9 @@
-"""The places that are told: a GeoJSON FeatureCollection, each feature with its own wishes.
+"""The places to alert: a GeoJSON FeatureCollection, each feature with its own thresholds.
 
-Properties of a feature, all optional but a name: ``id`` (else the feature's ``id``, else the name), ``name``,
+Properties of a feature, all optional except the name: ``id`` (default: the feature's ``id``, then the name), ``name``,
 ``locality``, ``distance_km``, ``level_dbz``, ``hail_mm``, ``lead_min``, ``products`` (list of ``storm`` and ``hail``)
-and ``channels`` (list of names; all without it). Other properties are left alone; one that looks like a misspelt wish
-gives a warning. Levels and sizes count in whole dBZ and mm, rounded down.
+and ``channels`` (list of names; default: all). Other properties are ignored, with a warning for one that looks like a
+misspelled setting. Levels and sizes are rounded down to whole dBZ and mm.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dynamo.config.alerts import HAZARDS, AlertsSection, Hazard
 from dynamo.errors import InputError, NotFoundError
 from dynamo.radar.proximity import PlaceIndex
 
-#: Number wishes with their least and largest value.
+#: Numeric settings with their minimum and maximum.
 _NUMBERS = {"distance_km": (0.0, 200.0), "level_dbz": (-30.0, 100.0), "hail_mm": (0.0, 300.0), "lead_min": (0, 1440)}
 WISHES = (*_NUMBERS, "products", "channels")
 _MAX_TEXT = 200
@@ -36,7 +36,7 @@ _GENERIC = frozenset({"id", "name", "locality"})
 
 @dataclass(frozen=True)
 class Place:
-    """One place and what it wishes to be told; see `AlertsSection` for the meaning and units."""
+    """One place and its alert settings; see `AlertsSection` for meaning and units."""
 
     id: str
     name: str
@@ -51,14 +51,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Places:
-    """All places, and an index to ask what comes near them.
+    """All places, with a spatial index of what comes near them.
 
     Attributes
     ----------
     places, geometries
-        In the order of the file; geometries in longitude and latitude.
+        In file order; geometries in longitude and latitude.
     warnings
-        What looks wrong but is not.
+        Properties that look wrong but are allowed.
     """
 
     places: tuple[Place, ...]
@@ -71,12 +71,12 @@ class Places:
 
     @cached_property
     def index(self) -> PlaceIndex:
-        """The spatial index, made once."""
+        """The spatial index, built once."""
         return PlaceIndex(self.geometries, np.array([place.distance_km for place in self.places]))
 
     @cached_property
     def strength(self) -> Mapping[Hazard, NDArray[np.float64]]:
-        """The least strength asked for, dBZ for storms and mm for hail; infinite where it is not asked for."""
+        """Each place's threshold, dBZ for storms and mm for hail; infinite if it takes no such alerts."""
         wishes: dict[Hazard, list[float]] = {
             "storm": [place.level_dbz for place in self.places],
             "hail": [place.hail_mm for place in self.places],
@@ -88,7 +88,7 @@ class Places:
 
     @cached_property
     def lead_min(self) -> NDArray[np.int64]:
-        """How long ahead each is told, minutes."""
+        """Each place's longest lead, minutes."""
         return np.array([place.lead_min for place in self.places], dtype=np.int64)
 
 
@@ -100,19 +100,19 @@ def read_places(path: Path, settings: AlertsSection) -> Places:
     path
         The file.
     settings
-        Gives the wishes that a place does not state itself.
+        Provides the defaults for what a place does not set.
 
     Raises
     ------
     NotFoundError, InputError
-        If there is no such file, or it is not a FeatureCollection of places; the message names the feature.
+        If the file does not exist or is not a FeatureCollection of places; the message names the feature.
     """
     try:
         data = orjson.loads(path.read_bytes())
     except FileNotFoundError:
-        raise NotFoundError("no such file of places", where=path) from None
+        raise NotFoundError("places file not found", where=path) from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+        raise InputError(f"cannot read: {error.strerror}", where=path) from error
     except ValueError as error:
         raise InputError(f"not JSON: {error}", where=path, expected="GeoJSON") from error
     return parse_places(data, settings, where=path)
@@ -135,9 +135,9 @@ def parse_places(data: Any, settings: AlertsSection, *, where: object = "places"
         place = _place(feature, properties, settings, at)
         if place.id in seen:
             raise InputError(
-                f"{place.id!r} is feature {seen[place.id]} already",
+                f"the id {place.id!r} is already used by feature {seen[place.id]}",
                 where=at,
-                hint="give each place an id of its own in its properties",
+                hint="give each place a unique id in its properties",
             )
         seen[place.id] = number
         warnings += _misspelt(properties, place.name, settings)
@@ -160,16 +160,16 @@ def _place(feature: Mapping[str, Any], properties: Mapping[str, Any], settings: 
         identity = name
     for value in (name, identity):
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-            raise InputError(f"its name or id is {value!r:.60}", where=at, expected="a text in the property name")
+            raise InputError(f"the name or id is {value!r:.60}", where=at, expected="text in the property name")
     numbers = {key: _number(properties, key, getattr(settings, key), at) for key in _NUMBERS}
     products = _words(properties, "products", at)
     unknown = [word for word in products or () if word not in HAZARDS]
     if unknown:
-        raise InputError(f"products names {unknown[0]!r}", where=at, expected=" and ".join(HAZARDS))
+        raise InputError(f"unknown product {unknown[0]!r}", where=at, expected=" and ".join(HAZARDS))
     channels = _words(properties, "channels", at)
     missing = sorted(set(channels or ()) - {channel.name for channel in settings.channels})
     if missing and settings.channels:
-        raise InputError(f"there is no channel {missing[0]!r}", where=at, expected="the name of a channel")
+        raise InputError(f"unknown channel {missing[0]!r}", where=at, expected="the name of a configured channel")
     locality = properties.get("locality")
     return Place(
         id=str(identity)[:_MAX_TEXT],
@@ -210,22 +210,22 @@ def _misspelt(properties: Mapping[str, Any], name: str, settings: AlertsSection)
             continue
         close = difflib.get_close_matches(key.lower(), WISHES, n=1, cutoff=0.7)
         if close:
-            warnings.append(f"{name}: the property {key} is not used; {close[0]} would be")
+            warnings.append(f"{name}: unknown property {key}; did you mean {close[0]}?")
     return warnings
 
 
 def _geometry(data: Any, at: str) -> BaseGeometry:
     if not isinstance(data, dict) or data.get("type") not in _TYPES:
-        raise InputError("has no usable geometry", where=at, expected=", ".join(_TYPES))
+        raise InputError("no usable geometry", where=at, expected=", ".join(_TYPES))
     if data["type"] == "Point":
         point = data.get("coordinates")
-        # The common case, and 20 times as fast as the general one.
+        # The common case, 20 times as fast as the general one.
         if isinstance(point, list) and len(point) in (2, 3) and all(type(value) in (int, float) for value in point):
             return shapely.Point(point[0], point[1])
     try:
         geometry: BaseGeometry = shapely.from_geojson(orjson.dumps(data).decode())
     except (shapely.GEOSException, ValueError, TypeError) as error:
-        raise InputError(f"its geometry is not one: {error}", where=at, expected="GeoJSON") from error
+        raise InputError(f"invalid geometry: {error}", where=at, expected="GeoJSON") from error
     if geometry is None or geometry.is_empty:
-        raise InputError("its geometry is empty", where=at, expected="coordinates")
+        raise InputError("empty geometry", where=at, expected="coordinates")
     return shapely.force_2d(geometry)

@@ -1,4 +1,4 @@
-"""Polygons from outside: which can be worked with, which can be mended, which are left out."""
+"""Check and repair polygons from other programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamo.radar.proximity import MAX_LATITUDE_DEG, Polygons
 
 
 def coordinates_of(feature: Any) -> Sequence[Any]:
-    """Return the polygons of a feature as lists of rings, without looking at the points."""
+    """Return the polygons of a feature as lists of rings, without checking the points."""
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
     if not isinstance(geometry, dict):
         return ()
@@ -29,7 +29,7 @@ def coordinates_of(feature: Any) -> Sequence[Any]:
 
 
 def are_sound(polygons: Polygons) -> NDArray[np.bool_]:
-    """Return for each polygon whether it can be worked with: closed rings of numbers, on the Earth."""
+    """Return whether each polygon is usable: closed rings of numbers, on the Earth."""
     points, rings = polygons.points, polygons.rings
     if not len(polygons):
         return np.ones(0, dtype=np.bool_)
@@ -45,7 +45,7 @@ def are_sound(polygons: Polygons) -> NDArray[np.bool_]:
 
 
 def clean(feature: Any) -> Any:
-    """Return the feature itself if it is sound, else one of its sound polygons, or None if there are none."""
+    """Return the feature itself if it is sound, otherwise one of its sound polygons, or None if it has none."""
     polygons = coordinates_of(feature)
     kept = []
     changed = not polygons
@@ -65,7 +65,7 @@ def clean(feature: Any) -> Any:
 
 
 def _mend(ring: list[Any]) -> list[Any] | None:
-    """Return a ring that is sound: itself, closed and without heights, or None."""
+    """Return a sound ring: itself, or closed and without heights; None if it cannot be repaired."""
     points = []
     for point in ring:
         if not isinstance(point, list) or len(point) < 2:

@@ -1,7 +1,7 @@
-"""Alerts as a part of the daemon, or on their own: products in, messages out, each in a thread of its own.
+"""Alerts as a part of the daemon, or standalone: products in, messages out, in separate threads.
 
-One thread judges products in the order in which they come; each channel has a courier. Nothing here is waited for by
-the runs, and a channel that hangs is waited for by nobody.
+One thread judges products in order of arrival; each channel has a courier. Runs never wait for alerts, and nothing
+waits for a hanging channel.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True)
 class _Task:
-    """Products to be judged; ``run`` is the run that published them."""
+    """Products to judge; ``run`` is the run that published them."""
 
     paths: tuple[Path, ...]
     stream: str = ""
@@ -59,22 +59,22 @@ class AlertService:
     Parameters
     ----------
     store
-        The store; it stays the caller's.
+        The store; the caller closes it.
     settings
         The section ``[alerts]``, with ``places``.
     base
-        Where relative paths of the settings begin.
+        Folder that relative paths in the settings are resolved against.
     poll_s
-        How often to look in the store for runs that nobody told of, seconds.
+        How often to check the store for runs published without an event, seconds.
     channels
-        In place of the configured ones.
+        Used instead of the configured ones.
 
     Raises
     ------
     InputError, NotFoundError, MissingPartError
-        If there are no places, or places or channels are not right.
+        If no places are configured, or places or channels are invalid.
     BusyError
-        If alerts of this store are made by another process.
+        If another process already handles this store's alerts.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class AlertService:
         channels: Sequence[Channel] | None = None,
     ) -> None:
         if settings.places is None:
-            raise InputError("there are no places to alert", where="alerts.places", expected="a GeoJSON file")
+            raise InputError("no places configured", where="alerts.places", expected="a GeoJSON file")
         self.settings = settings
         self.places: Places = read_places(base / Path(settings.places).expanduser(), settings)
         for warning in self.places.warnings:
@@ -109,7 +109,7 @@ class AlertService:
         self._judge = threading.Thread(target=self._run, name="alerts", daemon=True)
 
     def start(self) -> None:
-        """Begin: send what was left over, and judge what was published meanwhile."""
+        """Start: send leftover messages, and judge what was published meanwhile."""
         self._started = True
         for courier in self._couriers:
             courier.start()
@@ -118,21 +118,21 @@ class AlertService:
         _log.info("alerting", extra={"places": len(self.places), "channels": names})
 
     def on_event(self, event: Event) -> None:
-        """Take the news of a publication; returns at once."""
+        """Queue the products of a publication; return at once."""
         if event.kind == "published" and event.data.get("product_dir"):
             self._offer(_Task((Path(str(event.data["product_dir"])),), str(event.data["workflow"]), "", event.subject))
 
     def offer(self, paths: Iterable[Path], *, stream: str = "", key: str = "") -> None:
-        """Judge files or product folders; returns at once."""
+        """Queue files or product folders for judging; return at once."""
         self._offer(_Task(tuple(paths), stream, key))
 
     def judge(self, paths: Iterable[Path], *, stream: str = "", key: str = "", timely: bool = True) -> list[Judged]:
-        """Judge files or product folders now, in this thread; not together with `start`.
+        """Judge files or product folders now, in this thread; do not combine with `start`.
 
         Raises
         ------
         InputError, NotFoundError, StoreUnavailableError
-            If a file is not a product or the store does not work.
+            If a file is not a product or the store is unavailable.
         """
         products = read_products(paths, stream=stream, key=key)
         judged = [self._book.judge(product, now=utc_now() if timely else None) for product in products]
@@ -141,7 +141,7 @@ class AlertService:
         return judged
 
     def catch_up(self) -> None:
-        """Judge what was published lately and nobody told of."""
+        """Judge what was published recently without an event."""
         since = utc_now() - timedelta(minutes=self.settings.late_min)
         query = (
             select(Run.id, Run.workflow, Run.key, Run.product_dir)
@@ -154,7 +154,7 @@ class AlertService:
             self._offer(_Task((Path(folder or ""),), workflow, key, run))
 
     def wait_idle(self, timeout_s: float, *, delivered: bool = True) -> bool:
-        """Wait until all is judged and, if so wished, delivered or given up; tell whether that came."""
+        """Wait until all is judged and, if ``delivered``, sent or given up; return whether that happened in time."""
         deadline = utc_now() + timedelta(seconds=timeout_s)
         while True:
             with self._news:
@@ -165,7 +165,7 @@ class AlertService:
                 return False
 
     def stop(self, timeout_s: float = 3.0) -> None:
-        """End; what is not judged or sent yet is taken up at the next start."""
+        """Stop; whatever is not yet judged or sent is resumed at the next start."""
         self._stop.set()
         with self._news:
             self._news.notify_all()
@@ -176,7 +176,7 @@ class AlertService:
         try:
             self._lease.give_back()
         except RetryableError as error:
-            _log.warning("the lease is left to run out", extra={"reason": str(error)})
+            _log.warning("lease not released; it will expire", extra={"reason": str(error)})
 
     def __enter__(self) -> Self:
         self.start()
@@ -212,15 +212,15 @@ class AlertService:
                     self._book.tidy(utc_now())
                 self._next_task()
             except BusyError as error:
-                # Two that alert from one store would tell everything twice.
-                _log.error("alerts end", extra={"reason": str(error)})
+                # Two services on one store would send everything twice.
+                _log.error("alerts stop", extra={"reason": str(error)})
                 self.failure = error
                 self._stop.set()
             except RetryableError as error:
                 _log.warning("waiting: %s", error)
                 self._stop.wait(_RETRY_S)
-            except Exception:  # a defect in one product must not end the alerts for the others
-                _log.exception("a defect in alerts")
+            except Exception:  # a bug with one product must not stop alerts for the others
+                _log.exception("unexpected error in alerts")
 
     def _next_task(self) -> None:
         with self._news:
@@ -252,7 +252,7 @@ class AlertService:
             raise
         except DynamoError as error:
             subject = task.run or str(task.paths[0])
-            _log.warning("a product alerts nobody", extra={"subject": subject, "reason": str(error)})
+            _log.warning("product not usable for alerts", extra={"subject": subject, "reason": str(error)})
             with self._store.transaction() as session:
                 decide(session, subject, "no-alerts", str(error))
             return
@@ -268,7 +268,7 @@ class AlertService:
 
 
 def _alert_files(task: _Task) -> tuple[list[Path], str]:
-    """Return the alert products among what is offered, and the key of the publication."""
+    """Return the alert products of a task, and the key of the publication."""
     files: list[Path] = []
     key = task.key
     for path in task.paths:
@@ -281,6 +281,6 @@ def _alert_files(task: _Task) -> tuple[list[Path], str]:
             names = [str(item["name"]) for item in data["products"]]
             key = key or str(data["key"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"not an index: {error}", where=index) from error
+            raise InputError(f"invalid index: {error}", where=index) from error
         files += [path / name for name in names if hazard_of(path / name) is not None]
     return files, key

@@ -1,4 +1,4 @@
-"""What a message says: one line for people, and the same as data for machines."""
+"""Message contents: one line for people, and the same as data for machines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _UNITS = {"storm": "dBZ", "hail": "mm"}
 
 
 def direction(azimuth_deg: float) -> str:
-    """Return the name of a direction, one of eight."""
+    """Return the compass direction, one of eight."""
     return _WINDS[math.floor(azimuth_deg / 45 + 0.5) % 8]
 
 
 def message_key(place_id: str, hazard: str, event: Event) -> str:
-    """Return the key that a message has however often it is made or sent.
+    """Return the key of a message, the same however often it is created or sent.
 
-    It is made of the place, the hazard, the time at which the event began, and the number of the message.
+    It is derived from the place, the hazard, the event's start time and the message's number.
     """
     text = "\n".join((place_id, hazard, to_iso(event.began), str(event.number), str(event.messages)))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -36,22 +36,22 @@ def line(place: Place, product: Product, step: Step, finding: Finding | None) ->
     name = f"{place.name} ({place.locality})" if place.locality else place.name
     if step.kind == "over" or finding is None:
         return (
-            f"{name}: {product.hazard} over, none within {place.distance_km:g} km since"
-            f" {_clock(step.event.seen)}, at {_clock(product.issued)}"
+            f"{name}: {product.hazard} over; none within {place.distance_km:g} km since"
+            f" {_clock(step.event.seen)} (as of {_clock(product.issued)})"
         )
-    word = {"stronger": "stronger ", "sooner": "sooner: "}.get(step.why, "")
+    word = {"stronger": "stronger: ", "sooner": "arriving sooner: "}.get(step.why, "")
     parts = [f"{name}: {word}{what(product, finding)} {_when(place, product, finding)}"]
     if finding.azimuth_deg is not None:
-        parts.append(f"{finding.distance_km:.1f} km to the {direction(finding.azimuth_deg)}")
+        parts.append(f"{finding.distance_km:.1f} km to the {direction(finding.azimuth_deg).replace('-', '')}")
     if finding.strongest_lead_min > finding.lead_min and finding.strength > finding.strength_first:
-        parts.append(f"{_amount(product, finding.strength)} in {finding.strongest_lead_min} min")
+        parts.append(f"strengthening to {_amount(product, finding.strength)} in {finding.strongest_lead_min} min")
     if "radars" in finding.facts:
         parts.append(f"seen by {', '.join(finding.facts['radars'])}")
     return ", ".join(parts)
 
 
 def what(product: Product, finding: Finding) -> str:
-    """Return hazard and strength in words, as ``storm of 50 dBZ``."""
+    """Return hazard and strength in words, such as ``50 dBZ storm``."""
     if product.hazard == "hail":
         name, source = finding.facts.get("hail_class"), finding.facts.get("size_from")
         kind = f" ({name})" if isinstance(name, str) else ""
@@ -59,9 +59,9 @@ def what(product: Product, finding: Finding) -> str:
             return "hail of unknown size"
         if source == "level":
             return f"hail of at least {_amount(product, finding.facts['least_mm'])}"
-        least = "at least " if source == "class" else ""
-        return f"hail of {least}{_amount(product, finding.strength)}{kind}"
-    return f"storm of {_amount(product, finding.strength_first)}"
+        amount = _amount(product, finding.strength)
+        return f"hail of at least {amount}{kind}" if source == "class" else f"{amount} hail{kind}"
+    return f"{_amount(product, finding.strength_first)} storm"
 
 
 def payload(
@@ -111,9 +111,9 @@ def _when(place: Place, product: Product, finding: Finding) -> str:
     clock = _clock(finding.at)
     over = finding.azimuth_deg is None
     if finding.lead_min:
-        near = "over it" if over else f"within {place.distance_km:g} km"
+        near = "overhead" if over else f"within {place.distance_km:g} km"
         return f"{near} in {finding.lead_min} min ({clock})"
-    return f"over it now ({clock})" if over else f"within {place.distance_km:g} km now ({clock})"
+    return f"overhead now ({clock})" if over else f"within {place.distance_km:g} km now ({clock})"
 
 
 def _amount(product: Product, strength: float) -> str:

@@ -98,9 +98,9 @@ def test_a_place_is_told_once_again_when_worse_and_when_over(store: Store, tmp_p
         for minute, sizes in ((0, (20, None)), (1, (25,)), (2, (32, 10)), (3, ()), (17, ()), (18, ()))
     ]
     assert [len(some) for some in told] == [1, 0, 2, 0, 2, 0]
-    assert told[0][0].startswith("Alpha: hail of 20 mm over it now (18:00 UTC)")
-    assert "stronger hail of 32 mm" in told[2][0]
-    assert told[4][0] == "Alpha: hail over, none within 5 km since 18:02 UTC, at 18:17 UTC"
+    assert told[0][0].startswith("Alpha: 20 mm hail overhead now (18:00 UTC)")
+    assert "stronger: 32 mm hail" in told[2][0]
+    assert told[4][0] == "Alpha: hail over; none within 5 km since 18:02 UTC (as of 18:17 UTC)"
     assert len(rows(store, AlertDelivery)) == 10
     assert [(event.place, event.open, event.messages) for event in rows(store, AlertEvent)] == [
         ("Alpha", False, 3),
@@ -129,7 +129,7 @@ def test_a_restart_neither_repeats_nor_loses(store: Store, tmp_path: Path) -> No
     assert len(rows(store, AlertMessage)) == 2
     again = AlertBook(store, places(settings), settings, ["a"])
     assert again.judge(product).messages == ()
-    assert again.judge(product).skipped == "known already"
+    assert again.judge(product).skipped == "already judged"
     assert again.judge(hail(tmp_path, 1, 40)).concerned == 1
     assert len(rows(store, AlertMessage)) == len(rows(store, AlertDelivery)) == 3
 
@@ -151,7 +151,7 @@ def test_late_and_future_products_change_nothing(store: Store, tmp_path: Path) -
     book = AlertBook(store, places(settings), settings, ["a"])
     book.judge(hail(tmp_path, 0, 20))
     book.judge(hail(tmp_path, 20))
-    assert "after that of" in book.judge(hail(tmp_path, 10, 60)).skipped
+    assert "older than the newest" in book.judge(hail(tmp_path, 10, 60)).skipped
     now = START + timedelta(minutes=70)
     assert "more than 30 min ago" in book.judge(hail(tmp_path, 30, 60), now=now).skipped
     assert "clock" in book.judge(hail(tmp_path, 90, 60), now=now).skipped
@@ -344,7 +344,7 @@ def test_a_webhook_gets_the_message_and_its_key(receive: Callable[..., Receiver]
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"), [(500, "500"), (404, "404"), (302, "302"), ("slow", "in time"), ("drip", "in time")]
+    ("answer", "message"), [(500, "500"), (404, "404"), (302, "302"), ("slow", "timed out"), ("drip", "timed out")]
 )
 def test_what_a_webhook_says_when_it_fails(
     answer: int | str, message: str, receive: Callable[..., Receiver], tmp_path: Path
@@ -379,7 +379,7 @@ def test_apprise_sends_to_its_own_json_service(receive: Callable[..., Receiver],
     for made in channels:
         made.send([NOTE, Note("k2", "more", {"kind": "over"})])
     assert first.bodies[0][1]["message"] == second.bodies[0][1]["message"] == "text\nmore"
-    with pytest.raises(RetryableError, match="did not take"):
+    with pytest.raises(RetryableError, match="did not accept"):
         channels[0].send([NOTE])
 
 
@@ -409,7 +409,7 @@ def test_a_file_has_each_message_once_and_survives_a_torn_line(tmp_path: Path) -
 
 def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
-    with pytest.raises(RetryableError, match="written"):
+    with pytest.raises(RetryableError, match="cannot write"):
         channel(ChannelSection(name="log", kind="file", path="log"), tmp_path).send([NOTE])
 
 

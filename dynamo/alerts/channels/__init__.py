@@ -1,1 +1,1 @@
-"""The ways a message leaves: one file a kind of channel."""
+"""Alert channels: one file per kind."""

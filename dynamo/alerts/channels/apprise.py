@@ -1,4 +1,4 @@
-"""A channel through Apprise: mail, SMS, chat and many more, by an address that holds its secrets."""
+"""A channel through Apprise: email, SMS, chat and more, by a URL that holds its secrets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _TITLE = "DyNamo"
 
 
 class AppriseChannel:
-    """One Apprise address; several messages go as the lines of one notification.
+    """One Apprise URL; several messages go out as the lines of one notification.
 
-    Apprise says only whether it went well, and its own log may show addresses: it is silenced.
+    Apprise reports only success or failure, and its log may show URLs, so that log is silenced.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class AppriseChannel:
     MissingPartError
         If Apprise is not installed.
     InputError
-        If Apprise does not know the address.
+        If Apprise does not recognize the URL.
     """
 
     def __init__(self, name: str, section: ChannelSection, address: str) -> None:
@@ -46,7 +46,7 @@ class AppriseChannel:
         except (TypeError, ValueError):
             added = False
         if not added:
-            raise InputError("Apprise does not know its address", where=f"channel {name}", expected="an Apprise URL")
+            raise InputError("Apprise does not recognize its URL", where=f"channel {name}", expected="an Apprise URL")
         for server in self._sender:
             server.socket_connect_timeout = section.timeout_s
             server.socket_read_timeout = section.timeout_s
@@ -58,4 +58,4 @@ class AppriseChannel:
         body = "\n".join(note.text for note in notes)
         text = self._apprise.NotifyFormat.TEXT
         if not self._sender.notify(body=body, title=_TITLE, notify_type=kind, body_format=text):
-            raise RetryableError("the service did not take it", where=f"channel {self.name}")
+            raise RetryableError("the service did not accept the message", where=f"channel {self.name}")

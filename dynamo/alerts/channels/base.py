@@ -1,4 +1,4 @@
-"""What a channel is, and what it is given to send."""
+"""The channel interface, and the messages it sends."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dynamo.config.alerts import ChannelSection
 
 @dataclass(frozen=True)
 class Note:
-    """A message as a channel gets it.
+    """A message as passed to a channel.
 
     Attributes
     ----------
     key
-        The same however often the message is sent: receivers drop what they have.
+        Stays the same when the message is sent again, so that receivers can drop duplicates.
     text
-        One line for people.
+        One human-readable line.
     payload
-        The message as data; holds key and text too.
+        The message as data, including key and text.
     again
-        An earlier attempt may have arrived although nobody knows.
+        Whether an earlier attempt may have arrived unnoticed.
     """
 
     key: str
@@ -32,16 +32,16 @@ class Note:
 
 
 class Channel(Protocol):
-    """Something that messages are sent to; called from one thread."""
+    """A destination for messages; called from one thread."""
 
     name: str
     section: ChannelSection
 
     def send(self, notes: Sequence[Note]) -> None:
-        """Send the notes together, all or none.
+        """Send the notes together, all or nothing.
 
         Raises
         ------
         DynamoError
-            If it is not known that they arrived; its text names no secret.
+            If delivery is not confirmed; the text names no secret.
         """

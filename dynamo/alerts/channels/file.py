@@ -1,4 +1,4 @@
-"""A channel that appends JSON lines to a file, written to the disk before it counts as sent."""
+"""A channel that appends JSON lines to a file; a message counts as sent once it is on disk."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dynamo.alerts.channels.base import Note
 from dynamo.config.alerts import ChannelSection
 from dynamo.errors import RetryableError
 
-#: How much of the file's end is searched for a message that may have been written before a crash.
+#: Size of the file's tail that is searched for messages written just before a crash.
 _TAIL_BYTES = 1 << 20
 
 
 class FileChannel:
-    """JSON lines in a file; a message is in it once, because what may be there already is looked for.
+    """JSON lines in a file, each message once: on a retry the tail is searched for it first.
 
     Parameters
     ----------
     name, section
         See `Channel`.
     path
-        The file; its folder is made.
+        The file; its folder is created if missing.
     """
 
     def __init__(self, name: str, section: ChannelSection, path: Path) -> None:
@@ -42,13 +42,13 @@ class FileChannel:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise RetryableError(f"cannot be written: {error.strerror}", where=self.path) from error
+            raise RetryableError(f"cannot write: {error.strerror}", where=self.path) from error
 
     def _append(self, descriptor: int, notes: Sequence[Note]) -> None:
         size = os.fstat(descriptor).st_size
         tail = b""
         if size:
-            # A line that a power cut has torn must not swallow the next one.
+            # A line torn by a power cut must not swallow the next one.
             wanted = _TAIL_BYTES if any(note.again for note in notes) else 1
             tail = os.pread(descriptor, wanted, max(0, size - wanted))
         data = b"" if not size or tail.endswith(b"\n") else b"\n"

@@ -1,4 +1,4 @@
-"""The ways a message leaves: what a channel is, and making the configured ones."""
+"""The kinds of channels, and the channels of a configuration."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dynamo.errors import InputError, NotFoundError
 
 
 def make_channels(sections: Sequence[ChannelSection], base: Path) -> list[Channel]:
-    """Return the channels of a configuration; each address is a channel of its own, so that one is no other's fate.
+    """Return the configured channels, one per address, so that one failing address does not hold up the others.
 
     Parameters
     ----------
     sections
         The configured channels.
     base
-        Where relative paths begin.
+        Folder that relative paths are resolved against.
 
     Raises
     ------
     InputError, NotFoundError, MissingPartError
-        If an address is missing or unfit, or a library is.
+        If an address is missing or invalid, or a library is missing.
     """
     return [channel for section in sections for channel in _KINDS[section.kind](section, base)]
 
@@ -73,10 +73,10 @@ def _addresses(section: ChannelSection, base: Path) -> list[str]:
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "is not text"
+            reason = error.strerror if isinstance(error, OSError) else "not text"
             raise NotFoundError(f"url_file {path}: {reason}", where=where) from None
     lines = [line.strip() for line in text.splitlines()]
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise InputError("there is no address", where=where, expected="one on each line")
+        raise InputError("no address given", where=where, expected="one per line")
     return found

@@ -22,19 +22,19 @@ class WebhookChannel:
     """HTTP POST of ``{"messages": [...]}`` with the header ``Idempotency-Key``; any 2xx answer means received.
 
     Certificates are verified. A redirect is a failure: it would turn the POST into a GET, or lead the message
-    elsewhere. The header's key is the message's own where one goes alone; each message carries its own in any case.
+    elsewhere. A message sent alone has its own key in the header; each message also carries its key in the body.
 
     Parameters
     ----------
     name, section
         See `Channel`.
     address
-        http or https address; may hold a secret, and is never shown.
+        http or https URL; may hold a secret, and is never shown.
 
     Raises
     ------
     InputError
-        If the address is none.
+        If the URL is invalid.
     """
 
     def __init__(self, name: str, section: ChannelSection, address: str) -> None:
@@ -46,9 +46,7 @@ class WebhookChannel:
         except ValueError:
             parts, port = urlsplit(""), None
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise InputError(
-                "its address is not one", where=f"channel {name}", expected="http://HOST/... or https://HOST/..."
-            )
+            raise InputError("invalid URL", where=f"channel {name}", expected="http://HOST/... or https://HOST/...")
         self._secure = parts.scheme == "https"
         self._host = parts.hostname
         self._port = port
@@ -67,7 +65,7 @@ class WebhookChannel:
         late = threading.Event()
 
         def give_up() -> None:
-            # A server that answers one byte at a time never trips the socket's own time-out.
+            # A server that answers one byte at a time never trips the socket's own timeout.
             late.set()
             with contextlib.suppress(OSError):
                 if connection.sock is not None:
@@ -80,7 +78,7 @@ class WebhookChannel:
             connection.request("POST", self._target, body, headers)
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = "no answer in time" if late.is_set() or isinstance(error, TimeoutError) else _reason(error)
+            reason = "timed out" if late.is_set() or isinstance(error, TimeoutError) else _reason(error)
             raise RetryableError(reason, where=f"channel {self.name}") from None
         finally:
             timer.cancel()
@@ -103,9 +101,9 @@ def _common_key(notes: Sequence[Note]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return what went wrong without the address."""
+    """Return what went wrong, without the URL."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted: {error.verify_message}"
+        return f"untrusted certificate: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"the connection failed ({type(error).__name__})"
+    return f"connection failed ({type(error).__name__})"

@@ -84,7 +84,7 @@ def test_a_bad_place_is_named(change: dict[str, Any], message: str) -> None:
 
 
 def test_two_places_need_two_names() -> None:
-    with pytest.raises(InputError, match="feature 1 already"):
+    with pytest.raises(InputError, match="already used by feature 1"):
         parse(feature(), feature())
     assert len(parse(feature(), feature(id="other"))) == 2
 

@@ -34,24 +34,24 @@ def first(finding: Finding, hazard: Hazard = "storm") -> Step:
 
 def test_a_storm_that_comes() -> None:
     assert line(PLACE, product(), first(FINDING), FINDING) == (
-        "City Hospital (Dallas, Texas): storm of 50 dBZ within 5 km in 12 min (18:12 UTC), 3.2 km to the south-west,"
-        " 55 dBZ in 20 min"
+        "City Hospital (Dallas, Texas): 50 dBZ storm within 5 km in 12 min (18:12 UTC), 3.2 km to the southwest,"
+        " strengthening to 55 dBZ in 20 min"
     )
 
 
 def test_a_storm_that_is_there() -> None:
     here = replace(FINDING, at=ISSUED, lead_min=0, distance_km=0.0, azimuth_deg=None, strength=50.0)
     assert line(PLACE, product(), first(here), here) == (
-        "City Hospital (Dallas, Texas): storm of 50 dBZ over it now (18:00 UTC)"
+        "City Hospital (Dallas, Texas): 50 dBZ storm overhead now (18:00 UTC)"
     )
 
 
 def test_what_got_worse_and_what_is_over() -> None:
     step = replace(first(FINDING), kind="worse", why="stronger")
-    assert "stronger storm of 50 dBZ" in line(PLACE, product(), step, FINDING)
+    assert "stronger: 50 dBZ storm" in line(PLACE, product(), step, FINDING)
     over = replace(first(FINDING), kind="over")
     assert line(PLACE, product(), over, None) == (
-        "City Hospital (Dallas, Texas): storm over, none within 5 km since 18:00 UTC, at 18:00 UTC"
+        "City Hospital (Dallas, Texas): storm over; none within 5 km since 18:00 UTC (as of 18:00 UTC)"
     )
 
 
@@ -59,7 +59,7 @@ def test_hail() -> None:
     facts = {"hail_class": "large", "radars": ["KFWS", "XADD"]}
     finding = replace(FINDING, at=ISSUED, lead_min=0, strongest_lead_min=0, strength=32.4, facts=facts)
     assert line(PLACE, product("hail"), first(finding, "hail"), finding) == (
-        "City Hospital (Dallas, Texas): hail of 32 mm (large) within 5 km now (18:00 UTC), 3.2 km to the south-west,"
+        "City Hospital (Dallas, Texas): 32 mm hail (large) within 5 km now (18:00 UTC), 3.2 km to the southwest,"
         " seen by KFWS, XADD"
     )
 
