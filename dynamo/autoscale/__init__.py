@@ -1,1 +1,1 @@
-"""How much capacity is wanted where and when: demand, policies that answer it, and the decisions that are stored."""
+"""How much capacity is needed, where and when: demand, scaling policies and stored decisions."""

@@ -1,4 +1,4 @@
-"""What workers of a group have taught: how long they take to serve, and how many never do. Pure functions."""
+"""Learn from a group's workers how long they take to boot, and how many never do. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from dynamo.autoscale.model import BootTimes
 
-#: What is believed of a driver whose workers nobody has seen: seconds after which half of them, and nine of ten, serve.
+#: Prior for a driver without observed workers: seconds until half of its workers, and nine of ten, are ready.
 PRIORS: Mapping[str, BootTimes] = {
     "local": BootTimes(5.0, 10.0),
     "simulated": BootTimes(90.0, 180.0),
@@ -16,14 +16,14 @@ PRIORS: Mapping[str, BootTimes] = {
     "chameleon": BootTimes(900.0, 1500.0),
 }
 _UNKNOWN = BootTimes(180.0, 600.0)
-#: A prior counts as so many workers.
+#: Weight of the prior, in workers.
 _PRIOR_WEIGHT = 4.0
-#: So many workers that served are believed in before the first failure counts fully.
+#: Successful workers assumed before the first observed failure.
 _PRIOR_GOOD = 5.0
 
 
 def prior(driver: str) -> BootTimes:
-    """Return what is believed of a driver's workers before any was seen."""
+    """Return the prior boot times of a driver's workers."""
     return PRIORS.get(driver, _UNKNOWN)
 
 
@@ -33,11 +33,11 @@ def learn_boots(seconds: Sequence[float], under_way_s: Sequence[float], before: 
     Parameters
     ----------
     seconds
-        From the wish for a worker until it served, of those that did, any order.
+        Time from request to ready of the workers that became ready, in any order.
     under_way_s
-        Ages of those that are still on their way; one that takes longer than nine of ten says that boots are slow now.
+        Ages of the workers still booting; one slower than nine of ten indicates that boots are slow now.
     before
-        The prior, which counts as four workers.
+        The prior, weighted as four workers.
     """
     seen = sorted(seconds)
     middle = _mixed(_quantile(seen, 0.5), before.median_s, len(seen))
@@ -51,12 +51,12 @@ def learn_boots(seconds: Sequence[float], under_way_s: Sequence[float], before: 
 
 
 def failure_rate(ended: int, failed: int) -> float:
-    """Return the share of workers that never come to serve, of ``ended`` boots of which ``failed`` did not."""
+    """Return the share of workers that never become ready, given ``failed`` of ``ended`` boots."""
     return failed / (ended + _PRIOR_GOOD) if ended > 0 else 0.0
 
 
 def expected_left_s(age_s: float, boot: BootTimes) -> float:
-    """Return in how many seconds a worker of this age should serve; one that is late already is late for longer."""
+    """Return in how many seconds a worker of this age should be ready; one already late is expected to stay late."""
     if age_s < boot.median_s:
         return boot.median_s - age_s
     return max(1.0, (boot.p90_s - boot.median_s) / 2, 0.25 * (age_s - boot.median_s))

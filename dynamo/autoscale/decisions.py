@@ -1,4 +1,4 @@
-"""Scaling decisions in the store: what was wanted, why, and from what; and how the loop stands now."""
+"""Scaling decisions in the store, with reasons and inputs, and the current state of the loop."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dynamo.store.models import Cursor
 from dynamo.store.models import Decision as StoredDecision
 from dynamo.times import parse_time, to_iso
 
-#: A change of what is wanted; what was known at a time without a change.
+#: Action names: a change of the requested number; a trace of the inputs without a change.
 SCALE, INPUTS = "scale", "inputs"
 _MOST_KINDS = 200
 
 
 @dataclass(frozen=True)
 class Change:
-    """Another number of workers for one group."""
+    """A new number of workers for one group."""
 
     group: str
     site: str
@@ -34,17 +34,17 @@ class Change:
 
     @property
     def sentence(self) -> str:
-        """The change in words, as ``+3 at Jetstream2:IU: ...``."""
-        reason = self.reason or "the policy gives no reason"
+        """The change in words, such as ``+3 at Jetstream2:IU: ...``."""
+        reason = self.reason or "no reason given by the policy"
         if reason[:1] in "+-" and self.site in reason:
-            # Policies write whole sentences.
+            # The policy's reason is already a whole sentence.
             return reason
         return f"{self.after - self.before:+d} at {self.site} ({self.group}): {reason}"
 
 
 @dataclass(frozen=True)
 class LoopState:
-    """How the loop of a fleet stands: what its policy remembers, and its newest look.
+    """State of a fleet's loop: its policy's memory, and its latest iteration.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class LoopState:
 
 
 def subject(fleet: str) -> str:
-    """Return under what the decisions about a fleet are stored."""
+    """Return the subject under which decisions about a fleet are stored."""
     return f"fleet:{fleet}"
 
 
@@ -79,7 +79,7 @@ def store_decision(
     policy: str,
     inputs: Mapping[str, Any],
 ) -> None:
-    """Store what is decided, with its inputs; without changes only the inputs."""
+    """Store the changes with their inputs, or only the inputs if nothing changes."""
     reason = "; ".join(change.sentence for change in changes) or "no change"
     data = {"policy": policy, "changes": [asdict(change) for change in changes], "inputs": dict(inputs)}
     action = SCALE if changes else INPUTS
@@ -87,7 +87,7 @@ def store_decision(
 
 
 def stored_decisions(session: Session, fleet: str, *, since: datetime | None = None, limit: int = 100) -> Sequence[Any]:
-    """Return the newest decisions that changed something, oldest of them first."""
+    """Return the newest decisions that changed something, in time order."""
     statement = select(StoredDecision).where(StoredDecision.subject == subject(fleet), StoredDecision.action == SCALE)
     if since is not None:
         statement = statement.where(StoredDecision.time >= since)
@@ -95,7 +95,7 @@ def stored_decisions(session: Session, fleet: str, *, since: datetime | None = N
 
 
 def read_state(session: Session, fleet: str) -> LoopState | None:
-    """Return how the loop of a fleet stands; None if there has been none."""
+    """Return the state of a fleet's loop; None if it never ran."""
     row = session.get(Cursor, _cursor(fleet))
     if row is None:
         return None
@@ -106,7 +106,7 @@ def read_state(session: Session, fleet: str) -> LoopState | None:
 
 
 def write_state(session: Session, fleet: str, state: LoopState, now: datetime) -> None:
-    """Store how the loop stands."""
+    """Store the state of the loop."""
     data = asdict(state)
     for name in ("looked_at", "traced_at"):
         data[name] = to_iso(data[name]) if data[name] is not None else None
@@ -114,7 +114,7 @@ def write_state(session: Session, fleet: str, state: LoopState, now: datetime) -
 
 
 def inputs_json(demand: Demand, view: FleetView, held: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a decision is made from as JSON data, alike work together: a day of it can be gone through again."""
+    """Return a decision's inputs as JSON data, with similar work merged: enough to replay a day of decisions."""
     return {
         "taken_at": to_iso(demand.taken_at),
         "horizon_s": demand.horizon_s,
@@ -147,7 +147,7 @@ def _count(view: FleetView, group: str, *, ready: bool) -> int:
 
 
 def _work_json(work: Sequence[Work]) -> list[dict[str, Any]]:
-    """Return the work by source, label and minute in which it is due."""
+    """Return the work by source, label and due minute."""
     kinds: dict[tuple[str, str, str], list[Work]] = defaultdict(list)
     for item in work:
         due = "" if item.due_at is None else f"{item.due_at:%Y-%m-%dT%H:%M}Z"
@@ -168,11 +168,11 @@ def _work_json(work: Sequence[Work]) -> list[dict[str, Any]]:
     ]
     if len(rows) <= _MOST_KINDS:
         return rows
-    # What is beyond is a sum: a decision is a record, not an archive.
+    # The rest is summed up: a decision is a record, not an archive.
     rest = rows[_MOST_KINDS:]
     return [
         *rows[:_MOST_KINDS],
-        {"source": "", "label": f"{len(rest)} further kinds", "core_s": round(sum(row["core_s"] for row in rest), 2)},
+        {"source": "", "label": f"{len(rest)} more kinds", "core_s": round(sum(row["core_s"] for row in rest), 2)},
     ]
 
 

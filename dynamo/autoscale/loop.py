@@ -1,6 +1,6 @@
-"""The loop: gather demand, look at the fleet, decide, store the decision, and only then what is wanted.
+"""The autoscaling loop: gather demand, observe the fleet, decide, then store the decision and the new sizes.
 
-What a person has ordered by hand counts until it is released. Nothing that fails here ends the loop.
+A manual override holds until it is released. No failure stops the loop.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from dynamo.times import utc_now
 
 log = logging.getLogger(__name__)
 AUTOSCALER = "autoscaler"
-#: An overload that nobody confirms for so many intervals no longer counts.
+#: Intervals after which an overload expires unless confirmed.
 _VALID_INTERVALS = 4.0
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one look of the loop found and decided.
+    """What one iteration of the loop observed and decided.
 
     Attributes
     ----------
     changes
-        What is stored as wanted from now on; with a dry run, what would be.
+        Changes of the requested sizes; in a dry run, those that would be made.
     applied
-        Whether it was stored.
+        Whether the changes were stored.
     """
 
     at: datetime
@@ -68,15 +68,15 @@ class Autoscaler:
     Parameters
     ----------
     store, fleet
-        Where it is stored, and its name.
+        The store, and the fleet's name.
     policy
-        Decides.
+        Makes the decisions.
     sources
-        Tell of work.
+        Report work.
     settings
-        The section of the configuration.
+        The configuration section ``[autoscale]``.
     clock
-        The present instant.
+        Returns the current time.
     """
 
     def __init__(
@@ -98,14 +98,14 @@ class Autoscaler:
         self._said: set[str] = set()
 
     def look(self, *, dry_run: bool = False) -> Look:
-        """Look once, decide, and store what follows unless it is a dry run.
+        """Observe once, decide, and store the result unless it is a dry run.
 
         Raises
         ------
         NotFoundError
-            If the fleet is not there.
+            If the fleet does not exist.
         StoreUnavailableError
-            If the store does not answer.
+            If the store is unavailable.
         """
         settings = self._settings
         demand = gather(self._sources, self._clock(), settings.horizon_s)
@@ -123,21 +123,21 @@ class Autoscaler:
         return self._store_all(found, state)
 
     def run(self, stop: threading.Event, tell: Callable[[Look], None] = lambda _look: None) -> None:
-        """Look again and again until ``stop`` is set; what fails is logged and tried again."""
+        """Iterate until ``stop`` is set; failures are logged and retried."""
         while not stop.is_set():
             begun = time.monotonic()
             self.attempt(tell)
             stop.wait(max(0.1, self._settings.every_s - (time.monotonic() - begun)))
 
     def attempt(self, tell: Callable[[Look], None] = lambda _look: None) -> Look | None:
-        """Look once; a failure is logged, and None is returned."""
+        """Run one iteration; log a failure and return None."""
         try:
             found = self.look()
         except DynamoError as error:
             log.warning("no decision: %s", error, extra={"fleet": self.fleet})
             return None
-        except Exception:  # a defect in a policy must not end the daemon that it runs in
-            log.exception("a defect; no decision", extra={"fleet": self.fleet})
+        except Exception:  # a bug in a policy must not stop the daemon that it runs in
+            log.exception("no decision: unexpected error", extra={"fleet": self.fleet})
             return None
         for change in found.changes:
             log.info("scale", extra={"fleet": self.fleet, "group": change.group, "reason": change.sentence})
@@ -146,13 +146,13 @@ class Autoscaler:
             if not any(f"{name} is silent" in note for note in said):
                 said.append(f"{name} is silent: {why}")
         if found.overload is not None:
-            said.append(f"overload: {found.overload.deficit_core_s:.0f} core-s too much: {found.overload.reason}")
+            said.append(f"overload: {found.overload.deficit_core_s:.0f} core-s over capacity: {found.overload.reason}")
         self._warn(said)
         tell(found)
         return found
 
     def _warn(self, texts: Sequence[str]) -> None:
-        """Log what was not said at the last look; that only its numbers are others is no news."""
+        """Log notes that are new since the last iteration; changed numbers alone do not count as new."""
         kinds = {re.sub(r"[\d.,:]+", "#", text): text for text in texts}
         for kind, text in kinds.items():
             if kind not in self._said:
@@ -162,7 +162,7 @@ class Autoscaler:
     def _state(self, session: Session) -> LoopState:
         state = read_state(session, self.fleet)
         if state is None or state.policy != self._settings.policy:
-            # What one policy remembers says nothing to another.
+            # One policy's memory means nothing to another.
             return LoopState(policy=self._settings.policy)
         return state
 
@@ -171,16 +171,16 @@ class Autoscaler:
         for option in observed.view.groups:
             group = option.group
             before = observed.now_wanted[group]
-            # A policy that says nothing of a group wants what is.
+            # A group that the policy does not mention stays as it is.
             after = decision.wanted.get(group, before)
             reason = decision.reasons.get(group, "")
             if silent and not reason:
-                # The policy keeps what is there; what is wanted and not there yet is not given up either.
+                # The policy keeps existing workers; requested workers that do not exist yet are kept as well.
                 after = max(after, min(before, option.most))
             if group in observed.held or after == before:
                 continue
             if not reason and after == observed.view.count(group):
-                reason = f"{after} are there or coming, and enough"
+                reason = f"{after} ready or booting are enough"
             changes.append(Change(group, option.site, before, after, reason))
         return tuple(changes)
 
@@ -189,7 +189,7 @@ class Autoscaler:
         with self._store.transaction() as session:
             wishes = ledger.wishes(session, self.fleet)
             held = {group for group, wish in wishes.items() if wish.source == OPERATOR}
-            # A person may have ordered something since the look.
+            # An operator may have set an override in the meantime.
             changes = tuple(change for change in found.changes if change.group not in held)
             due = state.traced_at is None or now - state.traced_at >= timedelta(seconds=settings.trace_s)
             if changes or due:
@@ -206,7 +206,7 @@ class Autoscaler:
                     reason=change.sentence,
                     now=now,
                 )
-                # The event wakes whoever looks after the fleet.
+                # The event wakes the provisioner.
                 data = {"group": change.group, "wanted": change.after, "before": change.before}
                 ledger.note(session, self.fleet, [Note("autoscale", change.sentence, change.site, data=data)], now)
             store_overload(session, found.overload, now, _VALID_INTERVALS * settings.every_s)
@@ -229,12 +229,12 @@ class Autoscaler:
         return Look(now, found.observed, found.demand, found.decision, changes, found.overload, applied=True)
 
     def _nothing(self, demand: Demand) -> dict[str, float]:
-        """Return 0 for each source that spoke: one that knows of no work is not one that nobody asked."""
+        """Return 0 for each source that reported: no work is not the same as no answer."""
         return {source.name: 0.0 for source in self._sources if source.name not in demand.missing}
 
 
 class _Guarded:
-    """A source whose defects count as silence."""
+    """A source whose bugs count as silence."""
 
     def __init__(self, source: DemandSource) -> None:
         self._source = source
@@ -255,8 +255,8 @@ class _Guarded:
         except (DynamoError, OSError) as error:
             raise RetryableError(str(error)) from error
         except Exception as error:  # one source must not silence the others
-            log.exception("a defect in a source of demand", extra={"source": self.name})
-            raise RetryableError(f"defect: {type(error).__name__}: {error}") from error
+            log.exception("unexpected error in a demand source", extra={"source": self.name})
+            raise RetryableError(f"unexpected error: {type(error).__name__}: {error}") from error
 
 
 def _high(demand: Demand) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The metrics that are served, by name: what dashboards and alert rules are checked against."""
+"""The exported metrics by name: dashboards and alert rules are checked against this list."""
 
 from __future__ import annotations
 
@@ -7,48 +7,51 @@ from collections.abc import Mapping
 LATENCY_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 BOOT_BUCKETS_S = (2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1500.0, 3600.0)
 
-#: Name, labels and meaning of every metric: the one list that dashboards and rules are checked against.
+#: Name, labels and help text of every metric: the one list that dashboards and rules are checked against.
 GAUGES: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "dynamo_store_up": ((), "Whether the store answers."),
-    "dynamo_demand_core_seconds": (("fleet", "source"), "Work that is there or expected, core-seconds."),
-    "dynamo_demand_high_core_seconds": (("fleet", "source"), "Work that is not exceeded nine times out of ten."),
-    "dynamo_demand_source_up": (("fleet", "source"), "Whether a source of demand said anything at the last look."),
-    "dynamo_autoscale_last_look_timestamp_seconds": (("fleet",), "When the autoscaler looked last."),
-    "dynamo_workers": (("fleet", "site", "group", "state"), "Workers that live."),
-    "dynamo_capacity_cores": (("fleet", "site", "state"), "Processors of workers that live."),
-    "dynamo_busy_cores": (("fleet", "site"), "Processors that have jobs."),
-    "dynamo_workers_wanted": (("fleet", "group", "source"), "Workers that are wanted, and by whom."),
-    "dynamo_cost_per_hour": (("fleet", "site", "currency"), "What the workers that live cost in an hour."),
-    "dynamo_site_left_alone": (("fleet", "site"), "Whether a site that failed is asked for no new workers now."),
-    "dynamo_site_failures": (("fleet", "site"), "Failures of a site in a row."),
-    "dynamo_overload": ((), "Whether more is due than can be done or bought."),
-    "dynamo_overload_deficit_core_seconds": ((), "How much of it cannot be in time."),
-    "dynamo_runs_unfinished": (("state",), "Runs that are not over."),
-    "dynamo_feed_last_arrival_timestamp_seconds": (("feed",), "When the last file of a feed was accepted."),
+    "dynamo_store_up": ((), "Whether the store is available."),
+    "dynamo_demand_core_seconds": (("fleet", "source"), "Waiting and expected work, core-seconds."),
+    "dynamo_demand_high_core_seconds": (
+        ("fleet", "source"),
+        "Waiting and expected work, 90th percentile, core-seconds.",
+    ),
+    "dynamo_demand_source_up": (("fleet", "source"), "Whether a demand source reported in the last iteration."),
+    "dynamo_autoscale_last_look_timestamp_seconds": (("fleet",), "Time of the autoscaler's last iteration."),
+    "dynamo_workers": (("fleet", "site", "group", "state"), "Live workers."),
+    "dynamo_capacity_cores": (("fleet", "site", "state"), "Processors of live workers."),
+    "dynamo_busy_cores": (("fleet", "site"), "Processors running jobs."),
+    "dynamo_workers_wanted": (("fleet", "group", "source"), "Requested workers, and who requested them."),
+    "dynamo_cost_per_hour": (("fleet", "site", "currency"), "Cost of all live workers per hour."),
+    "dynamo_site_left_alone": (("fleet", "site"), "Whether a failed site is currently closed to new workers."),
+    "dynamo_site_failures": (("fleet", "site"), "Consecutive failures of a site."),
+    "dynamo_overload": ((), "Whether more work is due than existing and affordable workers can do."),
+    "dynamo_overload_deficit_core_seconds": ((), "Work that cannot finish on time, core-seconds."),
+    "dynamo_runs_unfinished": (("state",), "Unfinished runs."),
+    "dynamo_feed_last_arrival_timestamp_seconds": (("feed",), "Time when the last file of a feed was accepted."),
 }
 COUNTERS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "dynamo_decisions": (("action",), "Decisions that were stored."),
-    "dynamo_fleet_events": (("fleet", "action"), "What happened to fleets, sites and workers."),
-    "dynamo_jobs_killed": (("fleet",), "Jobs that ended with their worker."),
-    "dynamo_runs": (("workflow", "state"), "Runs that are over."),
+    "dynamo_decisions": (("action",), "Stored decisions."),
+    "dynamo_fleet_events": (("fleet", "action"), "Events of fleets, sites and workers."),
+    "dynamo_jobs_killed": (("fleet",), "Jobs lost because their worker went away."),
+    "dynamo_runs": (("workflow", "state"), "Finished runs."),
     "dynamo_deadlines": (("workflow", "outcome"), "Runs with a deadline: met, late, or skipped."),
 }
 HISTOGRAMS: Mapping[str, tuple[tuple[str, ...], str, tuple[float, ...]]] = {
     "dynamo_run_latency_seconds": (
         ("workflow",),
-        "From the end of the input file to the published products.",
+        "Time from the complete input file to published products.",
         LATENCY_BUCKETS_S,
     ),
     "dynamo_worker_boot_seconds": (
         ("fleet", "group"),
-        "From the wish for a worker until it serves.",
+        "Time from requesting a worker until it is ready.",
         BOOT_BUCKETS_S,
     ),
 }
 
 
 def exposed_names() -> frozenset[str]:
-    """Return the names of all time series, as queries use them."""
+    """Return the names of all time series, as used in queries."""
     names = set(GAUGES) | {f"{name}_total" for name in COUNTERS}
     for name in HISTOGRAMS:
         names |= {f"{name}_bucket", f"{name}_count", f"{name}_sum"}

@@ -1,7 +1,7 @@
 """Prometheus metrics of a store: demand, capacity, decisions, boots, latencies, deadlines, cost, sites.
 
-Everything is read from the store when somebody asks, so every process that serves them tells the same. Counters and
-histograms begin at zero when the process starts and count what happens from then on, as Prometheus expects.
+Everything is read from the store on each scrape, so all serving processes report the same. Counters and histograms
+start at zero with the process and count what happens from then on, as Prometheus expects.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from dynamo.store.models import Arrival, Run
 from dynamo.times import utc_now
 
 log = logging.getLogger(__name__)
-#: Scrapes nearer to each other than this get the same answer: a dashboard's many readers cost one look.
+#: Scrapes within this time of each other get the same answer: many dashboard readers cost one read.
 _FRESH_S = 1.0
 
 
@@ -52,7 +52,7 @@ class StoreCollector(Collector):
     store
         The store.
     clock
-        The present instant.
+        Returns the current time.
     """
 
     def __init__(self, store: Store, clock: Callable[[], datetime] = utc_now) -> None:
@@ -63,11 +63,11 @@ class StoreCollector(Collector):
         self._answer: tuple[float, list[Metric]] | None = None
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: names are known without asking the store."""
+        """Return nothing: names are known without reading the store."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics; without the store only those that were counted before."""
+        """Yield all metrics; if the store is down, only those counted before."""
         with self._lock:
             stamp = time.monotonic()
             if self._answer is None or stamp - self._answer[0] >= _FRESH_S:
@@ -83,7 +83,7 @@ class StoreCollector(Collector):
                 self._counts.read(session, now)
             gauges["dynamo_store_up"][()] = 1.0
         except DynamoError as error:
-            log.warning("metrics without the store: %s", error)
+            log.warning("store unavailable, serving partial metrics: %s", error)
             gauges = {name: {} for name in GAUGES}
             gauges["dynamo_store_up"][()] = 0.0
         for name, (labels, help_) in GAUGES.items():
@@ -102,7 +102,7 @@ class StoreCollector(Collector):
                 family.add_metric(values, buckets=histogram.buckets(), sum_value=histogram.total)
             yield family
 
-    # ---- what is ---------------------------------------------------------------------------------------------------
+    # ---- current state ---------------------------------------------------------------------------------------------
 
     def _read_gauges(self, session: Session, gauges: Mapping[str, dict[tuple[str, ...], float]], now: datetime) -> None:
         for fleet in session.scalars(select(Fleet).where(Fleet.state != ENDED)).all():
@@ -125,7 +125,7 @@ class StoreCollector(Collector):
     ) -> None:
         name, spec = fleet.name, stored_spec(fleet)
         groups = {group.name: group.site for group in spec.compute}
-        # Zeros are told, too: a line that is missing looks like one that nobody measures.
+        # Zeros are reported, too: a missing series looks like one that nobody measures.
         for group, site in groups.items():
             for state in LIVING:
                 gauges["dynamo_workers"][name, site, group, state.value] = 0.0
@@ -175,7 +175,7 @@ class StoreCollector(Collector):
 
 @dataclass(frozen=True)
 class MetricsServer:
-    """Metrics that are served; ``port`` is the real one where 0 was asked for."""
+    """A running metrics server; ``port`` is the actual one if 0 was requested."""
 
     server: WSGIServer
     thread: threading.Thread
@@ -183,7 +183,7 @@ class MetricsServer:
     port: int
 
     def stop(self) -> None:
-        """End it."""
+        """Stop serving."""
         self.server.shutdown()
         self.server.server_close()
         self.thread.join(5.0)
@@ -197,22 +197,24 @@ def serve_metrics(store: Store, address: str) -> MetricsServer:
     store
         The store.
     address
-        ``HOST:PORT``, or only ``PORT`` for this machine alone.
+        ``HOST:PORT``, or just ``PORT`` to serve this machine only.
 
     Raises
     ------
     UsageError
-        If the address is none, or cannot be listened at.
+        If the address is invalid or cannot be bound.
     """
     host, _, port = address.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     if not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"not an address: {address!r:.60}", where="--metrics", expected="HOST:PORT, as 127.0.0.1:9100")
+        raise UsageError(
+            f"invalid address: {address!r:.60}", where="--metrics", expected="HOST:PORT, such as 127.0.0.1:9100"
+        )
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StoreCollector(store))
     try:
         server, thread = start_http_server(int(port), host, registry)
     except OSError as error:
-        raise UsageError(f"cannot listen there: {error.strerror}", where=f"--metrics {address}") from error
+        raise UsageError(f"cannot listen: {error.strerror}", where=f"--metrics {address}") from error
     log.info("metrics", extra={"address": f"http://{host}:{server.server_port}/metrics"})
     return MetricsServer(server, thread, host, server.server_port)

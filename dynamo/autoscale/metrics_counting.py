@@ -1,4 +1,4 @@
-"""What happened since this process began: counters and histograms, read from the rows that came since the last look."""
+"""Counters and histograms since this process started, read from rows added since the last scrape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynamo.runs.states import UNFINISHED
 from dynamo.store.fleets import Fleet, FleetEvent, Worker
 from dynamo.store.models import Decision, Run
 
-#: Rows may be committed a little later than their time says.
+#: Rows may be committed a little later than their timestamp.
 _LATE = timedelta(seconds=30)
 _OVER = ("succeeded", "failed", "cancelled", "skipped")
 _OUTCOMES = ("met", "late", "skipped")
@@ -38,7 +38,7 @@ class Histogram:
         self.total += value
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Return how many values are not above each bound."""
+        """Return the number of values up to each bound."""
         running = 0
         result = []
         for bound, count in zip([*map(str, self.bounds), "+Inf"], self.counts, strict=True):
@@ -49,25 +49,25 @@ class Histogram:
 
 @dataclass
 class Tail:
-    """How far a table has been read: rows that are committed late are still counted, none twice."""
+    """Position in a table: rows committed late are still counted, none twice."""
 
     since: datetime
     seen: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def start(self) -> datetime:
-        """From when on rows are asked for."""
+        """The time from which to read rows."""
         return self.since - _LATE
 
     def fresh(self, key: str, at: datetime) -> bool:
-        """Tell whether a row is seen for the first time."""
+        """Return whether a row is seen for the first time."""
         if key in self.seen:
             return False
         self.seen[key] = at
         return True
 
     def advance(self, now: datetime) -> None:
-        """Go on from ``now`` the next time."""
+        """Continue from ``now`` next time."""
         self.since = now
         horizon = self.start - _LATE
         self.seen = {key: at for key, at in self.seen.items() if at >= horizon}
@@ -79,7 +79,7 @@ class Counts:
     Parameters
     ----------
     began
-        What happened before does not count.
+        Start time; earlier rows do not count.
     """
 
     def __init__(self, began: datetime) -> None:
@@ -90,7 +90,7 @@ class Counts:
         self._looked = False
 
     def read(self, session: Session, now: datetime) -> None:
-        """Count what came since the last time."""
+        """Count the rows added since the last call."""
         self._begin_at_zero(session)
         tail = self._decisions
         decisions = select(Decision.id, Decision.time, Decision.action)
@@ -108,7 +108,7 @@ class Counts:
         self._read_workers(session, now)
 
     def _begin_at_zero(self, session: Session) -> None:
-        """Let counters be there before they count: Prometheus sees no increase in one that begins with 1."""
+        """Create counters before they count: Prometheus sees no increase in one that starts at 1."""
         for fleet in session.scalars(select(Fleet.name).where(Fleet.state != ENDED)):
             self.counts["dynamo_jobs_killed"][(fleet,)] += 0
         workflows = select(Run.workflow).distinct()

@@ -1,6 +1,6 @@
-"""The words of scaling: work and when it is due, workers that are there or coming, groups that can grow, decisions.
+"""Data model of scaling: work and its deadlines, ready and booting workers, groups that can grow, decisions.
 
-Plain data without clock, store or cloud: policies are pure functions of it.
+Plain data, independent of clock, store and cloud: policies are pure functions of it.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from dynamo.provision.deciding.lifecycle import COMING, WorkerState
 
 @dataclass(frozen=True)
 class Work:
-    """An amount of work of one kind that comes together.
+    """An amount of work of one kind that arrives together.
 
     Attributes
     ----------
     source
-        Who says so: ``queue``, ``runs`` or ``forecast``.
+        Who reports it: ``queue``, ``runs`` or ``forecast``.
     label
-        What it is, for people: a workflow, a trigger, a feed.
+        Human-readable name: a workflow, a trigger, a feed.
     ready_at
-        When it can begin: now for what waits, the arrival's time for what is expected.
+        When it can start: now for waiting work, the arrival's time for expected work.
     due_at
-        When its products are due; None where nobody waits for it (it is done with what is there).
+        When its products are due; None if it has no deadline (existing workers do it).
     core_s
         Core-seconds expected.
     core_s_high
-        Core-seconds that it will not exceed nine times out of ten; at least ``core_s``.
+        90th percentile of the core-seconds; at least ``core_s``.
     cores
         How many cores it can use at once.
     cores_each, memory_mb_each, disk_mb_each
-        What one job of it needs of a worker.
+        What one job needs on a worker.
     site
-        The site that it must run at, as ``Cloud:Region``; empty for any.
+        The site it must run at, as ``Cloud:Region``; empty for any.
     priority
-        Higher is more urgent where not everything can be done.
+        Higher is more urgent if not everything can be done.
     """
 
     source: str
@@ -57,16 +57,16 @@ class Work:
 
 @dataclass(frozen=True)
 class Demand:
-    """All work that is known or expected, from all sources.
+    """All known and expected work, from all sources.
 
     Attributes
     ----------
     horizon_s
         How far the forecast looks.
     missing
-        Sources that could not say anything, each with its reason: a silent source is no demand of zero.
+        Sources that could not report, each with its reason: a silent source is not zero demand.
     notes
-        What sources remark on what they said, as a feed that has fallen silent: ``source subject`` to a sentence.
+        Remarks of the sources, such as a feed that went silent: ``source subject`` to a sentence.
     """
 
     taken_at: datetime
@@ -90,9 +90,9 @@ class Capacity:
     Attributes
     ----------
     ready_at
-        When it serves: in the past for one that is ready, expected for one that is coming.
+        When it is ready: in the past for a ready worker, expected for a booting one.
     paid_until
-        Until when it is paid for whatever happens; None where every second is billed.
+        Until when it is paid for in any case; None if billed by the second.
     """
 
     worker: str
@@ -106,13 +106,13 @@ class Capacity:
 
     @property
     def coming(self) -> bool:
-        """Whether it does not serve yet."""
+        """Whether it is not ready yet."""
         return self.state in COMING
 
 
 @dataclass(frozen=True)
 class BootTimes:
-    """How long it takes from the wish for a worker until it serves, seconds."""
+    """Time from requesting a worker until it is ready, seconds."""
 
     median_s: float
     p90_s: float
@@ -126,21 +126,21 @@ class GroupOption:
     Attributes
     ----------
     least, most
-        What spec, quota and caps allow now.
+        Minimum and maximum that spec, quota and caps allow now.
     cpus, memory_mb
         Of one worker.
     cost_per_hour
         Of one worker.
     billing_s
-        The span for which a worker is paid at once: 1 for by the second, 3600 by the hour.
+        Billing increment: 1 for by the second, 3600 for by the hour.
     failure_rate
-        The share of its workers that never came to serve, 0 to 1.
+        The share of its workers that never became ready, 0 to 1.
     open
-        Whether the site may be asked for new workers now.
+        Whether the site accepts new workers now.
     bandwidth_mbit
-        Between the feeds and the site; None if it is not known to matter.
+        Between the feeds and the site; None if unknown.
     weight
-        The operator's liking, 1 for neutral.
+        The operator's preference, 1 for neutral.
     """
 
     group: str
@@ -161,12 +161,12 @@ class GroupOption:
 
 @dataclass(frozen=True)
 class FleetView:
-    """The workers there are, and the groups that can change.
+    """The existing workers, and the groups that can change.
 
     Attributes
     ----------
     affordable_per_hour
-        By how much the fleet's cost per hour may rise; None without a budget.
+        How much the fleet's cost per hour may rise; None without a budget.
     """
 
     workers: tuple[Capacity, ...]
@@ -174,30 +174,30 @@ class FleetView:
     affordable_per_hour: float | None = None
 
     def option(self, group: str) -> GroupOption:
-        """Return a group by its name."""
+        """Return a group by name."""
         return next(option for option in self.groups if option.group == group)
 
     def count(self, group: str) -> int:
-        """Return how many workers a group has that serve or come."""
+        """Return the number of ready and booting workers of a group."""
         return sum(1 for worker in self.workers if worker.group == group)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a policy wants.
+    """A policy's decision.
 
     Attributes
     ----------
     wanted
         Workers by group.
     reasons
-        By group whose number changes, the sentence that says why, with its numbers.
+        For each group that changes, the reason as a sentence, with its numbers.
     memory
-        What the policy wants to be told at its next call: the only state that it has. JSON data.
+        What the policy receives at its next call: its only state. JSON data.
     short_cores
-        Cores that would be needed beyond all that can be had: more than 0 is overload.
+        Cores needed beyond all that is available: more than 0 is overload.
     notes
-        What concerns no single group: work that fits nowhere, sources that are silent, what is short.
+        Remarks about no single group: work that fits nowhere, silent sources, shortages.
     """
 
     wanted: Mapping[str, int]
@@ -211,13 +211,13 @@ class Policy(Protocol):
     """Decides how many workers each group should have: a pure function."""
 
     def decide(self, now: datetime, demand: Demand, fleet: FleetView, memory: Mapping[str, Any]) -> Decision:
-        """Return what is wanted now.
+        """Return the decision for now.
 
         Parameters
         ----------
         now, demand, fleet
             What is known.
         memory
-            What the last decision left; empty at first, or after the policy was changed.
+            The last decision's memory; empty at first and after a change of policy.
         """
         ...

@@ -1,4 +1,4 @@
-"""From the store to what policies see: the workers of a fleet, and the groups that may change."""
+"""Read from the store what policies see: the workers of a fleet, and the groups that may change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from dynamo.provision.spec.sites import SiteSpec
 from dynamo.provision.states import ACTIVE
 from dynamo.store.fleets import Fleet, FleetEvent, Worker
 
-#: Boots are learned from so many workers of a group, none older than this.
+#: Boot times are learned from this many workers of a group, none older than this.
 _LAST_BOOTS = 40
 _BOOTS_KEPT = timedelta(days=30)
 _MBIT = 1e6
@@ -40,9 +40,9 @@ class Observed:
     Attributes
     ----------
     now_wanted
-        By group, what is wanted of it now.
+        Requested workers by group.
     held
-        Groups whose number a person has set, each with the person's reason.
+        Groups with a manual override, each with the operator's reason.
     currency
         Of all costs.
     """
@@ -58,12 +58,12 @@ class Observed:
 
 
 def observe(session: Session, name: str, now: datetime) -> Observed:
-    """Return a fleet as it is in the store.
+    """Return a fleet as stored.
 
     Raises
     ------
     NotFoundError
-        If there is no such fleet.
+        If the fleet does not exist.
     """
     fleet = ledger.fleet_named(session, name)
     spec = stored_spec(fleet)
@@ -83,7 +83,7 @@ def observe(session: Session, name: str, now: datetime) -> Observed:
     serving = Counter(row.group for row in rows if WorkerState(row.state) in SERVING)
     held = {group: wish.reason for group, wish in wishes.items() if wish.source == OPERATOR}
     wanted = {
-        # A number of processors is none of workers before the flavour is known.
+        # Before the flavor is known, processors cannot be converted to workers.
         group: plan.wanted if plan.certain else max(plan.spec.min, serving[group])
         for group, plan in plans.items()
     }
@@ -143,7 +143,7 @@ def _option(
     flavor = plan.flavor
     least, most = group.min, plan.most
     if group.max is None and site.max_workers is None:
-        # Nobody said how far it may grow: no farther than the spec asks for.
+        # No limit is given: grow no further than the spec requests.
         most = group.count if group.count is not None else most
     begin, end = group.lease(applied_at)
     if now < begin or (end is not None and now >= end):
@@ -171,7 +171,7 @@ def _option(
 
 
 def _room(plan: GroupPlan, rows: Sequence[Any], facts: SiteFacts) -> int | None:
-    """Return how many more workers the site's quota has room for; None where it sets no limit."""
+    """Return how many more workers fit in the site's quota; None if it sets no limit."""
     site = plan.spec.site
     quota, counted = facts.quotas.get(site), facts.counted_at.get(site)
     if quota is None or plan.flavor is None:
@@ -206,7 +206,7 @@ def _capacity(row: Any, boot: BootTimes, now: datetime, site: SiteSpec | None) -
 
 
 def _paid_until(started_at: datetime | None, billing_s: float, now: datetime) -> datetime | None:
-    """Return until when a worker is paid whatever happens; None where every second is billed."""
+    """Return until when a worker is paid for in any case; None if billed by the second."""
     if started_at is None or billing_s <= 1.0:
         return None
     begun = math.ceil(max(1.0, (now - started_at).total_seconds()) / billing_s)

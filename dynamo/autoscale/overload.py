@@ -1,6 +1,6 @@
-"""More work is due than can be done, and nothing more can be bought: whether that is so, and which work goes without.
+"""Detect overload, when more work is due than all available workers can do, and choose the runs to skip.
 
-`assess` is pure. What it finds is stored by the loop and read by the daemon that starts the runs: see `Guard`.
+`assess` is pure. The loop stores its result; the daemon that starts the runs reads it: see `Guard`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dynamo.times import parse_time, to_iso
 _FILLED = 0.9
 _BIN_S = 15.0
 _MOST_BINS = 240
-#: Less work than this is within what nobody can foresee, core-seconds.
+#: Less work than this is within the uncertainty, core-seconds.
 _TOLERANCE_CORE_S = 1.0
 _CURSOR = "overload"
 _LOOK_S = 2.0
@@ -41,17 +41,17 @@ _LEARNED_RUNS = 20
 
 @dataclass(frozen=True)
 class Overload:
-    """That more work is due than can be done.
+    """More work is due than can be done.
 
     Attributes
     ----------
     deficit_core_s
-        Of the work that is known, so much cannot be in time.
+        Known work that cannot finish on time.
     cut
-        Work of lower priority than this goes without first: all that is of this priority, or higher, fits. Where not
-        even the work of highest priority fits, that priority; None if there is no other.
+        Work of lower priority than this is skipped first: all work of this priority or higher fits. If not even the
+        work of highest priority fits, that priority; None if there is no other.
     reason
-        Why nothing more is bought.
+        Why the fleet cannot grow.
     """
 
     deficit_core_s: float
@@ -60,14 +60,14 @@ class Overload:
 
 
 def assess(demand: Demand, view: FleetView, wanted: Mapping[str, int], now: datetime) -> Overload | None:
-    """Return whether more is due than the wanted workers can do, and no more can be had.
+    """Return the overload if more is due than the requested workers can do and the fleet cannot grow.
 
-    Only work that is there counts, not what is expected: nothing is left undone for a forecast.
+    Only waiting work counts, not expected work: nothing is skipped because of a forecast.
     """
     work = [
         item
         for item in demand.work
-        # What fits no group is no lack of workers: the policy tells of it.
+        # Work that fits no group is not a lack of workers: the policy reports it.
         if item.due_at is not None and item.source != "forecast" and any(not unfit(o, _need(item)) for o in view.groups)
     ]
     why = _capped(view, wanted)
@@ -92,7 +92,7 @@ def _need(item: Work) -> Need:
 
 
 def _capped(view: FleetView, wanted: Mapping[str, int]) -> str | None:
-    """Return what keeps the fleet from growing beyond ``wanted``; None if it can."""
+    """Return what keeps the fleet from growing beyond ``wanted``; None if it can grow."""
     reasons = []
     rise = sum(
         max(0, wanted.get(option.group, 0) - view.count(option.group)) * option.cost_per_hour for option in view.groups
@@ -101,18 +101,18 @@ def _capped(view: FleetView, wanted: Mapping[str, int]) -> str | None:
     for option in view.groups:
         count = wanted.get(option.group, 0)
         if count >= option.most:
-            reasons.append(f"{option.group} has its {option.most} workers")
+            reasons.append(f"{option.group} is at its maximum of {option.most} workers")
         elif not option.open:
-            reasons.append(f"{option.site} is left alone")
+            reasons.append(f"{option.site} is closed after failures")
         elif left is not None and option.cost_per_hour > left + 1e-9:
-            reasons.append(f"the budget has no room for another worker of {option.group}")
+            reasons.append(f"no budget for another worker of {option.group}")
         else:
             return None
-    return ", ".join(reasons) or "there are no groups"
+    return ", ".join(reasons) or "no groups"
 
 
 def _capacity(view: FleetView, wanted: Mapping[str, int], now: datetime) -> list[tuple[float, float]]:
-    """Return when, in seconds from now, how many cores come to serve."""
+    """Return the cores that become available, with their times in seconds from now."""
     arrives = []
     for option in view.groups:
         present = [worker for worker in view.workers if worker.group == option.group]
@@ -123,7 +123,7 @@ def _capacity(view: FleetView, wanted: Mapping[str, int], now: datetime) -> list
 
 
 def _deficit(work: list[Work], arrives: list[tuple[float, float]], now: datetime) -> float:
-    """Return by how much, at worst, the work between two moments is more than what can be done between them."""
+    """Return the largest excess, over all intervals, of the work due within one over what can be done in it."""
     ready = np.array([max(0.0, (item.ready_at - now).total_seconds()) for item in work])
     due = np.array([max(0.0, (item.due_at - now).total_seconds()) for item in work if item.due_at is not None])
     core_s = np.array([item.core_s for item in work])
@@ -142,13 +142,13 @@ def _deficit(work: list[Work], arrives: list[tuple[float, float]], now: datetime
 
 
 def store_overload(session: Session, found: Overload | None, now: datetime, valid_s: float) -> None:
-    """Store what the loop found; it counts no longer than ``valid_s``, should the loop end."""
+    """Store the loop's result; it expires after ``valid_s`` in case the loop stops."""
     data = {} if found is None else {**asdict(found), "until": to_iso(now + timedelta(seconds=valid_s))}
     session.merge(Cursor(name=_CURSOR, data=data, updated_at=now))
 
 
 def read_overload(session: Session, now: datetime) -> Overload | None:
-    """Return the overload that there is now."""
+    """Return the current overload, or None."""
     row = session.get(Cursor, _CURSOR)
     if row is None or not row.data or parse_time(row.data["until"]) < now:
         return None
@@ -156,14 +156,14 @@ def read_overload(session: Session, now: datetime) -> Overload | None:
 
 
 class Guard:
-    """Tells the dispatcher which runs go without while there is overload; implements `dynamo.runs.shedding.Shedding`.
+    """Tells the dispatcher which runs to skip during overload; implements `dynamo.runs.shedding.Shedding`.
 
     Parameters
     ----------
     store, config
-        Where the runs are, and what triggers declare.
+        The store of the runs, and the configuration with the triggers' settings.
     clock
-        Seconds, for how old what is known may be.
+        Monotonic seconds, used to expire cached values.
     """
 
     def __init__(self, store: Store, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
@@ -177,25 +177,25 @@ class Guard:
         self._durations: dict[str, tuple[float, float]] = {}
 
     def spared(self, run: Run) -> bool:
-        """Tell whether a run is never left out: what alerts are made of."""
+        """Return whether a run is never skipped, such as those that alerts depend on."""
         return self._shed.get(run.trigger, "late") == "never"
 
     def reserved(self, threads: int, now: datetime) -> int:
-        """Return how many of the runs at once are kept for those that are never left out."""
+        """Return how many concurrent runs are reserved for those that are never skipped."""
         if self._current(now) is None or threads < 2 or "never" not in self._shed.values():
             return 0
         return min(threads - 1, max(1, round(self._share * threads)))
 
     def judge(self, run: Run, now: datetime) -> Verdict | None:
-        """Return why a run that has not started goes without; None if it does not."""
+        """Return why to skip a run that has not started; None to keep it."""
         found = self._current(now)
         if found is None or self.spared(run):
             return None
         below = found.cut is None or run.priority < found.cut
         data: dict[str, Any] = {"deficit_core_s": found.deficit_core_s, "priority": run.priority, "cut": found.cut}
-        overload = f"overload: {found.deficit_core_s:.0f} core-s more are due than can be done, {found.reason}"
+        overload = f"overload: {found.deficit_core_s:.0f} core-s over capacity, {found.reason}"
         if below and found.cut is not None and self._shed.get(run.trigger) == "skip":
-            return Verdict(f"{overload}; priority {run.priority} is below {found.cut}, which goes first", data)
+            return Verdict(f"{overload}; priority {run.priority} is below the cutoff of {found.cut}", data)
         if run.deadline_at is None:
             return None
         needs_s = self._duration_s(run.workflow)
@@ -206,9 +206,11 @@ class Guard:
             newer = superseded_by(session, run)
         data |= {"late_s": round(late_s, 3), "superseded_by": newer.id if newer is not None else None}
         if newer is not None:
-            return Verdict(f"{overload}; it would be {late_s:.0f} s late, and {newer.id} is newer", data)
+            return Verdict(f"{overload}; it would be {late_s:.0f} s late, and {newer.id} supersedes it", data)
         if below and found.cut is not None:
-            words = f"it would be {late_s:.0f} s late, and its priority {run.priority} is below {found.cut}"
+            words = (
+                f"it would be {late_s:.0f} s late, and its priority {run.priority} is below the cutoff of {found.cut}"
+            )
             return Verdict(f"{overload}; {words}", data)
         return None
 
@@ -221,12 +223,12 @@ class Guard:
                     with self._store.reading() as session:
                         self._overload = read_overload(session, now)
                 except RetryableError:
-                    # Nothing is left out on a guess.
+                    # Skip nothing on a guess.
                     self._overload = None
             return self._overload
 
     def _duration_s(self, workflow: str) -> float:
-        """Return how long runs of a workflow take from their start, seconds, as the last ones did."""
+        """Return how long recent runs of a workflow took from start to publication, seconds."""
         stamp = self._clock()
         known = self._durations.get(workflow)
         if known is None or stamp - known[0] >= _LEARN_S:

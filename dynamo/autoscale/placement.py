@@ -1,7 +1,7 @@
-"""Which group gets the next worker: price, boot time, quota, reliability, data distance and the operator's liking.
+"""Which group gets the next worker: price, boot time, quota, reliability, data distance and operator preference.
 
-A pure scoring function. The score is a price: what one useful core-hour costs at a group, in units of the dearest
-group that could be taken, plus what else speaks against it; lower is better.
+A pure scoring function. The score is a price: the cost of one useful core-hour in a group, relative to the most
+expensive candidate, plus penalties; lower is better.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from dynamo.autoscale.model import GroupOption
 
-#: A group all of whose workers fail would never serve; it stays comparable.
+#: Cap on the failure rate, so that a group whose workers all fail can still be compared.
 _WORST_RATE = 0.95
-#: A boot that takes so long counts as a full price unit times its weight, seconds.
+#: Boot time that counts as a full price unit times its weight, seconds.
 _LONG_BOOT_S = 600.0
-#: At this bandwidth data distance counts half, Mbit/s.
+#: Bandwidth at which data distance counts half, Mbit/s.
 _HALF_BANDWIDTH_MBIT = 100.0
 
 
@@ -27,13 +27,13 @@ class Need:
     Attributes
     ----------
     site
-        Where it must be, as ``Cloud:Region``; empty for anywhere.
+        Required site, as ``Cloud:Region``; empty for any.
     cores_each, memory_mb_each
-        What one job needs of a worker.
+        What one job needs on a worker.
     slack_s
-        In how many seconds it must serve; None where there is no hurry.
+        Seconds until it must be ready; None if there is no hurry.
     hold_s
-        For how long it will be used, about: a long boot or a paid hour weighs less where it is long.
+        Approximate time of use: the longer, the less a long boot or a billed hour matters.
     """
 
     site: str = ""
@@ -45,13 +45,13 @@ class Need:
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each property counts, in units of the price of the dearest group.
+    """Weight of each property, in units of the price of the most expensive group.
 
     Attributes
     ----------
     price, boot, reliability, quota, data
-        Cost of a useful core-hour; boot time (600 s count 1); workers that never came, by those that did; the
-        share of the quota that is used; distance of the data (100 Mbit/s count 0.5).
+        Cost of a useful core-hour; boot time (600 s counts 1); ratio of failed to successful workers; used share of
+        the quota; distance of the data (100 Mbit/s counts 0.5).
     """
 
     price: float = 1.0
@@ -63,14 +63,14 @@ class Weights:
 
 @dataclass(frozen=True)
 class Placement:
-    """How a group does as the place of the next worker.
+    """The rating of a group as the place for the next worker.
 
     Attributes
     ----------
     score
         Lower is better.
     in_time
-        Whether nine of ten of its workers would serve within the slack.
+        Whether nine of ten of its workers would be ready within the slack.
     why
         Its properties in words.
     """
@@ -85,12 +85,12 @@ DEFAULT_WEIGHTS = Weights()
 
 
 def unfit(option: GroupOption, need: Need) -> str:
-    """Return why a worker of the group cannot do such work; empty if it can."""
+    """Return why a worker of the group cannot do the work; empty if it can."""
     if need.site and need.site != option.site:
-        return f"it must run at {need.site}"
+        return f"must run at {need.site}"
     if need.cores_each > option.cpus:
         return f"a job needs {need.cores_each} cores, its workers have {option.cpus}"
-    # Without a known memory nothing speaks against it.
+    # Unknown memory is no objection.
     if option.memory_mb and need.memory_mb_each > option.memory_mb:
         return f"a job needs {need.memory_mb_each} MB, its workers have {option.memory_mb} MB"
     return ""
@@ -103,7 +103,7 @@ def usable_cpus(option: GroupOption, cores_each: int) -> int:
 
 
 def room(option: GroupOption, count: int) -> int:
-    """Return how many more workers a group of ``count`` may get now."""
+    """Return how many workers can be added now to a group of ``count``."""
     return max(0, option.most - count) if option.open else 0
 
 
@@ -113,21 +113,21 @@ def rank(
     need: Need,
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> list[Placement]:
-    """Return the groups that may get another worker of use, the best first.
+    """Return the groups that can get another useful worker, best first.
 
     Parameters
     ----------
     options
         The groups.
     counts
-        Workers that each group has already, those that have been decided on among them.
+        Workers of each group, including those already decided on.
     need, weights
-        What the worker is for, and what counts how much.
+        What the worker is for, and the weights.
 
     Returns
     -------
     list of Placement
-        Groups in time come before those that would be late; equal ones by name. Empty if none has room.
+        Groups in time come before late ones; ties by name. Empty if none has room.
     """
     able = [option for option in options if room(option, counts.get(option.group, 0)) > 0 and not unfit(option, need)]
     unit = max((core_hour(option, need) for option in able), default=0.0) or 1.0
@@ -136,10 +136,10 @@ def rank(
 
 
 def core_hour(option: GroupOption, need: Need) -> float:
-    """Return what a useful core-hour costs: boot, the rest of a paid span and failures included."""
+    """Return the cost of a useful core-hour, including boot, the unused rest of a billed span, and failures."""
     hold_s = max(1.0, need.hold_s)
     span_s = max(1.0, option.billing_s)
-    # A server costs from when it is made, not from when it serves.
+    # A server is billed from creation, not from when it is ready.
     paid_s = math.ceil((hold_s + option.boot.median_s) / span_s) * span_s
     useful = usable_cpus(option, need.cores_each) * (1.0 - min(option.failure_rate, _WORST_RATE))
     return option.cost_per_hour * paid_s / hold_s / max(useful, 1e-6)
@@ -167,5 +167,5 @@ def _score(option: GroupOption, count: int, need: Need, weights: Weights, unit: 
     if option.weight != 1.0:
         words.append(f"weight {option.weight:g}")
     if late:
-        words.append(f"later than the {need.slack_s:.0f} s that are left")
+        words.append(f"slower than the {need.slack_s:.0f} s left")
     return Placement(option.group, score, not late, ", ".join(words))

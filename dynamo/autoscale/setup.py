@@ -1,4 +1,4 @@
-"""Making the loop of a configuration: the one place where its parts are put together."""
+"""Build and run the autoscaling loop of a configuration: the one place where its parts are put together."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from dynamo.store.lease import RENEW_S, StoreLease, is_free
 from dynamo.store.models import Lease
 
 log = logging.getLogger(__name__)
-#: Between two attempts to begin, seconds: there may be no fleet yet, or another process scales it.
+#: Time between two attempts to start, seconds: there may be no fleet yet, or another process scales it.
 _AGAIN_S = 5.0
 
 
 def lease_name(fleet: str) -> str:
-    """Return what the process that scales a fleet holds."""
+    """Return the name of the lease held by the process that scales a fleet."""
     return f"autoscale:{fleet}"
 
 
 def make_autoscaler(config: Config, store: Store, fleet: str | None = None, *, learns: bool = True) -> Autoscaler:
-    """Return the loop of a configuration.
+    """Return the autoscaling loop of a configuration.
 
     Parameters
     ----------
     config, store
         The configuration and its open store.
     fleet
-        The fleet; that of the configuration, else the only living one by default.
+        The fleet. Default: that of the configuration, or the only live one.
     learns
-        Whether forecasts are kept and judged later: by the process that decides, not by a dry run.
+        Whether to keep forecasts and judge them later: True for the deciding process, False for a dry run.
 
     Raises
     ------
     NotFoundError, UsageError
-        If there is no such fleet, or not exactly one that lives where none is named.
+        If the fleet does not exist, or none is named and there is not exactly one live fleet.
     InputError
-        If the policy does not know an option, or a trigger's workflow is not right.
+        If a policy option is unknown, or a trigger's workflow is invalid.
     """
     settings = config.autoscale
     policy = make_policy(settings.policy, settings.options)
@@ -69,15 +69,15 @@ def scale(
     tell: Callable[[Look], None] = lambda _look: None,
     troubled: Callable[[str], None] = lambda _text: None,
 ) -> None:
-    """Scale the fleet of a configuration until ``stop`` is set, whatever fails meanwhile.
+    """Scale the fleet of a configuration until ``stop`` is set, despite failures.
 
-    One process does; others wait until it ends. A fleet that ends, and one that is applied later, are followed.
+    Only one process scales a fleet; others wait until it stops. The loop follows fleets that end or are applied later.
     """
     said = ""
     while not stop.is_set():
         try:
             autoscaler = make_autoscaler(config, store, fleet)
-            lease = StoreLease(store, lease_name(autoscaler.fleet), f"the scaling of {autoscaler.fleet}")
+            lease = StoreLease(store, lease_name(autoscaler.fleet), f"autoscaling of {autoscaler.fleet}")
             lease.take()
         except DynamoError as error:
             if str(error) != said:
@@ -92,13 +92,13 @@ def scale(
             try:
                 lease.give_back()
             except DynamoError as error:
-                troubled(f"the lease stays until it runs out: {error}")
+                troubled(f"lease not released; it will expire: {error}")
 
 
 def _hold(
     autoscaler: Autoscaler, lease: StoreLease, stop: threading.Event, every_s: float, tell: Callable[[Look], None]
 ) -> None:
-    """Look again and again until ``stop``, the fleet's end, or another process has taken over."""
+    """Iterate until ``stop`` is set, the fleet ends, or another process takes over."""
     renewed = time.monotonic()
     while not stop.is_set():
         begun = time.monotonic()
@@ -109,7 +109,7 @@ def _hold(
             except BusyError:
                 return
             except DynamoError as error:
-                log.warning("the lease is not renewed: %s", error, extra={"fleet": autoscaler.fleet})
+                log.warning("lease not renewed: %s", error, extra={"fleet": autoscaler.fleet})
         found = autoscaler.attempt(tell)
         if found is not None and not found.observed.active:
             return
@@ -117,7 +117,7 @@ def _hold(
 
 
 def is_scaled(config: Config, store: Store, fleet: str) -> bool:
-    """Tell whether a fleet follows demand: by the configuration, or because a process scales it now."""
+    """Return whether a fleet is autoscaled: by the configuration, or because a process scales it now."""
     if config.autoscale.enabled and config.autoscale.fleet in (None, fleet):
         return True
     with store.reading() as session:
@@ -126,19 +126,19 @@ def is_scaled(config: Config, store: Store, fleet: str) -> bool:
 
 
 def start_beside(config: Config, store: Store, stop: threading.Event) -> threading.Thread | None:
-    """Scale in a thread of a daemon until ``stop`` is set, if the configuration wants it.
+    """Scale in a thread of a daemon until ``stop`` is set, if the configuration enables it.
 
     Raises
     ------
     InputError, NotFoundError
-        If the policy's options, or workflows of triggers, are not right: said before the daemon begins.
+        If the policy's options or triggers' workflows are invalid; raised before the daemon starts.
     """
     if not config.autoscale.enabled:
         return None
     make_policy(config.autoscale.policy, config.autoscale.options)
 
     def troubled(text: str) -> None:
-        log.warning("no scaling for now: %s", text)
+        log.warning("autoscaling paused: %s", text)
 
     thread = threading.Thread(
         target=scale, args=(config, store, stop), kwargs={"troubled": troubled}, name="autoscale", daemon=True

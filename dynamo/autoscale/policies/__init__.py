@@ -1,4 +1,4 @@
-"""Scaling policies, one module each: pure functions of time, demand and fleet, chosen by name in the configuration."""
+"""Scaling policies, one module each: pure functions of time, demand and fleet, selected by name."""
 
 from __future__ import annotations
 

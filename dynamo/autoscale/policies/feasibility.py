@@ -1,4 +1,4 @@
-"""Whether workers can do work in time: the processor demand criterion, on a grid of times.
+"""Check whether workers can finish work on time: the processor demand criterion on a time grid.
 
 Earliest deadline first is optimal, and by it all work is done in time if and only if in every interval there is no
 more work that becomes ready and is due within it than the workers can do in it (Baruah, Rosier, Howell 1990, as for
@@ -16,26 +16,26 @@ from numpy.typing import NDArray
 
 from dynamo.autoscale.policies.workload import Floats, Workload
 
-#: Lines of the grid at most; the near bins become wider where the look is longer.
+#: Maximum number of grid lines; a longer look-ahead makes the near bins wider.
 _LINES = 240
-#: Work that is due still later counts as due then, seconds.
+#: Work due later than this counts as due then, seconds.
 _LATEST_S = 4 * 3600.0
-#: So far behind the look the grid is as fine as before it, seconds.
+#: The grid stays fine up to this long beyond the look-ahead, seconds.
 _FINE_TAIL_S = 600.0
-#: Steps of the coarse tail grow by this.
+#: Growth factor of the steps in the coarse tail.
 _GROWTH = 1.08
 _NOTHING = 1e-6
-#: An interval may be short by so much of its work before anybody is asked for: the plan is no finer, and jobs that just
-#: do not fit are within the caution of the amounts.
+#: Share of its work by which an interval may be short before workers are requested: the plan is no finer, and jobs that
+#: barely do not fit are covered by the caution in the amounts.
 GROWTH_TOLERANCE = 0.04
-#: Who is there may go only if an interval then is short by no more than this of its work. Less than the other, or what
-#: is released is asked for again at once.
+#: Share of its work by which an interval may be short after a release. Smaller than the other, or released workers
+#: would be requested again at once.
 KEEP_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
 class Times:
-    """The grid: intervals begin at ``begins`` and end at ``ends``, seconds from now."""
+    """The time grid: intervals start at ``begins`` and end at ``ends``, seconds from now."""
 
     begins: Floats
     ends: Floats
@@ -43,7 +43,7 @@ class Times:
 
     @classmethod
     def of(cls, look_s: float, bin_s: float) -> Times:
-        """Return a grid for work that becomes ready within ``look_s``."""
+        """Return the grid for work that becomes ready within ``look_s``."""
         step = float(max(bin_s, look_s / _LINES))
         rows = int(np.ceil(look_s / step)) + 1
         fine = np.arange(1, rows + int(np.ceil(_FINE_TAIL_S / step)) + 1) * step
@@ -55,9 +55,9 @@ class Times:
 
 
 def amounts(times: Times, load: Workload) -> Floats:
-    """Return the work by when it becomes ready and by when it is due, core-seconds."""
+    """Return the work by ready time and due time, core-seconds."""
     row = np.minimum((load.ready_s / times.bin_s).astype(np.int64), len(times.begins) - 1)
-    # The length of a window matters, not its phase: ready and due are moved together.
+    # A window's length matters, not its phase: shift ready and due together.
     window = np.rint((np.minimum(load.due_s, _LATEST_S) - load.ready_s) / times.bin_s)
     window = np.maximum(window, np.ceil(np.minimum(load.shortest_s, _LATEST_S) / times.bin_s - 1e-9))
     end = times.begins[row] + np.maximum(window, 1.0) * times.bin_s
@@ -68,17 +68,17 @@ def amounts(times: Times, load: Workload) -> Floats:
 
 
 def within(amount: Floats) -> Floats:
-    """Return the work that becomes ready and is due within each interval, from what becomes ready and is due when."""
+    """Return the work that becomes ready and is due within each interval, from the work by ready and due time."""
     return np.cumsum(np.cumsum(amount[::-1], axis=0)[::-1], axis=1)
 
 
 def flow(load: Workload, until_s: float, step_s: float, widest_s: float) -> Floats:
-    """Return how many cores the work to come keeps busy in each step of time, if each piece is spread over its window.
+    """Return the cores that future work keeps busy in each time step, if each piece is spread over its window.
 
-    The average rate of Yao, Demers and Shenker (1995). The demand criterion up to some time allows to put off work
-    into the time after it, which later work will need: where work keeps coming, the fleet must keep pace. What waits
-    already is left out, the criterion counts it; so that this leaves no gap at ``widest_s``, no piece is spread over
-    more than that.
+    The average rate of Yao, Demers and Shenker (1995). The demand criterion up to some time allows work to be put off
+    into the time after it, which later work will need: under a steady flow of work the fleet must keep pace. Waiting
+    work is left out because the criterion counts it. To leave no gap at ``widest_s``, no piece is spread over more
+    than that.
     """
     coming = load.pick((load.ready_s > 0) & (load.ready_s < until_s))
     count = int(np.ceil(until_s / step_s)) + 1
@@ -93,7 +93,7 @@ def flow(load: Workload, until_s: float, step_s: float, widest_s: float) -> Floa
 
 
 def means(rates: Floats, length: int) -> Floats:
-    """Return the means of all ``length`` consecutive values; of all, if there are fewer."""
+    """Return the means of all runs of ``length`` consecutive values; of all values, if there are fewer."""
     length = max(1, min(length, len(rates)))
     sums = np.concatenate([[0.0], np.cumsum(rates)])
     return np.asarray((sums[length:] - sums[:-length]) / length, dtype=np.float64)
@@ -101,7 +101,7 @@ def means(rates: Floats, length: int) -> Floats:
 
 @dataclass(frozen=True)
 class Supply:
-    """What workers can have done by the lines of the grid, core-seconds; one worker more in each row.
+    """Work that workers can finish by each grid line, core-seconds; each row has one more worker.
 
     Attributes
     ----------
@@ -114,12 +114,12 @@ class Supply:
 
     @classmethod
     def of(cls, times: Times, spans: Sequence[tuple[float, float, float]], utilisation: float) -> Supply:
-        """Return the supply of workers given by when they serve from and until, and how many processors they have."""
+        """Return the supply of workers, each given by start, end and number of processors."""
         table = np.array(spans, dtype=np.float64).reshape(-1, 3)
         return cls(_work(times.begins, table, utilisation), _work(times.ends, table, utilisation))
 
     def of_first(self, count: int) -> tuple[Floats, Floats]:
-        """Return what the first ``count`` can have done by the grid's begins and ends."""
+        """Return what the first ``count`` can finish by the starts and ends of the grid's intervals."""
         return self.at_begins[count], self.at_ends[count]
 
 
@@ -132,7 +132,7 @@ def _work(lines: Floats, table: Floats, utilisation: float) -> Floats:
 
 
 def shortage(inside: Floats, at_begins: Floats, at_ends: Floats) -> Floats:
-    """Return by interval how much more work falls into it than can be done in it; 0 where none falls into it."""
+    """Return for each interval the excess of its work over what can be done in it; 0 if it has no work."""
     lack = inside - (at_ends[np.newaxis, :] - at_begins[:, np.newaxis])
     lack[inside <= _NOTHING] = 0.0
     return np.maximum(lack, 0.0)
@@ -140,14 +140,14 @@ def shortage(inside: Floats, at_begins: Floats, at_ends: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Requirement:
-    """How many cores are missing from some time on, and the interval that says so.
+    """Number of cores missing from some time on, and the interval that determines it.
 
     Attributes
     ----------
     cores
-        0 if none is.
+        0 if none are missing.
     core_s
-        The work that falls into the interval.
+        The work in the interval.
     due_s
         When the interval ends, seconds from now.
     """
@@ -158,16 +158,16 @@ class Requirement:
 
 
 def missing_cores(times: Times, inside: Floats, lack: Floats, from_s: float, utilisation: float) -> Requirement:
-    """Return how many cores that serve from ``from_s`` on would make up for the shortage.
+    """Return how many cores, available from ``from_s`` on, would cover the shortage.
 
     Parameters
     ----------
     times, inside, lack
-        The grid, what falls into its intervals, and the `shortage`.
+        The grid, the work in its intervals, and the `shortage`.
     from_s
         Seconds from now.
     utilisation
-        The share of their time that jobs fill.
+        Share of their time that jobs can fill.
     """
     start = np.floor(from_s / times.bin_s) * times.bin_s
     span = times.ends[np.newaxis, :] - np.maximum(times.begins, start)[:, np.newaxis]

@@ -1,4 +1,4 @@
-"""How many new workers, and where: the least-cost ones by whom the work is done in time."""
+"""Choose new workers: how many and where, at the least cost that finishes the work on time."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from dynamo.autoscale.policies.supply import ENDLESS_S, Span, overlap, spans_of,
 from dynamo.autoscale.policies.wording import core_time, moment, workers_word
 from dynamo.autoscale.policies.workload import Floats, Workload
 
-#: Work that could just be finished after a boot is as good as late: this share of `catch_up_s`.
+#: Work that would barely finish after a boot counts as late; the margin as a share of `catch_up_s`.
 _NARROW = 0.25
 
 
 class Grower:
-    """Adds workers for one family of work after the other.
+    """Adds workers for one family of work after another.
 
     Parameters
     ----------
     settings
-        The policy's.
+        The policy's options.
     groups, present
-        All groups, and the workers that serve or come.
+        All groups, and their ready and booting workers.
     order
-        Groups by how gladly they are used.
+        Groups in order of preference.
     affordable_per_hour
         See `FleetView`.
     """
@@ -69,7 +69,7 @@ class Grower:
         self._until_s: dict[str, float] = {}
 
     def meet(self, load: Workload) -> None:
-        """Add what is missing for some work."""
+        """Add the workers missing for some work."""
         dated = load.pick(np.isfinite(load.due_s))
         names = [name for name in self._order if name in load.groups]
         limited = self._dated(names, dated) if len(dated.core_s) else False
@@ -86,7 +86,7 @@ class Grower:
     # ---- work with deadlines -----------------------------------------------------------------------------------
 
     def _dated(self, names: Sequence[str], load: Workload) -> bool:
-        """Tell whether something is left that nobody can do."""
+        """Return whether some work is left that no group has room for."""
         limited = False
         for _ in names:
             able = [name for name in names if self._room(name)]
@@ -97,12 +97,12 @@ class Grower:
             times, amount = self._ahead(load, self._boot_s(chain[0]), max(self._look_s(name) for name in chain))
             from_s = 0.0
             for place, name in enumerate(chain):
-                # Each group provides for what must be done before the next, cheaper one can: then that takes over.
+                # Each group covers what must be done before the next, cheaper one can take over.
                 slower = chain[place + 1] if place + 1 < len(chain) else None
                 until_s = ENDLESS_S if slower is None else self._boot_s(slower) + self._settings.catch_up_s
                 part = amount.copy()
                 part[times.begins >= self._look_s(name)] = 0.0
-                # Faster ones have room: what only they can do they do, now or when its time comes.
+                # Faster groups have room: they do what only they can do, now or when its time comes.
                 part[:, times.ends <= from_s] = 0.0
                 need = self._need(name, names, times, within(part), load, (from_s, until_s))
                 if need.cores > 0:
@@ -114,7 +114,7 @@ class Grower:
         return limited
 
     def _chain(self, able: Sequence[str]) -> list[str]:
-        """Return the groups worth waiting for: the fastest, then each slower one that is better than all before it."""
+        """Return the groups worth waiting for: the fastest, then each slower one preferred over all before it."""
         chain: list[str] = []
         best = len(self._order)
         for name in sorted(able, key=lambda name: (self._boot_s(name), self._order.index(name))):
@@ -124,7 +124,7 @@ class Grower:
         return chain
 
     def _ahead(self, load: Workload, boot_s: float, look_s: float) -> tuple[Times, Floats]:
-        """Return the work that becomes ready within ``look_s``; what cannot be in time any more is due a bit later."""
+        """Return the work that becomes ready within ``look_s``; work already too late is due a bit later."""
         settings = self._settings
         soon = load.pick(load.ready_s < look_s)
         begin_s = np.maximum(soon.ready_s, boot_s)
@@ -153,7 +153,7 @@ class Grower:
         need = missing_cores(times, inside, lack, boot_s, settings.utilisation)
         if between_s[1] < ENDLESS_S:
             return need
-        # As much as comes in the time that this group has to provide for must be done in it.
+        # This group must do as much as arrives in the time it covers.
         over_s = mean_over_s(settings)
         from_s = pace_at_s(settings, self._groups[name])
         first, count = int(from_s / settings.bin_s), round(over_s / settings.bin_s)
@@ -167,7 +167,7 @@ class Grower:
             return Requirement(cores, need.core_s, need.due_s)
         return Requirement(cores, pace * over_s, from_s + over_s)
 
-    # ---- work that nobody waits for ----------------------------------------------------------------------------
+    # ---- work without a deadline -------------------------------------------------------------------------------
 
     def _undated(self, names: Sequence[str], core_s: float) -> None:
         settings = self._settings
@@ -212,7 +212,7 @@ class Grower:
         return to_order(cores / option.cpus, coming, option.failure_rate, alone=alone)
 
     def _add(self, name: str, count: int, need: Requirement) -> bool:
-        """Add workers; tell whether there was no room for all of them."""
+        """Add workers; return whether there was not room for all of them."""
         option = self._groups[name]
         take = min(count, self._room(name))
         if take > 0:
@@ -226,7 +226,7 @@ class Grower:
         coming = sum(1 for workers in self._present.values() for worker in workers if worker.coming)
         parts = [f"{core_time(need.core_s)} {self._due(need)}", f"{workers_word(ready)} ready"]
         if coming:
-            parts.append(f"{coming} coming")
+            parts.append(f"{coming} booting")
         parts.append(f"boot p90 {option.boot.p90_s:.0f} s")
         if option.failure_rate >= 0.05:
             parts.append(f"{option.failure_rate:.0%} fail")
@@ -234,7 +234,7 @@ class Grower:
 
     def _due(self, need: Requirement) -> str:
         if need.due_s <= 0:
-            return "that nobody waits for"
+            return "without a deadline"
         return f"due by {moment(self._now, need.due_s + self._settings.overhead_s)}"
 
     def _note_short(self, names: Sequence[str], load: Workload) -> None:
@@ -248,6 +248,6 @@ class Grower:
             self.short_cores = max(self.short_cores, need.cores)
             where = ", ".join(sorted({self._groups[name].site for name in names}))
             self.notes.append(
-                f"{need.cores:.1f} cores are short for {core_time(need.core_s)} {self._due(need)}: "
-                f"quota, caps, budget or closed sites leave no more at {where}"
+                f"{need.cores:.1f} cores short for {core_time(need.core_s)} {self._due(need)}: "
+                f"no more available at {where} (quota, caps, budget or closed sites)"
             )

@@ -1,4 +1,4 @@
-"""How many of the workers there are must stay: those without whom work would be late before new ones could serve."""
+"""Find how many workers must stay: those without which work would be late before new ones could be ready."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dynamo.autoscale.policies.workload import Workload
 
 
 class Keeper:
-    """Finds the fewest workers for one family of work after the other; the arguments are those of `Grower`."""
+    """Finds the fewest workers for one family of work after another; the arguments are those of `Grower`."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Keeper:
         self.kept = {name: min(option.least, self._counts[name]) for name, option in groups.items()}
 
     def meet(self, load: Workload) -> None:
-        """Keep whom some work needs."""
+        """Keep the workers that some work needs."""
         names = [name for name in self._order if name in load.groups and self._counts[name]]
         if not names:
             return
@@ -61,7 +61,7 @@ class Keeper:
         soon = load.pick(load.ready_s < until_s)
         if not len(soon.core_s):
             return
-        # What is late whoever stays is to be done soon.
+        # Work that will be late in any case should still be done soon.
         hopeless = soon.due_s < soon.ready_s + soon.shortest_s
         later_s = soon.ready_s + np.maximum(soon.shortest_s, settings.catch_up_s)
         due_s = np.where(hopeless, later_s, soon.due_s)
@@ -94,7 +94,7 @@ class Keeper:
         self.kept[name] = high
 
     def _keep_pace(self, name: str, names: Sequence[str], load: Workload) -> None:
-        """Keep who does as much as keeps coming."""
+        """Keep enough workers for the steady flow of work."""
         settings, option = self._settings, self._groups[name]
         over_s = mean_over_s(settings)
         until_s = hold_s(settings, option)
@@ -106,7 +106,7 @@ class Keeper:
             self.kept[name] = min(self._counts[name], self.kept[name] + more)
 
     def _undated(self, names: Sequence[str], core_s: float) -> None:
-        """Keep the slow minimum for work that nobody waits for: at least one worker."""
+        """Keep the minimum for work without a deadline: at least one worker."""
         settings = self._settings
         cores = core_s / (settings.background_s * settings.utilisation)
         for name in names:

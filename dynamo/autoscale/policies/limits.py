@@ -1,4 +1,4 @@
-"""What no policy may break: the least and the most of each group, the budget, and workers that are at work."""
+"""Limits that no policy may break: each group's minimum and maximum, the budget, and busy workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamo.provision.deciding.lifecycle import SERVING
 
 
 def serving(fleet: FleetView) -> dict[str, list[Capacity]]:
-    """Return the workers that count, by group: those that serve or come, the first to serve first."""
+    """Return the ready and booting workers by group, in order of ready time."""
     known: dict[str, list[Capacity]] = {option.group: [] for option in fleet.groups}
     for worker in fleet.workers:
         if worker.state in SERVING and worker.group in known:
@@ -22,11 +22,11 @@ def serving(fleet: FleetView) -> dict[str, list[Capacity]]:
 
 
 def busy_floor(option: GroupOption, workers: Iterable[Capacity], longest_job_s: float) -> int:
-    """Return how many workers a group must keep so that no job that runs is put at risk.
+    """Return how many workers a group must keep so that no running job is at risk.
 
-    Fewer wanted means that the least busy are drained: they take no new jobs, and what runs on them ends first,
-    if it ends before the group's drain deadline. So in general as many stay as the busy processors fill; where a
-    job may last longer than the deadline, every worker that has one stays.
+    Shrinking drains the least busy workers: they take no new jobs and finish the running ones, if those finish before
+    the group's drain deadline. So normally as many workers stay as the busy processors fill; if a job may outlast the
+    deadline, every worker with a job stays.
     """
     busy = [worker.busy_cpus for worker in workers if worker.busy_cpus > 0]
     if longest_job_s >= option.drain_deadline_s:
@@ -35,39 +35,39 @@ def busy_floor(option: GroupOption, workers: Iterable[Capacity], longest_job_s: 
 
 
 class Purse:
-    """What new workers may still cost.
+    """The remaining budget for new workers.
 
     Parameters
     ----------
     per_hour
-        By how much the cost per hour may rise; None for any.
+        How much the cost per hour may rise; None for no limit.
     """
 
     def __init__(self, per_hour: float | None) -> None:
         self._left = None if per_hour is None else max(0.0, per_hour)
 
     def affordable(self, option: GroupOption, count: int) -> int:
-        """Return how many of ``count`` new workers can be paid."""
+        """Return how many of ``count`` new workers are affordable."""
         if self._left is None or option.cost_per_hour <= 0:
             return count
         return min(count, math.floor(self._left / option.cost_per_hour + 1e-9))
 
     def pay(self, option: GroupOption, count: int) -> None:
-        """Take what ``count`` new workers cost."""
+        """Deduct the cost of ``count`` new workers."""
         if self._left is not None:
             self._left = max(0.0, self._left - max(0, count) * option.cost_per_hour)
 
 
 def bounded(fleet: FleetView, wanted: Mapping[str, int], order: Iterable[str] = ()) -> dict[str, int]:
-    """Return ``wanted`` within least, most, sites that are open, and the budget.
+    """Return ``wanted`` limited to minimum, maximum, open sites and budget.
 
-    A group never grows at a closed site except to its least, which others then stand in for; the least of every
-    group is paid for before anything else.
+    A group never grows at a closed site except to its minimum, for which other groups then stand in. The minimum of
+    every group is paid for before anything else.
 
     Parameters
     ----------
     order
-        Groups in the order in which they get what the budget leaves; the others follow as they are listed.
+        Groups in the order in which they get the rest of the budget; the others follow as listed.
     """
     present = {group: len(workers) for group, workers in serving(fleet).items()}
     purse = Purse(fleet.affordable_per_hour)

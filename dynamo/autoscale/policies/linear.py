@@ -1,9 +1,9 @@
-"""Demand that rises or falls at a constant rate by how the workers there are are used.
+"""Raise or lower demand at a constant rate, depending on how busy the workers are.
 
 The linear controller of COBalD (Fischer et al., "Lightweight dynamic integration of opportunistic resources", 2019;
-`cobald.controller.linear`): below a utilisation demand falls, above an allocation it rises, both by ``rate``
-for each second. It sees no queue and no forecast. Like there, a pool of no workers counts as fully used: from zero
-it always asks for a first one. Kept as a comparison.
+`cobald.controller.linear`): demand falls below a utilization and rises above an allocation, both by ``rate`` per
+second. It sees no queue and no forecast. As in COBalD, an empty pool counts as fully used, so from zero it always
+requests a first worker. Kept for comparison.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from dynamo.autoscale.placement import Need, rank
 from dynamo.autoscale.policies.limits import Purse, bounded, busy_floor, serving
 from dynamo.autoscale.policies.options import Options
 
-#: After a pause of the loop the rate is not made up for.
+#: Longest step, so that a pause of the loop is not made up for.
 _LONGEST_STEP_S = 120.0
 
 
 class LinearOptions(Options):
     """Options of `linear`."""
 
-    low_utilisation: Annotated[float, Field(ge=0, le=1, description="Below this share of busy cores demand falls.")] = (
+    low_utilisation: Annotated[float, Field(ge=0, le=1, description="Demand falls below this share of busy cores.")] = (
         0.5
     )
     high_allocation: Annotated[
-        float, Field(ge=0, le=1, description="Above this share of workers that have jobs demand rises.")
+        float, Field(ge=0, le=1, description="Demand rises above this share of workers with jobs.")
     ] = 0.5
     rate: Annotated[float, Field(gt=0, description="Change of demand, cores per second.")] = 0.1
 
@@ -43,13 +43,13 @@ class LinearOptions(Options):
 
 
 class LinearPolicy:
-    """Utilisation and allocation thresholds."""
+    """Utilization and allocation thresholds."""
 
     def __init__(self, options: LinearOptions) -> None:
         self.options = options
 
     def decide(self, now: datetime, demand: Demand, fleet: FleetView, memory: Mapping[str, Any]) -> Decision:
-        """Return the numbers of workers that come closest to the demand that rate and thresholds give."""
+        """Return the numbers of workers closest to the demand that follows from rate and thresholds."""
         options = self.options
         present = serving(fleet)
         counts = {group: len(workers) for group, workers in present.items()}
@@ -69,13 +69,15 @@ class LinearPolicy:
         cores = min(max(cores, least), max(least, most))
         goal = self._spread(fleet, counts, cores)
         for option in fleet.groups:
-            # A job is never put at risk; how long jobs last is not known here.
+            # Never put a job at risk; job durations are unknown here.
             floor = busy_floor(option, present[option.group], _longest_s(demand))
             goal[option.group] = max(goal[option.group], floor)
             if demand.missing:
                 goal[option.group] = max(goal[option.group], counts[option.group])
         wanted = bounded(fleet, goal)
-        told = f"{cores:.1f} cores wanted of {cpus}, {utilisation:.0%} busy, {allocation:.0%} of the workers have jobs"
+        told = (
+            f"{cores:.1f} cores wanted, {cpus} present, {utilisation:.0%} busy, {allocation:.0%} of workers have jobs"
+        )
         reasons = {
             option.group: f"{change:+d} at {option.site}: {told}"
             for option in fleet.groups
@@ -91,7 +93,7 @@ class LinearPolicy:
         purse = Purse(fleet.affordable_per_hour)
         while have < cores:
             places = rank((option for option in options.values() if purse.affordable(option, 1)), goal, Need())
-            # Half a worker too many is as near as half too few.
+            # Half a worker too many is as close as half too few.
             if not places or cores - have < options[places[0].group].cpus / 2:
                 break
             option = options[places[0].group]
@@ -107,7 +109,7 @@ class LinearPolicy:
 
 
 def _use(ready: list[Capacity], any_coming: bool) -> tuple[float, float]:
-    """Return utilisation and allocation; without workers 1 and 1, while the first ones come neither low nor high."""
+    """Return utilization and allocation: 1 and 1 without workers, 1 and 0 while the first ones boot."""
     cpus = sum(worker.cpus for worker in ready)
     if not cpus:
         return (1.0, 0.0) if any_coming else (1.0, 1.0)

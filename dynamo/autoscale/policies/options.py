@@ -1,4 +1,4 @@
-"""What all policies' options have in common: they are checked, frozen and documented."""
+"""Base of all policies' options: validated, frozen and documented."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Options(BaseModel):
-    """Options of a policy; each field says what it is and its unit."""
+    """Options of a policy; each field's description gives its meaning and unit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

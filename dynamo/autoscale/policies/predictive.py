@@ -1,17 +1,17 @@
-"""Meets the deadlines of all work at least cost: asks for workers a boot before they are needed, and lets them go late.
+"""Meet all deadlines at the least cost: request workers one boot time before they are needed, and release them late.
 
-How it decides, at each call from nothing but its arguments and the numbers that it aimed at lately:
+How it decides, at each call, from only its arguments and its recent targets:
 
-1. Work is taken with caution (between expected and high amounts) and put into classes by the groups that can do it.
-2. It grows where, in some interval of the time ahead, more work becomes ready and is due than those who serve or come
-   can do (`feasibility`). A group looks ahead as far as its slow boots take: what becomes ready later can be asked for
-   later. The cheapest group comes first; faster ones take what would be too late for it. Work that nobody can finish
-   in time any more is to be caught up with soon after the fastest boot, and never with more cores than it can use.
-3. It shrinks to those without whom the work of the time in which no new worker could serve, or would cost more than
-   to stay, would be late. Fewer must have been enough for a while (`settling`), a longer one where releases had to be
-   bought back (`regret`); a worker that is paid for ahead stays until shortly before that ends, busy processors are
-   left, and no silent source counts as no work. Growing tolerates more lack than shrinking, so that the two never
-   disagree about the same demand.
+1. Work is estimated with caution (between expected and high amounts) and classified by the groups that can do it.
+2. It grows if, in some interval ahead, more work becomes ready and is due than ready and booting workers can do
+   (`feasibility`). A group looks ahead as far as its slow boots take: work that becomes ready later can wait. The
+   cheapest group comes first; faster ones take what it would finish too late. Work that can no longer finish on time
+   is caught up with soon after the fastest boot, and never with more cores than it can use.
+3. It shrinks to the workers without which work would be late before a new worker could be ready, or before one would
+   cost less than keeping them. Fewer must have been enough for a while (`settling`), longer after releases that had
+   to be bought back (`regret`). A prepaid worker stays until shortly before its paid time ends, busy processors are
+   left alone, and a silent source does not count as no work. Growing tolerates a larger shortage than shrinking, so
+   the two never disagree about the same demand.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from dynamo.autoscale.policies.surprise import look, with_flow
 from dynamo.autoscale.policies.wording import core_time, workers_word
 from dynamo.autoscale.policies.workload import Workload, families, workloads
 
-#: Cores of unforeseen work that are no reason to keep a worker.
+#: Cores of unforeseen work that do not justify keeping a worker.
 _LEAST_SURPRISE = 0.1
 
 
 class PredictivePolicy:
-    """Deadlines at least cost, from the forecast of the load."""
+    """Meets deadlines at the least cost, using the load forecast."""
 
     def __init__(self, options: PredictiveOptions) -> None:
         self.options = options
 
     def decide(self, now: datetime, demand: Demand, fleet: FleetView, memory: Mapping[str, Any]) -> Decision:
-        """Return what is wanted now; see the module."""
+        """Return the decision for now; see the module."""
         settings = self.options
         groups = {option.group: option for option in fleet.groups}
         present = serving(fleet)
@@ -89,8 +89,8 @@ class PredictivePolicy:
                 why = self._fewer(option, wanted[name], counts[name], loads, windows[name])
                 reasons[name] = f"{change:+d} at {option.site}: {why}"
         notes = [
-            *(f"{core_time(amount)} of work fit no group: {words}" for words, amount in impossible.items()),
-            *(f"nothing is given up while {name} is silent: {why}" for name, why in demand.missing.items()),
+            *(f"{core_time(amount)} of work fits no group: {words}" for words, amount in impossible.items()),
+            *(f"no scale-down while {name} is silent: {why}" for name, why in demand.missing.items()),
             *grower.notes,
         ]
         left = {"settling": settling.memory(), "regret": regret.memory(), "seen": seen}
@@ -104,25 +104,25 @@ class PredictivePolicy:
         present: Mapping[str, list[Capacity]],
         until_s: float,
     ) -> tuple[list[Workload], dict[str, float]]:
-        """Return the work with what goes on coming unforeseen, and what to remember of it."""
+        """Return the work including the flow of unforeseen work, and what to remember about it."""
         settings = self.options
         if not settings.surprise_s:
             return loads, {}
         busy = sum(worker.busy_cpus for workers in present.values() for worker in workers)
         seen = look(loads, busy, now.timestamp(), memory, settings.surprise_s)
-        # What the plan itself rounds away is no surprise.
+        # What the plan rounds away is no surprise.
         if seen["cores"] >= _LEAST_SURPRISE:
-            # Nobody knows how much more there is to come than came; as much again is the high guess.
+            # How much more will arrive is unknown; the high guess is as much again.
             cores = seen["cores"] * (1.0 + settings.caution)
             loads = with_flow(loads, frozenset(present), cores, seen["window_s"], until_s, settings.bin_s)
         return loads, seen
 
     def _window_s(self, option: GroupOption) -> float:
-        """Return for how long fewer must have been enough: what it costs to boot again is to be worth it."""
+        """Return how long fewer must have been enough for a release to be worth the cost of booting again."""
         return max(self.options.settle_s, self.options.hold_boots * option.boot.median_s)
 
     def _held(self, option: GroupOption, workers: list[Capacity], now: datetime, longest_s: float, silent: bool) -> int:
-        """Return how many stay though they are not needed."""
+        """Return how many workers stay although they are not needed."""
         if silent:
             return len(workers)
         paid = 0
@@ -133,15 +133,15 @@ class PredictivePolicy:
 
     def _fewer(self, option: GroupOption, wanted: int, count: int, loads: list[Workload], window_s: float) -> str:
         if wanted >= option.most:
-            return f"no more than {option.most} may be there"
+            return f"the group's maximum is {option.most}"
         soon_s = option.boot.p90_s + self.options.lead_s
         soon = sum(float(load.core_s[load.ready_s < soon_s].sum()) for load in loads if option.group in load.groups)
-        enough = f"{wanted} of {workers_word(count)} are enough for {core_time(soon)}" if soon else "nothing to do"
-        return f"{enough} within {soon_s / 60:.0f} min, for {window_s:.0f} s by now"
+        enough = f"{wanted} of {workers_word(count)} suffice for {core_time(soon)}" if soon else "no work"
+        return f"{enough} in the next {soon_s / 60:.0f} min (for the past {window_s:.0f} s)"
 
 
 def _order(groups: Mapping[str, GroupOption]) -> list[str]:
-    """Return the groups, those first that should do what everybody could do."""
+    """Return the groups in order of preference for work that any of them can do."""
     free = dict.fromkeys(groups, 0)
     ranked = [place.group for place in rank(groups.values(), free, Need(cores_each=1))]
     return ranked + [name for name in groups if name not in ranked]
@@ -149,5 +149,5 @@ def _order(groups: Mapping[str, GroupOption]) -> list[str]:
 
 def _still(option: GroupOption, wanted: int) -> str:
     if wanted <= option.least:
-        return f"the least of the group is {option.least}"
-    return f"{wanted} were needed a moment ago and are not there yet"
+        return f"the group's minimum is {option.least}"
+    return f"{wanted} were needed a moment ago and are not all present yet"

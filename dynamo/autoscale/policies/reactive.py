@@ -1,7 +1,7 @@
-"""Answers the queue: more workers while jobs wait, fewer when they have been idle for a while.
+"""React to the queue: more workers while jobs wait, fewer once they have been idle for a while.
 
-What provisioners do that see jobs but not weather, as Mobius (thresholds of load, looked at now and then) and
-cloudscheduler or GlideinWMS (idle jobs). Kept as a comparison, and for pools whose work nobody can forecast.
+This is how provisioners work that see jobs but not the weather, such as Mobius (load thresholds, polled) and
+cloudscheduler or GlideinWMS (idle jobs). Kept for comparison, and for pools whose work cannot be forecast.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class ReactiveOptions(Options):
 
     sources: Annotated[
         tuple[str, ...],
-        Field(description="Sources whose work counts, once it can begin; never what is only expected."),
+        Field(description="Sources whose work counts once it can start; expected work never counts."),
     ] = ("queue", "runs")
     waiting_per_cpu: Annotated[
-        float, Field(ge=0, description="It grows when more cores than this are waited for, for each core there is.")
+        float, Field(ge=0, description="Grow if more than this many cores are waited for per existing core.")
     ] = 0.25
-    most_step: Annotated[int, Field(ge=1, description="Most workers added at once.")] = 4
-    step_share: Annotated[
-        float, Field(gt=0, le=10, description="Or this share of those that are there, if that is more.")
-    ] = 0.5
-    pause_s: Annotated[float, Field(ge=0, description="Shortest time between two steps up, s.")] = 60.0
-    idle_s: Annotated[float, Field(ge=0, description="A worker goes when it has not been needed for so long, s.")] = (
+    most_step: Annotated[int, Field(ge=1, description="Maximum number of workers added at once.")] = 4
+    step_share: Annotated[float, Field(gt=0, le=10, description="Or this share of the existing workers, if more.")] = (
+        0.5
+    )
+    pause_s: Annotated[float, Field(ge=0, description="Minimum time between two steps up, s.")] = 60.0
+    idle_s: Annotated[float, Field(ge=0, description="Release a worker that has not been needed for this long, s.")] = (
         600.0
     )
 
@@ -48,7 +48,7 @@ class ReactivePolicy:
         self.options = options
 
     def decide(self, now: datetime, demand: Demand, fleet: FleetView, memory: Mapping[str, Any]) -> Decision:
-        """Return more workers where cores are waited for, fewer where they have been idle long enough."""
+        """Return more workers if cores are waited for, fewer if they have been idle long enough."""
         options = self.options
         clock = now.timestamp()
         mine = [item for item in demand.work if item.source in options.sources and item.ready_at <= now]
@@ -67,7 +67,7 @@ class ReactivePolicy:
             goal = self._grow(fleet, counts, waiting, step, each)
             if goal != counts:
                 stepped_at = clock
-                told = f"{asked} cores are asked for, {cpus} there or coming, {busy} busy"
+                told = f"{asked} cores requested, {cpus} ready or booting, {busy} busy"
                 reasons = {group: told for group in goal if goal[group] > counts[group]}
         settling = Settling(memory.get("settling", {}), clock)
         longest_s = max((item.core_s_high / max(1, item.cores) for item in mine), default=0.0)
@@ -81,11 +81,11 @@ class ReactivePolicy:
             if demand.missing:
                 kept = max(kept, counts[name])
             if kept < counts[name]:
-                reasons[name] = f"not needed for {options.idle_s:.0f} s: {asked} cores are asked for, {cpus} there"
+                reasons[name] = f"not needed for {options.idle_s:.0f} s: {asked} cores requested, {cpus} present"
             goal[name] = kept
         wanted = bounded(fleet, goal)
         said = {
-            option.group: f"{change:+d} at {option.site}: {reasons.get(option.group, 'limits of the group')}"
+            option.group: f"{change:+d} at {option.site}: {reasons.get(option.group, 'group limits')}"
             for option in fleet.groups
             if (change := wanted[option.group] - counts[option.group])
         }
@@ -103,7 +103,7 @@ class ReactivePolicy:
             able = [option for option in options.values() if purse.affordable(option, 1)]
             places = rank(able, goal, Need(cores_each=each))
             if not places:
-                # Nobody can hold the largest job; the smaller ones are helped still.
+                # No group can hold the largest job; the smaller ones still benefit.
                 places = rank(able, goal, replace(Need(), cores_each=1))
             if not places:
                 break

@@ -1,4 +1,4 @@
-"""The policies by name. A new policy is one module and one line here."""
+"""The policies by name: a new one is one module and one line here."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def make_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
     name
         One of `policy_names`.
     options
-        As in the configuration; what is not named is at its default.
+        As in the configuration; the rest keep their defaults.
 
     Raises
     ------
     InputError
-        If there is no such policy or option, or a value is unfit; names the nearest one that exists.
+        If the policy or an option is unknown, or a value is invalid; suggests the closest known name.
     """
     model = options_model(name)
     try:
@@ -70,7 +70,7 @@ def _words(problem: Any, model: type[Options]) -> str:
         known = list(model.model_fields)
         return f"{path}: unknown option{_nearest(path, known)}, expected one of {', '.join(known)}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{path or 'options'}: {message[:1].lower()}{message[1:]} (it is {problem.get('input')!r:.60})"
+    return f"{path or 'options'}: {message[:1].lower()}{message[1:]} (got {problem.get('input')!r:.60})"
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -1,9 +1,9 @@
-"""Workers that were bought back soon after they had been released: the next ones are held longer.
+"""Hold workers longer after released ones had to be bought back.
 
-How long fewer must have been enough cannot be one number: bursts may come every half minute or every ten. A release
-that is followed by growth within a few windows was wrong, whatever the reason; each one doubles the group's window, and
-a long calm halves it again. So a load with a period of up to ten minutes or so turns the fleet a few times, until the
-window is longer than the period, and then no more; and a fleet between two numbers turns once in the longest window.
+No single settling window fits all: bursts may come every half minute or every ten. A release followed by growth within
+a few windows was wrong, whatever the reason; each one doubles the group's window, and a long calm halves it again. So a
+load with a period of up to about ten minutes turns the fleet a few times, until the window exceeds the period, and then
+no more; and a fleet between two sizes turns once per longest window.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-#: Growth within so many windows after a release is regret. With fewer, the time ahead that growth looks at counts most.
+#: Growth within this many windows after a release is regret. For short windows, growth's look-ahead dominates.
 _SOON = 4.0
-#: And never later than this after it: what comes back after that was worth a boot, seconds.
+#: And never later than this after it: beyond that, the release was worth a boot, seconds.
 _SOON_MOST_S = 1800.0
-#: Windows double so often at most.
+#: Maximum number of doublings.
 _HIGHEST = 8
-#: After so long without regret the window is halved, seconds.
+#: Time without regret after which the window is halved, seconds.
 _CALM_S = 3 * 3600.0
 
 
@@ -31,7 +31,7 @@ class Regret:
     clock
         Now, seconds since 1970.
     longest_s
-        Windows are not made longer than this.
+        Maximum length of a window.
     """
 
     def __init__(self, memory: Mapping[str, Mapping[str, Any]], clock: float, longest_s: float) -> None:
@@ -40,12 +40,12 @@ class Regret:
         self._known = {group: dict(values) for group, values in memory.items()}
 
     def window_s(self, group: str, base_s: float) -> float:
-        """Return for how long fewer must have been enough, where ``base_s`` is right without regret."""
+        """Return how long fewer must have been enough; ``base_s`` without regret."""
         known = self._known.get(group, {})
         return max(base_s, min(base_s * 2.0 ** int(known.get("level", 0)), self._longest_s))
 
     def changed(self, group: str, change: int, base_s: float) -> None:
-        """Take note of by how much a group's number changes now; 0 for not at all."""
+        """Record the current change of a group's number; 0 for none."""
         known = self._known.get(group, {})
         level, since = int(known.get("level", 0)), float(known.get("since", self._clock))
         fell: float | None = known.get("fell")
@@ -69,5 +69,5 @@ class Regret:
         self._known[group] = kept
 
     def memory(self) -> dict[str, dict[str, Any]]:
-        """Return what the next decision needs."""
+        """Return the state for the next decision."""
         return {group: values for group, values in self._known.items() if values}

@@ -1,8 +1,7 @@
-"""Fewer workers only when fewer have been enough for a while: what keeps policies from swinging.
+"""Shrink only after fewer workers have been enough for a while, to keep policies from oscillating.
 
-A sliding maximum: a group follows the largest number that was aimed at within the window. Growth passes at once.
-So after a group was found to need ``n`` workers it does not fall below ``n`` for a whole window, and its direction
-can change at most twice in each window.
+A sliding maximum: a group follows its largest target within the window. Growth passes at once. So a group that needed
+``n`` workers does not fall below ``n`` for a whole window, and it changes direction at most twice per window.
 """
 
 from __future__ import annotations
@@ -30,26 +29,26 @@ class Settling:
         self._kept: dict[str, list[list[float]]] = {}
 
     def settle(self, group: str, aim: int, count: int, window_s: float) -> int:
-        """Return the largest number aimed at within the window, among them ``aim`` itself.
+        """Return the largest target within the window, including ``aim``.
 
         Parameters
         ----------
         group
-            Whose number it is.
+            Name of the group.
         aim
-            What would be right now.
+            The current target.
         count
-            What it has: where nothing is remembered, that was right until now.
+            Its current number, used as the previous target if nothing is remembered.
         window_s
-            For how long less must have been enough.
+            How long fewer must have been enough.
         """
         steps: Sequence[Sequence[float]] = self._known.get(group) or [[self._clock, float(count)]]
-        # Each entry: until when a number was aimed at. Only those larger than all later ones can matter.
+        # Each entry: the last time of a target, and the target. Only those larger than all later ones matter.
         left = [[at, value] for at, value in steps if self._clock - at < window_s and value > aim]
         left.append([self._clock, float(aim)])
         self._kept[group] = left
         return int(max(value for _, value in left))
 
     def memory(self) -> dict[str, list[list[float]]]:
-        """Return what the next decision needs."""
+        """Return the state for the next decision."""
         return self._kept

@@ -1,4 +1,4 @@
-"""The same number of workers whatever comes: what a fleet sized for its peak costs, and how it does."""
+"""A fixed number of workers: a baseline for the cost and performance of a fleet sized for its peak."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class StaticOptions(Options):
 
     workers: Annotated[
         dict[str, Annotated[int, Field(ge=0)]],
-        Field(description="Workers by group. A group that is not named has its least, or its most with `peak`."),
+        Field(description="Workers by group. Other groups get their minimum, or their maximum with `peak`."),
     ] = Field(default_factory=dict)
-    peak: Annotated[bool, Field(description="Groups that are not named have as many workers as they may.")] = False
+    peak: Annotated[bool, Field(description="Give groups that are not listed their maximum number of workers.")] = False
 
 
 class StaticPolicy:
@@ -30,8 +30,8 @@ class StaticPolicy:
         self.options = options
 
     def decide(self, now: datetime, demand: Demand, fleet: FleetView, memory: Mapping[str, Any]) -> Decision:
-        """Return the fixed numbers, within what each group may have."""
-        del now, demand, memory  # It is blind to them.
+        """Return the fixed numbers, within each group's limits."""
+        del now, demand, memory  # This policy ignores them.
         goal = {
             option.group: self.options.workers.get(option.group, option.most if self.options.peak else option.least)
             for option in fleet.groups
@@ -43,6 +43,6 @@ class StaticPolicy:
             change = wanted[option.group] - len(present[option.group])
             if change:
                 asked = goal[option.group]
-                limit = "" if wanted[option.group] == asked else f", {asked} are asked for"
-                reasons[option.group] = f"{change:+d} at {option.site}: a fixed number of {wanted[option.group]}{limit}"
+                limit = "" if wanted[option.group] == asked else f", {asked} requested"
+                reasons[option.group] = f"{change:+d} at {option.site}: fixed at {wanted[option.group]}{limit}"
         return Decision(wanted, reasons)

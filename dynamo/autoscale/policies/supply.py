@@ -1,4 +1,4 @@
-"""Workers as spans of service, seconds from now."""
+"""Workers as time spans in which they serve, seconds from now."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dynamo.autoscale.model import Capacity, GroupOption
 
 #: Longer than any plan.
 ENDLESS_S = 10.0**7
-#: One that should serve by now but does not is given so long, seconds.
+#: Extra time assumed for a worker that should be ready by now, seconds.
 _OVERDUE_S = 30.0
 
 Span = tuple[float, float, float]
 
 
 def spans_of(option: GroupOption, workers: Sequence[Capacity], now: datetime) -> list[Span]:
-    """Return from when, until when and with how many processors workers serve; the first to serve first.
+    """Return start, end and processors of each worker's service, earliest start first.
 
-    Of those that come, as many are left out as experience says will not arrive.
+    Booting workers are reduced by the share expected to fail.
     """
     spans = []
     coming = sum(1 for worker in workers if worker.coming)
@@ -33,17 +33,17 @@ def spans_of(option: GroupOption, workers: Sequence[Capacity], now: datetime) ->
 
 
 def thinned(count: int, rate: float) -> int:
-    """Return how many of ``count`` workers that come will serve, where a share of them never does."""
+    """Return how many of ``count`` booting workers will become ready, given the failure rate."""
     return count - min(count, math.floor(count * rate + 0.5))
 
 
 def to_order(useful: float, coming: int, rate: float, *, alone: bool) -> int:
-    """Return how many new workers give ``useful`` that serve, beside those that come already.
+    """Return how many new workers to request for ``useful`` ready ones, in addition to those already booting.
 
-    A fiftieth of a worker too few is enough, the plan is no finer; but not where there would be no worker at all.
+    A shortage of a fiftieth of a worker is accepted, since the plan is no finer, unless it would mean no worker at all.
     """
     goal = thinned(coming, rate) + math.ceil(useful - (0.0 if alone else 0.02))
-    # Of many that fail, no more than twenty are asked for in place of each.
+    # Even at high failure rates, request no more than twenty for each useful one.
     count = goal - thinned(coming, rate)
     most = 20 * max(count, 0)
     while count < most and thinned(coming + count, rate) < goal:
@@ -52,5 +52,5 @@ def to_order(useful: float, coming: int, rate: float, *, alone: bool) -> int:
 
 
 def overlap(begin: float, end: float, first: float, last: float) -> float:
-    """Return the length of what two intervals share."""
+    """Return the length of the overlap of two intervals."""
     return max(0.0, min(end, last) - max(begin, first))

@@ -1,7 +1,7 @@
-"""Work that comes though nobody said so: seen by what waits and what is done, and taken to go on for a while.
+"""Detect work that was not forecast, from the queue and the work done, and assume that it continues for a while.
 
-A forecast that knows too little would else be believed again and again: each piece of unforeseen work would be answered
-when it is there, which is too late, and the workers that came for it would go before the next.
+Otherwise an incomplete forecast would be trusted over and over: each piece of unforeseen work would get workers only
+once it is there, which is too late, and they would be gone before the next piece.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from dynamo.autoscale.policies.workload import Workload
 
-#: Over about this time what comes is compared with what was foretold, seconds.
+#: Time over which arriving work is compared with the forecast, seconds.
 _COMPARED_S = 120.0
-#: Until there is a second call, the time between two is taken to be this, seconds.
+#: Time between calls, assumed until the second one, seconds.
 _STEP_S = 30.0
-#: Work without a window of its own is taken to be due in this time, seconds.
+#: Time to the deadline assumed for work without one, seconds.
 _WINDOW_S = 120.0
 
 
@@ -28,26 +28,26 @@ def look(
     memory: Mapping[str, float],
     forget_s: float,
 ) -> dict[str, float]:
-    """Return what comes beyond what was foretold, as the next call is to be told.
+    """Return the unforeseen work, as memory for the next call.
 
-    What has come since the last call is what waits now, less what waited then, and what was done of that: no more than
-    the cores could that were busy then. What came and was done in between is missed; it was no trouble either.
+    Work that arrived since the last call is what waits now, less what waited then, plus what was done of that: at most
+    what the cores busy then could do. Work that arrived and finished in between is missed, but caused no trouble.
 
     Parameters
     ----------
     loads, busy_cores, clock
-        The work, how many cores are at it, and now, seconds since 1970.
+        The work, the number of busy cores, and now, seconds since 1970.
     memory, forget_s
-        What the last call returned; over what time a surprise is forgotten.
+        The last call's result; the time over which a surprise is forgotten.
 
     Returns
     -------
     dict
-        ``cores``, the cores that unforeseen work keeps busy, ``window_s``, the time that such work has, and what is
-        to be compared at the next call.
+        ``cores``, the cores that unforeseen work keeps busy, ``window_s``, the time to its deadlines, and the values
+        to compare at the next call.
     """
     passed_s = clock - float(memory.get("at", clock))
-    # The next call is taken to come after as long as this one did.
+    # Assume that the next call comes after the same time as this one.
     step_s = passed_s or float(memory.get("step_s", _STEP_S))
     waiting = foretold = 0.0
     window_s = float(memory.get("window_s", _WINDOW_S))
@@ -59,7 +59,7 @@ def look(
         foretold += float(load.core_s[soon].sum())
         fresh = here & dated & (load.due_s > 0)
         if fresh.any():
-            # The longest: of the others a part of their time has passed.
+            # The longest: part of the others' time has passed.
             window_s = float(load.due_s[fresh].max())
     mean = float(memory.get("mean", 0.0))
     cores = float(memory.get("cores", 0.0))
@@ -87,7 +87,7 @@ def look(
 def with_flow(
     loads: Sequence[Workload], groups: frozenset[str], cores: float, window_s: float, until_s: float, step_s: float
 ) -> list[Workload]:
-    """Return the work with a steady flow more: for the groups that have most of the work, else for all ``groups``."""
+    """Return the work plus a steady flow, for the groups with most of the work; without work, for all ``groups``."""
     largest = max(loads, key=lambda load: float(load.core_s.sum()), default=None)
     ready_s = np.arange(1, max(2, math.ceil(until_s / step_s)), dtype=np.float64) * step_s
     ones = np.ones_like(ready_s)

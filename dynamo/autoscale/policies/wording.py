@@ -1,4 +1,4 @@
-"""Amounts and times in the words of reasons."""
+"""Format amounts and times for decision reasons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 
 def core_time(core_s: float) -> str:
-    """Return core-seconds as ``41 core-min``; small ones as ``12 core-s``."""
+    """Return core-seconds as text, such as ``41 core-min`` or ``12 core-s``."""
     if core_s < 120:
         return f"{core_s:.0f} core-s"
     if core_s < 120 * 60:
@@ -15,7 +15,7 @@ def core_time(core_s: float) -> str:
 
 
 def moment(now: datetime, after_s: float) -> str:
-    """Return a time of day, UTC, as ``18:22``."""
+    """Return a time of day, UTC, such as ``18:22``."""
     return f"{now + timedelta(seconds=after_s):%H:%M}"
 
 

@@ -1,4 +1,4 @@
-"""Demand as arrays, in classes of work that the same groups can do."""
+"""Demand as arrays, classified by the groups that can do the work."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Workload:
-    """Work that may be done by the same groups; times in seconds from now.
+    """Work that the same groups can do; times in seconds from now.
 
     Attributes
     ----------
     groups
-        Those that can do it.
+        The groups that can do it.
     ready_s, due_s
-        When it can begin, 0 for now; when its computing must have ended, inf where nobody waits for it.
+        When it can start, 0 for now; when its computing must finish, inf without a deadline.
     core_s
-        With the caution that was asked for, and with what cannot be used of a worker by jobs of its size.
+        Including caution, and what jobs of its size leave unused on a worker.
     shortest_s
-        The time that it takes with all cores that it can use, at the utilisation.
+        Its duration on all cores that it can use, at the given utilization.
     """
 
     groups: frozenset[str]
@@ -38,14 +38,14 @@ class Workload:
     shortest_s: Floats
 
     def pick(self, chosen: NDArray[np.bool_]) -> Workload:
-        """Return a part of it."""
+        """Return the selected part."""
         return Workload(
             self.groups, self.ready_s[chosen], self.due_s[chosen], self.core_s[chosen], self.shortest_s[chosen]
         )
 
     @classmethod
     def joined(cls, groups: frozenset[str], parts: Sequence[Workload]) -> Workload:
-        """Return several as one, for what they share."""
+        """Return several workloads as one, for the given groups."""
         if len(parts) == 1:
             return parts[0]
         names = ("ready_s", "due_s", "core_s", "shortest_s")
@@ -62,29 +62,29 @@ def workloads(
     overhead_s: float,
     until_s: float,
 ) -> tuple[list[Workload], dict[str, float]]:
-    """Return the work by the groups that can do it, those of the fewest groups first, and what nobody can do.
+    """Return the work by the groups that can do it, fewest groups first, and the work that no group can do.
 
     Parameters
     ----------
     work, options, now
-        What is to be done, the groups, the present instant.
+        The work, the groups, the current time.
     caution
         0 for the expected amounts, 1 for the high ones.
     utilisation
-        The share of a worker's time that jobs fill.
+        Share of a worker's time that jobs can fill.
     overhead_s
-        Products are due; their computing must end so much earlier.
+        How much earlier than its products are due the computing must finish.
     until_s
-        What becomes ready later than this from now is left out: its time will come.
+        Work that becomes ready later than this from now is left out.
 
     Returns
     -------
     list of Workload
         One for each set of groups.
     dict
-        By what is needed, in words: core-seconds of work that no group can do.
+        Core-seconds of work that no group can do, by its requirements in words.
     """
-    # Most of a long forecast is of no concern yet; comparing costs much less than converting.
+    # Most of a long forecast does not matter yet; comparing is much cheaper than converting.
     limit = now + timedelta(seconds=until_s)
     work = [item for item in work if item.ready_at < limit]
     if not work:
@@ -109,10 +109,10 @@ def workloads(
         need = Need(site=site, cores_each=cores_each, memory_mb_each=memory_mb)
         able = [option for option in options.values() if not unfit(option, need)]
         if not able:
-            words = f"{cores_each} cores and {memory_mb} MB for a job" + (f" at {site}" if site else "")
+            words = f"{cores_each} cores and {memory_mb} MB per job" + (f" at {site}" if site else "")
             impossible[words] = float(core[kind_of == number].sum())
             continue
-        # What jobs of this size leave unused of a worker, at best.
+        # The share of a worker that jobs of this size fill, at best.
         filled = max(usable_cpus(option, cores_each) / option.cpus for option in able)
         by_groups.setdefault(frozenset(option.group for option in able), []).append((number, filled))
     found = []
@@ -130,9 +130,9 @@ def workloads(
 
 
 def families(loads: Sequence[Workload]) -> list[Workload]:
-    """Return what must be possible: the work of each set of groups, with that of every smaller set within it.
+    """Return the workloads that must be feasible: each set of groups with the work of every subset.
 
-    Where several sets overlap, all work together must be possible for all groups together too.
+    If several sets overlap, all work together must also be feasible for all groups together.
     """
     sets = {load.groups for load in loads}
     if len(sets) > 1:

@@ -116,7 +116,7 @@ def test_the_daemon_scales_and_a_person_wins(commands: Commands, tmp_path: Path)
         wait_for(lambda: workers(3), 40, "3 workers")
         (decision,) = json.loads(commands("dynamo", "autoscale", "decisions", "--json"))
         # As many more as are there or coming at the time.
-        assert re.match(rf"\+[23] at {SITE}: a fixed number of 3", decision["reason"])
+        assert re.match(rf"\+[23] at {SITE}: fixed at 3", decision["reason"])
         assert decision["inputs"]["groups"]
         # It is being scaled already.
         commands("dynamo", "autoscale", "--once", code=7)

@@ -241,7 +241,7 @@ def test_overload_is_found_where_nothing_more_can_be_had(tmp_path: Path) -> None
     found = world.scaler.look()
     assert found.overload is not None
     assert found.overload.deficit_core_s > 4000
-    assert "worker has its 2 workers" in found.overload.reason
+    assert "worker is at its maximum of 2 workers" in found.overload.reason
     now = world.clock.now()
     with world.store.reading() as session:
         assert read_overload(session, now) == found.overload

@@ -44,10 +44,10 @@ def test_the_reason_says_what_keeps_it_from_growing() -> None:
     much = demand(work(NOW, 10_000, 100))
     found = assess(much, view(4), {"worker": 4}, NOW)
     assert found is not None
-    assert found.reason == "worker has its 4 workers"
+    assert found.reason == "worker is at its maximum of 4 workers"
     found = assess(much, view(1, replace(OPTION, open=False)), {"worker": 1}, NOW)
     assert found is not None
-    assert found.reason == "Cloud:one is left alone"
+    assert found.reason == "Cloud:one is closed after failures"
     found = assess(much, view(1, affordable=0.5), {"worker": 1}, NOW)
     assert found is not None
     assert "the budget has no room" in found.reason
@@ -138,7 +138,7 @@ def run_of(store: Store, trigger: str, *, priority: int = 0, due_in_s: float | N
 
 def overloaded(store: Store, cut: int | None = 10) -> None:
     with store.transaction() as session:
-        store_overload(session, Overload(500.0, cut, "worker has its 4 workers"), NOW, 60.0)
+        store_overload(session, Overload(500.0, cut, "worker is at its maximum of 4 workers"), NOW, 60.0)
 
 
 def test_without_overload_nothing_is_left_out(store: Store, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_is_of_lower_priority_goes_without(store: Store, tmp_path: Path) ->
     keeper = guard(store, tmp_path)
     verdict = keeper.judge(run_of(store, "extras", priority=5), NOW)
     assert verdict is not None
-    assert "priority 5 is below 10" in verdict.reason
+    assert "priority 5 is below the cutoff of 10" in verdict.reason
     assert verdict.data["cut"] == 10
     assert keeper.judge(run_of(store, "extras", priority=10), NOW) is None
     # In time, it runs; what cannot be in time goes without while something higher is due.

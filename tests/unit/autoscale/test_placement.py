@@ -34,7 +34,7 @@ def test_one_that_is_late_comes_after_all_that_are_in_time() -> None:
     assert first(slow, fast, need=Need(slack_s=None, hold_s=7200.0)) == "slow"
     places = rank([slow, fast], {}, Need(slack_s=600.0))
     assert [place.in_time for place in places] == [True, False]
-    assert "later than the 600 s that are left" in places[1].why
+    assert "slower than the 600 s left" in places[1].why
 
 
 def test_workers_that_do_not_come_make_a_group_dear() -> None:
@@ -81,7 +81,7 @@ def test_only_groups_with_room_at_open_sites_that_fit_are_considered() -> None:
 
 
 def test_why_work_does_not_fit_is_said() -> None:
-    assert unfit(group("a"), Need(site="Cloud:b")) == "it must run at Cloud:b"
+    assert unfit(group("a"), Need(site="Cloud:b")) == "must run at Cloud:b"
     assert unfit(group(), Need(cores_each=8)) == "a job needs 8 cores, its workers have 4"
     assert unfit(group(memory_mb=1000), Need(memory_mb_each=2000)) == "a job needs 2000 MB, its workers have 1000 MB"
     assert unfit(group(), Need(memory_mb_each=2000)) == ""

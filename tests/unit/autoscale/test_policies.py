@@ -65,7 +65,7 @@ class TestRegistry:
             make_policy("predictive", {"setle_s": 3})
 
     def test_an_unfit_value_is_named(self) -> None:
-        with pytest.raises(InputError, match=r"utilisation: input should be less than or equal to 1 \(it is 2\)"):
+        with pytest.raises(InputError, match=r"utilisation: input should be less than or equal to 1 \(got 2\)"):
             make_policy("predictive", {"utilisation": 2})
         with pytest.raises(InputError, match="low_utilisation is above high_allocation"):
             make_policy("linear", {"low_utilisation": 0.9})
@@ -83,7 +83,7 @@ class TestStatic:
 
     def test_limits_are_said(self) -> None:
         decision = decide([], fleet(group(most=3)), policy="static", workers={"a": 5})
-        assert decision.reasons["a"] == "+3 at Cloud:a: a fixed number of 3, 5 are asked for"
+        assert decision.reasons["a"] == "+3 at Cloud:a: fixed at 3, 5 requested"
 
 
 class TestReactive:
@@ -91,7 +91,7 @@ class TestReactive:
         assert decide([work(900, 600, 900)], fleet(group()), policy="reactive").wanted == {"a": 0}
         decision = decide([work(900, cores=9)], fleet(group()), policy="reactive")
         assert decision.wanted == {"a": 3}
-        assert decision.reasons["a"] == "+3 at Cloud:a: 9 cores are asked for, 0 there or coming, 0 busy"
+        assert decision.reasons["a"] == "+3 at Cloud:a: 9 cores requested, 0 ready or booting, 0 busy"
 
     def test_a_step_is_limited_and_the_next_one_waits(self) -> None:
         first = decide([work(9000, cores=90)], fleet(group()), policy="reactive")
@@ -112,7 +112,7 @@ class TestReactive:
         second = decide([work(9, cores=8)], view, 300, first.memory, policy="reactive")
         third = decide([work(9, cores=4)], view, 601, second.memory, policy="reactive")
         assert third.wanted == {"a": 2}
-        assert third.reasons["a"] == "-2 at Cloud:a: not needed for 600 s: 4 cores are asked for, 16 there"
+        assert third.reasons["a"] == "-2 at Cloud:a: not needed for 600 s: 4 cores requested, 16 present"
 
 
 class TestLinear:
@@ -127,7 +127,7 @@ class TestLinear:
         memory = decide([], view, policy="linear").memory
         later = decide([], view, 60, memory, policy="linear")
         assert later.wanted == {"a": 4}
-        assert later.reasons["a"] == "-1 at Cloud:a: 14.0 cores wanted of 20, 25% busy, 100% of the workers have jobs"
+        assert later.reasons["a"] == "-1 at Cloud:a: 14.0 cores wanted, 20 present, 25% busy, 100% of workers have jobs"
 
     def test_between_the_thresholds_nothing_changes(self) -> None:
         view = fleet(group(), [*workers(4, busy_cpus=4), *workers(4, "b")])
@@ -207,7 +207,7 @@ class TestPredictiveGrowth:
         assert decide([work(1200, cores_each=8)], fleet(groups)).wanted == {"a": 0, "b": 0, "c": 1}
         decision = decide([work(1200, cores_each=32)], fleet(groups))
         assert decision.wanted == {"a": 0, "b": 0, "c": 0}
-        assert decision.notes == ("20 core-min of work fit no group: 32 cores and 0 MB for a job",)
+        assert decision.notes == ("20 core-min of work fits no group: 32 cores and 0 MB per job",)
 
     def test_what_is_bound_to_a_site_does_not_count_as_free_for_all(self) -> None:
         groups = [group("a"), group("b", cost_per_hour=0.3)]
@@ -221,14 +221,14 @@ class TestPredictiveGrowth:
             decision = decide(items, view)
             assert decision.wanted == {"a": 0}
             assert decision.short_cores > 1
-            assert "cores are short for 40 core-min" in decision.notes[0]
+            assert "cores short for 40 core-min" in decision.notes[0]
         assert decide(items, fleet(group(), budget=0.45)).wanted == {"a": 2}
 
     def test_work_nobody_waits_for_gets_a_slow_minimum(self) -> None:
         decision = decide([work(36000, due_s=None)], fleet(group()))
         assert decision.wanted == {"a": 1}
         assert decision.reasons["a"] == (
-            "+1 at Cloud:a: 10.0 core-h that nobody waits for, 0 workers ready, boot p90 140 s"
+            "+1 at Cloud:a: 10.0 core-h without a deadline, 0 workers ready, boot p90 140 s"
         )
         assert decide([work(360000, due_s=None)], fleet(group())).wanted == {"a": 8}
         assert settled([work(36000, due_s=None)], fleet(group(), workers(5))).wanted == {"a": 1}
@@ -236,7 +236,7 @@ class TestPredictiveGrowth:
     def test_the_least_is_there_without_work(self) -> None:
         decision = decide([], fleet(group(least=2)))
         assert decision.wanted == {"a": 2}
-        assert decision.reasons["a"] == "+2 at Cloud:a: the least of the group is 2"
+        assert decision.reasons["a"] == "+2 at Cloud:a: the group's minimum is 2"
 
     def test_caution_moves_from_the_expected_to_the_high_amount(self) -> None:
         items = [work(1200, 180, 480, core_s_high=4800)]
@@ -253,7 +253,7 @@ class TestPredictiveShrinking:
         assert second.wanted == {"a": 4}
         third = decide([], view, 181, second.memory)
         assert third.wanted == {"a": 0}
-        assert third.reasons["a"] == "-4 at Cloud:a: nothing to do within 3 min, for 180 s by now"
+        assert third.reasons["a"] == "-4 at Cloud:a: no work in the next 3 min (for the past 180 s)"
 
     def test_workers_that_are_needed_before_new_ones_could_be_there_stay(self) -> None:
         view = fleet(group(), workers(4))
@@ -283,7 +283,7 @@ class TestPredictiveShrinking:
         before = decide([], view, -7200)
         decision = decide([], view, 0, before.memory, missing={"forecast": "the store is busy"})
         assert decision.wanted == {"a": 4}
-        assert decision.notes == ("nothing is given up while forecast is silent: the store is busy",)
+        assert decision.notes == ("no scale-down while forecast is silent: the store is busy",)
         assert decide([work(9600)], view, missing={"queue": "no answer"}).wanted["a"] > 4
 
     def test_the_dear_group_goes_first(self) -> None:
@@ -298,7 +298,7 @@ class TestPredictiveShrinking:
     def test_more_than_allowed_goes_at_once(self) -> None:
         decision = decide([work(9600)], fleet(group(most=2), workers(4)))
         assert decision.wanted == {"a": 2}
-        assert decision.reasons["a"] == "-2 at Cloud:a: no more than 2 may be there"
+        assert decision.reasons["a"] == "-2 at Cloud:a: the group's maximum is 2"
 
     def test_workers_on_their_way_out_do_not_count(self) -> None:
         view = fleet(group(), workers(3, state=WorkerState.DRAINING))
