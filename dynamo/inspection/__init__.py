@@ -1,1 +1,1 @@
-"""A look at an input file in a process of its own: format, times, and what triggers and cost model ask."""
+"""Inspect input files in a separate process: format, times, and what triggers and the cost model need."""

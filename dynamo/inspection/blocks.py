@@ -1,4 +1,4 @@
-"""Where the strong echo of a nowcast is, coarsely: its area in blocks of a quarter degree, at some leads."""
+"""Coarse location of a nowcast's strong echo: its area in quarter-degree blocks, at some leads."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dynamo.inspection.facts import BLOCK_DEG
 from dynamo.radar.area import node_areas_km2
 from dynamo.radar.grid import LatLonGrid
 
-#: Every so many minutes of lead: storms move a block or less in that time.
+#: Spacing of the leads, minutes: storms move a block or less in that time.
 BLOCK_LEAD_MIN = 10
-#: Of more blocks than this, four become one.
+#: Above this number of blocks, four are merged into one.
 MOST_BLOCKS = 1000
 _LEAST_KM2 = 0.05
 
 
 class Blocks:
-    """Adds up areas by block, one lead after the other.
+    """Adds up areas by block, one lead after another.
 
     Parameters
     ----------
     grid
-        Of the nowcast.
+        The nowcast's grid.
     step
-        Every how many rows are looked at, from row ``step // 2`` on; each stands for its neighbours.
+        Use every ``step``-th row, from row ``step // 2`` on; each stands for its neighbors.
     """
 
     def __init__(self, grid: LatLonGrid, step: int = 1) -> None:
@@ -45,7 +45,7 @@ class Blocks:
         )
 
     def add(self, lead: int, strong: NDArray[np.bool_] | None) -> None:
-        """Add a lead, minutes: where the rows that are looked at have strong echo; None where there is none."""
+        """Add a lead, minutes, with the mask of strong echo in the sampled rows; None if there is none."""
         sums = np.zeros(self._count)
         if strong is not None:
             rows, columns = np.nonzero(strong)
@@ -55,7 +55,7 @@ class Blocks:
         self._sums.append(sums)
 
     def areas_km2(self) -> tuple[tuple[float, ...], ...]:
-        """Return, for each block with any strong echo, its middle and its area at each lead; see `InputFacts`."""
+        """Return the center and the area at each lead of every block with strong echo; see `InputFacts`."""
         if not self._sums:
             return ()
         table = np.stack(self._sums)
@@ -63,7 +63,7 @@ class Blocks:
         rows, columns = found // self._width + self._first[0], found % self._width + self._first[1]
         side, sums = 1, table[:, found]
         while len(rows) > MOST_BLOCKS:
-            # The store keeps them for every arrival: a continent of storms needs no quarter degrees.
+            # The store keeps these for every arrival: continent-wide storms do not need quarter degrees.
             side *= 2
             places, block = np.unique(np.stack((rows // 2, columns // 2)), axis=1, return_inverse=True)
             sums = np.stack([np.bincount(block.ravel(), weights=lead) for lead in sums])

@@ -1,4 +1,4 @@
-"""What an input file says of the work it will cause."""
+"""Facts about an input file that determine the work it causes."""
 
 from __future__ import annotations
 
@@ -10,57 +10,56 @@ from typing import Any
 
 from dynamo.times import parse_time, to_iso
 
-#: Spacing of the heights of `InputFacts.aloft_km2`, metres.
+#: Spacing of the heights of `InputFacts.aloft_km2`, meters.
 ALOFT_STEP_M = 500.0
 
 
-#: Echo at or above this is counted by place (`InputFacts.blocks_km2`), in blocks of this side or, where there are many,
-#: of a multiple.
+#: Echo at or above this is located (`InputFacts.blocks_km2`) in blocks of this size or, if there are many, a multiple.
 BLOCK_DBZ, BLOCK_DEG = 45.0, 0.25
 
 
 @dataclass(frozen=True)
 class InputFacts:
-    """What an input file says of the work it will cause; read from it once, when it arrives.
+    """Facts about an input file that determine the work it causes; read once, on arrival.
 
     Attributes
     ----------
     format
         The name of the file's format, as in the modules' ports (``casa-nowcast``).
     issue_time
-        The time that names the products.
+        The time used in product names.
     leads
         The leads in minutes.
     shape
         Rows and columns of each grid.
     area_km2
-        Area at or above each level, for each lead: ``area_km2[level][i]`` for ``leads[i]``.
+        Area at or above each level at each lead: ``area_km2[level][i]`` for ``leads[i]``.
     crossings
-        Grid edges whose ends lie on different sides of each level, for each lead: what contouring costs.
+        Grid edges that cross each level, at each lead: the cost of contouring.
     maximum_dbz
         Largest value of each lead, NaN where a grid is empty.
     radar
-        The name of the radar that the file is of; empty where it is of none.
+        The name of the radar; empty if the file is not from a single radar.
     aloft_km2
-        Area at or above each level where the beam is at least so high, for heights of 0, 500, 1000 ... metres above
+        Area at or above each level where the beam is at least this high, for heights of 0, 500, 1000 ... meters above
         sea level: ``aloft_km2[level][k]`` for ``k * ALOFT_STEP_M``; the largest of the sweeps.
     low_km2
-        Area at or above each level where the highest beam over the place is lower than so high, for the same heights:
-        ``low_km2[level][k]`` for ``k * ALOFT_STEP_M``; what lies above was not looked at there. The largest of the
-        sweeps; the last value goes on upwards.
+        Area at or above each level where the highest beam is below this height, for the same heights:
+        ``low_km2[level][k]`` for ``k * ALOFT_STEP_M``; nothing above was scanned there. The largest of the
+        sweeps; the last value also applies above.
     top_m
-        Height of the highest gate that the radar looked at, metres above sea level; None where that has no meaning.
+        Height of the highest gate that the radar scanned, meters above sea level; None if not applicable.
     flags
         Remarks on the file as a whole (``incomplete``, ``no valid reflectivity``, ...).
     position, range_km
-        Latitude and longitude of the radar, degrees, and how far along the ground it looked; None where it is of none.
+        Latitude and longitude of the radar, degrees, and its ground range; None if not from a single radar.
     bounds
-        South, west, north and east edge of the grids, degrees; None where there are none.
+        South, west, north and east edge of the grids, degrees; None if there are no grids.
     block_leads
-        The leads, minutes, for which ``blocks_km2`` tells where strong echo is.
+        The leads, minutes, of ``blocks_km2``.
     blocks_km2
-        Where there is echo at or above `BLOCK_DBZ`: latitude and longitude of a block's middle, degrees, then the area
-        in the block at each of ``block_leads``. Blocks without any are left out.
+        Location of echo at or above `BLOCK_DBZ`: latitude and longitude of a block's center, degrees, then the area in
+        the block at each of ``block_leads``. Blocks without any are left out.
     """
 
     format: str

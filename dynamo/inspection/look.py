@@ -1,4 +1,4 @@
-"""What an input file says of the work it will cause: the one look that arrivals, triggers and the cost model share."""
+"""Inspect an input file for the work it causes, once for arrivals, triggers and the cost model."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
 FORMAT = "casa-nowcast"
 SWEEP_FORMAT, VOLUME_FORMAT = "radar-sweep", "radar-volume"
-#: Larger grids are looked at through every k-th row; the counts are scaled up.
+#: Larger grids are sampled at every k-th row, and the counts scaled up.
 _SAMPLE_ROWS = 512
-#: Grids are read together up to this many values.
+#: Grids are read in batches of up to this many values.
 _TOGETHER_CELLS = 1 << 21
 
 
 def inspect_input(path: Path, levels: Sequence[float]) -> InputFacts:
-    """Read a file once and return what matters for triggers, plan and cost; its content tells what it is.
+    """Read a file once and return what matters for triggers, plan and cost; the format is detected from the content.
 
     Parameters
     ----------
     path
         A CASA nowcast, or a radar sweep or volume of any format that `dynamo.formats.radar` reads.
     levels
-        The levels, dBZ, for which areas and crossings are wanted.
+        The levels, dBZ, of areas and crossings.
 
     Returns
     -------
     InputFacts
         Areas and crossings of grids with more than 512 rows are estimates from evenly spaced rows. A sweep or volume
-        has one lead, the time of its first ray, the largest area and shape of its sweeps, and NaN as its maximum where
+        has one lead, the time of its first ray, the largest area and shape of its sweeps, and NaN as its maximum if
         there is no echo.
 
     Raises
     ------
     InputError
-        If the file is none of these, is not complete enough to use, or is a nowcast of which every value is missing.
+        If the file is none of these, is too incomplete to use, or is a nowcast with every value missing.
     """
     from dynamo.formats.radar.sniff import is_radar_file
 
@@ -60,20 +60,20 @@ def inspect_input(path: Path, levels: Sequence[float]) -> InputFacts:
 
 
 def inspect_inputs(paths: Sequence[Path], levels: Sequence[float]) -> InputFacts:
-    """Return what several files of one input say together.
+    """Return the combined facts of several files of one input.
 
-    Radar files must be those of one volume. Of files that each stand alone, as hail grids, the newest time counts and
-    the largest shape; they have no radar in common.
+    Radar files must belong to one volume. Independent files, such as hail grids, get the newest time and the largest
+    shape, and no radar.
 
     Raises
     ------
     InputError
-        As `inspect_input`, or if there is no file or they are in different formats.
+        As `inspect_input`, or if there are no files or their formats differ.
     """
     from dynamo.formats.radar.sniff import is_radar_file
 
     if not paths:
-        raise InputError("no file to look at", expected="one file or more")
+        raise InputError("no files to inspect", expected="one or more files")
     if len(paths) == 1:
         return inspect_input(paths[0], levels)
     if is_radar_file(paths[0]):
@@ -81,7 +81,9 @@ def inspect_inputs(paths: Sequence[Path], levels: Sequence[float]) -> InputFacts
     each = [inspect_input(path, levels) for path in paths]
     formats = sorted({facts.format for facts in each})
     if len(formats) > 1:
-        raise InputError(f"files in the formats {', '.join(formats)}", where=paths[0], expected="files of one format")
+        raise InputError(
+            f"files in different formats: {', '.join(formats)}", where=paths[0], expected="files of one format"
+        )
     newest = max(each, key=lambda facts: facts.issue_time)
     shape = max((facts.shape for facts in each), key=lambda size: size[0] * size[1])
     radars = {facts.radar for facts in each}
@@ -89,7 +91,7 @@ def inspect_inputs(paths: Sequence[Path], levels: Sequence[float]) -> InputFacts
 
 
 def _inspect_hail_grid(path: Path) -> InputFacts | None:
-    """Return the facts of a hail grid; None where the file is something else."""
+    """Return the facts of a hail grid; None if the file is something else."""
     from dynamo.formats.hail_grid import FORMAT as HAIL_GRID
     from dynamo.formats.hail_grid import read_hail_grid
     from dynamo.formats.nowcast import opened
@@ -155,13 +157,13 @@ def inspect_radar(path: Path | Sequence[Path], levels: Sequence[float]) -> Input
 
 
 def _beam(sweep: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the distances along the ground and the heights of a sweep's gates, metres."""
+    """Return the ground ranges and heights of a sweep's gates, meters."""
     range_m, angle_deg = sweep["range"].values, sweep.attrs["fixed_angle_deg"]
     return range_m * np.cos(np.radians(angle_deg)), beam_height_m(range_m, angle_deg, sweep.attrs["altitude_m"])
 
 
 def _largest(one: NDArray[np.float64], other: NDArray[np.float64], *, goes_on: bool = False) -> NDArray[np.float64]:
-    """Return the elementwise maximum of two arrays after whose ends come zeros, or the last value goes on."""
+    """Return the elementwise maximum of two arrays, padded with zeros or with the last value."""
     size = max(one.size, other.size)
     first, second = (
         np.pad(row, (0, size - row.size), constant_values=row[-1] if goes_on else 0.0) for row in (one, other)
@@ -186,7 +188,7 @@ def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
         areas: dict[float, list[float]] = {float(level): [] for level in levels}
         crossings: dict[float, list[int]] = {float(level): [] for level in levels}
         blocks = Blocks(header.grid, step)
-        # Small grids are looked at together: a call for each would cost more than the look.
+        # Small grids are processed together: one call each would cost more than the work itself.
         together = max(1, _TOGETHER_CELLS // (header.grid.nlat * header.grid.nlon))
         for first in range(0, header.leads, together):
             fields = reader.read_some(first, min(first + together, header.leads))
@@ -222,9 +224,9 @@ def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
 
 
 def _crossings(inside: NDArray[Any], step: int) -> NDArray[np.int64]:
-    """Return the number of grid edges that cross, for each grid of the stack ``inside``."""
+    """Return the number of crossing grid edges of each grid in the stack ``inside``."""
     across = np.count_nonzero(inside[:, :, 1:] != inside[:, :, :-1], axis=(1, 2))
     if step > 1:
-        # Sampled rows are no neighbours; storms have no preferred direction, so count the columns' edges as many.
+        # Sampled rows are not adjacent; storms have no preferred direction, so assume as many crossings between rows.
         return np.asarray(2 * step * across, dtype=np.int64)
     return np.asarray(across + np.count_nonzero(inside[:, 1:] != inside[:, :-1], axis=(1, 2)), dtype=np.int64)

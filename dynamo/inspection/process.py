@@ -1,7 +1,7 @@
-"""Looking into an input file from many threads, in a warm process of its own.
+"""Inspect input files from many threads, in a separate warm process.
 
-A damaged file can crash the NetCDF library or keep it busy for ever, and the library is not thread-safe; so one process
-looks at one input at a time, and is replaced when a file is too much for it.
+A damaged file can crash the NetCDF library or hang it, and the library is not thread-safe. So one process inspects one
+input at a time, and is replaced if a file brings it down.
 """
 
 from __future__ import annotations
@@ -20,70 +20,70 @@ from dynamo.errors import DynamoError, InputError, RetryableError
 from dynamo.inspection.facts import InputFacts
 from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess
 
-#: Formats that say what work they cause; files of others are taken as they are.
+#: Formats with known cost; files in other formats are accepted unread.
 RADAR = frozenset({"radar-sweep", "radar-volume"})
 INSPECTED = frozenset({"casa-nowcast", "hail-grid"}) | RADAR
 
-#: How long a small file may take; a large one has the time to come from a slow disk.
+#: Time limit for a small file; a large one gets the time to be read from a slow disk.
 LIMIT_S = 30.0
 _SLOWEST_BYTES_PER_S = 5e6
-#: How long the process may take to be ready on a machine that is busy.
+#: Time limit for the process to start on a busy machine.
 _START_LIMIT_S = 120.0
-#: A process that nobody waits for any more ends itself so much later.
+#: Time after which a process that nobody waits for exits.
 _ORPHAN_S = 10.0
 
 _log = logging.getLogger("dynamo.feeds")
 
 
 def inspect(path: Path, levels: Sequence[float]) -> InputFacts:
-    """Return what the file says of the work it will cause.
+    """Return the facts of a file that determine the work it causes.
 
     Raises
     ------
     InputError
-        If it is not a complete input file, or the process that reads it crashes or does not come to an end.
+        If it is not a complete input file, or the process reading it crashes or hangs.
     RetryableError
-        If no process can be started.
+        If the process cannot be started.
     """
     facts: InputFacts = _inspector.look(None, [path], levels)
     return facts
 
 
 def inspect_port(format_: str, paths: Sequence[Path], levels: Sequence[float]) -> InputFacts | None:
-    """Return what the files of one input say of the work they will cause; None for formats that say nothing.
+    """Return the facts of one input's files; None for formats without a known cost.
 
     Parameters
     ----------
     format_
-        The format of the input, or several with ``|`` between.
+        The format of the input, or several separated by ``|``.
     paths
-        Its files: one, the files of one radar volume, or several that each stand alone.
+        Its files: one, the files of one radar volume, or several independent ones.
     levels
         See `inspect`.
 
     Raises
     ------
     InputError
-        If a file is not complete, or the files do not belong together; and as `inspect`.
+        If a file is incomplete or the files do not belong together; also as `inspect`.
     RetryableError
         As `inspect`.
     """
     formats = set(format_.split("|"))
     if not INSPECTED & formats:
         return None
-    # Asked for a radar file, the error is about radar files.
+    # If a radar file is expected, report the error about radar files.
     facts: InputFacts = _inspector.look("radar" if formats <= RADAR else "any", paths, levels)
     return facts
 
 
 def warm() -> None:
-    """Start the process, so that the first file need not wait for it; where that fails, the first file tries again."""
+    """Start the process ahead of the first file; if that fails, the first file tries again."""
     with contextlib.suppress(RetryableError):
         _inspector.start()
 
 
 def close() -> None:
-    """End the process, whatever it is doing; the next look starts another."""
+    """Kill the process, whatever it is doing; the next inspection starts another."""
     _inspector.stop()
 
 
@@ -102,11 +102,11 @@ class _Inspector:
                 try:
                     self._helper = HelperProcess(_serve)
                 except OSError as error:
-                    raise RetryableError(f"cannot start the process that looks into files: {error}") from error
+                    raise RetryableError(f"cannot start the inspection process: {error}") from error
             return self._helper
 
     def stop(self) -> None:
-        # Without the lock of those who ask: a file may keep the process busy.
+        # Without the callers' lock: a file may keep the process busy.
         with self._starting:
             helper, self._helper = self._helper, None
         if helper is not None:
@@ -119,7 +119,7 @@ class _Inspector:
             with contextlib.suppress(OSError):
                 size += path.stat().st_size
         limit_s = LIMIT_S + size / _SLOWEST_BYTES_PER_S
-        # The process was started where this one was then, not where it is now.
+        # The process has the working directory of its start, which may differ from the current one.
         folder = None if all(path.is_absolute() for path in paths) else str(Path.cwd())
         question = (kind, folder, paths, tuple(levels), limit_s)
         where = paths[0] if paths else None
@@ -127,17 +127,17 @@ class _Inspector:
             try:
                 answer = self._ask(question, limit_s)
             except HelperEndedError:
-                # Once may be somebody's kill; a file that is to blame does it again.
+                # The first time may be somebody's kill; a bad file does it again.
                 try:
                     answer = self._ask(question, limit_s)
                 except HelperEndedError as error:
-                    _log.warning("a file ended the process that looked into it", extra={"path": str(where)})
+                    _log.warning("the inspection process died on a file", extra={"path": str(where)})
                     raise InputError(
-                        "the NetCDF library fails on it", where=where, expected="a file that is not damaged"
+                        "the NetCDF library crashes on it", where=where, expected="an undamaged file"
                     ) from error
             except HelperLateError as error:
                 raise InputError(
-                    f"still reading after {limit_s:.0f} s", where=where, expected="a file that is not damaged"
+                    f"still reading after {limit_s:.0f} s", where=where, expected="an undamaged file"
                 ) from error
         if isinstance(answer, InputFacts):
             return answer
@@ -147,29 +147,29 @@ class _Inspector:
         helper = self.start()
         try:
             if self._ready != helper.pid:
-                # The time that the start takes is not the file's.
+                # Do not charge the file for the startup time.
                 try:
                     helper.ask(None, _START_LIMIT_S)
                 except (HelperEndedError, HelperLateError) as error:
-                    raise RetryableError(f"the process that looks into files does not start: {error}") from error
+                    raise RetryableError(f"the inspection process does not start: {error}") from error
                 self._ready = helper.pid
             return helper.ask(question, limit_s)
         except HelperEndedError as error:
             if helper.stopped:
-                raise RetryableError("the looking into files was ended") from error
+                raise RetryableError("the inspection was stopped") from error
             raise
         except OSError as error:
-            raise RetryableError(f"cannot start the process that looks into files: {error}") from error
+            raise RetryableError(f"cannot start the inspection process: {error}") from error
 
 
 _inspector = _Inspector()
 
 
 def _serve(pipe: Connection) -> None:
-    """Answer questions until the pipe closes."""
+    """Serve requests until the pipe closes."""
     import signal
 
-    # Ctrl-C in a terminal reaches the whole group; the daemon decides when this process ends.
+    # Ctrl-C in a terminal reaches the whole group; the daemon decides when this process stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
@@ -179,7 +179,7 @@ def _serve(pipe: Connection) -> None:
             if question is None:
                 pipe.send("ready")
                 continue
-            # Where the one who asked was killed meanwhile, nobody else ends a library that hangs.
+            # If the caller was killed meanwhile, nobody else stops a hanging library.
             signal.setitimer(signal.ITIMER_REAL, question[4] + _ORPHAN_S)
             answer = _answer(*question[:4])
             signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -200,11 +200,11 @@ def _answer(
     except DynamoError as error:
         return error
     except OSError as error:
-        # Only these parts are sure to reach the other process.
+        # Only these parts are sure to survive pickling.
         return OSError(error.errno or errno.EINVAL, error.strerror or str(error))
     except Exception as error:  # broken files make the NetCDF libraries fail in every way
         return InputError(
             f"cannot be read: {type(error).__name__}: {error}",
             where=paths[0] if paths else None,
-            expected="a file that is not damaged",
+            expected="an undamaged file",
         )

@@ -1,1 +1,1 @@
-"""The scientific steps: a contract, a command line and metrics around radar and formats."""
+"""Scientific modules: a contract, a command line and metrics around `dynamo.radar` and `dynamo.formats`."""

@@ -1,7 +1,7 @@
 """`dynamo-module NAME --input PORT=FILE ... --output PORT=FILE ... --param NAME=VALUE ...`: one module as a command.
 
-This is the executable of the abstract workflow's transformations and of the container; it needs neither the store nor
-the rest of the command line.
+The executable of the abstract workflow's transformations and of the container; it needs neither the store nor the rest
+of the command line.
 """
 
 from __future__ import annotations

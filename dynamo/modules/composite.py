@@ -1,4 +1,4 @@
-"""Module `composite`: the hail grids of a network's radars as one."""
+"""Module `composite`: merge the hail grids of a radar network."""
 
 from __future__ import annotations
 
@@ -38,30 +38,32 @@ def _check(call: Call) -> None:
 MODULE = Module(
     name="composite",
     version="1",
-    description="Put the hail grids of several radars together; each node knows its radar and the age of its view.",
-    inputs=(Port("grids", "hail-grid", "Grids of single radars, in any order; also several of one radar.", many=True),),
-    outputs=(Port("grid", "hail-grid", "CF NetCDF; COMPOSITE_{YYYYmmdd-HHMMSS}.nc by custom."),),
+    description="Merge the hail grids of several radars; each node records its radar and the age of its data.",
+    inputs=(
+        Port("grids", "hail-grid", "Grids of single radars, in any order; several per radar are allowed.", many=True),
+    ),
+    outputs=(Port("grid", "hail-grid", "CF NetCDF; usually named COMPOSITE_{YYYYmmdd-HHMMSS}.nc."),),
     parameters=(
         Parameter(
             "method",
             "str",
-            "Which radar counts at a node: the one with the largest hail, or the nearest that covers it.",
+            "Radar to use at each node: the one with the largest hail, or the nearest one that covers it.",
             default="maximum",
             choices=("maximum", "nearest"),
         ),
-        Parameter("expected", "str", "Radars of the network, commas between; those not there are told.", default=""),
+        Parameter("expected", "str", "Radars of the network, comma-separated; missing ones are reported.", default=""),
         Parameter(
             "max_age",
             "float",
-            "Views further than this from the time of the composite are left out, and flagged.",
+            "Omit and flag grids further than this from the composite's time.",
             default=300.0,
             unit="s",
             minimum=1,
             maximum=3600,
         ),
-        Parameter("time", "str", "Time of the composite, ISO 8601; that of the newest view by default.", default=""),
+        Parameter("time", "str", "Time of the composite, ISO 8601. Default: that of the newest grid.", default=""),
     ),
     run=_run,
     check_outputs=_check,
-    notes="A node that no radar covers is not observed (-1). Of several views of one radar the newest counts first.",
+    notes="A node covered by no radar is not observed (-1). If a radar has several grids, the newest takes precedence.",
 )

@@ -43,22 +43,22 @@ def _check(call: Call) -> None:
 MODULE = Module(
     name="contour",
     version="1",
-    description="Trace storm areas at and above reflectivity levels; one GeoJSON file for each grid.",
+    description="Trace storm areas at and above reflectivity levels; one GeoJSON file per grid.",
     inputs=(
         Port(
             "grid",
             "casa-split|casa-nowcast",
-            "Split files, or nowcast files with all their leads.",
+            "Split files, or nowcast files with all leads.",
             many=True,
         ),
     ),
-    outputs=(Port("geojson", "geojson", "One file for each grid, in order.", many=True),),
+    outputs=(Port("geojson", "geojson", "One file per grid, in order.", many=True),),
     parameters=(
         Parameter("levels", "floats", "Levels to trace.", default=[45.0], unit="dBZ", minimum=-30, maximum=90),
         Parameter(
             "min_points",
             "int",
-            "Leave out polygons whose exterior has fewer vertices.",
+            "Omit polygons whose exterior has fewer vertices.",
             default=12,
             unit="1",
             minimum=3,
@@ -67,7 +67,7 @@ MODULE = Module(
         Parameter(
             "min_area",
             "float",
-            "Leave out smaller polygons.",
+            "Omit smaller polygons.",
             default=0.0,
             unit="km2",
             minimum=0,
@@ -76,7 +76,7 @@ MODULE = Module(
         Parameter(
             "decimals",
             "int",
-            "Decimals of the coordinates; 5 is 1.1 m.",
+            "Decimal places of the coordinates; 5 is 1.1 m.",
             default=5,
             unit="1",
             minimum=3,
@@ -85,5 +85,5 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
-    notes="Polygons are valid, counter-clockwise, with holes, closed at the domain edge and around missing data.",
+    notes="Polygons are valid, counterclockwise, with holes, and closed at domain edges and around missing data.",
 )

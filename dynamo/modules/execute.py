@@ -1,4 +1,4 @@
-"""Running one module under its contract: inputs checked before, outputs after."""
+"""Run one module under its contract: inputs are checked before, outputs after."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamo.errors import DynamoError, InputError
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one execution cost and reported; CPU seconds are those of this process."""
+    """Cost and result of one execution; CPU seconds are those of this process."""
 
     wall_s: float
     cpu_s: float
@@ -26,14 +26,14 @@ def execute(
     outputs: Mapping[str, Sequence[Path]],
     parameters: Mapping[str, object],
 ) -> Outcome:
-    """Run ``module`` and hold it to its contract.
+    """Run ``module`` and enforce its contract.
 
     Raises
     ------
     InputError
-        If ports, files or parameters are not what the contract says.
+        If ports, files or parameters violate the contract.
     DynamoError
-        If the module did not write what it promised.
+        If the module did not write its outputs.
     """
     _check_ports(module, "input", module.inputs, inputs)
     _check_ports(module, "output", module.outputs, outputs)
@@ -53,11 +53,11 @@ def execute(
         for port, paths in call.outputs.items():
             for path in paths:
                 if not path.is_file() or path.stat().st_size == 0:
-                    raise DynamoError(f"module {module.name} wrote no {path.name}", expected=f"output {port}")
+                    raise DynamoError(f"module {module.name} did not write {path.name}", expected=f"output {port}")
         if module.check_outputs:
             module.check_outputs(call)
     except OSError as error:
-        # A full disk or a vanished folder is the machine's fault, not the module's: say which.
+        # A full disk or a vanished folder is the machine's fault, not the module's: say so.
         raise DynamoError(f"module {module.name}: {error.strerror or error}", where=error.filename) from error
     return Outcome(time.perf_counter() - wall, time.process_time() - cpu, metrics)
 

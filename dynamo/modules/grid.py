@@ -1,4 +1,4 @@
-"""Module `grid`: hail or hydrometeor classes of a radar's own polar grid onto a latitude/longitude grid."""
+"""Module `grid`: map hail or hydrometeor classes from a radar's polar grid to a latitude/longitude grid."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def _check(call: Call) -> None:
 MODULE = Module(
     name="grid",
     version="1",
-    description="Put hail and hydrometeor classes of a sweep or volume on a latitude/longitude grid (4/3 Earth).",
-    inputs=(Port("product", "radar-hail|radar-classes", "What `hail` or `hydroclass` found."),),
-    outputs=(Port("grid", "hail-grid", "CF NetCDF; {radar}-{YYYYmmdd}-{HHMMSS}.hc.cart.netcdf by custom."),),
+    description="Map hail and hydrometeor classes of a sweep or volume to a latitude/longitude grid (4/3 Earth).",
+    inputs=(Port("product", "radar-hail|radar-classes", "Output of `hail` or `hydroclass`."),),
+    outputs=(Port("grid", "hail-grid", "CF NetCDF; usually named {radar}-{YYYYmmdd}-{HHMMSS}.hc.cart.netcdf."),),
     parameters=(
         Parameter(
             "spacing",
             "float",
-            "Spacing of the nodes; 0 chooses 0.005 (500 m) up to 100 km of range, else 0.01.",
+            "Node spacing; 0 selects 0.005 (500 m) for ranges up to 100 km, 0.01 beyond.",
             default=0.0,
             unit="degrees",
             minimum=0,
@@ -49,7 +49,7 @@ MODULE = Module(
         Parameter(
             "max_range",
             "float",
-            "What lies further from the radar is left out.",
+            "Omit data further than this from the radar.",
             default=230.0,
             unit="km",
             minimum=1,
@@ -58,13 +58,13 @@ MODULE = Module(
         Parameter(
             "method",
             "str",
-            "Hail and sizes: the maximum of the gates around a node, or the nearest gate. Classes: always the nearest.",
+            "Hail and sizes: maximum of the gates around a node, or the nearest gate. Classes: always the nearest.",
             default="maximum",
             choices=("maximum", "nearest"),
         ),
     ),
     run=_run,
     check_outputs=_check,
-    notes="Nodes are whole multiples of the spacing, so that grids of several radars share them. Of a volume: the "
-    "class of the lowest sweep that has one, hail if any sweep has, the largest size, the heights of the lowest beams.",
+    notes="Nodes are whole multiples of the spacing, so that the grids of several radars share them. For a volume: the "
+    "class from the lowest sweep that has one, hail if any sweep has it, the largest size, the lowest beam heights.",
 )

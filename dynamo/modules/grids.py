@@ -1,4 +1,4 @@
-"""What `contour` and `plot` share: one output for each grid of the inputs."""
+"""Shared by `contour` and `plot`: one output for each input grid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamo.formats.split import LeadGrid, read_grids
 
 
 def paired(call: Call, output: str) -> Iterator[tuple[LeadGrid, Path]]:
-    """Give each grid of the port ``grid`` with its file of the port ``output``, in order.
+    """Yield each grid of the port ``grid`` with its file of the port ``output``, in order.
 
     Raises
     ------
@@ -26,14 +26,14 @@ def paired(call: Call, output: str) -> Iterator[tuple[LeadGrid, Path]]:
             target = next(outputs, None)
             if target is None:
                 raise InputError(
-                    f"more grids than the {count - 1} files of output {output}",
+                    f"more grids than the {count - 1} files for output {output}",
                     where=path,
-                    expected="one file a grid",
+                    expected="one file per grid",
                 )
             yield grid, target
     if next(outputs, None) is not None:
         raise InputError(
             f"{count} grids for {len(call.outputs[output])} files",
             where=f"output {output}",
-            expected="one file a grid",
+            expected="one file per grid",
         )

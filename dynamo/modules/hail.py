@@ -1,4 +1,4 @@
-"""Module `hail`: from a radar file to its hail, in one pass: quality control, classes, regions, sizes, columns."""
+"""Module `hail`: detect hail in radar data in one pass: quality control, classes, regions, sizes, columns."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def _check(call: Call) -> None:
 MODULE = Module(
     name="hail",
     version="1",
-    description="Find hail in radar sweeps, and its size where band and elevations allow (HSDA; MESH, POSH, SHI).",
+    description="Detect hail in radar sweeps, and its size if band and elevations allow (HSDA; MESH, POSH, SHI).",
     inputs=(RADAR_PORT, SOUNDING_PORT),
-    outputs=(Port("hail", "radar-hail", "CF NetCDF with the hail of each sweep and of the volume's columns."),),
+    outputs=(Port("hail", "radar-hail", "CF NetCDF with the hail of each sweep and of the columns of the volume."),),
     parameters=(
         Parameter(
             "core_reflectivity",
             "float",
-            "A hail region has a core above this; 0 for the band's own: 55 at S and C, 52 at X.",
+            "Reflectivity that the core of a hail region exceeds; 0 for the band's default: 55 at S and C, 52 at X.",
             default=0.0,
             unit="dBZ",
             minimum=0,
@@ -72,7 +72,7 @@ MODULE = Module(
         Parameter(
             "edge_reflectivity",
             "float",
-            "A hail region goes out to this; 0 for the band's own: 50 at S and C, 47 at X.",
+            "Reflectivity at the edge of a hail region; 0 for the band's default: 50 at S and C, 47 at X.",
             default=0.0,
             unit="dBZ",
             minimum=0,
@@ -81,7 +81,7 @@ MODULE = Module(
         Parameter(
             "min_core_area",
             "float",
-            "Least area of the core of a region.",
+            "Minimum area of a region's core.",
             default=0.25,
             unit="km2",
             minimum=0,
@@ -90,14 +90,14 @@ MODULE = Module(
         Parameter(
             "mesh_method",
             "str",
-            "Size from SHI: the blend of Witt (1998) and Murillo and Homeyer (2021), or one of them.",
+            "Size from SHI: a blend of Witt (1998) and Murillo and Homeyer (2021), or one of them.",
             default="blend",
             choices=("blend", "witt1998", "mh2019_75", "mh2019_95"),
         ),
         Parameter(
             "mesh_min_range",
             "float",
-            "Ground range from which columns are integrated.",
+            "Minimum ground range of integrated columns.",
             default=10.0,
             unit="km",
             minimum=0,
@@ -106,7 +106,7 @@ MODULE = Module(
         Parameter(
             "mesh_max_range",
             "float",
-            "Ground range up to which columns are integrated.",
+            "Maximum ground range of integrated columns.",
             default=150.0,
             unit="km",
             minimum=1,
@@ -116,5 +116,5 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
-    notes="HSDA sizes at S band only; MESH at S and C band from five elevations up. What was not computed is flagged.",
+    notes="HSDA sizes at S band only; MESH at S and C band, with at least five elevations. Skipped steps are flagged.",
 )

@@ -38,24 +38,24 @@ def _check(call: Call) -> None:
 MODULE = Module(
     name="hail_contour",
     version="1",
-    description="Trace the areas of hail, and of hail of at least each size; a grid without hail gives no features.",
+    description="Trace areas of hail, and of hail of at least each size; a grid without hail gives no features.",
     inputs=(Port("grid", "hail-grid", "A grid of one radar, or a composite."),),
-    outputs=(Port("geojson", "geojson", "The areas; hmt_HAIL_CASA_{...}.geojson by custom."),),
+    outputs=(Port("geojson", "geojson", "The areas; usually named hmt_HAIL_CASA_{...}.geojson."),),
     parameters=(
         Parameter(
             "sizes",
             "floats",
-            "Sizes to trace beside hail of any size.",
+            "Sizes to trace, in addition to hail of any size.",
             default=[5.0, 25.0, 50.0],
             unit="mm",
             minimum=1,
             maximum=200,
         ),
-        Parameter("min_area", "float", "Leave out smaller areas.", default=0.0, unit="km2", minimum=0, maximum=1e6),
+        Parameter("min_area", "float", "Omit smaller areas.", default=0.0, unit="km2", minimum=0, maximum=1e6),
         Parameter(
             "decimals",
             "int",
-            "Decimals of the coordinates; 5 is 1.1 m.",
+            "Decimal places of the coordinates; 5 is 1.1 m.",
             default=5,
             unit="1",
             minimum=3,
@@ -64,6 +64,6 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
-    notes="Outlines run halfway between nodes with and without hail. Sizes are told where the band or the volume allow "
+    notes="Outlines run halfway between nodes with and without hail. Sizes are given if band or volume allow "
     "(HSDA at S band, MESH of volumes).",
 )

@@ -1,4 +1,4 @@
-"""Module `hail_plot`: hydrometeor classes and hail sizes of a hail grid as an image with a legend."""
+"""Module `hail_plot`: plot hydrometeor classes and hail sizes of a hail grid, with a legend."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ def _check(call: Call) -> None:
 MODULE = Module(
     name="hail_plot",
     version="1",
-    description="Draw hydrometeor classes, and hail by its size on top, with a legend.",
+    description="Plot hydrometeor classes, with hail by size on top, and a legend.",
     inputs=(Port("grid", "hail-grid", "A grid of one radar, or a composite."),),
-    outputs=(Port("png", "png", "The image; hca_{...}.png by custom."),),
+    outputs=(Port("png", "png", "The image; usually named hca_{...}.png."),),
     parameters=(
-        Parameter("pixels_per_cell", "int", "Side of a cell.", default=3, unit="pixel", minimum=1, maximum=20),
-        Parameter("legend", "bool", "Add the legend below; without it the image fits its bounds.", default=True),
+        Parameter(
+            "pixels_per_cell", "int", "Width and height of a cell.", default=3, unit="pixel", minimum=1, maximum=20
+        ),
+        Parameter("legend", "bool", "Add a legend below; without it, the image fits its bounds.", default=True),
     ),
     run=_run,
     check_outputs=_check,
-    notes="North up. Grey is not covered by any radar; a cross marks a radar. The bounds (west, south, east, north) of "
-    "the map and its rows of pixels stand in the image's text chunks.",
+    notes="North is up. Gray areas are not covered by any radar; a cross marks a radar. The map's bounds (west, south, "
+    "east, north) and pixel rows are in the image's text chunks.",
 )

@@ -1,4 +1,4 @@
-"""Module `hydroclass`: hydrometeor classes of radar sweeps, for research; `hail` needs no file of it."""
+"""Module `hydroclass`: hydrometeor classes of radar sweeps, for research; `hail` does not need its output."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def _check(call: Call) -> None:
 MODULE = Module(
     name="hydroclass",
     version="1",
-    description="Classify hydrometeors of radar sweeps by fuzzy logic of ZH, ZDR, KDP, RHOHV and temperature.",
+    description="Classify hydrometeors in radar sweeps by fuzzy logic from ZH, ZDR, KDP, RHOHV and temperature.",
     inputs=(RADAR_PORT, SOUNDING_PORT),
     outputs=(Port("classes", "radar-classes", "CF NetCDF with the class of each gate that has one."),),
     parameters=(
         Parameter(
             "min_reflectivity",
             "float",
-            "Weaker gates are not classified.",
+            "Do not classify weaker gates.",
             default=10.0,
             unit="dBZ",
             minimum=-40,
@@ -52,6 +52,6 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
-    notes="Classes as csu_radartools' csu_fhc_summer (hybrid): drizzle, rain, ice crystals, aggregates, wet snow,"
+    notes="Classes of csu_fhc_summer (hybrid) in csu_radartools: drizzle, rain, ice crystals, aggregates, wet snow,"
     " vertical ice, low- and high-density graupel, hail, big drops. A gate without KDP is classified without it.",
 )

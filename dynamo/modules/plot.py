@@ -1,4 +1,4 @@
-"""Module `plot`: reflectivity images with the look of the original."""
+"""Module `plot`: reflectivity images that look like the original ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _run(call: Call) -> dict[str, float]:
     grids = size = 0
     for grid, target in paired(call, "png"):
         nodes = grid.header.grid
-        # A cell of the image is centred on its node, so the image reaches half a cell further.
+        # Image cells are centered on their nodes, so the image extends half a cell further.
         west, south = nodes.longitudes[0] - nodes.dlon_deg / 2, nodes.latitudes[0] - nodes.dlat_deg / 2
         east, north = nodes.longitudes[-1] + nodes.dlon_deg / 2, nodes.latitudes[-1] + nodes.dlat_deg / 2
         image = encode_reflectivity(
@@ -47,22 +47,24 @@ def _check(call: Call) -> None:
 MODULE = Module(
     name="plot",
     version="1",
-    description="Draw reflectivity, 0-75 dBZ, transparent below 5 dBZ; one PNG for each grid.",
+    description="Plot reflectivity, 0-75 dBZ, transparent below 5 dBZ; one PNG per grid.",
     inputs=(
         Port(
             "grid",
             "casa-split|casa-nowcast",
-            "Split files, or nowcast files with all their leads.",
+            "Split files, or nowcast files with all leads.",
             many=True,
         ),
     ),
-    outputs=(Port("png", "png", "One image for each grid, in order.", many=True),),
+    outputs=(Port("png", "png", "One image per grid, in order.", many=True),),
     parameters=(
-        Parameter("pixels_per_cell", "int", "Side of a cell.", default=5, unit="pixel", minimum=1, maximum=20),
+        Parameter(
+            "pixels_per_cell", "int", "Width and height of a cell.", default=5, unit="pixel", minimum=1, maximum=20
+        ),
         Parameter(
             "smoothing_passes",
             "int",
-            "Passes of the eight-neighbour smoothing.",
+            "Passes of eight-neighbor smoothing.",
             default=3,
             unit="1",
             minimum=0,
@@ -71,5 +73,5 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
-    notes="The bounds (west, south, east, north) and times stand in the image's text chunks.",
+    notes="The bounds (west, south, east, north) and times are in the image's text chunks.",
 )

@@ -1,4 +1,4 @@
-"""The modules that exist: a new one is a file and a line here."""
+"""The modules by name: a new one is one file and one line here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 from dynamo.contract import Module
 from dynamo.errors import NotFoundError
 
-#: Name of a module to the Python module that holds it as ``MODULE``.
+#: Maps a module's name to the Python module that defines it as ``MODULE``.
 MODULES: Mapping[str, str] = {
     "split": "dynamo.modules.split",
     "contour": "dynamo.modules.contour",
@@ -29,7 +29,7 @@ def find_module(name: str) -> Module:
     Raises
     ------
     NotFoundError
-        If no module has that name.
+        If the module does not exist.
     """
     if name not in MODULES:
         raise NotFoundError(f"no module {name!r:.60}", expected=", ".join(sorted(MODULES)))

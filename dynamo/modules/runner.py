@@ -1,9 +1,8 @@
-"""Running the logical jobs of one task in one process: the science is imported once.
+"""Run the logical jobs of one task in one process, so that the science libraries are imported once.
 
 ``python -m dynamo.modules.runner RUN TASK`` executes ``RUN/tasks/TASK.json`` inside ``RUN/work`` and appends one JSON
-line for each logical job to ``RUN/results/TASK.jsonl``. Jobs that a line already calls succeeded, and whose outputs
-are there, are not run again, so a task that was killed goes on where it stopped. Where ``RUN/cancel`` appears, the
-task ends before its next job.
+line per logical job to ``RUN/results/TASK.jsonl``. Jobs already recorded as succeeded, whose outputs exist, are not run
+again, so a killed task resumes where it stopped. If ``RUN/cancel`` appears, the task stops before its next job.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from dynamo.modules.execute import execute
 from dynamo.modules.registry import find_module
 from dynamo.times import to_iso, utc_now
 
-#: Exit code of a task of which a job failed.
+#: Exit code of a task with a failed job.
 FAILED = 1
 
 
@@ -40,8 +39,8 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
     Returns
     -------
     bool
-        Whether every job succeeded. A job whose inputs are missing because another one failed, fails; the others
-        are still run.
+        Whether every job succeeded. A job whose inputs are missing because another one failed also fails; the rest
+        still run.
     """
     jobs = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())["jobs"]
     results = root / "results" / f"{task}.jsonl"
@@ -65,14 +64,14 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Return the last result line of each job below ``folder``; half-written lines are passed over."""
+    """Return the last result line of each job below ``folder``, skipping half-written lines."""
     last: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
             try:
                 result = orjson.loads(line)
             except orjson.JSONDecodeError:
-                continue  # the writer was killed, or is at it
+                continue  # the writer was killed, or is still writing
             last[result["job"]] = result
     return list(last.values())
 
@@ -81,7 +80,7 @@ def _succeeded(results: Path) -> set[str]:
     if not results.is_file():
         return set()
     if not results.read_bytes().endswith(b"\n"):
-        # A kill cut the last line: end it, or the next one would be lost with it.
+        # A kill cut off the last line: end it, or the next one would be lost, too.
         with results.open("ab") as stream:
             stream.write(b"\n")
     return {line["job"] for line in read_results(results.parent) if line["state"] == "succeeded"}
@@ -112,7 +111,7 @@ def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
             "error": None,
         }
     except Exception as error:  # broken files make the libraries fail in every way
-        # A defect in one module must not take the other jobs of the task with it; the line names it.
+        # A bug in one module must not take down the task's other jobs; the line reports it.
         text = str(error) if isinstance(error, DynamoError) else f"{type(error).__name__}: {error}"
         line |= {
             "state": "failed",

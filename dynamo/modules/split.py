@@ -1,4 +1,4 @@
-"""Module `split`: one file for each wanted lead of a nowcast."""
+"""Module `split`: one file for each selected lead of a nowcast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _run(call: Call) -> dict[str, float]:
         raise InputError(
             f"{len(leads)} leads and {len(outputs)} outputs",
             where="split",
-            expected=f"one output a lead (<= {MAX_LEADS})",
+            expected=f"one output per lead (<= {MAX_LEADS})",
         )
     with NowcastReader(call.input("nowcast")) as reader:
         for lead, path in zip(leads, outputs, strict=True):
@@ -27,7 +27,7 @@ def _run(call: Call) -> dict[str, float]:
 def _check(call: Call) -> None:
     from dynamo.formats.split import read_grids
 
-    # One look at the last file written: it is complete, or the disk filled up on the way.
+    # Checking the last file is enough: it is complete unless the disk filled up.
     for _ in read_grids(call.outputs["leads"][-1]):
         break
 
@@ -35,9 +35,9 @@ def _check(call: Call) -> None:
 MODULE = Module(
     name="split",
     version="1",
-    description="Split a nowcast into one NetCDF-3 file for each lead.",
+    description="Split a nowcast into one NetCDF-3 file per lead.",
     inputs=(Port("nowcast", "casa-nowcast", "The nowcast file."),),
-    outputs=(Port("leads", "casa-split", "One file for each lead, in the order of `leads`.", many=True),),
+    outputs=(Port("leads", "casa-split", "One file per lead, in the order of `leads`.", many=True),),
     parameters=(
         Parameter("leads", "ints", "Leads to write.", default=list(range(31)), unit="min", minimum=0, maximum=180),
     ),

@@ -1,4 +1,4 @@
-"""What the modules on radar sweeps share: ports, parameters, and reading a volume with the temperatures over it."""
+"""Shared by the modules on radar sweeps: ports, parameters, and reading a volume with its temperature profile."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 RADAR_PORT = Port(
     "radar",
     "radar-sweep|radar-volume",
-    "A sweep or a volume, or the files of one volume (single sweeps, NEXRAD chunks).",
+    "A sweep, a volume, or the files of one volume (single sweeps, NEXRAD chunks).",
     many=True,
 )
-SOUNDING_PORT = Port("sounding", "sounding", "University of Wyoming text.", required=False)
+SOUNDING_PORT = Port("sounding", "sounding", "Sounding as University of Wyoming text.", required=False)
 
-#: Of the sounding and the quality control; 0 stands for the band's own limit where a description says so.
+#: Parameters of the sounding and the quality control; 0 selects the band's default where a description says so.
 SOUNDING_PARAMETERS = (
     Parameter(
         "zero_c_height",
         "float",
-        "Height of 0 C above sea level where no sounding can be used.",
+        "Height of 0 C above sea level, used without a sounding.",
         default=4200.0,
         unit="m",
         minimum=-500,
@@ -35,7 +35,7 @@ SOUNDING_PARAMETERS = (
     Parameter(
         "minus_20_c_height",
         "float",
-        "Height of -20 C above sea level where no sounding can be used.",
+        "Height of -20 C above sea level, used without a sounding.",
         default=7200.0,
         unit="m",
         minimum=500,
@@ -44,7 +44,7 @@ SOUNDING_PARAMETERS = (
     Parameter(
         "max_sounding_age",
         "float",
-        "A sounding further from the time of the radar is refused.",
+        "Maximum time between sounding and radar data.",
         default=18.0,
         unit="h",
         minimum=1,
@@ -53,7 +53,7 @@ SOUNDING_PARAMETERS = (
     Parameter(
         "zdr_offset",
         "float",
-        "Calibration error of ZDR, subtracted.",
+        "Calibration bias of ZDR, subtracted.",
         default=0.0,
         unit="dB",
         minimum=-5,
@@ -62,7 +62,7 @@ SOUNDING_PARAMETERS = (
     Parameter(
         "min_rhohv",
         "float",
-        "Gates with a lower correlation are not weather; 0 for the band's own limit.",
+        "Reject gates with a lower correlation as non-weather; 0 for the band's default.",
         default=0.0,
         unit="1",
         minimum=0,
@@ -71,7 +71,7 @@ SOUNDING_PARAMETERS = (
     Parameter(
         "min_snr",
         "float",
-        "Gates with a lower signal-to-noise ratio are noise, where the file has it.",
+        "Reject gates with a lower signal-to-noise ratio as noise, if the file has one.",
         default=3.0,
         unit="dB",
         minimum=-20,
@@ -80,7 +80,7 @@ SOUNDING_PARAMETERS = (
     Parameter(
         "still_velocity",
         "float",
-        "Gates with a smaller radial velocity are ground where they are rough or decorrelated.",
+        "Reject gates with a lower radial velocity as ground clutter if they are rough or decorrelated.",
         default=1.0,
         unit="m/s",
         minimum=0,
@@ -89,7 +89,7 @@ SOUNDING_PARAMETERS = (
     Parameter(
         "still_texture",
         "float",
-        "Roughness (standard deviation of reflectivity around a gate) above which a still gate is ground.",
+        "Roughness (standard deviation of reflectivity around a gate) above which a still gate is ground clutter.",
         default=9.0,
         unit="dB",
         minimum=0,
@@ -99,9 +99,9 @@ SOUNDING_PARAMETERS = (
 
 
 def read_inputs(call: Call) -> tuple[Volume, Temperatures]:
-    """Read the radar files of a call, and the sounding or what stands in for it.
+    """Read the radar files of a call, and the sounding or its fallback.
 
-    A volume from the future is flagged; an old one is not: archives are run through the modules too.
+    A volume from the future is flagged; an old one is not, since the modules also process archives.
     """
     from datetime import timedelta
 
@@ -124,7 +124,7 @@ def read_inputs(call: Call) -> tuple[Volume, Temperatures]:
 
 
 def quality_limits(call: Call, band: str) -> QualityLimits:
-    """Return the limits of the quality control: the band's own with the parameters of a call."""
+    """Return the limits of the quality control: the band's defaults, updated with the parameters of a call."""
     from dataclasses import replace
 
     from dynamo.radar.quality import limits_for
@@ -146,9 +146,9 @@ def check_product(path: Path, kind: str) -> None:
     Raises
     ------
     DynamoError
-        If it is not a complete product of ``kind``.
+        If the file is not a complete product of ``kind``.
     """
     from dynamo.formats.radar_products import read_radar_product
 
     if read_radar_product(path).kind != kind:
-        raise DynamoError(f"not a product of the kind {kind}", where=path)
+        raise DynamoError(f"not a {kind} product", where=path)

@@ -1,4 +1,4 @@
-"""Importing the science before the first job needs it."""
+"""Import the science libraries before the first job needs them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ _SCIENCE = (
 
 
 def import_science() -> None:
-    """Import what the modules use, so that a warm process starts a job at once."""
+    """Import what the modules use, so that a warm process starts jobs immediately."""
     for name in _SCIENCE:
         import_module(name)
