@@ -1,1 +1,1 @@
-"""The operations of `dynamo-provision` over HTTP, and Mobius's resources: no logic of its own about fleets."""
+"""The operations of `dynamo-provision` over HTTP, and Mobius's resources; the fleet logic is elsewhere."""

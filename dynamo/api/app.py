@@ -1,4 +1,4 @@
-"""The application: its routes, its errors, its document."""
+"""The application: routes, error handling, OpenAPI document."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from dynamo.api.settings import ApiSettings
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
 
-#: Requests that are worked on at once; the store gives so many connections without waiting.
+#: Concurrent requests; the store has this many connections without waiting.
 _THREADS = 12
 _REF = "#/components/schemas/{model}"
 DESCRIPTION = (
-    "Fleets of HTCondor workers: what is wanted, what is there, why, and what it cost. Orders are stored and answered "
-    "at once with 202; `dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; "
-    "`dynamo-provision token create` makes tokens. Errors are `application/problem+json` with what, where, what was "
-    "expected, and what to do. Under `/mobius` are the resources of Mobius, with its envelope."
+    "Fleets of HTCondor workers: desired and actual state, history and cost. Orders are stored and answered "
+    "immediately with 202; `dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; create "
+    "tokens with `dynamo-provision token create`. Errors are `application/problem+json` and say what is wrong, where, "
+    "what was expected, and what to do. `/mobius` has the resources of Mobius, in its envelope."
 )
 _TAGS = [
-    {"name": "fleets", "description": "What is wanted and what is there."},
-    {"name": "specs", "description": "Checking and planning; nothing is changed."},
+    {"name": "fleets", "description": "Desired and actual state of fleets."},
+    {"name": "specs", "description": "Check and plan specs; nothing is changed."},
     {"name": "mobius", "description": "The REST API 0.1 of Mobius: a workflow is a fleet."},
-    {"name": "tokens", "description": "Who may call."},
-    {"name": "health", "description": "For probes."},
+    {"name": "tokens", "description": "Access tokens."},
+    {"name": "health", "description": "Health probes."},
 ]
 
 
@@ -52,12 +52,12 @@ def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None)
     store
         The fleets.
     state_dir
-        The folder of the daemon's files; new fleets get a folder there.
+        The daemon's state folder; new fleets get a folder there.
     settings
-        How it behaves.
+        The API's settings.
     """
     settings = settings or ApiSettings()
-    # The framework's own pages load scripts from elsewhere.
+    # The framework's built-in pages load scripts from other hosts.
     app = FastAPI(
         title="DyNamo provisioning",
         version=dynamo.__version__,
@@ -100,9 +100,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
             schema = model.model_json_schema(by_alias=True, ref_template=_REF)
             parts |= schema.pop("$defs", {})
             parts[model.__name__] = schema
-        # What stands for "to be derived" is no value that the schema takes.
+        # The placeholder for "to be derived" is not valid in the schema.
         parts["ComputeSpec"]["properties"]["name"].pop("default", None)
-        # Under /mobius a parameter that is not right is a 400 in Mobius's envelope.
+        # Under /mobius an invalid parameter is a 400 in Mobius's envelope.
         for path, item in made["paths"].items():
             for operation in item.values() if path.startswith(problems.MOBIUS) else ():
                 operation["responses"].pop("422", None)

@@ -1,7 +1,7 @@
-"""Who calls: a bearer token with the scopes that a route needs.
+"""Authentication: a bearer token with the scopes that a route needs.
 
-Mobius has no authentication; for its clients ``/mobius`` takes the token as the password of HTTP Basic too, which
-they send when it is in ``~/.netrc`` or in the address that they are given.
+Mobius has no authentication; for its clients ``/mobius`` also accepts the token as an HTTP Basic password, which they
+send if it is in ``~/.netrc`` or in the URL they are given.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from dynamo.store.engine import Store
 bearer = HTTPBearer(
     scheme_name="token",
     bearerFormat="dyn_...",
-    description="A token of `dynamo-provision token create NAME --scope read`. Scopes: `read` looks, `write` orders, "
-    "`admin` ends fleets and manages tokens; none includes another.",
+    description="A token of `dynamo-provision token create NAME --scope read`. Scopes: `read` to view, `write` to "
+    "order, `admin` to end fleets and manage tokens; none includes another.",
     auto_error=False,
 )
 _REALM = 'Bearer realm="dynamo"'
@@ -32,12 +32,12 @@ _HINT = "dynamo-provision token create NAME --scope read --scope write"
 
 
 class Doorkeeper:
-    """Checks tokens, and slows down who asks too often or tries tokens.
+    """Checks tokens, and throttles callers that send too many requests or guess tokens.
 
     Parameters
     ----------
     settings
-        What each token may ask for, and each address without one.
+        Rate limits of each token, and of each address without one.
     """
 
     def __init__(self, store: Store, settings: ApiSettings) -> None:
@@ -51,17 +51,17 @@ class Doorkeeper:
         Raises
         ------
         Refusal
-            401 without a valid token, 403 without a scope, 429 when asked too often.
+            401 without a valid token, 403 without the scope, 429 for too many requests.
         """
         mobius = request.url.path.startswith(f"{MOBIUS}/")
         token = _token_of(request.headers.get("authorization", ""), basic=mobius)
         caller = find_token(self._store, token) if token else None
         if caller is None:
-            # Only those without a valid token are slowed down: others may share their address behind a proxy.
+            # Throttle only callers without a valid token: others may share their address behind a proxy.
             wait_s = self._failures.take(request.client.host if request.client else "")
             if wait_s:
                 raise _too_often(wait_s, "too many requests without a valid token")
-            what = "the token is not valid, or has expired" if token else "no token"
+            what = "invalid or expired token" if token else "no token"
             asks = f'{_REALM}, error="invalid_token"' if token else _REALM
             if mobius:
                 asks += ', Basic realm="dynamo"'
@@ -71,7 +71,7 @@ class Doorkeeper:
         request.state.caller = caller.name
         wait_s = self._by_token.take(caller.name)
         if wait_s:
-            raise _too_often(wait_s, "this token asks too often")
+            raise _too_often(wait_s, "too many requests with this token")
         for scope in scopes.scopes:
             if scope not in caller.scopes:
                 asks = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
@@ -89,7 +89,7 @@ def caller_of(
     scopes: SecurityScopes,
     _documented: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> TokenInfo:
-    """Return who calls, for routes: ``Security(caller_of, scopes=["read"])``."""
+    """Return the caller, for routes: ``Security(caller_of, scopes=["read"])``."""
     keeper: Doorkeeper = request.app.state.doorkeeper
     return keeper.admit(request, scopes)
 
@@ -113,4 +113,4 @@ def _token_of(header: str, *, basic: bool) -> str:
 
 
 def _too_often(wait_s: float, what: str) -> Refusal:
-    return Refusal(429, what, hint="ask less often", headers={"Retry-After": str(max(1, round(wait_s)))})
+    return Refusal(429, what, hint="slow down", headers={"Retry-After": str(max(1, round(wait_s)))})

@@ -1,4 +1,4 @@
-"""Bodies of requests: JSON, at most 1 MiB, not too deep, and nothing that the store could not keep."""
+"""Request bodies: JSON, at most 1 MiB, not too deep, and storable."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ async def json_body(request: Request) -> Any:
     Raises
     ------
     Refusal
-        413 if it is too large, 415 if it is not JSON by its type.
+        413 if it is too large, 415 if its content type is not JSON.
     InputError
-        If it is not JSON, too deep, or has numbers or texts that JSON elsewhere does not have.
+        If it is not JSON, too deep, or has numbers or text that other JSON parsers reject.
     """
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if (kind != "application/json" and not kind.endswith("+json")) or "content-encoding" in request.headers:
-        raise Refusal(415, "not JSON by its type", where="Content-Type", expected="application/json, not compressed")
+        raise Refusal(415, "not JSON", where="Content-Type", expected="application/json, uncompressed")
     told = request.headers.get("content-length", "")
     if told.isdigit() and len(told) < 20 and int(told) > MAX_BYTES:
         raise _too_large()
@@ -47,12 +47,12 @@ Body = Annotated[Any, Depends(json_body)]
 
 
 def read_order(model: type[Order], data: object) -> Order:
-    """Return the data of a body as an order.
+    """Return the body as an order.
 
     Raises
     ------
     SpecError
-        With every reason and its JSON path.
+        With all reasons and their JSON paths.
     """
     try:
         return model.model_validate(data)
@@ -68,7 +68,7 @@ def _parse(raw: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 at byte {error.start}", where="body", expected="UTF-8 text") from None
     if not text.strip():
-        raise InputError("it is empty", where="body", expected="JSON")
+        raise InputError("empty", where="body", expected="JSON")
     try:
         data = parse_json(text)
     except InputError as error:
@@ -76,12 +76,10 @@ def _parse(raw: bytes) -> Any:
     try:
         orjson.dumps(data)
     except TypeError as error:
-        # Halves of surrogate pairs, and numbers that PostgreSQL's JSON and other programs do not take.
-        raise InputError(str(error), where="body", expected="Unicode text and whole numbers of 64 bits") from None
+        # Lone surrogates, and numbers that PostgreSQL's JSON and other programs reject.
+        raise InputError(str(error), where="body", expected="Unicode text and 64-bit integers") from None
     return data
 
 
 def _too_large() -> Refusal:
-    return Refusal(
-        413, "the body is too large", expected=f"at most {MAX_BYTES:,} bytes", headers={"Connection": "close"}
-    )
+    return Refusal(413, "body too large", expected=f"at most {MAX_BYTES:,} bytes", headers={"Connection": "close"})

@@ -1,4 +1,4 @@
-"""The page at ``/docs``: the OpenAPI document for people, without scripts and without anything from elsewhere."""
+"""The page at ``/docs``: the OpenAPI document for people, without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
 
 
 def _text(text: str) -> str:
-    """Return a text as HTML; what stands in backticks is code."""
+    """Return a text as HTML, with backquoted parts as code."""
     return "".join(
         f"<code>{escape(part)}</code>" if number % 2 else escape(part) for number, part in enumerate(text.split("`"))
     )

@@ -1,4 +1,4 @@
-"""Pieces of the OpenAPI document that several routes have: bodies that the routes read themselves, and errors."""
+"""Parts of the OpenAPI document shared by routes: bodies that routes parse themselves, and errors."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from dynamo.api.models import Envelope
 from dynamo.api.problems import MEDIA_TYPE
 
-#: Where the schema of fleet specs is in the document.
+#: Location of the fleet spec schema in the document.
 SPEC_REF = "#/components/schemas/FleetSpec"
-#: Where the schema of errors is in the document.
+#: Location of the error schema in the document.
 PROBLEM_REF = "#/components/schemas/Problem"
 EXAMPLE_SPEC = {
     "name": "storms",
@@ -20,20 +20,20 @@ EXAMPLE_SPEC = {
     "budget": {"per_day": 200, "currency": "SU"},
 }
 _WORDS = {
-    400: "The request is not right.",
+    400: "The request is invalid.",
     401: "No valid token.",
     403: "The token lacks a scope.",
-    404: "There is no such thing.",
-    409: "Somebody else is at it: the fleet is about to end, or the name is taken.",
-    422: "The body or a parameter is not right; `errors` has every reason with its JSON path.",
-    429: "Asked too often; see Retry-After.",
-    502: "A site refused.",
-    503: "The store or a site does not answer; a later try may succeed.",
+    404: "Not found.",
+    409: "Conflict: the fleet is about to end, or the name is taken.",
+    422: "The body or a parameter is invalid; `errors` lists every reason with its JSON path.",
+    429: "Too many requests; see Retry-After.",
+    502: "A site refused the request.",
+    503: "The store or a site is unavailable; retry later.",
 }
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the error answers of a route, those of every route included."""
+    """Return the error responses of a route, including those common to all routes."""
     return {
         status: {
             "description": _WORDS[status],
@@ -44,23 +44,23 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def mobius_failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the error answers of a route of Mobius."""
+    """Return the error responses of a Mobius route."""
     return {status: {"model": Envelope, "description": _WORDS[status]} for status in sorted({401, 403, 503, *statuses})}
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return what documents the body of an order."""
+    """Return the documentation of an order's body."""
     return _body(model.model_json_schema())
 
 
 def spec_body() -> dict[str, Any]:
-    """Return what documents a fleet spec as the body."""
+    """Return the documentation of a fleet spec as the body."""
     requests: dict[str, Any] = {"type": "array", "items": {"type": "object"}, "description": "Plain Mobius requests."}
     return _body({"anyOf": [{"$ref": SPEC_REF}, requests]}, EXAMPLE_SPEC)
 
 
 def object_body(description: str, example: dict[str, Any]) -> dict[str, Any]:
-    """Return what documents a body that is described elsewhere."""
+    """Return the documentation of a body that is described elsewhere."""
     return _body({"type": "object", "description": description}, example)
 
 

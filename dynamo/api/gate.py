@@ -1,4 +1,4 @@
-"""What happens to every request before and after its route: odd characters refused, one log line, safe headers."""
+"""Process every request before and after its route: reject odd characters, log one line, add safe headers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Gate:
     Parameters
     ----------
     stopping
-        Set when the server is to end: each connection is closed with its next answer, or a busy one would be kept.
+        Set when the server is to stop: each connection is closed with its next response, or a busy one would stay.
     """
 
     def __init__(self, app: ASGIApp, stopping: threading.Event) -> None:
@@ -53,14 +53,12 @@ class Gate:
         try:
             if _odd(scope):
                 request = Request(scope)
-                error = Refusal(
-                    400, "characters that no name has, or too many", where="the address", expected="plain text"
-                )
+                error = Refusal(400, "invalid or too many characters", where="the URL", expected="plain text")
                 await told(request, error)(scope, receive, watched)
             else:
                 await self._app(scope, receive, watched)
         finally:
-            # Neither headers nor the query: a token may be there by mistake.
+            # Log neither headers nor the query: they may contain a token by mistake.
             facts = {
                 "method": scope["method"],
                 "path": scope["path"][:200],
@@ -68,7 +66,7 @@ class Gate:
                 "ms": round((time.perf_counter() - began) * 1000, 1),
                 "caller": scope.get("state", {}).get("caller", ""),
             }
-            # Dashboards look every second: only what changes something, or fails, is worth a line.
+            # Dashboards poll every second: only changes and failures are worth a line.
             quiet = scope["method"] == "GET" and status < 400
             log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=facts)
 

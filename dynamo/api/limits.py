@@ -1,4 +1,4 @@
-"""How much one caller may ask for: a bucket of requests that refills with time, and a few slow calls at once."""
+"""Rate limits: a token bucket per caller, and a cap on concurrent slow calls."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dynamo.errors import RetryableError
 
 
 class RateLimit:
-    """Allows each caller ``burst`` requests at once and ``per_s`` requests a second for long.
+    """Allows each caller ``burst`` requests at once and ``per_s`` requests per second in the long run.
 
     Parameters
     ----------
     callers
-        So many callers are remembered; the ones that were silent the longest are forgotten.
+        Number of callers to remember; those silent the longest are forgotten.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def take(self, caller: str) -> float:
-        """Count one request; return 0, or after how many seconds the next one is allowed."""
+        """Count one request; return 0, or the seconds until the next one is allowed."""
         with self._lock:
             left = self._now_left(caller)
             allowed = left >= 1
@@ -48,22 +48,22 @@ class RateLimit:
 
 
 class SlowCalls:
-    """Lets only a few calls that wait for clouds be under way at once: the others are still answered."""
+    """Limits the concurrent calls that wait for clouds, so that other requests are still answered."""
 
     def __init__(self, at_once: int = 2) -> None:
         self._places = threading.BoundedSemaphore(at_once)
 
     @contextlib.contextmanager
     def one(self) -> Iterator[None]:
-        """Take a place for the block.
+        """Take a slot for the block.
 
         Raises
         ------
         RetryableError
-            If there is none.
+            If none is free.
         """
         if not self._places.acquire(blocking=False):
-            raise RetryableError("other questions to the sites are under way", hint="ask again in a few seconds")
+            raise RetryableError("too many site requests in progress", hint="retry in a few seconds")
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""The bodies that orders have, and what answers are like: for checking, and for the OpenAPI document."""
+"""Models of order bodies and responses, for validation and for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class _Order(BaseModel):
 
 
 class ScaleOrder(_Order):
-    """How many workers of a group are wanted from now on."""
+    """The requested number of workers of a group."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"wanted": 6}})
     wanted: Annotated[int, Field(ge=0, le=MAX_WORKERS)]
 
 
 class DrainOrder(_Order):
-    """What is to finish its jobs and go: one worker, or all of a site."""
+    """What to drain: one worker, or all workers of a site."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"worker": "chi-3f9a21-4", "deadline_s": 600}})
     worker: Text | None = None
     site: Text | None = None
     deadline_s: Annotated[
-        float | None, Field(ge=0, le=MAX_SECONDS, description="How long jobs get, s; without it the spec's.")
+        float | None, Field(ge=0, le=MAX_SECONDS, description="Time limit for running jobs, s. Default: the spec's.")
     ] = None
 
     @model_validator(mode="after")
@@ -42,12 +42,12 @@ class DrainOrder(_Order):
 
 
 class LeaseOrder(_Order):
-    """Longer leases for a worker, a group or a site: until a time, or by so many seconds."""
+    """A lease extension for a worker, a group or a site: until a time, or by a number of seconds."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"target": "Chameleon:CHI@UC", "by_s": 7200}})
     target: Text
     until: Annotated[Text | None, Field(description="ISO 8601.")] = None
-    by_s: Annotated[float | None, Field(gt=0, le=MAX_SECONDS, description="So much longer, s.")] = None
+    by_s: Annotated[float | None, Field(gt=0, le=MAX_SECONDS, description="Extension, s.")] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -62,11 +62,11 @@ class TokenOrder(_Order):
     model_config = ConfigDict(json_schema_extra={"example": {"name": "dashboard", "scopes": ["read"], "days": 90}})
     name: Text
     scopes: Annotated[list[Literal["read", "write", "admin"]], Field(min_length=1, max_length=len(SCOPES))]
-    days: Annotated[float | None, Field(gt=0, le=36500, description="For so many days; without it for ever.")] = None
+    days: Annotated[float | None, Field(gt=0, le=36500, description="Lifetime, days. Default: no expiry.")] = None
 
 
 class SpecProblem(BaseModel):
-    """One thing that is wrong with a spec or an order."""
+    """One problem in a spec or an order."""
 
     path: str
     what: str
@@ -88,16 +88,16 @@ class Problem(BaseModel):
 
 
 class Ordered(BaseModel):
-    """An order that is stored; whoever looks after the fleet carries it out."""
+    """A stored order; the process that manages the fleet carries it out."""
 
     fleet: str
     state: str
-    looked_after_by: Annotated[str | None, Field(description="Process that carries it out; null: nobody does now.")]
-    status: Annotated[str, Field(description="Where the fleet is shown.", examples=["/v1/fleets/local"])]
-    changed: Annotated[bool | None, Field(description="Of a spec: whether anything is new.")] = None
+    looked_after_by: Annotated[str | None, Field(description="Process that carries it out; null if none is running.")]
+    status: Annotated[str, Field(description="Path of the fleet's status.", examples=["/v1/fleets/local"])]
+    changed: Annotated[bool | None, Field(description="For a spec: whether it changes anything.")] = None
     group: str | None = None
     wanted: int | None = None
-    workers: Annotated[dict[str, str] | None, Field(description="Workers that are drained, and their states.")] = None
+    workers: Annotated[dict[str, str] | None, Field(description="Draining workers, with their states.")] = None
 
 
 class FleetSummary(BaseModel):
@@ -109,7 +109,7 @@ class FleetSummary(BaseModel):
     applied_at: str
     updated_at: str
     looked_after_by: str | None
-    workers: Annotated[dict[str, int], Field(description="Living workers by state.")]
+    workers: Annotated[dict[str, int], Field(description="Live workers by state.")]
 
 
 class Fleets(BaseModel):
@@ -119,7 +119,7 @@ class Fleets(BaseModel):
 
 
 class Event(BaseModel):
-    """Why a thing happened."""
+    """What happened, and why."""
 
     id: int
     time: str
@@ -131,7 +131,7 @@ class Event(BaseModel):
 
 
 class Events(BaseModel):
-    """A page of events; ask again with ``after_id`` = ``next_after_id`` for what follows."""
+    """A page of events; request the next one with ``after_id`` = ``next_after_id``."""
 
     fleet: str
     events: list[Event]
@@ -139,7 +139,7 @@ class Events(BaseModel):
 
 
 class Validated(BaseModel):
-    """A spec that is right, with what was derived."""
+    """A valid spec, with derived values."""
 
     name: str
     groups: int
@@ -147,7 +147,7 @@ class Validated(BaseModel):
 
 
 class Token(BaseModel):
-    """A token, without itself."""
+    """A token's metadata, without the token."""
 
     name: str
     scopes: list[str]
@@ -163,21 +163,21 @@ class Tokens(BaseModel):
 
 
 class NewToken(BaseModel):
-    """A new token; it is shown this once."""
+    """A new token, shown only once."""
 
     name: str
     token: str
 
 
 class Health(BaseModel):
-    """The API answers, and its store too."""
+    """The API and its store are available."""
 
     status: str
     version: str
 
 
 class Envelope(BaseModel):
-    """How Mobius answers, errors too."""
+    """Mobius's response envelope, also for errors."""
 
     status: Annotated[int, Field(examples=[200])]
     message: Annotated[str, Field(examples=["Success"])]

@@ -1,4 +1,4 @@
-"""Errors as answers: ``application/problem+json`` (RFC 9457), or Mobius's envelope under ``/mobius``."""
+"""Errors as responses: ``application/problem+json`` (RFC 9457), or Mobius's envelope under ``/mobius``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _MOBIUS_STATUS = {409: 503, 413: 400, 415: 400, 422: 400, 429: 503, 502: 500}
 
 
 class Refusal(DynamoError):
-    """A request that is refused before anything is asked of it; it carries its HTTP status."""
+    """A request refused up front; it carries its HTTP status."""
 
     exit_code = 2
 
@@ -69,19 +69,19 @@ def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 def envelope(value: Any = None, *, status: int = 200, message: str = "Success") -> Response:
-    """Return an answer as Mobius gives it."""
+    """Return a response in Mobius's envelope."""
     return answer({"status": status, "message": message, "value": value, "version": MOBIUS_VERSION}, status)
 
 
 def status_of(error: DynamoError) -> tuple[int, str]:
-    """Return the HTTP status of an error and the last word of its type."""
+    """Return the HTTP status of an error and the last part of its type URI."""
     if isinstance(error, Refusal):
         return error.status, HTTPStatus(error.status).phrase.lower().replace(" ", "-")
     return next(((status, word) for kind, status, word in _KINDS if isinstance(error, kind)), (500, "failed"))
 
 
 def install(app: FastAPI) -> None:
-    """Let the application answer all errors so."""
+    """Make the application answer all errors this way."""
 
     @app.exception_handler(DynamoError)
     async def _expected(request: Request, error: DynamoError) -> Response:
@@ -100,16 +100,16 @@ def install(app: FastAPI) -> None:
             {"path": name, "what": item["msg"], "expected": "", "nearest": ""}
             for name, item in zip(names, found, strict=True)
         ]
-        return told(request, InputError("; ".join(texts), where="the request's parameters"), told_as)
+        return told(request, InputError("; ".join(texts), where="request parameters"), told_as)
 
     @app.exception_handler(Exception)
     async def _defect(request: Request, error: Exception) -> Response:
-        log.error("a defect at %s %s", request.method, request.url.path, exc_info=error)
-        return told(request, DynamoError("this is a defect of DyNamo", hint="its log has more"))
+        log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+        return told(request, DynamoError("internal error: a bug in DyNamo", hint="see the server's log"))
 
 
 def told(request: Request, error: DynamoError, errors: list[dict[str, str]] | None = None) -> Response:
-    """Return the answer that tells of an error."""
+    """Return the response for an error."""
     status, word = status_of(error)
     headers = dict(error.headers) if isinstance(error, Refusal) else {}
     if status == 503:

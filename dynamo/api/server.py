@@ -1,4 +1,4 @@
-"""Serving the API from a thread of the daemon: in its process, beside the loops that look after fleets."""
+"""Serve the API from a thread of the daemon, beside the loops that manage fleets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
 _START_S = 15.0
-#: Answers that are under way get so long when the server is stopped.
+#: Time for pending responses when the server is stopped.
 _END_S = 5
 _AT_ONCE = 200
 _BACKLOG = 128
@@ -30,14 +30,14 @@ _BACKLOG = 128
 
 @dataclass
 class ApiServer:
-    """A running server; `start` makes it.
+    """A running server, created by `start`.
 
     Attributes
     ----------
     url
         Where it answers.
     warning
-        What a person should know of how it is reached; empty if nothing.
+        A warning about how it is reached; empty if none.
     """
 
     url: str
@@ -48,7 +48,7 @@ class ApiServer:
     _stopping: threading.Event
 
     def stop(self) -> None:
-        """Let answers that are under way end, then end; safe to repeat."""
+        """Finish pending responses, then stop; safe to repeat."""
         self._stopping.set()
         self._server.should_exit = True
         self._thread.join(_END_S + 2)
@@ -58,12 +58,12 @@ class ApiServer:
 
     @property
     def running(self) -> bool:
-        """Whether it serves."""
+        """Whether it is serving."""
         return self._thread.is_alive()
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT``, ``HOST``, ``:PORT`` or ``PORT``; an IPv6 address stands in brackets.
+    """Return host and port of ``HOST:PORT``, ``HOST``, ``:PORT`` or ``PORT``; an IPv6 address must be in brackets.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def parse_address(text: str) -> tuple[str, int]:
     if not colon and not host:
         host, port = ("", text) if text.isdigit() else (text, "")
     if port and not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise UsageError(f"no address: {text!r:.80}", where="--api", expected="HOST:PORT, as 127.0.0.1:8080")
+        raise UsageError(f"invalid address: {text!r:.80}", where="--api", expected="HOST:PORT, such as 127.0.0.1:8080")
     return host.strip("[]") or DEFAULT_HOST, int(port) if port else DEFAULT_PORT
 
 
@@ -88,14 +88,14 @@ def start(
     key: Path | None = None,
     settings: ApiSettings | None = None,
 ) -> ApiServer:
-    """Serve the API from a thread of this process and return when it answers.
+    """Serve the API from a thread of this process; return once it responds.
 
     Parameters
     ----------
     store, state_dir
-        The fleets, and the folder of the daemon's files.
+        The store of the fleets, and the daemon's state folder.
     host, port
-        Where it listens; port 0 takes a free one.
+        Address to listen on; port 0 selects a free one.
     certificate, key
         PEM files for TLS; the key may be in the certificate's file.
 
@@ -106,7 +106,7 @@ def start(
     BusyError
         If the port is taken.
     UsageError
-        If the address is not one of this machine.
+        If the address does not belong to this machine.
     InputError
         If the certificate or key cannot be used.
     """
@@ -115,12 +115,12 @@ def start(
     from dynamo.api.app import make_app
 
     if key is not None and certificate is None:
-        raise UsageError("a key without its certificate", where=key, expected="both")
+        raise UsageError("key without certificate", where=key, expected="both")
     app = make_app(store, state_dir, settings)
     config = uvicorn.Config(
         app,
         log_config=None,
-        # Its access log has the query, and there may be a token in it by mistake; `Gate` writes ours.
+        # Its access log contains the query, which may hold a token by mistake; `Gate` writes ours.
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -137,7 +137,7 @@ def start(
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:
-        raise InputError(f"cannot be used for TLS: {error}", where=certificate, expected="PEM files") from error
+        raise InputError(f"not usable for TLS: {error}", where=certificate, expected="PEM files") from error
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     server = uvicorn.Server(config)
@@ -148,7 +148,7 @@ def start(
     shown = f"[{host}]" if ":" in host else host
     url, warning = f"{scheme}://{shown}:{port}", _warning(host, certificate)
     made = ApiServer(url, port, warning, server, thread, app.state.stopping)
-    log.info("the API answers", extra={"url": made.url})
+    log.info("API ready", extra={"url": made.url})
     if made.warning:
         log.warning("%s", made.warning)
     return made
@@ -160,7 +160,7 @@ def _wait(server: Any, thread: threading.Thread, listener: socket.socket) -> Non
         if not thread.is_alive() or time.monotonic() > deadline:
             server.should_exit = True
             listener.close()
-            raise MissingPartError("the API server does not start", hint="its log has more")
+            raise MissingPartError("the API server does not start", hint="see its log")
         time.sleep(0.01)
 
 
@@ -181,8 +181,8 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UsageError(f"no such host: {error.strerror}", where=where) from error
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
-            raise UsageError("no address of this machine", where=where) from error
-        raise BusyError(f"cannot listen there: {error.strerror}", where=where, hint="take another port") from error
+            raise UsageError("not an address of this machine", where=where) from error
+        raise BusyError(f"cannot listen: {error.strerror}", where=where, hint="use another port") from error
     return listener
 
 
@@ -195,4 +195,4 @@ def _warning(host: str, certificate: Path | None) -> str:
         inside = False
     if inside:
         return ""
-    return f"the API listens on {host} without TLS: tokens can be read on the way; give a certificate, or use a proxy"
+    return f"the API listens on {host} without TLS, which exposes tokens; use a certificate or a proxy"

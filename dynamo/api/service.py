@@ -1,4 +1,4 @@
-"""What the application's routes share: the store, where fleets have their files, and orders that never get lost."""
+"""Shared by the application's routes: the store, the fleets' files, and transactional orders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Service:
-    """A store and the folder of the daemon's files, as the routes use them."""
+    """The store and the daemon's state folder, as used by the routes."""
 
     store: Store
     state_dir: Path
@@ -38,29 +38,27 @@ class Service:
     slow: SlowCalls = field(default_factory=SlowCalls)
 
     def order(self, fleet: str, caller: str, what: str, work: Callable[[Session, datetime], T]) -> T:
-        """Do ``work`` in one transaction in which nobody else changes the fleet, and note who asked for it.
+        """Do ``work`` in one transaction that locks the fleet, and record who requested it.
 
         Raises
         ------
         StoreUnavailableError
-            If the store does not answer; then nothing is changed.
+            If the store is unavailable; nothing is changed.
         InputError
-            If it does not take a value.
+            If the store rejects a value.
         """
         try:
             return self._order(fleet, caller, what, work)
         except IntegrityError:
-            # Two callers made the same new fleet; the second one now finds it.
+            # Two callers created the same fleet; the second one now finds it.
             return self._order(fleet, caller, what, work)
         except DataError as error:
-            raise InputError(
-                f"the store does not take it: {error.orig}", where=fleet, expected="shorter names"
-            ) from error
+            raise InputError(f"rejected by the store: {error.orig}", where=fleet, expected="shorter names") from error
 
     def _order(self, fleet: str, caller: str, what: str, work: Callable[[Session, datetime], T]) -> T:
         now = utc_now()
         with self.store.transaction() as session:
-            # Until the transaction ends; a fleet that is not there yet is kept apart by its key.
+            # Locked until the transaction ends; a fleet that does not exist yet is protected by its key.
             session.get(Fleet, fleet, with_for_update=True)
             done = work(session, now)
             ledger.note(session, fleet, [Note("api", f"{caller} by the API: {what}", data={"token": caller})], now)

@@ -1,4 +1,4 @@
-"""How the API behaves; no library is needed to say so."""
+"""Settings of the API, without its libraries."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """How the API behaves.
+    """Settings of the API.
 
     Attributes
     ----------
     local_files
-        Whether specs from afar may name files of this machine and run scripts on it.
+        Whether remote specs may name files of this machine and run scripts on it.
     requests_per_s, burst
-        What each token may ask for; so many at once, and so many a second for long.
+        Rate limit of each token: requests per second in the long run, and at once.
     failures_per_s, failures_burst
-        The same for each address that sends no valid token.
+        The same for each address without a valid token.
     """
 
     local_files: bool = False

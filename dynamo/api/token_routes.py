@@ -1,4 +1,4 @@
-"""The routes of tokens, and of the API's own health."""
+"""Token routes, and the API's health."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ health_router = APIRouter(tags=["health"])
 
 @router.get("", summary="All tokens", responses={200: {"model": Tokens}, **failures()})
 def list_tokens(service: Served, caller: Admin) -> Response:
-    """List what tokens there are and when they were last used; not the tokens. Scope `admin`."""
+    """List the tokens' names and last use, but not the tokens. Scope `admin`."""
     with service.store.reading() as session:
         found = tokens.list_tokens(session)
     return answer({"tokens": [token.to_json() for token in found]})
@@ -34,24 +34,24 @@ def list_tokens(service: Served, caller: Admin) -> Response:
 
 @router.post(
     "",
-    summary="Make a token",
+    summary="Create a token",
     status_code=201,
     responses={201: {"model": NewToken}, **failures(400, 409, 422)},
     openapi_extra=body_of(TokenOrder),
 )
 def create(service: Served, caller: Admin, body: Body) -> Response:
-    """Make a token; the answer is the only one that has it. Scope `admin`."""
+    """Create a token; only this response contains it. Scope `admin`."""
     order = read_order(TokenOrder, body)
     expires_at = None if order.days is None else utc_now() + timedelta(days=order.days)
     with service.store.transaction() as session:
         made = tokens.create_token(session, order.name, order.scopes, expires_at)
-    log.info("token made", extra={"token": order.name, "caller": caller.name})
+    log.info("token created", extra={"token": order.name, "caller": caller.name})
     return answer({"name": order.name, "token": made}, 201)
 
 
 @router.delete("/{name}", summary="Revoke a token", status_code=204, responses=failures(404))
 def revoke(service: Served, caller: Admin, name: Annotated[str, Path(max_length=100)]) -> Response:
-    """Make a token invalid at once. Scope `admin`."""
+    """Revoke a token immediately. Scope `admin`."""
     with service.store.transaction() as session:
         tokens.revoke_token(session, name)
     log.info("token revoked", extra={"token": name, "caller": caller.name})
@@ -60,10 +60,10 @@ def revoke(service: Served, caller: Admin, name: Annotated[str, Path(max_length=
 
 @health_router.get(
     "/healthz",
-    summary="Does it work?",
+    summary="Health check",
     responses={200: {"model": Health}, 503: failures()[503]},
 )
 def healthz(service: Served) -> Response:
-    """Say whether the API and its store answer; needs no token."""
+    """Report whether the API and its store are available; needs no token."""
     check_store(service.store)
     return answer({"status": "ok", "version": dynamo.__version__})

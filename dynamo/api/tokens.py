@@ -1,6 +1,6 @@
-"""Tokens of the API: made once, shown once, kept as a hash.
+"""API tokens: created and shown once, stored as a hash.
 
-A token is 256 random bits, so a plain SHA-256 of it cannot be turned back and needs no salt.
+A token is 256 random bits, so its plain SHA-256 cannot be reversed and needs no salt.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from dynamo.times import to_iso, utc_now
 log = logging.getLogger(__name__)
 PREFIX = "dyn_"
 READ, WRITE, ADMIN = "read", "write", "admin"
-#: What a token may be for: looking; ordering; ending fleets and managing tokens. None includes another.
+#: Scopes: view; order; end fleets and manage tokens. None includes another.
 SCOPES = (READ, WRITE, ADMIN)
-#: The last use of a token is stored no more often than this.
+#: Minimum time between updates of a token's last use.
 _USE_STEP = timedelta(minutes=1)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}\Z")
 _LONGEST = 200
@@ -37,7 +37,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class TokenInfo:
-    """What is known of a token; not the token itself."""
+    """A token's metadata, without the token."""
 
     name: str
     scopes: tuple[str, ...]
@@ -57,7 +57,7 @@ class TokenInfo:
 
 
 def create_token(session: Session, name: str, scopes: Iterable[str], expires_at: datetime | None = None) -> str:
-    """Make a token and return it: it cannot be shown again.
+    """Create a token and return it; it cannot be shown again.
 
     Parameters
     ----------
@@ -66,28 +66,28 @@ def create_token(session: Session, name: str, scopes: Iterable[str], expires_at:
     scopes
         Some of `SCOPES`.
     expires_at
-        When it ends to be valid; None for never.
+        When it expires; None for never.
 
     Raises
     ------
     UsageError
         If the name, a scope or the time is not allowed.
     BusyError
-        If there is a token of that name.
+        If the name is taken.
     """
     if not _NAME.match(name):
         raise UsageError(
-            f"no name for a token: {name!r:.60}",
-            expected="at most 100 letters, digits and _.@-, a letter or digit first",
+            f"invalid token name: {name!r:.60}",
+            expected="at most 100 letters, digits and _.@-, starting with a letter or digit",
         )
     asked = set(scopes)
     for scope in sorted(asked - set(SCOPES)):
-        raise UsageError(f"no scope {scope!r:.40}", where=name, expected=", ".join(SCOPES))
+        raise UsageError(f"unknown scope {scope!r:.40}", where=name, expected=", ".join(SCOPES))
     if not asked:
-        raise UsageError("a token for nothing", where=name, expected="one or more of " + ", ".join(SCOPES))
+        raise UsageError("a token without scopes", where=name, expected="one or more of " + ", ".join(SCOPES))
     now = utc_now()
     if expires_at is not None and expires_at <= now:
-        raise UsageError("the token would have expired already", where=name, expected="a time to come")
+        raise UsageError("the token would already be expired", where=name, expected="a future time")
     token = PREFIX + secrets.token_urlsafe(32)
     made = insert_new(
         session,
@@ -100,7 +100,7 @@ def create_token(session: Session, name: str, scopes: Iterable[str], expires_at:
         last_used_at=None,
     )
     if not made:
-        raise BusyError("there is a token of that name", where=name, hint="revoke it, or take another name")
+        raise BusyError("a token with that name exists", where=name, hint="revoke it, or use another name")
     return token
 
 
@@ -110,12 +110,12 @@ def list_tokens(session: Session) -> list[TokenInfo]:
 
 
 def revoke_token(session: Session, name: str) -> None:
-    """Make a token invalid at once.
+    """Revoke a token immediately.
 
     Raises
     ------
     NotFoundError
-        If there is none of that name.
+        If the token does not exist.
     """
     gone = session.scalars(delete(ApiToken).where(ApiToken.name == name).returning(ApiToken.name)).all()
     if not gone:
@@ -123,7 +123,7 @@ def revoke_token(session: Session, name: str) -> None:
 
 
 def find_token(store: Store, token: str) -> TokenInfo | None:
-    """Return what a token is for, or None if it is not valid; its use is noted, at most once a minute."""
+    """Return a token's metadata, or None if it is invalid; its use is recorded at most once a minute."""
     if not token.startswith(PREFIX) or len(token) > _LONGEST or not token.isascii():
         return None
     digest = _hash(token)
@@ -144,8 +144,8 @@ def _note_use(store: Store, name: str, now: datetime) -> None:
         with store.transaction() as session:
             session.execute(update(ApiToken).where(ApiToken.name == name).values(last_used_at=now))
     except RetryableError as error:
-        # A store that only answers reads still serves them.
-        log.warning("the use of the token %s is not noted: %s", name, error)
+        # A read-only store still serves requests.
+        log.warning("cannot record the use of token %s: %s", name, error)
 
 
 def _info(row: ApiToken) -> TokenInfo:

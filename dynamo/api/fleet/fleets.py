@@ -1,4 +1,4 @@
-"""The routes of fleets: what is wanted, what is there, what it cost. Orders are stored and answered at once."""
+"""Fleet routes: orders, state, events and cost. Orders are stored and answered immediately."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Name = Annotated[str, Path(max_length=63, description="Name of the fleet.", exam
 
 @router.get("", summary="All fleets", responses={200: {"model": Fleets}, **failures()})
 def list_fleets(service: Served, caller: Reader) -> Response:
-    """List all fleets, living ones first, with their workers by state. Scope `read`."""
+    """List all fleets, live ones first, with their workers by state. Scope `read`."""
     return answer({"fleets": views.fleet_list(service.store)})
 
 
@@ -41,10 +41,10 @@ def list_fleets(service: Served, caller: Reader) -> Response:
     openapi_extra=spec_body(),
 )
 def apply(service: Served, caller: Writer, body: Body, name: SpecName = None) -> Response:
-    """Store a spec as what is wanted from now on: a new fleet, or a changed one. Scope `write`.
+    """Apply a spec: create a fleet, or change an existing one. Scope `write`.
 
-    The body is a fleet spec, one plain Mobius request, or a list of them. Files and scripts of the server's own machine
-    are not taken from afar.
+    The body is a fleet spec, one plain Mobius request, or a list of them. Remote specs must not name files of the
+    server or run scripts on it.
     """
     spec = spec_from(body, name)
     if not service.settings.local_files:
@@ -60,15 +60,15 @@ def apply(service: Served, caller: Writer, body: Body, name: SpecName = None) ->
     return _ordered(service, spec.name, changed=service.order(spec.name, caller.name, "apply", work))
 
 
-@router.get("/{name}", summary="A fleet now", responses={200: {"model": FleetStatus}, **failures(404)})
+@router.get("/{name}", summary="Fleet status", responses={200: {"model": FleetStatus}, **failures(404)})
 def show(service: Served, caller: Reader, name: Name) -> Response:
-    """Show groups, sites, workers, and what is not done and why. Scope `read`."""
+    """Show groups, sites, workers, and what is pending and why. Scope `read`."""
     return answer(fleet_status(service.store, name).to_json())
 
 
-@router.get("/{name}/spec", summary="A fleet's spec", responses=failures(404))
+@router.get("/{name}/spec", summary="Fleet spec", responses=failures(404))
 def show_spec(service: Served, caller: Reader, name: Name) -> Response:
-    """Show the spec as it was applied, with what was derived. Scope `read`."""
+    """Show the spec as applied, with derived values. Scope `read`."""
     return answer(views.spec_of(service.store, name).to_json())
 
 
@@ -77,9 +77,9 @@ def end(
     service: Served,
     caller: Admin,
     name: Name,
-    now: Annotated[bool, Query(description="Kill running jobs: the workers go at once.")] = False,
+    now: Annotated[bool, Query(description="Kill running jobs and remove the workers immediately.")] = False,
 ) -> Response:
-    """Let all workers finish their jobs and go, then end the pool. Scope `admin`."""
+    """Drain all workers, then shut down the pool. Scope `admin`."""
     what = "end at once" if now else "end"
     service.order(name, caller.name, what, lambda session, time: orders.end_fleet(session, name, time, at_once=now))
     return _ordered(service, name)
@@ -95,7 +95,7 @@ def end(
 def scale_group(
     service: Served, caller: Writer, name: Name, group: Annotated[str, Path(max_length=130)], body: Body
 ) -> Response:
-    """Want so many workers of a group (or of a site's only group), until the next spec is applied. Scope `write`."""
+    """Set the number of workers of a group (or a site's only group) until the next spec is applied. Scope `write`."""
     order = read_order(ScaleOrder, body)
     scaled = service.order(
         name,
@@ -114,7 +114,7 @@ def scale_group(
     openapi_extra=body_of(DrainOrder),
 )
 def drain(service: Served, caller: Writer, name: Name, body: Body) -> Response:
-    """Let a worker, or all of a site, finish their jobs and go. Scope `write`."""
+    """Drain a worker, or all workers of a site: they finish their jobs, then go. Scope `write`."""
     order = read_order(DrainOrder, body)
     target = order.worker or order.site or ""
     done = service.order(
@@ -128,12 +128,12 @@ def drain(service: Served, caller: Writer, name: Name, body: Body) -> Response:
 
 @router.post(
     "/{name}/leases/extend",
-    summary="Prolong leases",
+    summary="Extend leases",
     responses=failures(400, 404, 422, 502),
     openapi_extra=body_of(LeaseOrder),
 )
 def extend(service: Served, caller: Writer, name: Name, body: Body) -> Response:
-    """Prolong the leases of a worker, a group or a site; asks the sites, so it takes seconds. Scope `write`."""
+    """Extend the leases of a worker, a group or a site; takes seconds, since the sites are asked. Scope `write`."""
     order = read_order(LeaseOrder, body)
     until = None if order.until is None else views.time_of("until", order.until)
     by = None if order.by_s is None else timedelta(seconds=order.by_s)
@@ -142,30 +142,30 @@ def extend(service: Served, caller: Writer, name: Name, body: Body) -> Response:
     return answer({"fleet": name, "leases": [vars(lease) for lease in done]})
 
 
-@router.get("/{name}/events", summary="Why each thing happened", responses={200: {"model": Events}, **failures(404)})
+@router.get("/{name}/events", summary="Fleet events", responses={200: {"model": Events}, **failures(404)})
 def events(
     service: Served,
     caller: Reader,
     name: Name,
     after_id: Annotated[int | None, Query(ge=0, le=2**62, description="Only events after this one.")] = None,
-    about: Annotated[str, Query(max_length=130, description="A worker or a site.")] = "",
+    about: Annotated[str, Query(max_length=130, description="Only events of this worker or site.")] = "",
     action: Annotated[str, Query(max_length=50)] = "",
     limit: Annotated[int, Query(ge=1, le=views.MAX_EVENTS)] = 100,
 ) -> Response:
-    """Show the newest events; with `after_id` those that follow, so that a poller misses none. Scope `read`."""
+    """Show the newest events; with `after_id`, the ones after it, so that a poller misses none. Scope `read`."""
     return answer(views.events_page(service.store, name, after_id=after_id, about=about, action=action, limit=limit))
 
 
-@router.get("/{name}/cost", summary="What a fleet cost", responses=failures(400, 404, 422))
+@router.get("/{name}/cost", summary="Fleet cost", responses=failures(400, 404, 422))
 def cost(
     service: Served,
     caller: Reader,
     name: Name,
     by: Annotated[str, Query(description=f"One of {', '.join(GROUPINGS)}.", max_length=40)] = "site",
-    since: Annotated[str | None, Query(description="ISO 8601; widened to full hours.", max_length=40)] = None,
-    until: Annotated[str | None, Query(description="ISO 8601; widened to full hours.", max_length=40)] = None,
+    since: Annotated[str | None, Query(description="ISO 8601; expanded to whole hours.", max_length=40)] = None,
+    until: Annotated[str | None, Query(description="ISO 8601; expanded to whole hours.", max_length=40)] = None,
 ) -> Response:
-    """Report paid and used time and its cost. Scope `read`."""
+    """Report paid and used time, and its cost. Scope `read`."""
     return answer(views.cost(service.store, name, by, since, until))
 
 

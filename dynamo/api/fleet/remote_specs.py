@@ -1,4 +1,4 @@
-"""What a spec from afar may not say: it has no business with the files and the shell of this machine."""
+"""Restrict remote specs: they must not use the files or the shell of this machine."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dynamo.provision.spec.errors import SpecError, spec_path
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.spec.loading import load_spec
 
-_HINT = "a spec without, or a daemon started with --api-local-files"
-#: Words in options of drivers that name files or folders of this machine.
+_HINT = "remove it, or start the daemon with --api-local-files"
+#: Words in driver options that name files or folders of this machine.
 _PATH_WORDS = ("file", "folder", "dir", "path", "root")
 
 
 def refuse_local(spec: FleetSpec) -> None:
-    """Refuse a spec that names files of this machine, or runs scripts on it.
+    """Reject a spec that names files of this machine, or runs scripts on it.
 
     Raises
     ------
     SpecError
-        With the place of each.
+        With the location of each.
     """
     problems = Problems()
     for name in ("state", "condor_config"):
@@ -36,19 +36,19 @@ def refuse_local(spec: FleetSpec) -> None:
 
 
 def local_scripts(spec: FleetSpec) -> tuple[Problem, ...]:
-    """Return the places of scripts that would run on this machine: those for workers that are processes of it."""
+    """Return the locations of scripts that would run on this machine: those for workers that are local processes."""
     problems = Problems()
     local = [group for group in spec.compute if spec.sites[group.site].driver == "local"]
     for position, group in enumerate(spec.compute):
         if group in local and group.post_boot_script.strip():
             _add(problems, ("compute", position, "postBootScript"), "would run on the server itself")
     for position in range(len(spec.script) if local else 0):
-        _add(problems, ("script", position), "would run on the server itself: there are workers of a local site")
+        _add(problems, ("script", position), "would run on the server itself: the spec has a local site")
     return problems.all
 
 
 def refuse_mixture(spec: FleetSpec) -> None:
-    """Refuse simulated sites beside real ones: no pool can have both, and the whole fleet would stand still.
+    """Reject a mix of simulated and real sites: no pool can have both, and the whole fleet would stall.
 
     Raises
     ------
@@ -62,12 +62,12 @@ def refuse_mixture(spec: FleetSpec) -> None:
 
 
 def refuse_unreadable(spec: FleetSpec) -> None:
-    """Refuse a spec that could not be read again once it is stored: its fleet would stand still.
+    """Reject a spec that could not be read back once stored: its fleet would stall.
 
     Raises
     ------
     SpecError
-        If so: what was derived from its words does not fit.
+        If so: the derived values are invalid.
     """
     load_spec(spec.to_json(), name=spec.name)
 

@@ -1,4 +1,4 @@
-"""The routes of specs: is it right, and what would it lead to. Nothing is changed by asking."""
+"""Spec routes: check and plan, without changing anything."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dynamo.times import utc_now
 router = APIRouter(prefix="/v1", tags=["specs"])
 SpecName = Annotated[
     str | None,
-    Query(pattern=NAME_PATTERN, description="Name of the fleet where the spec has none.", examples=["storms"]),
+    Query(pattern=NAME_PATTERN, description="Name of the fleet, if the spec has none.", examples=["storms"]),
 ]
 
 
@@ -39,7 +39,7 @@ SpecName = Annotated[
     openapi_extra=spec_body(),
 )
 def validate(service: Served, caller: Reader, body: Body, name: SpecName = None) -> Response:
-    """Check a spec and show it with what was derived; all errors at once, each with its JSON path. Scope `read`."""
+    """Check a spec and show it with derived values, or all errors at once with their JSON paths. Scope `read`."""
     spec = spec_from(body, name)
     if not service.settings.local_files:
         refuse_local(spec)
@@ -50,12 +50,12 @@ def validate(service: Served, caller: Reader, body: Body, name: SpecName = None)
 
 @router.post(
     "/plan",
-    summary="What a spec would lead to",
+    summary="Plan a spec",
     responses={200: {"model": FleetPlan}, **failures(422)},
     openapi_extra=spec_body(),
 )
 def plan(service: Served, caller: Writer, body: Body, name: SpecName = None) -> Response:
-    """Ask the sites what would be created, at what cost, against their quotas; takes seconds. Scope `write`."""
+    """Show what would be created, at what cost, against the sites' live quotas; takes seconds. Scope `write`."""
     spec = spec_from(body, name)
     if not service.settings.local_files:
         refuse_local(spec)
@@ -78,18 +78,18 @@ def schema(caller: Reader) -> Response:
 
 
 def spec_from(data: Any, name: str | None) -> FleetSpec:
-    """Return the spec of a body; its name is its own or ``name``.
+    """Return the spec in a body; ``name`` is the fallback for its name.
 
     Raises
     ------
     SpecError
-        If it is not right, or has no name.
+        If it is invalid, or has no name.
     """
     if not isinstance(data, dict | list):
-        # A text would be taken for the path of a file on this machine.
+        # A string would be taken as the path of a file on this machine.
         raise SpecError([Problem("", "not a JSON object", "a fleet spec, or Mobius requests")])
     spec = load_spec(data, name=name)
-    # Plain Mobius requests have a `name` too, which is not the fleet's.
+    # Plain Mobius requests also have a `name`, which is not the fleet's.
     if name is None and not (isinstance(data, dict) and data.get("name") == spec.name):
         raise SpecError([Problem("name", "missing", PATTERN_WORDS[NAME_PATTERN])])
     return spec

@@ -1,4 +1,4 @@
-"""What the API shows beyond `dynamo.provision.status`: the list of fleets, pages of events, a fleet's cost."""
+"""Views beyond `dynamo.provision.status`: the list of fleets, pages of events, a fleet's cost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_EVENTS = 1000
 
 
 def fleet_list(store: Store) -> list[dict[str, Any]]:
-    """Return all fleets, living ones first, with their workers by state."""
+    """Return all fleets, live ones first, with their workers by state."""
     with store.reading() as session:
         fleets = session.scalars(select(Fleet).order_by(Fleet.state == "ended", Fleet.name)).all()
         counts = session.execute(
@@ -49,13 +49,13 @@ def fleet_list(store: Store) -> list[dict[str, Any]]:
 
 
 def spec_of(store: Store, name: str) -> FleetSpec:
-    """Return the spec of a fleet as it was applied."""
+    """Return the spec of a fleet as applied."""
     with store.reading() as session:
         return stored_spec(ledger.fleet_named(session, name))
 
 
 def serving_by_group(session: Session, name: str) -> dict[str, int]:
-    """Return how many living workers each group of a fleet has; nothing where there is no such fleet."""
+    """Return the number of live workers of each group of a fleet; empty if the fleet does not exist."""
     rows = session.execute(
         select(Worker.group, func.count())
         .where(Worker.fleet == name, Worker.state.in_([state.value for state in LIVING]))
@@ -67,7 +67,7 @@ def serving_by_group(session: Session, name: str) -> dict[str, int]:
 def events_page(
     store: Store, name: str, *, after_id: int | None, about: str, action: str, limit: int
 ) -> dict[str, Any]:
-    """Return the newest events of a fleet; or those that follow ``after_id``, the oldest of them first."""
+    """Return the newest events of a fleet, or those after ``after_id``, oldest first."""
     with store.reading() as session:
         ledger.fleet_named(session, name)
         if after_id is None:
@@ -88,13 +88,13 @@ def cost(store: Store, name: str, by: str, since: str | None, until: str | None)
 
 
 def check_store(store: Store) -> None:
-    """Ask the store for an answer; raises `StoreUnavailableError` if it has none."""
+    """Probe the store; raises `StoreUnavailableError` if it is unavailable."""
     with store.reading() as session:
         session.execute(text("SELECT 1"))
 
 
 def time_of(name: str, value: str) -> datetime:
-    """Return the time that a parameter tells; raises `InputError` if it is none, or not of this age."""
+    """Return the time in a parameter; raises `InputError` if it is invalid or out of range."""
     try:
         time = parse_time(value, where=name)
     except OverflowError:

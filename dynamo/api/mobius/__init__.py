@@ -1,1 +1,1 @@
-"""Mobius's requests, answered in its own envelope."""
+"""Mobius requests, answered in Mobius's envelope."""

@@ -47,29 +47,29 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
 }
 
 
-@router.post("/workflow", summary="Make a workflow", responses={**_DONE, **mobius_failures(400)})
+@router.post("/workflow", summary="Create a workflow", responses={**_DONE, **mobius_failures(400)})
 def create(service: Served, caller: Writer, workflow_id: WorkflowId = None) -> Response:
-    """Make a workflow without workers: a fleet. Scope `write`."""
+    """Create a workflow, which is a fleet without workers. Scope `write`."""
     workflows.create(service, caller.name, workflow_id)
     return envelope()
 
 
 @router.get("/workflow", summary="Status of a workflow", responses={**_DONE, **mobius_failures(400, 404)})
 def show(service: Served, caller: Reader, workflow_id: WorkflowId = None) -> Response:
-    """Show nodes by site and slice; `value` is JSON in a string, twice, as Mobius has it. Scope `read`."""
+    """Show nodes by site and slice; `value` is JSON in a string, nested twice, as in Mobius. Scope `read`."""
     return envelope(workflows.status(service, workflow_id))
 
 
 @router.delete("/workflow", summary="End a workflow", responses={**_DONE, **mobius_failures(400, 404)})
 def delete(service: Served, caller: Admin, workflow_id: WorkflowId = None) -> Response:
-    """Let the workers finish their jobs and go. Scope `admin`."""
+    """Drain all workers: they finish their jobs, then go. Scope `admin`."""
     workflows.end(service, caller.name, workflow_id)
     return envelope()
 
 
 @router.get("/listWorkflows", summary="All workflows", responses=_DONE | mobius_failures())
 def list_workflows(service: Served, caller: Reader) -> Response:
-    """List the ids of all living workflows: every fleet is one. Scope `read`."""
+    """List the ids of all live workflows: every fleet is one. Scope `read`."""
     return envelope(workflows.living_ids(service))
 
 
@@ -79,7 +79,7 @@ def _add(kind: str) -> Callable[..., Response]:
         return envelope()
 
     handle.__name__ = f"mobius_{kind}"
-    handle.__doc__ = f"Take a Mobius {kind} request into the workflow's spec. Scope `write`."
+    handle.__doc__ = f"Add a Mobius {kind} request to the workflow's spec. Scope `write`."
     return handle
 
 

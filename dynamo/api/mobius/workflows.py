@@ -1,4 +1,4 @@
-"""Mobius's workflows as fleets: a workflow is the fleet of its name, a compute request one group of it."""
+"""Mobius workflows as fleets: a workflow is the fleet of its name, a compute request one of its groups."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from dynamo.provision.spec.types import NAME_PATTERN, WORD_PATTERN, Part
 from dynamo.provision.states import ACTIVE, ENDED
 from dynamo.store.fleets import Fleet, FleetWish, Worker
 
-#: The description of a fleet whose name cannot be the workflow's id as it is.
+#: Prefix of a fleet's description if its name cannot be the workflow's id.
 _MARK = "Mobius workflow "
 _LONGEST_ID = 200
-#: Mobius takes a start as present that is so long past.
+#: Mobius accepts a start this long past as the present.
 _PAST = timedelta(minutes=5)
 _MODELS: dict[str, type[Part]] = {
     "compute": ComputeSpec,
@@ -42,7 +42,7 @@ _MODELS: dict[str, type[Part]] = {
     "stitch": StitchSpec,
     "script": ScriptSpec,
 }
-#: Ours -> the words of ExoGENI, which Mobius's clients wait for.
+#: Our states -> those of ExoGENI, which Mobius clients wait for.
 _STATES = {
     WorkerState.REQUESTED: "Nascent",
     WorkerState.BOOTING: "Ticketed",
@@ -54,17 +54,17 @@ _STATES = {
 
 
 def fleet_name(workflow_id: str | None) -> str:
-    """Return the fleet's name of a workflow's id: the id itself where it is one, else one made of it and its hash.
+    """Return the fleet name of a workflow id: the id itself if valid, otherwise one derived from it and its hash.
 
     Raises
     ------
     Refusal
-        If there is no id.
+        If there is no id, or it is invalid.
     """
     if not workflow_id:
         raise Refusal(400, "WorkflowId is required")
     if len(workflow_id) > _LONGEST_ID or not workflow_id.isprintable():
-        raise Refusal(400, "WorkflowId is not one", expected=f"at most {_LONGEST_ID} printable characters")
+        raise Refusal(400, "WorkflowId is invalid", expected=f"at most {_LONGEST_ID} printable characters")
     if re.fullmatch(NAME_PATTERN, workflow_id):
         return workflow_id
     digest = hashlib.sha256(workflow_id.encode()).hexdigest()[:10]
@@ -72,13 +72,13 @@ def fleet_name(workflow_id: str | None) -> str:
 
 
 def workflow_id_of(fleet: Fleet) -> str:
-    """Return the workflow's id of a fleet: what its description says, else its name."""
+    """Return the workflow id of a fleet: from its description, or its name."""
     description = str(fleet.spec.get("description", ""))
     return description.removeprefix(_MARK) if description.startswith(_MARK) else fleet.name
 
 
 def create(service: Service, caller: str, workflow_id: str | None) -> None:
-    """Make a workflow without any workers."""
+    """Create a workflow without workers."""
     name = fleet_name(workflow_id)
 
     def work(session: Session, now: datetime) -> None:
@@ -88,14 +88,14 @@ def create(service: Service, caller: str, workflow_id: str | None) -> None:
         spec = load_spec({"name": name, "description": f"{_MARK}{workflow_id}"})
         _, changed = apply_fleet(session, spec, base=fleet_folder(service.state_dir, name), now=now)
         if not changed:
-            # Another request made it since we looked.
+            # Another request has created it in the meantime.
             raise Refusal(400, "Workflow Id already in use")
 
     service.order(name, caller, "a Mobius workflow", work)
 
 
 def end(service: Service, caller: str, workflow_id: str | None) -> None:
-    """Let a workflow's workers finish their jobs and go."""
+    """Drain a workflow's workers: they finish their jobs, then go."""
     name = fleet_name(workflow_id)
 
     def work(session: Session, now: datetime) -> None:
@@ -106,14 +106,14 @@ def end(service: Service, caller: str, workflow_id: str | None) -> None:
 
 
 def living_ids(service: Service) -> list[str]:
-    """Return the ids of all workflows that have not ended: every living fleet is one."""
+    """Return the ids of all workflows that have not ended: every live fleet is one."""
     with service.store.reading() as session:
         fleets = session.scalars(select(Fleet).where(Fleet.state != ENDED).order_by(Fleet.name)).all()
     return [workflow_id_of(fleet) for fleet in fleets]
 
 
 def status(service: Service, workflow_id: str | None) -> str:
-    """Return Mobius's status: JSON in a string, in which the workflow's status is JSON in a string again."""
+    """Return Mobius's status: JSON in a string, with the workflow's status as JSON in a nested string."""
     name = fleet_name(workflow_id)
     with service.store.reading() as session:
         spec = stored_spec(_found(session, name, workflow_id))
@@ -134,14 +134,14 @@ def status(service: Service, workflow_id: str | None) -> str:
 
 
 def request(service: Service, caller: str, kind: str, workflow_id: str | None, body: Any) -> None:
-    """Add what a Mobius request asks for to the workflow's spec, take it away, or renew it.
+    """Add the resources of a Mobius request to the workflow's spec, or remove or renew them.
 
     Raises
     ------
     NotFoundError
-        If there is no such workflow, or nothing that a ``delete``, ``renew`` or ``update`` could be for.
+        If the workflow, or the target of a ``delete``, ``renew`` or ``update``, does not exist.
     SpecError
-        If the request is not right.
+        If the request is invalid.
     BusyError
         If the workflow is about to end.
     """
@@ -158,13 +158,13 @@ def request(service: Service, caller: str, kind: str, workflow_id: str | None, b
         document = {**fleet.spec, "name": name}
         old = stored_spec(fleet)
         if isinstance(part, StorageSpec) and part.action == "renew":
-            # Of Mobius: the volume lives as long as the slice of its worker does.
+            # As in Mobius, the volume lives as long as the slice of its worker.
             _renew(session, document, part, old)
         else:
             _change(document, kind, part, data, name)
         spec = load_spec(document, name=name)
         if not service.settings.local_files:
-            # What an operator of this machine has put there stays allowed.
+            # Entries added by a local operator stay allowed.
             allowed = local_scripts(old)
             new = [problem for problem in local_scripts(spec) if problem not in allowed]
             if new:
@@ -184,7 +184,7 @@ def _found(session: Session, name: str, workflow_id: str | None) -> Fleet:
 
 
 def _as_jackson(kind: str, body: Any) -> Any:
-    """Return a request as Mobius reads it: unknown fields ignored; empty texts, as clients send, left out."""
+    """Return a request as Mobius reads it: without unknown fields, and without the empty strings that clients send."""
     if not isinstance(body, Mapping):
         return body
     model = _MODELS[kind]
@@ -213,7 +213,9 @@ def _change(document: dict[str, Any], kind: str, part: Part, data: dict[str, Any
     else:
         left = [item for item in items if not same(item)]
         if len(left) == len(items):
-            raise NotFoundError(f"no such {kind} to {action}", where=name, hint="it is found by its ends or target")
+            raise NotFoundError(
+                f"no such {kind} to {action}", where=name, hint="it is identified by its ends or target"
+            )
         document[kind] = left if action == "delete" else [*left, {**data, "action": "add"}]
     if isinstance(part, ComputeSpec):
         document["sites"] = {**document.get("sites", {})}
@@ -221,7 +223,7 @@ def _change(document: dict[str, Any], kind: str, part: Part, data: dict[str, Any
 
 
 def _site(name: str) -> dict[str, str]:
-    """Return a site's entry; ExoGENI's names, as ``Exogeni:RENCI (Chapel Hill, NC USA) XO Rack``, are no regions."""
+    """Return a site's entry; ExoGENI's names, as ``Exogeni:RENCI (Chapel Hill, NC USA) XO Rack``, are not regions."""
     region = name.partition(":")[2]
     if re.fullmatch(WORD_PATTERN, region):
         return {}
@@ -232,7 +234,7 @@ def _site(name: str) -> dict[str, str]:
 
 
 def _same_thing(part: Part) -> Callable[[Mapping[str, Any]], bool] | None:
-    """Return what tells the entry of the spec that a delete or an update is for; None for what has neither."""
+    """Return the key of the spec entry that a delete or an update refers to; None for kinds without them."""
     if isinstance(part, StorageSpec):
         return lambda item: (item.get("target"), item.get("mountPoint")) == (part.target, part.mount_point)
     if isinstance(part, NetworkSpec):
@@ -242,17 +244,17 @@ def _same_thing(part: Part) -> Callable[[Mapping[str, Any]], bool] | None:
 
 def _renew(session: Session, document: dict[str, Any], part: StorageSpec, spec: FleetSpec) -> None:
     if part.lease_end is None:
-        raise Refusal(400, "a new end is needed", where="leaseEnd")
+        raise Refusal(400, "a new end time is required", where="leaseEnd")
     known = select(Worker.group).where(Worker.fleet == spec.name, Worker.name == part.target)
     group = session.scalar(known) or _group_of(part.target.lower(), spec)
     if group is None:
-        raise NotFoundError("no worker or group of that name", where=part.target)
+        raise NotFoundError("no worker or group has that name", where=part.target)
     end = str(part.lease_end)
     document["compute"] = [{**item, "leaseEnd": end} if item["name"] == group else item for item in document["compute"]]
 
 
 def _group_of(target: str, spec: FleetSpec) -> str | None:
-    """Return the group whose name or prefix a name begins with, the longest that fits: `worker-2` before `worker`."""
+    """Return the group whose name or prefix starts a name, longest first: `worker-2` before `worker`."""
     fitting = [
         (len(start), group.name)
         for group in spec.compute
@@ -263,7 +265,7 @@ def _group_of(target: str, spec: FleetSpec) -> str | None:
 
 
 def _apply_beside_wishes(session: Session, spec: FleetSpec, base: Path, now: datetime) -> None:
-    """Apply a spec; what was scaled by hand of the other groups stays, for nobody asked to undo it."""
+    """Apply a spec, keeping the other groups' manual sizes, which nobody asked to undo."""
     kept = [
         (wish.group, wish.site, wish.wanted, wish.source, wish.reason)
         for wish in ledger.wishes(session, spec.name).values()
@@ -272,7 +274,7 @@ def _apply_beside_wishes(session: Session, spec: FleetSpec, base: Path, now: dat
     fleet, _ = apply_fleet(session, spec, base=base, now=now)
     body = spec.settled(now).to_json()
     if fleet.spec != body:
-        # A new end of a lease alone is no change to `apply_fleet`; here all times are those of the clock.
+        # `apply_fleet` ignores a new lease end alone; here all times are absolute.
         fleet.spec, fleet.updated_at = body, now
     for group, site, wanted, source, reason in kept:
         ledger.wish(session, spec.name, group, site=site, wanted=wanted, source=source, reason=reason, now=now)
