@@ -50,11 +50,11 @@ def test_the_reason_says_what_keeps_it_from_growing() -> None:
     assert found.reason == "Cloud:one is closed after failures"
     found = assess(much, view(1, affordable=0.5), {"worker": 1}, NOW)
     assert found is not None
-    assert "the budget has no room" in found.reason
+    assert "no budget for another worker" in found.reason
     # What is decided on already takes what the budget leaves.
     found = assess(much, view(1, affordable=2.0), {"worker": 3}, NOW)
     assert found is not None
-    assert "the budget has no room" in found.reason
+    assert "no budget for another worker" in found.reason
 
 
 def test_the_cut_is_the_least_priority_that_fits() -> None:
