@@ -1,7 +1,7 @@
 """Storm contours as RFC 7946 GeoJSON, with the file and feature names of the original.
 
-`mrt_STORM_CASA_{lead}_{YYYYmmdd}-{HHMM}00.geojson` carries the issue time in its name; the valid time, which is what a
-reader wants to know, stands in every feature and at the top.
+`mrt_STORM_CASA_{lead}_{YYYYmmdd}-{HHMM}00.geojson` has the issue time in its name; the valid time, which readers need,
+is in every feature and at the top.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dynamo.formats.nowcast import NowcastHeader
 from dynamo.radar.contour import Contours
 from dynamo.times import file_stamp, to_iso
 
-#: From this level on the original calls a storm intense.
+#: The original calls storms intense from this level on.
 INTENSE_DBZ = 39.9
 
 

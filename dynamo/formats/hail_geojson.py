@@ -1,8 +1,8 @@
 """Hail areas as RFC 7946 GeoJSON: `hmt_HAIL_CASA_{...}.geojson`.
 
-For hail of any size, and for each size asked for, the areas where it is at least that large. A grid without hail gives
-a collection without features: that too is an answer. The collection tells the valid time, the radars that are in it
-and those that were expected and are missing.
+Contains the areas of hail of any size and of at least each requested size. A grid without hail gives a collection
+without features, which is a valid result. The collection states the valid time, the radars included, and those
+expected but missing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def hail_name(label: str, stamp: str) -> str:
 
 
 def size_word(size_mm: float | None) -> str:
-    """Return the word for a size: giant, large, small; hail where it is not known."""
+    """Return the word for a size: giant, large, small; hail if unknown."""
     if size_mm is None:
         return "hail"
     return next((word for least, word in WORDS if size_mm >= least), "small")
@@ -58,15 +58,15 @@ def trace_hail(
 ) -> list[HailAreas]:
     """Trace the areas of hail and of its sizes.
 
-    The outline runs halfway between nodes with and without; sizes are traced only where they are told.
+    The outline runs halfway between nodes with and without hail; sizes are traced only if the grid has them.
 
     Raises
     ------
     InputError
-        If the grid is too fine for so few decimals, or holds hydrometeor classes alone: it does not tell hail.
+        If the grid is too fine for the number of decimals, or holds only hydrometeor classes.
     """
     if hail.classes_only:
-        raise InputError("hydrometeor classes alone do not tell hail", expected="a grid of what the module hail found")
+        raise InputError("a grid of hydrometeor classes only", expected="a grid with output of the module hail")
     is_hail = hail.fields["hail_class"] > 0
     if not is_hail.any():
         return [HailAreas(None, _nothing(_HALF)), *(HailAreas(size, _nothing(size)) for size in sizes_mm)]
@@ -82,7 +82,7 @@ def encode_hail(hail: HailGrid, areas: Sequence[HailAreas]) -> bytes:
     """Return the areas as a FeatureCollection; the same input gives the same bytes.
 
     Each feature has ``level`` (``hail`` or as ``hail_25mm``), ``level_mm``, ``hail_class`` (hail, small, large, giant),
-    ``size_mm`` (the largest size known inside, null where none is), ``area_km2``, ``max_dbz``, ``radars``,
+    ``size_mm`` (the largest known size inside, null if unknown), ``area_km2``, ``max_dbz``, ``radars``,
     ``hail_height_m`` (lowest beam that saw it), ``max_age_s``, and the node of the largest size (or reflectivity).
     """
     valid, stamp = to_iso(hail.time), file_stamp(hail.time)

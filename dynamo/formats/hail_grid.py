@@ -2,7 +2,7 @@
 
 `{radar}-{YYYYmmdd}-{HHMMSS}.hc.cart.netcdf` holds one sweep or volume, `COMPOSITE_{YYYYmmdd-HHMMSS}.nc` what the radars
 of a network saw. Both have the same variables on ``(latitude, longitude)``, row 0 the southern one; a composite also
-says for each node which radar counts there (``radar``) and how old its view is (``age``). Small grids are NetCDF-3
+has for each node the radar used (``radar``) and the age of its data (``age``). Small grids are NetCDF-3
 classic (64-bit offset), large ones NetCDF-4 with deflate.
 """
 
@@ -89,7 +89,7 @@ FIELDS: Mapping[str, StoredField] = {
 
 @dataclass(frozen=True)
 class RadarView:
-    """A radar of a grid: its name, place, and when its sweep or volume began."""
+    """A radar of a grid: its name, position, and the start of its sweep or volume."""
 
     name: str
     latitude_deg: float
@@ -109,17 +109,17 @@ class HailGrid:
     grid
         Its nodes.
     time
-        Valid time: the start of the sweep or volume; of a composite, its minute.
+        Valid time: the start of the sweep or volume; for a composite, its minute.
     radars
         The radars in it.
     fields
         By name of `FIELDS`, shape of the grid; ``hydrometeor_class``, ``hail_class`` and ``beam_height`` always.
     missing
-        Radars that were expected and are not in it.
+        Radars that were expected but are missing.
     sources
-        What went in (sounding, heights, parameters), as plain values.
+        Inputs (sounding, heights, parameters), as plain values.
     flags
-        What is wrong with it.
+        Known problems.
     """
 
     kind: Kind
@@ -132,12 +132,12 @@ class HailGrid:
     flags: tuple[str, ...] = ()
 
     def get(self, name: str) -> NDArray[Any] | None:
-        """Return a field, or None where the grid has none of that name."""
+        """Return a field, or None if the grid does not have it."""
         return self.fields.get(name)
 
     @property
     def classes_only(self) -> bool:
-        """Whether the grid tells hydrometeor classes, but nobody has looked for hail."""
+        """Whether the grid has hydrometeor classes, but hail was not looked for."""
         return self.sources.get("product") == "classes"
 
     @property
@@ -163,7 +163,7 @@ def write_hail_grid(path: Path, hail: HailGrid) -> None:
     Raises
     ------
     InputError
-        If a field is unknown or has another shape than the grid.
+        If a field is unknown or its shape differs from the grid's.
     """
     for name, data in hail.fields.items():
         if name not in FIELDS or data.shape != hail.grid.shape:

@@ -1,7 +1,7 @@
 """Images of hail grids, `hca_{...}.png`: hydrometeor classes, hail by size on top of them, and a legend below.
 
-An indexed PNG as of `dynamo.formats.png`. The legend is drawn once for a width and kept; only the line with the radar
-and the time is drawn for each image, with the font that comes with Pillow.
+An indexed PNG as in `dynamo.formats.png`. The legend is drawn once per width and cached; only the line with radar and
+time is drawn for each image, in the font that comes with Pillow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dynamo.radar.hail.hydroclass_tables import CLASSES, HAIL
 from dynamo.times import to_iso
 
 ALPHA = 235
-#: Colours of the hydrometeor classes, in the order of `CLASSES`; hail itself is drawn by its size.
+#: Colors of the hydrometeor classes, in the order of `CLASSES`; hail itself is drawn by size.
 CLASS_COLOURS: Mapping[str, tuple[int, int, int]] = {
     "drizzle": (170, 214, 255),
     "rain": (52, 137, 225),
@@ -32,7 +32,7 @@ CLASS_COLOURS: Mapping[str, tuple[int, int, int]] = {
     "hail": (255, 205, 60),
     "big_drops": (20, 60, 150),
 }
-#: Hail by its largest known size: label, least size in mm, colour.
+#: Hail by its largest known size: label, minimum size in mm, color.
 SIZE_COLOURS: tuple[tuple[str, float, tuple[int, int, int]], ...] = (
     ("hail, size not told", 0.0, (255, 120, 0)),
     ("hail below 25 mm", 5.0, (255, 60, 60)),
@@ -63,16 +63,16 @@ def palette() -> NDArray[np.uint8]:
 def encode_hail_image(hail: HailGrid, *, pixels_per_cell: int = 3, legend: bool = True) -> bytes:
     """Return the image of a hail grid, north up.
 
-    Nodes that no radar covers are grey, nodes without a class transparent; a cross marks each radar.
+    Nodes covered by no radar are gray, nodes without a class transparent; a cross marks each radar.
 
     Parameters
     ----------
     hail
         The grid.
     pixels_per_cell
-        Side of a cell in pixels.
+        Width and height of a cell, pixels.
     legend
-        Add the legend below; without it the image fits the bounds in its text chunks, for a map.
+        Add the legend below; without it, the image fits the bounds in its text chunks, for use on a map.
     """
     index = _entries(hail)
     for view in hail.radars:
@@ -133,7 +133,7 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 @functools.lru_cache(maxsize=16)
 def _key(width: int) -> NDArray[np.uint8]:
-    """Return the part of the legend that is the same for all images of a width."""
+    """Return the part of the legend shared by all images of one width."""
     entries = [(name.replace("_", " "), number) for number, name in enumerate(CLASSES, start=1) if number != HAIL]
     entries.append(("hail by class alone", HAIL))
     entries += [(label, _FIRST_SIZE + number) for number, (label, _, _) in enumerate(SIZE_COLOURS)]

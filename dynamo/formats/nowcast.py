@@ -27,12 +27,12 @@ from dynamo.times import file_stamp, from_epoch
 
 VARIABLE = "PredictedReflectivity"
 MISSING_DBZ = -99900.0
-#: Largest accepted file: 31 x 3500 x 7000 (CONUS) is 0.76 thousand million cells.
+#: Largest accepted file: 31 x 3500 x 7000 (CONUS) is 0.76 billion cells.
 MAX_CELLS = 1_000_000_000
 #: Largest accepted grid, four times that of CONUS: a reader holds a few copies of one grid.
 MAX_GRID_CELLS = 100_000_000
 MAX_LEADS = 181
-#: Deflate cannot shrink data more than 1032 times, so a larger claim is a broken or hostile file.
+#: Deflate cannot compress data by more than a factor of 1032, so a larger claim means a broken or hostile file.
 _MAX_COMPRESSION = 1032
 _HEADER_BYTES = 256 * 1024
 #: Above this a classic NetCDF-3 file cannot hold the variable.
@@ -41,7 +41,7 @@ _CLASSIC_LIMIT_BYTES = 2_000_000_000
 
 @dataclass(frozen=True)
 class NowcastHeader:
-    """What a nowcast is about, without its data."""
+    """The metadata of a nowcast, without its data."""
 
     grid: LatLonGrid
     issue_time: datetime
@@ -49,7 +49,7 @@ class NowcastHeader:
     height_m: float = 0.0
 
     def valid_time(self, lead: int) -> datetime:
-        """Return the time for which the grid of ``lead`` minutes is valid."""
+        """Return the valid time of the grid of ``lead`` minutes."""
         return self.issue_time + timedelta(minutes=lead)
 
 
@@ -61,7 +61,7 @@ class NowcastReader:
     Raises
     ------
     InputError
-        If the file is not a complete CASA nowcast; the message says in what.
+        If the file is not a complete CASA nowcast; the message says why.
     """
 
     def __init__(self, path: Path) -> None:
@@ -125,7 +125,7 @@ class NowcastReader:
 
 
 def read_header(path: Path) -> NowcastHeader:
-    """Return the header of a nowcast file; raises `InputError` where it is not one."""
+    """Return the header of a nowcast file; raises `InputError` if it is not one."""
     with NowcastReader(path) as reader:
         return reader.header
 
@@ -164,7 +164,7 @@ def write_nowcast(
         One array of dBZ for each lead, shape ``(nlat, nlon)``, row 0 the southern one, NaN where data is missing.
         They are consumed one at a time.
     compress
-        Write NetCDF-4 with deflate; else NetCDF-3 classic, or plain NetCDF-4 where the data outgrows it.
+        Write NetCDF-4 with deflate; otherwise NetCDF-3 classic, or plain NetCDF-4 if the data is too large for it.
 
     Raises
     ------
@@ -206,8 +206,8 @@ def write_nowcast(
 
 
 def set_globals(dataset: netCDF4.Dataset, header: NowcastHeader) -> None:
-    """Set the global attributes that nowcast and split files share, in a dataset that is still empty."""
-    # Before any variable exists: NetCDF-3 would fill it with 100 MB of nothing at the next definition.
+    """Set the global attributes shared by nowcast and split files, in a dataset that is still empty."""
+    # Before any variable exists: NetCDF-3 would fill it with 100 MB of fill values at the next definition.
     dataset.set_fill_off()
     grid = header.grid
     dataset.Latitude = np.float64(grid.north_deg)
@@ -230,12 +230,12 @@ def opened(path: Path) -> Iterator[netCDF4.Dataset]:
 
 
 def open_dataset(path: Path) -> netCDF4.Dataset:
-    """Open a NetCDF file without the library's own masking.
+    """Open a NetCDF file without the library's masking.
 
     Raises
     ------
     InputError
-        If there is no readable NetCDF file at ``path``.
+        If ``path`` is not a readable NetCDF file.
     """
     if not path.is_file():
         raise InputError("is a directory" if path.is_dir() else "no such file", where=path, expected="a NetCDF file")
@@ -268,7 +268,7 @@ def to_nan(raw: Any, missing: tuple[float, ...]) -> NDArray[np.float32]:
 
 
 def from_nan(field: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Return float32 with `MISSING_DBZ` for NaN; ``field`` itself where it holds no NaN."""
+    """Return float32 with `MISSING_DBZ` for NaN; ``field`` itself if it has no NaN."""
     data = field.astype(np.float32, copy=False)
     missing = np.isnan(data)
     if not missing.any():
@@ -277,7 +277,7 @@ def from_nan(field: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
 
 def _wrapped(longitude_deg: float) -> float:
-    """Return a longitude from -180 to 180, as GeoJSON wants it; those that are there already stay to the last digit."""
+    """Return a longitude from -180 to 180, as GeoJSON requires; values already in range are unchanged."""
     return longitude_deg if -180 <= longitude_deg < 180 else (longitude_deg + 180) % 360 - 180
 
 
@@ -315,7 +315,7 @@ def _check_variable(dataset: netCDF4.Dataset, path: Path) -> netCDF4.Variable[An
 
 
 def check_size(path: Path, declared_bytes: int, *, compressed: bool) -> None:
-    """Refuse a file that declares more data than it can hold (truncated, or made to exhaust memory)."""
+    """Reject a file that declares more data than it can hold (truncated, or made to exhaust memory)."""
     size = path.stat().st_size
     holds = size * _MAX_COMPRESSION + _HEADER_BYTES if compressed else size
     if declared_bytes > holds:
@@ -327,7 +327,7 @@ def check_size(path: Path, declared_bytes: int, *, compressed: bool) -> None:
 
 
 def header_of(dataset: netCDF4.Dataset, shape: tuple[int, int, int], path: Path) -> NowcastHeader:
-    """Read the global attributes; ``shape`` is leads, rows, columns. Raises `InputError` where one is unfit."""
+    """Read the global attributes; ``shape`` is leads, rows, columns. Raises `InputError` if one is invalid."""
 
     def number(name: str, default: float | None = None) -> float:
         value: Any = getattr(dataset, name, default)
@@ -355,4 +355,4 @@ def header_of(dataset: netCDF4.Dataset, shape: tuple[int, int, int], path: Path)
     except InputError as error:
         raise InputError(error.what, where=path, expected=error.expected) from error
     except (OverflowError, OSError, ValueError) as error:
-        raise InputError(f"the time is not one: {error}", where=path, expected="epoch seconds") from error
+        raise InputError(f"invalid time: {error}", where=path, expected="epoch seconds") from error

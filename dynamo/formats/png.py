@@ -1,6 +1,6 @@
-"""Reflectivity images with the look of the original: 0-75 dBZ, transparent below 5 dBZ, alpha 235, north up.
+"""Reflectivity images that look like the original ones: 0-75 dBZ, transparent below 5 dBZ, alpha 235, north up.
 
-An indexed PNG is written by hand-made scan lines: one palette entry is half a dBZ, a cell is a block of pixels, and
+An indexed PNG is assembled from hand-made scan lines: one palette entry is half a dBZ, a cell is a block of pixels, and
 all rows of a cell but the first repeat the row above (filter type 2, "Up"), which deflates to almost nothing. The
 compressor is Intel's ISA-L. PNG: W3C Recommendation, third edition, sections 7.3 (scan lines), 9.2 (filters), 11.
 """
@@ -23,7 +23,7 @@ TOP_DBZ = 75.0
 TRANSPARENT_BELOW_DBZ = 5.0
 ALPHA = 235
 _STEPS_PER_DBZ = 2
-#: Reflectivity colours of the US National Weather Service, at the lower end of each 5 dBZ.
+#: Reflectivity colors of the US National Weather Service, at the lower end of each 5 dBZ step.
 COLOURS: tuple[tuple[float, tuple[int, int, int]], ...] = (
     (0, (100, 100, 100)),
     (5, (4, 233, 231)),
@@ -54,7 +54,7 @@ def colour_table() -> NDArray[np.uint8]:
     table = np.empty((values.size, 4), dtype=np.uint8)
     for channel in range(3):
         shades = np.array([colour[channel] for _, colour in COLOURS], dtype=np.float64)
-        # Steps of 5 dBZ, as on the charts that forecasters know; a blend would hide the levels.
+        # Steps of 5 dBZ, as on the charts that forecasters know; blending would hide the levels.
         table[:, channel] = shades[np.searchsorted(anchors, values, side="right") - 1]
     table[:, 3] = np.where(values < TRANSPARENT_BELOW_DBZ, 0, ALPHA)
     return table
@@ -110,7 +110,7 @@ def encode_indexed(
     texts
         See `encode_reflectivity`.
     strip
-        Palette entries of pixels to put below, as a legend; as wide as the image.
+        Palette entries of pixels to append below, such as a legend; as wide as the image.
     """
     rows, columns = index.shape
     height = rows * pixels_per_cell + (0 if strip is None else strip.shape[0])
@@ -123,18 +123,18 @@ def encode_indexed(
 
 
 def _palette_index(field: NDArray[np.floating[Any]], passes: int) -> NDArray[np.uint8]:
-    """Return the palette entry of each cell; worked through in bands of rows that stay in the processor's cache."""
+    """Return the palette entry of each cell; processed in bands of rows that stay in the CPU cache."""
     rows, columns = field.shape
     index = np.zeros(field.shape, dtype=np.uint8)
     band = max(2 * passes, _BAND_CELLS // columns, 1)
     for top in range(0, rows, band):
         bottom = min(top + band, rows)
-        # Smoothing reaches one row further with each pass, so the band needs that many rows around it.
+        # Each smoothing pass reaches one row further, so the band needs that many extra rows.
         first, last = max(top - passes, 0), min(bottom + passes, rows)
         part = field[first:last]
         if not (part >= TRANSPARENT_BELOW_DBZ).any():
             continue
-        # "No echo" may be -32 or -99 dBZ: without the clip it would eat the edges of the storms.
+        # "No echo" may be -32 or -99 dBZ: without the clip, it would erode the edges of storms.
         values = smooth(np.clip(part, 0.0, TOP_DBZ), passes)[top - first : bottom - first]
         values *= _STEPS_PER_DBZ
         np.nan_to_num(values, copy=False, nan=0.0)

@@ -1,4 +1,4 @@
-"""Products on a radar's own polar grid: the gates of sweeps that have values, and the columns of a volume."""
+"""Products on a radar's polar grid: the gates of sweeps that have values, and the columns of a volume."""
 
 from __future__ import annotations
 
@@ -64,17 +64,17 @@ class SweepProduct:
     number, fixed_angle_deg, start_time
         As in the sweep model.
     azimuth_deg, elevation_deg
-        Of the rays, degrees, azimuths ascending.
+        Of the rays, degrees; azimuths ascending.
     range_start_m, range_step_m, gates
-        Centre of the first gate, spacing (metres) and number of the gates of a ray.
+        Center of the first gate, spacing (meters) and number of the gates of a ray.
     index
         Positions of the gates in the flattened ``(rays, gates)`` field, ascending.
     values
         By name of `QUANTITIES`, one value for each of ``index``.
     counts
-        What the quality control looked at and removed, by reason.
+        Gates examined and removed by the quality control, by reason.
     flags
-        What is wrong with the sweep, or was not computed.
+        Problems of the sweep, and values not computed.
     """
 
     number: int
@@ -92,7 +92,7 @@ class SweepProduct:
 
     @property
     def range_m(self) -> NDArray[np.float64]:
-        """Centres of the gates, metres."""
+        """Centers of the gates, meters."""
         return np.asarray(self.range_start_m + self.range_step_m * np.arange(self.gates), dtype=np.float64)
 
     @property
@@ -109,8 +109,8 @@ class SweepProduct:
 class ColumnProduct:
     """Column hail of a volume on the polar grid of its sweep number ``sweep`` (position in ``RadarProduct.sweeps``).
 
-    Between the ground ranges ``min_range_m`` and ``max_range_m`` columns that are not in ``index`` are zero; outside
-    nothing is known.
+    Between the ground ranges ``min_range_m`` and ``max_range_m``, columns not in ``index`` are zero; outside they are
+    unknown.
     """
 
     sweep: int
@@ -126,8 +126,8 @@ class ColumnProduct:
 class RadarProduct:
     """The product of one radar file.
 
-    ``kind`` is one of `KINDS`; ``time`` the volume's; ``sources`` what else went in (sounding, heights of levels,
-    parameters) as plain values; ``flags`` what is wrong with the whole.
+    ``kind`` is one of `KINDS`; ``time`` the volume's; ``sources`` the other inputs (sounding, heights of levels,
+    parameters) as plain values; ``flags`` the problems of the whole.
     """
 
     kind: str

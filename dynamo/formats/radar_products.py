@@ -1,10 +1,10 @@
-"""Products on a radar's own polar grid as CF NetCDF: hydrometeor classes, hail, its sizes, and column hail.
+"""Products on a radar's polar grid as CF NetCDF: hydrometeor classes, hail, its sizes, and column hail.
 
 One file holds the sweeps of one input file (one sweep or a volume). Values are kept only for the gates that have
 them, so the file of a quiet sweep has a few kilobytes: the dimension ``gate`` runs over the gates of all sweeps, and
 ``gate_index`` is the position of each in its sweep's flattened (ray, range) field; ``gates_of_sweep`` says how many
 belong to each sweep, in order (a CF contiguous ragged array), as ``rays_of_sweep`` does for the rays. ``columns``
-(SHI, MESH, POSH of a volume) lie on the polar grid of the sweep ``column_sweep``.
+(SHI, MESH, POSH of a volume) are on the polar grid of the sweep ``column_sweep``.
 
 The file is classic NetCDF with 64-bit offsets: ten times faster to write than NetCDF-4 at this size.
 """
@@ -148,7 +148,7 @@ def _write_globals(dataset: netCDF4.Dataset, product: RadarProduct) -> None:
 
 
 def _write_tables(dataset: netCDF4.Dataset, tables: Mapping[str, _Table]) -> None:
-    # All definitions first: a classic file is rewritten when one is added after data.
+    # All definitions first: adding one after data rewrites a classic file.
     for dimension, variables in tables.items():
         size = len(next(iter(variables.values()))[1])
         # A classic dimension of length 0 would be the unlimited one.
@@ -156,7 +156,7 @@ def _write_tables(dataset: netCDF4.Dataset, tables: Mapping[str, _Table]) -> Non
         for name, (kind, _, attributes) in variables.items():
             variable = dataset.createVariable(name, kind, (dimension,))
             variable.setncatts(dict(attributes))
-    # Data lie in the order of definition: a file that was cut does not end with this.
+    # Data is stored in order of definition: a truncated file does not end with this.
     dataset.createVariable(_END, "i4", ()).long_name = "mark of the end of the file"
     for dimension, variables in tables.items():
         dataset.setncattr(f"{dimension}_count", np.int32(len(next(iter(variables.values()))[1])))
@@ -187,7 +187,7 @@ def _check_values(values: NDArray[Any] | None, name: str, index: NDArray[Any]) -
 
 
 def read_radar_product(path: Path) -> RadarProduct:
-    """Read what `write_radar_product` wrote.
+    """Read a file written by `write_radar_product`.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def _read(dataset: netCDF4.Dataset) -> RadarProduct:
     if kind not in KINDS:
         raise InputError(f"unknown kind of product {kind!r:.40}", expected=" or ".join(KINDS))
     if int(dataset.variables[_END][...]) != _END_MARK:
-        raise InputError("is cut", expected="a complete product")
+        raise InputError("truncated", expected="a complete product")
 
     def get(name: str, dimension: str) -> NDArray[Any]:
         count = int(dataset.getncattr(f"{dimension}_count"))

@@ -1,6 +1,6 @@
 """University of Wyoming soundings: fixed-width text, columns of 7 characters (PRES HGHT TEMP DWPT ...).
 
-With or without header lines, with blank cells, and with the web page's markup around it. Only pressure, height and
+With or without header lines, with blank cells, and with surrounding web page markup. Only pressure, height and
 temperature are needed; a level without one of them is left out.
 """
 
@@ -23,16 +23,16 @@ _COLUMN = 7
 _EXPECTED = "a University of Wyoming sounding (PRES HGHT TEMP DWPT ... in columns of 7)"
 _MAX_BYTES = 1_000_000
 _LEAST_LEVELS = 10
-#: A sounding that ends lower does not tell where -20 C and hail growth are.
+#: A sounding that ends lower does not cover -20 C and hail growth.
 _LEAST_TOP_M = 8000.0
-#: This share of levels may be out of order (rounding of doubled levels); they are left out.
+#: Share of levels that may be out of order (rounding of doubled levels); they are left out.
 _MOST_UNORDERED = 0.05
 _TITLE_TIME = re.compile(r"\b(\d{2})Z\s+(\d{1,2})\s+([A-Z][a-z]{2})\s+(\d{4})\b")
 _LIST_TIME = re.compile(r"Observation time:\s*(\d{2})(\d{2})(\d{2})/(\d{2})(\d{2})")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _STATION = re.compile(r"^\s*(?:<H2>)?\s*(\d{5}\s+\S.*?)\s+Observations at", re.MULTILINE)
 
-#: Heights where nothing else is known: a warm-season storm in the middle latitudes (metres above sea level).
+#: Default heights: a warm-season storm in the middle latitudes (meters above sea level).
 FALLBACK_ZERO_C_M, FALLBACK_MINUS_20_C_M = 4200.0, 7200.0
 MAX_AGE = timedelta(hours=18)
 
@@ -44,14 +44,14 @@ class Sounding:
     Attributes
     ----------
     pressure_hpa, height_msl_m, temperature_c
-        One value a level, heights strictly ascending. Pressures of a fallback profile are those of the standard
+        One value per level, heights strictly ascending. Pressures of a fallback profile are those of the standard
         atmosphere.
     time
-        When it was measured; None where the file does not say.
+        When it was measured; None if the file does not say.
     source
         The file's name, or ``fallback``.
     station
-        What the file says of the station; may be empty.
+        The station according to the file; may be empty.
     """
 
     pressure_hpa: NDArray[np.float64]
@@ -62,22 +62,22 @@ class Sounding:
     station: str = ""
 
     def height_of(self, temperature_c: float) -> float | None:
-        """Return the height above sea level, metres, where the air cools through a temperature; None if nowhere."""
+        """Return the height above sea level, meters, where the air cools through a temperature; None if nowhere."""
         return height_of_temperature(self.height_msl_m, self.temperature_c, temperature_c)
 
     def temperature_at(self, height_msl_m: NDArray[Any] | float) -> NDArray[np.float64]:
-        """Return degrees Celsius at heights above sea level (metres, any shape)."""
+        """Return degrees Celsius at heights above sea level (meters, any shape)."""
         return temperature_at_height(self.height_msl_m, self.temperature_c, height_msl_m)
 
 
 @dataclass(frozen=True)
 class ChosenSounding:
-    """The profile to work with, and why it is that one."""
+    """The profile to use, and why it was chosen."""
 
     sounding: Sounding
-    #: Whether the configured heights stand in for a measured profile.
+    #: Whether configured heights replace a measured profile.
     fallback: bool
-    #: One line for the record: what was taken, and what was refused for which reason.
+    #: One line for the record: what was used, and what was refused and why.
     reason: str
     zero_c_m: float
     minus_20_c_m: float
@@ -89,7 +89,7 @@ def read_sounding(path: Path) -> Sounding:
     Raises
     ------
     InputError
-        If it is no sounding, cut, or physically implausible.
+        If it is not a sounding, truncated, or physically implausible.
     """
     if not path.is_file():
         raise InputError("is a directory" if path.is_dir() else "no such file", where=path, expected=_EXPECTED)
@@ -108,7 +108,7 @@ def parse_sounding(text: str, *, source: str = "text", where: object = None) -> 
     after_end = False
     for line in text.splitlines():
         if levels and "</PRE>" in line.upper():
-            # The page goes on with indices, and with the next sounding.
+            # The page continues with indices, and with the next sounding.
             after_end = True
         if after_end:
             break
@@ -136,12 +136,12 @@ def parse_sounding(text: str, *, source: str = "text", where: object = None) -> 
 
 
 def fallback_sounding(zero_c_m: float = FALLBACK_ZERO_C_M, minus_20_c_m: float = FALLBACK_MINUS_20_C_M) -> Sounding:
-    """Return a profile of constant lapse rate through the given heights of 0 C and -20 C (metres above sea level).
+    """Return a profile of constant lapse rate through the given heights of 0 C and -20 C (meters above sea level).
 
     Raises
     ------
     InputError
-        If the heights are not those of an atmosphere.
+        If the heights are not plausible.
     """
     if not (-1000 <= zero_c_m < minus_20_c_m <= 15_000 and 1000 <= minus_20_c_m - zero_c_m <= 8000):
         raise InputError(
@@ -162,19 +162,19 @@ def choose_sounding(
     fallback_minus_20_c_m: float = FALLBACK_MINUS_20_C_M,
     max_age: timedelta = MAX_AGE,
 ) -> ChosenSounding:
-    """Return the sounding of a file, or the fallback where there is none that can be used; never raises over the file.
+    """Return the sounding of a file, or the fallback if it is unusable; never raises because of the file.
 
     Parameters
     ----------
     path
-        The file; None where there is none.
+        The file, or None.
     radar_time
         When the radar measured.
     fallback_zero_c_m, fallback_minus_20_c_m
-        Heights above sea level of the configured stand-in, metres.
+        Heights above sea level of the configured fallback, meters.
     max_age
-        A sounding further from the radar's time, before or after, is refused. One that does not tell its time is taken,
-        and the reason says so.
+        A sounding further from the radar's time, before or after, is refused. One without a time is accepted, and the
+        reason says so.
 
     Raises
     ------
@@ -212,9 +212,9 @@ def choose_sounding(
 
 
 def _level(line: str) -> tuple[float, float, float] | None:
-    """Return pressure, height and temperature of a line; None where it is no level, or one of them is blank."""
+    """Return pressure, height and temperature of a line; None if it is not a level, or one of them is blank."""
     if len(line) < 3 * _COLUMN:
-        # A file that was cut inside a number would give another number.
+        # A file truncated inside a number would give a wrong number.
         return None
     cells = [line[start : start + _COLUMN] for start in range(0, 3 * _COLUMN, _COLUMN)]
     try:
@@ -225,7 +225,7 @@ def _level(line: str) -> tuple[float, float, float] | None:
 
 
 def _ordered(profile: NDArray[np.float64], where: object) -> NDArray[np.float64]:
-    """Leave out levels that do not rise; refuse a profile with many of them."""
+    """Drop levels that do not rise; reject a profile with many of them."""
     kept = [0]
     for row in range(1, len(profile)):
         if profile[row, 1] > profile[kept[-1], 1] and profile[row, 0] < profile[kept[-1], 0]:

@@ -1,4 +1,4 @@
-"""The split files `PredictedReflectivity_{lead}min_{YYYYmmdd}-{HHMM}00.nc`: one lead of a nowcast each.
+"""Split files `PredictedReflectivity_{lead}min_{YYYYmmdd}-{HHMM}00.nc`: one lead of a nowcast each.
 
 NetCDF-3 classic, variable ``PredictedReflectivity_{lead}min(Lat, Lon)`` with ``Units = "dBZ"``, the nowcast's global
 attributes (``Time`` is the issue time) plus ``TypeName``, ``DataType = "LatLonGrid"`` and ``FractionalTime``.
@@ -36,12 +36,12 @@ class LeadGrid:
 
     @property
     def valid_time(self) -> datetime:
-        """The time for which the grid is valid."""
+        """The valid time of the grid."""
         return self.header.valid_time(self.lead)
 
 
 def product_stem(lead: int, issue_time: datetime) -> str:
-    """Return the stem that split files and images share."""
+    """Return the common stem of split files and images."""
     return f"PredictedReflectivity_{lead}min_{file_stamp(issue_time)[:13]}00"
 
 

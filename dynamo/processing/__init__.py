@@ -1,1 +1,1 @@
-"""What a step computes from files: formats read, numerics called, product data returned."""
+"""Computation of one step from files: read formats, call the numerics, return product data."""

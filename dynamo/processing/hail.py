@@ -1,6 +1,6 @@
-"""From a radar volume (or one sweep) to its hail product: quality control, classes, regions, sizes and columns at once.
+"""Compute the hail product of a volume or sweep: quality control, classes, regions, sizes and columns in one pass.
 
-One pass over one reading: on a quiet sweep it compares reflectivity with a floor and is done.
+On a quiet sweep it only compares reflectivity with a floor.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from dynamo.radar.hail.levels import Temperatures
 from dynamo.radar.hail.mesh import PolarSweep
 from dynamo.radar.hail.vertical import without_echo_above
 
-#: The moments that are worth reading for hail.
+#: The moments to read for hail.
 MOMENTS = ("DBZH", "ZDR", "RHOHV", "KDP", "VRADH", "SNRH", "SQIH")
 
 
 @dataclass(frozen=True)
 class HailOptions:
-    """Choices of a hail product; None stands for the default of the radar's band."""
+    """Options of a hail product; None selects the default of the radar's band."""
 
     limits: hail.HailLimits | None = None
     quality: quality.QualityLimits | None = None
     mesh_method: str = "blend"
-    #: Ground range in which columns are integrated, metres.
+    #: Ground range in which columns are integrated, meters.
     mesh_min_range_m: float = 10_000.0
     mesh_max_range_m: float = 150_000.0
     #: Correction of differential reflectivity (subtracted), dB.
@@ -47,7 +47,7 @@ class HailOptions:
 
 
 def temperatures_of(chosen: ChosenSounding) -> Temperatures:
-    """Return the temperatures of a chosen sounding, with the record of its choice."""
+    """Return the temperatures of a chosen sounding, with the reason for its choice."""
     profile = chosen.sounding
     return Temperatures(
         profile.height_msl_m,
@@ -60,21 +60,21 @@ def temperatures_of(chosen: ChosenSounding) -> Temperatures:
 
 
 def hail_product(volume: Volume, temperatures: Temperatures, options: HailOptions | None = None) -> RadarProduct:
-    """Find the hail in every sweep of a volume, and the column hail where its elevations allow.
+    """Detect hail in every sweep of a volume, and column hail if its elevations allow.
 
     Parameters
     ----------
     volume
         As read by `dynamo.formats.radar.read.read_volume`, Doppler cuts paired.
     temperatures
-        Over the radar.
+        Profile over the radar.
     options
         See `HailOptions`.
 
     Returns
     -------
     RadarProduct
-        Of the kind ``hail``. What could not be computed, and why, is in ``flags``.
+        Product of kind ``hail``. ``flags`` list what could not be computed, and why.
     """
     options = HailOptions() if options is None else options
     band = volume.site.band
@@ -200,7 +200,7 @@ def polar_sweep(sweep: xr.Dataset) -> PolarSweep:
 
 
 def gate_heights_m(sweep: xr.Dataset) -> NDArray[np.float64]:
-    """Return the height of the gates of a ray above sea level, metres."""
+    """Return the height of the gates of a ray above sea level, meters."""
     beam = polar_sweep(sweep)
     return beam_height_m(beam.range_m, beam.elevation_deg, float(sweep.attrs["altitude_m"]))
 

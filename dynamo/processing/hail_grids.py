@@ -1,4 +1,4 @@
-"""From hail on radars' own polar grids to latitude/longitude grids, and from several of those to a composite."""
+"""Map hail from radars' polar grids to latitude/longitude grids, and merge those into a composite."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dynamo.radar.grid import LatLonGrid
 from dynamo.radar.gridding import Beam, SweepGridder, grid_around, places
 from dynamo.radar.gridding import Method as GridMethod
 
-#: Spacing of the nodes where none is asked for: up to this range and beyond it, degrees.
+#: Default node spacing up to this range and beyond it, degrees.
 FINE_DEG, COARSE_DEG, FINE_UP_TO_M = 0.005, 0.01, 100_000.0
-#: Beyond it a beam of one degree is wider than 4 km and some kilometres high.
+#: Beyond it, a one-degree beam is wider than 4 km and some kilometers high.
 MAX_RANGE_M = 230_000.0
-#: Radars of one network are nearer than this to another of it, km; one further off says a wrong place.
+#: Largest distance of a radar from the rest of its network, km; one further off has a wrong position.
 NETWORK_GAP_KM = 1000.0
 _LARGEST_AGE_S = 32767
 _NAMES = ("hydrometeor_class", "hail_class", "hail_size_class", "hail_size", "mesh", "reflectivity")
@@ -32,18 +32,18 @@ _NAMES = ("hydrometeor_class", "hail_class", "hail_size_class", "hail_size", "me
 
 @dataclass(frozen=True)
 class GridOptions:
-    """How polar fields are put on a grid.
+    """Options for mapping polar fields to a grid.
 
     Parameters
     ----------
     spacing_deg
-        Spacing of the nodes, degrees; 0 stands for 0.005 up to 100 km of range and 0.01 beyond.
+        Node spacing, degrees; 0 selects 0.005 for ranges up to 100 km and 0.01 beyond.
     max_range_m
-        What lies further from the radar is left out, metres.
+        Data further than this from the radar is left out, meters.
     method
         For hail and its sizes; see `dynamo.radar.gridding`. Hydrometeor classes are always those of the nearest gate.
     grid
-        A grid to use, whatever the spacing.
+        A grid to use instead of the spacing.
     """
 
     spacing_deg: float = 0.0
@@ -53,16 +53,16 @@ class GridOptions:
 
 
 def grid_product(product: RadarProduct, options: GridOptions | None = None) -> HailGrid:
-    """Put the hail of one radar file on a grid.
+    """Map the hail of one radar file to a grid.
 
-    Of the sweeps of a volume each node has: the class of the lowest sweep that has one, hail if any sweep has, the
+    For a volume, each node has the class from the lowest sweep that has one, hail if any sweep has it, the
     largest size and reflectivity, and the lowest beams. `hail_size` is the largest size known: the lower bound of the
     HSDA class, or MESH where it is larger and a sweep of the column has hail.
 
     Raises
     ------
     InputError
-        If the product has no sweep, or the grid is not possible.
+        If the product has no sweep, or the grid is impossible.
     """
     options = options or GridOptions()
     if not product.sweeps:
@@ -108,7 +108,7 @@ def _has(product: RadarProduct, name: str) -> bool:
     if name == "mesh":
         return product.columns is not None
     if name in ("hail_size", "hail_size_class"):
-        # A band without sizes has the variables, but tells nothing by them.
+        # A band without sizes has the variables, but no values.
         sizes = [sweep.values["hail_size_class"] for sweep in product.sweeps if "hail_size_class" in sweep.values]
         told = any(size.any() for size in sizes)
         return told or (name == "hail_size" and product.columns is not None)
@@ -131,7 +131,7 @@ def _gridder(product: RadarProduct, sweep: SweepProduct, grid: LatLonGrid, reach
 
 
 def _in_reach(index: NDArray[Any], gates: int, kept: int) -> tuple[NDArray[Any], NDArray[np.bool_] | slice]:
-    """Return positions in a field of fewer gates, and which of the old ones are there."""
+    """Return positions in a field of fewer gates, and which of the old ones it contains."""
     if kept == gates:
         return index, slice(None)
     ray, gate = np.divmod(index, gates)
@@ -205,37 +205,37 @@ def composite_grids(
     max_age: timedelta = timedelta(minutes=5),
     time: datetime | None = None,
 ) -> HailGrid:
-    """Put the grids of several radars together.
+    """Merge the grids of several radars.
 
     Parameters
     ----------
     grids
-        Grids of single radars, in any order; of a radar that is there several times the newest view counts where it
-        covers a node, then the next. Those more than 1000 km from the network (see `astray`) are left out and flagged.
+        Grids of single radars, in any order; of several grids of a radar, the newest that covers a node is used. Those
+        more than 1000 km from the network (see `astray`) are left out and flagged.
     method
         See `dynamo.radar.compositing`.
     expected
-        Names of the radars of the network; those not there are told as missing.
+        Names of the radars of the network; absent ones are reported as missing.
     max_age
-        Views further than this from the time of the composite, before or after, are left out.
+        Grids further than this from the composite's time, before or after, are left out.
     time
-        The time of the composite; by default that of the newest view.
+        The time of the composite; by default that of the newest grid.
 
     Raises
     ------
     InputError
-        If there is no grid, one is not of a single radar, or no view is near enough in time.
+        If there is no grid, one is not of a single radar, or none is near enough in time.
     """
     if not grids:
-        raise InputError("no grid to put together", expected="at least one")
+        raise InputError("no grids to merge", expected="at least one")
     if any(grid.kind != "radar" for grid in grids):
         raise InputError("a composite among the grids", expected="grids of single radars")
     if any(grid.classes_only for grid in grids):
-        raise InputError("a grid of hydrometeor classes alone", expected="grids of what the module hail found")
+        raise InputError("a grid of hydrometeor classes only", expected="grids with output of the module hail")
     time = max(grid.time for grid in grids) if time is None else time
     near = [grid for grid in grids if abs(time - grid.time) <= max_age]
     if not near:
-        raise InputError(f"no view is within {max_age} of {time:%Y-%m-%dT%H:%M:%SZ}", expected="views of that minute")
+        raise InputError(f"no grid within {max_age} of {time:%Y-%m-%dT%H:%M:%SZ}", expected="grids of that minute")
     fresh = sorted(near, key=lambda grid: grid.time, reverse=True)
     lost = astray(fresh)
     fresh = [grid for grid in fresh if grid not in lost]
@@ -258,7 +258,7 @@ def composite_grids(
             if name in grid.fields:
                 np.copyto(fields[name][spot.rows, spot.columns], spot.take(grid.fields[name]), where=mine)
             elif name == "hail_size_class":
-                # This radar's band tells no sizes; it covers the node all the same.
+                # This radar's band gives no sizes, but it still covers the node.
                 fields[name][spot.rows, spot.columns][mine] = 0
         age = min(max(round((time - grid.time).total_seconds()), -_LARGEST_AGE_S), _LARGEST_AGE_S)
         fields["radar"][spot.rows, spot.columns][mine] = radars.index(grid.radars[0].name)
@@ -291,10 +291,10 @@ def composite_grids(
 
 
 def astray(grids: Sequence[HailGrid]) -> list[HailGrid]:
-    """Return the grids of radars that cannot be of the network, so that one wrong place does not undo a composite.
+    """Return the grids of radars outside the network, so that one wrong position does not ruin a composite.
 
-    Radars nearer than 1000 km to each other, or joined by others in between, belong together; the network is where
-    most of them are. Where two parts have as many radars nobody can say which is wrong, and none is left out.
+    Radars within 1000 km of each other, or linked by others in between, belong together; the network is the largest
+    such group. If two groups are equally large, it is unclear which is wrong, and none is left out.
     """
     parts: list[list[HailGrid]] = []
     for grid in grids:
@@ -320,7 +320,7 @@ def _apart_km(one: HailGrid, other: HailGrid) -> float:
 
 
 def _shared_sources(grids: Sequence[HailGrid]) -> dict[str, object]:
-    """Return what the views that say it say alike."""
+    """Return the values on which all views that have them agree."""
     shared: dict[str, object] = {}
     for name in ("sounding", "floor_dbz", "mesh_method", "grid_method"):
         values = [grid.sources[name] for grid in grids if name in grid.sources]
@@ -330,7 +330,7 @@ def _shared_sources(grids: Sequence[HailGrid]) -> dict[str, object]:
 
 
 def _view(grid: HailGrid) -> View:
-    # Sizes come first; where none is told, the evidence of hail (1 to 3) stands below the smallest size.
+    # Sizes come first; without one, the evidence of hail (1 to 3) ranks below the smallest size.
     rank: NDArray[np.float32] = grid.fields["hail_class"].astype(np.float32) / np.float32(10)
     size = grid.get("hail_size")
     if size is not None:

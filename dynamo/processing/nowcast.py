@@ -1,4 +1,4 @@
-"""A nowcast from a sequence of composites: read, estimate motion, advect the last frame, write the file."""
+"""Compute a nowcast from a sequence of composites: read, estimate motion, advect the last frame, write the file."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ from dynamo.times import to_iso
 Method = Literal["lk", "persistence"]
 METHODS: tuple[str, ...] = get_args(Method)
 
-#: The motion rests on the frames of this time before the issue time.
+#: The motion is estimated from the frames within this time before the issue time.
 WINDOW = timedelta(minutes=15)
 #: Frames farther apart show different storms.
 _MAX_GAP = timedelta(minutes=20)
-#: Largest deviation of an interval between frames from the usual one.
+#: Largest deviation of an interval between frames from the median.
 _GAP_TOLERANCE = 0.25
-#: A box is read with a margin that air of this speed crosses within the last lead: what moves in is known.
-#: The least margin is for the motion, which a few echoes in a small box do not tell.
+#: A box is read with a margin that air of this speed crosses within the last lead, to know what moves in.
+#: The minimum margin is for the motion, which a few echoes in a small box do not determine.
 _INFLOW_KM_PER_MINUTE = 1.8
 _LEAST_MARGIN_KM = 100.0
 _KM_PER_DEGREE = math.radians(1.0) * EARTH_RADIUS_KM
 
-#: Told what is being done, how much of it is done, and how much there is.
+#: Called with the current stage, the steps done, and their total number.
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class MadeNowcast(NowcastHeader):
-    """The header of a nowcast that was made, and how.
+    """The header of a new nowcast, and how it was made.
 
     Parameters
     ----------
     source
         The name of the composites' reader.
     frame_times
-        Valid times of the frames that the motion rests on, oldest first; the last is the issue time.
+        Valid times of the frames used for the motion, oldest first; the last is the issue time.
     method
-        As asked for.
+        The requested method.
     relation
         The Z-R relation by which rain rate became dBZ.
     vectors
         Sparse motion vectors found; 0 means that the field stands still.
     speed_km_h
-        Median speed of the motion where there is an echo, 0 where there is none.
+        Median speed of the motion where there is an echo, 0 without any.
     towards_deg
         Direction of the mean motion there, degrees clockwise from north.
     """
@@ -98,14 +98,14 @@ def make_nowcast(
     Parameters
     ----------
     paths
-        Composites of one service at even intervals, in any order. The last one in time is issued from; the
-        motion rests on those of the 15 minutes before it (at least two).
+        Composites of one service at even intervals, in any order. The nowcast is issued from the latest one; the
+        motion is estimated from those of the 15 minutes before it (at least two).
     out
         The file to write, replaced atomically.
     leads
         Minutes to forecast; the file has one grid more, for the observation at lead 0.
     bbox
-        South, west, north, east, degrees; the whole composite where it is not given.
+        South, west, north, east, degrees; the whole composite by default.
     relation
         Z-R relation for rain rate; by default that of the composites' producer.
     method
@@ -123,7 +123,7 @@ def make_nowcast(
     Raises
     ------
     InputError
-        If the files are not a sequence to make a nowcast of; the message says which and why.
+        If the files are not a usable sequence; the message says which and why.
     MissingPartError
         If the libraries of the extra ``nowcast`` are not installed.
     """
@@ -152,7 +152,7 @@ def make_nowcast(
         motion = MotionField.still(grid.shape)
     target, rows, columns = crop(grid, bbox) if bbox else (grid, slice(None), slice(None))
     now = frames[-1]
-    # Only the last frame is needed from here on; on CONUS the others are most of the memory.
+    # Only the last frame is needed from here on; for CONUS, the others take most of the memory.
     del frames[:]
     speed, towards = _typical(motion, now, grid)
     made = MadeNowcast(
@@ -183,7 +183,7 @@ def sequence(paths: Sequence[Path]) -> list[Sequenced]:
     Raises
     ------
     InputError
-        For fewer than two files, two of the same time, a gap, frames too far apart, or a file that is no
+        For fewer than two files, two of the same time, a gap, frames too far apart, or a file that is not a
         composite.
     """
     if len(paths) < 2:
@@ -197,7 +197,7 @@ def sequence(paths: Sequence[Path]) -> list[Sequenced]:
             raise InputError(
                 f"is valid at {to_iso(later.valid_time)}, as is {earlier.path}",
                 where=later.path,
-                expected="one composite a time",
+                expected="one composite per time",
             )
     usual = timedelta(seconds=median(gap.total_seconds() for gap in gaps))
     for gap, (earlier, later) in zip(gaps, pairwise(items), strict=True):
@@ -239,7 +239,7 @@ def _read(
         raise InputError(
             "no data in the area" if bbox else "no data",
             where=chosen[-1].path,
-            expected="at least one cell known",
+            expected="at least one known cell",
         )
     return frames, composite, relation or composite.relation
 
@@ -253,7 +253,7 @@ def _describe(composite: Composite) -> str:
 
 
 def _with_inflow(bbox: BBox, leads: int) -> BBox:
-    """Return the box with the margin from which air may come in, and in which motion is looked for."""
+    """Return the box plus the margin from which air may move in and in which motion is estimated."""
     south, west, north, east = bbox
     margin = max(_LEAST_MARGIN_KM, leads * _INFLOW_KM_PER_MINUTE) / _KM_PER_DEGREE
     widest = min(max(abs(south), abs(north)), 80.0)
@@ -267,7 +267,7 @@ def _with_inflow(bbox: BBox, leads: int) -> BBox:
 
 
 def _typical(motion: MotionField, frame: NDArray[np.float32], grid: LatLonGrid) -> tuple[float, float]:
-    """Return median speed, km/h, and the direction towards which it goes, degrees, where there is an echo."""
+    """Return the median speed, km/h, and the direction of motion, degrees, where there is an echo."""
     echo = frame[:: motion.step, :: motion.step] > NO_ECHO_DBZ
     velocity = motion.velocity[:, : echo.shape[0], : echo.shape[1]]
     if not motion.vectors or not echo.any():

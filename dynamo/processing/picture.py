@@ -1,4 +1,4 @@
-"""One picture of a nowcast for people: storm contours over the reflectivity, at several leads."""
+"""Draw a nowcast for people: storm contours over the reflectivity, at several leads."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ TOWNS: Mapping[str, tuple[float, float]] = {
     "Wichita Falls": (33.91, -98.49),
 }
 _LINES = ("#1a1a1a", "#ffffff", "#00e5ff", "#ffea00", "#ff2bd6")
-#: More nodes than this a panel cannot show; the reflectivity below the contours is thinned.
+#: A panel cannot show more nodes than this; the reflectivity below the contours is thinned.
 _MAX_SIDE = 900
 _KM_PER_DEG = 111.2
-#: The view holds the largest polygons that make up this share of all storm area, and is at least this wide.
+#: The view holds the largest polygons that make up this share of the storm area, and is at least this wide.
 _MAIN_SHARE = 0.95
 _LEAST_VIEW_DEG = 0.5
 
@@ -50,7 +50,7 @@ _LEAST_VIEW_DEG = 0.5
 def draw_storms(
     nowcast: Path, contours: Mapping[int, Path], target: Path, *, leads: Sequence[int] = (0, 10, 20, 30)
 ) -> None:
-    """Draw one panel for each lead and write a PNG atomically.
+    """Draw one panel per lead and write a PNG atomically.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def draw_storms(
     target
         The picture.
     leads
-        Leads to show, minutes; those that the nowcast lacks are left out.
+        Leads to show, minutes; those not in the nowcast are left out.
 
     Raises
     ------
     InputError
-        If none of the leads is there.
+        If the nowcast has none of the leads.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import BoundaryNorm, ListedColormap
@@ -77,7 +77,7 @@ def draw_storms(
         header = reader.header
         shown = [lead for lead in leads if lead < header.leads and lead in contours]
         if not shown:
-            raise InputError("none of the wanted leads is there", where=nowcast, expected=f"one of {list(leads)}")
+            raise InputError("none of the requested leads found", where=nowcast, expected=f"one of {list(leads)}")
         grid = header.grid
         columns = min(2, len(shown))
         rows = -(-len(shown) // columns)
@@ -199,7 +199,7 @@ def _scale_bar(panel: Axes, view: _View) -> None:
 
 @dataclass(frozen=True)
 class _View:
-    """The part of the domain that is shown, degrees."""
+    """The visible part of the domain, degrees."""
 
     west: float
     south: float
@@ -215,7 +215,7 @@ class _View:
 
 
 def _focus(files: Sequence[Path], grid: LatLonGrid) -> _View:
-    """Return the view of the storms: around the largest polygons that make up most of the area; else everything."""
+    """Return the view around the largest polygons that make up most of the storm area; everything if there are none."""
     whole = _View(
         *(float(edge) for edge in (grid.longitudes[0], grid.latitudes[0], grid.longitudes[-1], grid.latitudes[-1]))
     )

@@ -34,7 +34,7 @@ def strip_area_km2(latitude_deg: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def node_areas_km2(grid: LatLonGrid) -> NDArray[np.float64]:
-    """Return the area that a node of each row stands for, km2; shape ``(nlat,)``, row 0 the southern one."""
+    """Return the area that each row's nodes represent, km2; shape ``(nlat,)``, row 0 the southern one."""
     half = grid.dlat_deg / 2
     edges = np.clip(np.append(grid.latitudes - half, grid.north_deg + half), -90.0, 90.0)
     return np.diff(strip_area_km2(edges)) * grid.dlon_deg

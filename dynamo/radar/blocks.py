@@ -1,4 +1,4 @@
-"""Finding the parts of a grid where anything reaches a level, so that the rest costs one look."""
+"""Find the parts of a grid where anything reaches a level, so that the rest is checked only once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 #: Side of a block in nodes. Small enough to follow storms, large enough that 24 million nodes are 24,000 blocks.
 BLOCK = 32
-#: Grids up to this many nodes are one window: cutting them up costs more than it saves.
+#: Grids up to this many nodes are one window: splitting them costs more than it saves.
 SMALL = 512 * 512
 
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of nodes, and the blocks in it that belong to somebody else."""
+    """A rectangle of nodes, and the blocks in it that belong to other windows."""
 
     row: int
     column: int
@@ -31,14 +31,14 @@ class Window:
             return part
         part = part.copy()
         mask = np.repeat(np.repeat(self.foreign, BLOCK, axis=0), BLOCK, axis=1)
-        # Blocks start at multiples of BLOCK of the whole field; the window starts one node before its first block.
+        # Blocks start at multiples of BLOCK in the whole field; the window starts one node before its first block.
         top, left = self.row % BLOCK, self.column % BLOCK
         part[mask[top : top + self.rows, left : left + self.columns]] = -1000.0
         return part
 
 
 def active_windows(field: NDArray[np.floating[Any]], level: float) -> list[Window]:
-    """Return windows that together hold every node at or above ``level`` with all its neighbours.
+    """Return windows that together contain every node at or above ``level`` and all its neighbors.
 
     A contour of ``level`` lies in exactly one window: windows are the connected groups of active blocks.
 
@@ -52,7 +52,7 @@ def active_windows(field: NDArray[np.floating[Any]], level: float) -> list[Windo
     Returns
     -------
     list of Window
-        In order of their first row; empty where nothing reaches the level.
+        In order of their first row; empty if nothing reaches the level.
     """
     active = field >= level
     if field.size <= SMALL:
@@ -61,7 +61,7 @@ def active_windows(field: NDArray[np.floating[Any]], level: float) -> list[Windo
             return []
         columns = np.flatnonzero(active[rows[0] : rows[-1] + 1].any(axis=0))
         return [_window(field.shape, rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)]
-    # Only large grids need it: its import costs a small job as much as its work.
+    # Only large grids need it: its import would cost a small job as much as its work.
     from scipy import ndimage
 
     blocks = _any_in_block(active)
@@ -82,7 +82,7 @@ def active_windows(field: NDArray[np.floating[Any]], level: float) -> list[Windo
 
 
 def _window(shape: tuple[int, ...], top: int, bottom: int, left: int, right: int) -> Window:
-    """Return the window of the given nodes with a margin of one, cut at the edge of the domain."""
+    """Return the window of the given nodes with a margin of one, clipped to the domain."""
     top, left = max(int(top) - 1, 0), max(int(left) - 1, 0)
     bottom, right = min(int(bottom) + 1, shape[0]), min(int(right) + 1, shape[1])
     return Window(top, left, bottom - top, right - left)

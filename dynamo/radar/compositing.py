@@ -1,12 +1,12 @@
-"""One hail picture of several radars: which radar's view counts at each node, and how old it is.
+"""Merge the hail of several radars: which radar is used at each node, and how old its data is.
 
 Methods:
 
-* ``maximum``: the radar that sees the largest size; of those, the strongest evidence of hail; of those the nearest;
-* ``nearest``: the radar that is nearest along the ground, whose beam is lowest and narrowest there, of those that
-  cover the node. A radar that sees no hail counts as much as one that does.
+* ``maximum``: the radar with the largest size; then the strongest evidence of hail; then the nearest;
+* ``nearest``: of the radars that cover the node, the nearest along the ground, whose beam is lowest and narrowest
+  there. A radar that sees no hail counts as much as one that does.
 
-A node that no radar covers is not observed.
+A node covered by no radar is not observed.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from dynamo.radar.grid import LatLonGrid
 
 Method = Literal["maximum", "nearest"]
 METHODS: tuple[Method, ...] = ("maximum", "nearest")
-#: The index of the radar at nodes that none covers.
+#: The radar index of nodes covered by no radar.
 NO_RADAR = -1
 MAX_RADARS = 120
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What one radar says, on a grid of its own.
+    """The data of one radar, on its own grid.
 
     Parameters
     ----------
     grid
-        Its grid.
+        The radar's grid.
     rank
-        What `maximum` compares, largest first wins; at least 0, shape ``(nlat, nlon)``.
+        The values that `maximum` compares; the largest wins, then the first. At least 0, shape ``(nlat, nlon)``.
     observed
-        Which nodes it covers.
+        The nodes it covers.
     distance_m
-        Ground distance of the nodes from the radar, metres.
+        Ground distance of the nodes from the radar, meters.
     """
 
     grid: LatLonGrid
@@ -51,15 +51,15 @@ class View:
 
 
 def union_grid(grids: Sequence[LatLonGrid]) -> LatLonGrid:
-    """Return the grid of the finest spacing that holds all grids; nodes are whole multiples of the spacing.
+    """Return the grid of the finest spacing that contains all grids; nodes are whole multiples of the spacing.
 
     Raises
     ------
     InputError
-        If there is no grid, or together they are too wide.
+        If there are no grids, or together they are too wide.
     """
     if not grids:
-        raise InputError("no grid to put together", expected="at least one")
+        raise InputError("no grids to merge", expected="at least one")
     lat_step, lon_step = min(grid.dlat_deg for grid in grids), min(grid.dlon_deg for grid in grids)
     south = round(min(float(grid.latitudes[0]) for grid in grids) / lat_step)
     north = round(max(grid.north_deg for grid in grids) / lat_step)
@@ -73,7 +73,7 @@ def union_grid(grids: Sequence[LatLonGrid]) -> LatLonGrid:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where a view lies on the composite: a rectangle of it, and the view's row and column for each of its own."""
+    """The location of a view on the composite: a rectangle, and the view's row and column for each of its nodes."""
 
     rows: slice
     columns: slice
@@ -89,19 +89,19 @@ class Placement:
 
 
 def place(view: LatLonGrid, target: LatLonGrid) -> Placement:
-    """Return where the nodes of ``view`` lie on ``target``, by the nearest node."""
+    """Return the location of ``view`` on ``target``, by the nearest node."""
     rows, row_of = _along(view.latitudes, target.latitudes, view.dlat_deg)
     columns, column_of = _along(view.longitudes, target.longitudes, view.dlon_deg)
     return Placement(rows, columns, row_of, column_of)
 
 
 def choose(views: Sequence[View], target: LatLonGrid, method: Method) -> NDArray[np.int8]:
-    """Return the index of the view that counts at each node of ``target``.
+    """Return the index of the view used at each node of ``target``.
 
     Parameters
     ----------
     views
-        At most `MAX_RADARS`; where two are equal in all, the first counts.
+        At most `MAX_RADARS`; of equal ones, the first is used.
     target
         The grid of the composite.
     method
@@ -110,7 +110,7 @@ def choose(views: Sequence[View], target: LatLonGrid, method: Method) -> NDArray
     Returns
     -------
     numpy.ndarray
-        Shape ``(nlat, nlon)``; `NO_RADAR` where none covers the node.
+        Shape ``(nlat, nlon)``; `NO_RADAR` for uncovered nodes.
 
     Raises
     ------

@@ -1,10 +1,10 @@
-"""Isolines of a gridded field as polygons: the area where the field is at or above a level.
+"""Contour a gridded field as polygons: the areas where the field is at or above a level.
 
-Polygons come from contourpy's marching squares. Two measures make every one of them valid without a repair step:
+Polygons come from contourpy's marching squares. Two measures make all of them valid without a repair step:
 
 * no node is left within `_NODE_MARGIN` of a level, so each vertex lies inside one grid edge, and an edge carries at
   most one vertex of a level;
-* a vertex keeps one rounding step away from the ends of its edge. Rounding longitudes and latitudes separately is
+* a vertex stays one rounding step away from the ends of its edge. Rounding longitudes and latitudes separately is
   monotone, so it cannot move a vertex past a node, and the chords of a cell keep their order: they cannot cross.
 
 Only around missing data can a ring meet itself (where two holes in the data touch at a node); those are repaired.
@@ -30,11 +30,11 @@ from dynamo.radar.grid import LatLonGrid
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Nodes nearer to a level than this are moved to this distance, dBZ. Radar data is coarser by a factor of 1000.
+#: Nodes closer to a level than this are moved to this distance, dBZ. Radar data is coarser by a factor of 1000.
 _NODE_MARGIN = 1e-4
-#: A coordinate this near to a whole number lies on that grid line (contourpy is exact to about 1e-12).
+#: A coordinate this close to a whole number is on that grid line (contourpy is exact to about 1e-12).
 _ON_LINE = 1e-9
-#: contourpy takes None for "no mask", but its type does not say so.
+#: contourpy accepts None for "no mask", but its type does not say so.
 _NO_MASK = cast("NDArray[np.bool_]", None)
 
 
@@ -49,7 +49,7 @@ class Contours:
     points
         Longitude and latitude of all vertices, degrees, rounded; shape ``(n, 2)``. Rings are closed.
     rings
-        Ring ``r`` is ``points[rings[r]:rings[r + 1]]``; exteriors run counter-clockwise, holes clockwise.
+        Ring ``r`` is ``points[rings[r]:rings[r + 1]]``; exteriors run counterclockwise, holes clockwise.
     polygons
         Polygon ``p`` has the rings ``polygons[p]`` (its exterior) to ``polygons[p + 1] - 1``.
     area_km2
@@ -84,7 +84,7 @@ def contours(
 ) -> list[Contours]:
     """Return the areas of ``field >= level`` for each level.
 
-    The isoline is that of marching squares: linear along the grid edges, straight inside a cell. Polygons close
+    The isoline is that of marching squares: linear along the grid edges, straight inside a cell. Polygons are closed
     along the edge of the domain and around missing data (cells with a missing corner have no field).
 
     Parameters
@@ -94,13 +94,13 @@ def contours(
     grid
         The grid of the nodes.
     levels
-        Levels in the unit of the field, in any order; the result keeps it.
+        Levels in the unit of the field, in any order, which the result keeps.
     min_points
-        Polygons whose exterior has fewer vertices are left out (the original's setting is 12).
+        Polygons whose exterior has fewer vertices are omitted (the original's setting is 12).
     min_area_km2
-        Polygons smaller than this are left out, km2.
+        Polygons smaller than this are omitted, km2.
     decimals
-        Decimals of the coordinates, degrees: 5 is 1.1 m.
+        Decimal places of the coordinates, degrees: 5 is 1.1 m.
 
     Returns
     -------
@@ -133,10 +133,10 @@ def contours(
 
 
 def _inner_windows(part: NDArray[np.floating[Any]], levels: list[float]) -> Iterator[tuple[list[float], Window]]:
-    """Say which levels are traced in which part of a window.
+    """Choose which levels to trace in which part of a window.
 
     A small window is traced whole, for all the levels it reaches, with one tracer; in a large one each level is
-    looked for again, because higher levels live in a small part of it.
+    located separately, because higher levels occupy a small part of it.
     """
     if part.size <= SMALL:
         top = np.nanmax(part)
@@ -158,7 +158,7 @@ class _Traced:
 
 
 class _Tracer:
-    """contourpy over one window, its nodes moved off the levels."""
+    """contourpy on one window, with nodes moved off the levels."""
 
     def __init__(self, part: NDArray[np.floating[Any]], levels: list[float]) -> None:
         values = part.astype(np.float64)
@@ -184,7 +184,7 @@ class _Tracer:
         )
 
     def trace(self, level: float) -> _Traced | None:
-        """Return the polygons of one level, or None where there are none."""
+        """Return the polygons of one level, or None if there are none."""
         # One chunk; contourpy's type covers every fill type, this one has three lists of arrays or None.
         chunks = cast("tuple[list[Any], list[Any], list[Any]]", self._generator.filled(level, np.inf))
         points, rings, polygons = (chunk[0] for chunk in chunks)
@@ -201,7 +201,7 @@ def _node_numbers(shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class _Shaping:
-    """How traced rings become rounded polygons on one grid."""
+    """Turns traced rings into rounded polygons on one grid."""
 
     grid: LatLonGrid
     min_points: int
@@ -228,7 +228,7 @@ class _Shaping:
         return self._filter(result)
 
     def _filter(self, found: Contours) -> Contours:
-        """Leave out polygons that are too small; those that a repair has cut up count by their parts."""
+        """Drop polygons that are too small; those split by a repair count by their parts."""
         exterior_points = np.diff(found.rings)[found.polygons[:-1]] - 1
         keep = (exterior_points >= self.min_points) & (found.area_km2 >= self.min_area_km2)
         if keep.all():
@@ -239,7 +239,7 @@ class _Shaping:
         return Contours(found.level, *selected, found.area_km2[keep], found.maximum[keep])
 
     def _beside_missing(self, found: Contours, values: Floats, row: int, column: int) -> Contours:
-        """Repair rings that meet themselves at missing data, and find the maxima by looking which nodes lie inside."""
+        """Repair rings that meet themselves at missing data, and find the maxima from the nodes inside."""
         found = self._repair(found)
         i, j = np.nonzero(values >= found.level)
         nodes: NDArray[np.object_] = np.asarray(
@@ -248,7 +248,7 @@ class _Shaping:
                 np.round(self.grid.latitudes[i + row], self.decimals),
             )
         )
-        # A run of nodes may cross cells without data, so `_maxima` cannot tell whose it is.
+        # A run of nodes may cross cells without data, so `_maxima` cannot assign it to a polygon.
         polygon, node = shapely.STRtree(nodes).query(
             found.to_shapely(), predicate="dwithin", distance=1.5 * 10.0**-self.decimals
         )
@@ -276,7 +276,7 @@ class _Shaping:
     def _areas(self, points: Floats, rings: Ints, polygons: Ints) -> Floats:
         height = strip_area_km2(points[:, 1])
         width = np.diff(points[:, 0])
-        # Closed rings: the sum over a ring's edges, counter-clockwise positive; the step between rings is cut out.
+        # Closed rings: the sum over a ring's edges, counterclockwise positive, without the step between rings.
         pieces = -width * (height[1:] + height[:-1]) * 0.5
         pieces[rings[1:-1] - 1] = 0.0
         by_ring = np.add.reduceat(pieces, rings[:-1])
@@ -305,7 +305,7 @@ class _Shaping:
 
 
 def _on_lines(points: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell which vertices lie on a grid row and which on a grid column (nodes lie on both)."""
+    """Return which vertices are on a grid row and which on a grid column (nodes are on both)."""
     distance = np.abs(points - np.rint(points))
     on_column = distance[:, 0] < _ON_LINE
     on_row = distance[:, 1] < _ON_LINE
@@ -329,7 +329,7 @@ def _maxima(traced: _Traced, level: float) -> Floats:
     owner = np.full(values.size, -1, dtype=np.int64)
     owner[keys] = owner_of_point[on_row]
 
-    # A column of "outside" before each row ends the runs with their row.
+    # A column of "outside" before each row ends runs at the row's end.
     inside = np.zeros((values.shape[0] + 1, columns + 1), dtype=np.bool_)
     np.greater_equal(values, level, out=inside[:-1, 1:])
     flat = inside.ravel()

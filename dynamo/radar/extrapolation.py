@@ -1,8 +1,8 @@
 """Advection of a frame along its motion: backward semi-Lagrangian (Germann and Zawadzki 2002, MWR 130,
 2859-2873).
 
-Trajectories are integrated on the motion field's nodes (midpoint rule, one minute a step) and one lead is
-made at a time, so memory holds a few grids whatever the number of leads.
+Trajectories are integrated on the motion field's nodes (midpoint rule, one-minute steps) and leads are computed one at
+a time, so memory holds only a few grids regardless of the number of leads.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ def advect(
     floor: float,
     interpolation: Interpolation = "linear",
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the frame and then its advection to 1, 2, ... ``leads`` minutes.
+    """Yield the frame, then its advection to 1, 2, ... ``leads`` minutes.
 
     Parameters
     ----------
     frame
         dBZ, shape ``(rows, columns)``; NaN where missing.
     motion
-        The motion over the same grid; taken as constant along each trajectory's place.
+        The motion on the same grid; constant in time at each point.
     leads
         Minutes, 0 or more.
     floor
-        Stands in for missing data while interpolating, so that values beside a gap are not lost.
+        Replaces missing data during interpolation, so that values next to a gap are not lost.
     interpolation
         How the frame is sampled at the start of a trajectory.
 
@@ -72,7 +72,7 @@ def advect(
 
 
 def _step_back(displacement: NDArray[np.float32], motion: MotionField, cv2: Any) -> NDArray[np.float32]:
-    """Return the trajectories one minute longer; cells, shape ``(2, rows, columns)`` of nodes."""
+    """Return the trajectories extended by one minute; cells, shape ``(2, rows, columns)`` of nodes."""
     step = np.float32(motion.step)
     _, rows, columns = displacement.shape
     node_x, node_y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
@@ -89,7 +89,7 @@ def _step_back(displacement: NDArray[np.float32], motion: MotionField, cv2: Any)
 def _sources(
     displacement: NDArray[np.float32], step: int, shape: tuple[int, ...], cv2: Any
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return for each cell the column and row that its air comes from."""
+    """Return the column and row of origin of each cell's air."""
     columns = np.arange(shape[1], dtype=np.float32)
     rows = np.arange(shape[0], dtype=np.float32)
     along_x = _fine(displacement[0], step, shape, cv2)
@@ -100,7 +100,7 @@ def _sources(
 
 
 def _fine(nodes: NDArray[np.float32], step: int, shape: tuple[int, ...], cv2: Any) -> NDArray[np.float32]:
-    """Interpolate node values to cells, linearly; node k stands on cell ``k * step``."""
+    """Interpolate node values to cells, linearly; node k is at cell ``k * step``."""
     matrix = np.array([[1 / step, 0, 0], [0, 1 / step, 0]], dtype=np.float64)
     fine: NDArray[np.float32] = cv2.warpAffine(
         nodes,

@@ -1,4 +1,4 @@
-"""Where a radar beam is: heights and ground ranges of gates over a 4/3 Earth.
+"""Radar beam geometry: heights and ground ranges of gates over a 4/3 Earth.
 
 Equations 2.28 b and c of Doviak and Zrnic, *Doppler Radar and Weather Observations*, 2nd edition (1993), page 21:
 refraction in the standard atmosphere is a straight beam over an Earth of 4/3 the radius.
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Radius of the Earth in the beam equations, metres, and the factor for refraction.
+#: Radius of the Earth in the beam equations, meters, and the factor for refraction.
 EARTH_RADIUS_M = 6_371_000.0
 EFFECTIVE_RADIUS_M = EARTH_RADIUS_M * 4.0 / 3.0
 
@@ -19,16 +19,16 @@ EFFECTIVE_RADIUS_M = EARTH_RADIUS_M * 4.0 / 3.0
 def beam_height_m(
     range_m: NDArray[Any] | float, elevation_deg: NDArray[Any] | float, altitude_m: float = 0.0
 ) -> NDArray[np.float64]:
-    """Return the height of the beam's centre above sea level, metres.
+    """Return the height of the beam's center above sea level, meters.
 
     Parameters
     ----------
     range_m
-        Slant range to the centre of the gate, metres.
+        Slant range to the center of the gate, meters.
     elevation_deg
         Elevation of the beam, degrees above the horizon; broadcast against ``range_m``.
     altitude_m
-        Height of the antenna above sea level, metres; 0 gives heights above the antenna.
+        Height of the antenna above sea level, meters; 0 gives heights above the antenna.
     """
     slant = np.asarray(range_m, dtype=np.float64)
     sine = np.sin(np.deg2rad(elevation_deg))
@@ -38,7 +38,7 @@ def beam_height_m(
 
 
 def ground_range_m(range_m: NDArray[Any] | float, elevation_deg: NDArray[Any] | float) -> NDArray[np.float64]:
-    """Return the distance along the (4/3) Earth's surface to the point below the gate, metres.
+    """Return the distance along the (4/3) Earth's surface to the point below the gate, meters.
 
     Parameters are those of `beam_height_m`.
     """
@@ -52,7 +52,7 @@ def ground_range_m(range_m: NDArray[Any] | float, elevation_deg: NDArray[Any] | 
 def slant_range_m(ground_m: NDArray[Any] | float, elevation_deg: NDArray[Any] | float) -> NDArray[np.float64]:
     """Return the slant range at which a beam passes over the distance ``ground_m``; inverse of `ground_range_m`.
 
-    NaN where the beam never gets there (steeper than the angle at the Earth's centre allows).
+    NaN if the beam never gets there (steeper than the angle at the Earth's center allows).
     """
     angle = np.asarray(ground_m, dtype=np.float64) / EFFECTIVE_RADIUS_M
     cosine = np.cos(angle + np.deg2rad(elevation_deg))
@@ -75,7 +75,7 @@ def position_deg(
     latitude_deg, longitude_deg
         Of the radar, degrees.
     azimuth_deg, ground_m
-        Degrees clockwise from north, metres; broadcast against each other.
+        Degrees clockwise from north, meters; broadcast against each other.
     """
     start = np.deg2rad(latitude_deg)
     direction = np.deg2rad(azimuth_deg)

@@ -1,4 +1,4 @@
-"""The regular latitude/longitude grid that nowcasts and composites stand on."""
+"""The regular latitude/longitude grid of nowcasts and composites."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 
-#: Radius of the sphere with the Earth's surface area (authalic, WGS 84), km; areas on it are right to 0.5 %.
+#: Radius of the sphere with the Earth's surface area (authalic, WGS 84), km; areas on it are accurate to 0.5 %.
 EARTH_RADIUS_KM = 6371.0072
 
 

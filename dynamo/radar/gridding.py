@@ -1,18 +1,18 @@
-"""From a radar's polar grid to a regular latitude/longitude grid, with the geometry of the beam.
+"""Map a radar's polar grid to a regular latitude/longitude grid, using the beam geometry.
 
-A node of the grid lies at a geodesic distance and azimuth from the radar; the beam over a 4/3 Earth passes above it at
-a slant range and height. What depends on the place of the radar and on the shape of a sweep is computed once and
-kept: a radar repeats its sweeps every few minutes. Only the rays differ a little each time, so they are looked up by
-azimuth.
+A node of the grid is at a geodesic distance and azimuth from the radar; the beam over a 4/3 Earth passes above it at a
+slant range and height. Everything that depends only on the radar's position and the shape of a sweep is computed once
+and cached: a radar repeats its sweeps every few minutes. Only the rays differ slightly each time, so they are looked up
+by azimuth.
 
 Two ways to fill a node:
 
 * ``nearest``: the gate nearest to the node, along and across the beam;
 * ``maximum``: the largest of the gates within half a node spacing along the beam and across it, and of the nearest
-  gate. Hail cores of half a cell between the nodes are not lost, and there are no holes where the beam is wider than
-  a cell.
+  gate. Hail cores of half a cell between nodes are not lost, and there are no holes where the beam is wider than a
+  cell.
 
-Nodes outside the rectangle around the gates that have values are not looked at.
+Nodes outside the rectangle around the gates with values are skipped.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from dynamo.radar.proximity import Plane
 Method = Literal["nearest", "maximum"]
 METHODS: tuple[Method, ...] = ("maximum", "nearest")
 
-#: Height of beams where there is none, and the largest that is told, metres.
+#: Height for nodes without a beam, and the largest reported height, meters.
 NO_HEIGHT_M = -32768
 _TOP_M = 32767.0
-#: Length of a degree of latitude, metres; at the equator, so never too long.
+#: Length of a degree of latitude, meters; at the equator, so never too long.
 _DEGREE_M = 110_574.0
 _BINS_A_DEGREE = 10
 _BINS = 360 * _BINS_A_DEGREE
-#: A node further from the next ray than this many spacings of the rays lies in a gap.
+#: A node further from the next ray than this many ray spacings is in a gap.
 _GAP_SPACINGS = 1.5
-#: Beams of elevations closer than this share their tables: at 200 km it is 90 m of height.
+#: Beams with elevations closer than this share their tables: 90 m of height at 200 km.
 _ELEVATION_STEP_DEG = 0.05
 _MOST_RAYS_ACROSS = 16
 MAX_NODES = 25_000_000
@@ -51,7 +51,7 @@ _Ints = NDArray[np.integer[Any]]
 
 
 def grid_around(latitude_deg: float, longitude_deg: float, range_m: float, spacing_deg: float) -> LatLonGrid:
-    """Return the grid that holds the circle of ``range_m`` around a radar.
+    """Return the grid that contains the circle of ``range_m`` around a radar.
 
     Its nodes are whole multiples of the spacing, so that the grids of several radars share their nodes.
 
@@ -83,7 +83,7 @@ def _multiples(centre: float, reach: float, step: float) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Beam:
-    """The geometry that the sweeps of one elevation share; angles in degrees, lengths in metres."""
+    """The common geometry of the sweeps of one elevation; angles in degrees, lengths in meters."""
 
     latitude_deg: float
     longitude_deg: float
@@ -96,9 +96,9 @@ class Beam:
 
 @dataclass(frozen=True, eq=False)
 class NodePlaces:
-    """Where the nodes of a grid lie from a radar; shapes ``(nlat, nlon)``.
+    """The location of a grid's nodes relative to a radar; shapes ``(nlat, nlon)``.
 
-    ``bin`` is the azimuth in tenths of a degree, ``ground_m`` the distance along the ground, metres.
+    ``bin`` is the azimuth in tenths of a degree, ``ground_m`` the distance along the ground, meters.
     """
 
     bin: NDArray[np.int16]
@@ -107,9 +107,9 @@ class NodePlaces:
 
 @dataclass(frozen=True, eq=False)
 class BeamTable:
-    """Which gate of a beam is nearest to each node (-1: out of its range), and how high the beam is there.
+    """The gate of a beam nearest to each node (-1 if out of range), and the height of the beam there.
 
-    Shapes ``(nlat, nlon)``; heights above sea level in metres, `NO_HEIGHT_M` out of range.
+    Shapes ``(nlat, nlon)``; heights above sea level in meters, `NO_HEIGHT_M` out of range.
     """
 
     gate: NDArray[np.int32]
@@ -118,7 +118,7 @@ class BeamTable:
 
 @functools.lru_cache(maxsize=32)
 def places(latitude_deg: float, longitude_deg: float, grid: LatLonGrid) -> NodePlaces:
-    """Return geodesic distance and azimuth of every node; kept for the last 32 radars and grids."""
+    """Return the geodesic distance and azimuth of every node; cached for the last 32 radars and grids."""
     plane = Plane(latitude_deg, longitude_deg)
     longitudes = (grid.longitudes - longitude_deg + 180.0) % 360.0 - 180.0 + longitude_deg
     lon, lat = np.meshgrid(longitudes, grid.latitudes)
@@ -142,13 +142,13 @@ def _beam_table(beam: Beam, grid: LatLonGrid) -> BeamTable:
 
 
 def beam_table(beam: Beam, grid: LatLonGrid) -> BeamTable:
-    """Return the table of a beam; kept for the last 64 beams and grids."""
+    """Return the table of a beam; cached for the last 64 beams and grids."""
     elevation = round(beam.elevation_deg / _ELEVATION_STEP_DEG) * _ELEVATION_STEP_DEG
     return _beam_table(Beam(**{**vars(beam), "elevation_deg": round(elevation, 4)}), grid)
 
 
 class SweepGridder:
-    """Puts fields of one sweep on a grid.
+    """Maps fields of one sweep to a grid.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class SweepGridder:
         far = (self.beam.range_start_m + self.beam.range_step_m * gate.astype(np.float32)).astype(np.float32)
         east = np.sin(radians).astype(np.float32)[ray] * far
         north = np.cos(radians).astype(np.float32)[ray] * far
-        # Generous: the width of a ray, a spacing, and what a plane leaves out.
+        # A generous margin: the width of a ray, a spacing, and the error of the plane.
         reach = float(far.max())
         margin = 0.01 * reach + reach * math.radians(self._spacing_deg) + 2 * self.grid.dlat_deg * _DEGREE_M
         lat, lon, grid = self.beam.latitude_deg, self.beam.longitude_deg, self.grid
@@ -193,7 +193,7 @@ class SweepGridder:
         top = lat + (float(north.max()) + margin) / _DEGREE_M
         slim = _DEGREE_M * math.cos(math.radians(min(max(abs(south), abs(top)), 89.0)))
         west, right = lon + (float(east.min()) - margin) / slim, lon + (float(east.max()) + margin) / slim
-        # The same meridians in the grid's own count of longitudes.
+        # The same meridians in the grid's longitude convention.
         shift = grid.west_deg - lon - ((grid.west_deg - lon + 180.0) % 360.0 - 180.0)
         rows = _span(south, top, float(grid.latitudes[0]), grid.dlat_deg, grid.nlat)
         columns = _span(west + shift, right + shift, grid.west_deg, grid.dlon_deg, grid.nlon)
@@ -215,18 +215,18 @@ class SweepGridder:
         index
             Positions in the flattened ``(rays, gates)`` field, not empty.
         values
-            One for each of ``index``, at least 0; all other gates are 0.
+            One per element of ``index``, at least 0; all other gates are 0.
         window
             See `window`.
         method
             ``nearest`` or ``maximum``.
         join
-            What makes one value of several: `numpy.maximum`, or `numpy.bitwise_or` for flags.
+            Combines several values: `numpy.maximum`, or `numpy.bitwise_or` for flags.
 
         Returns
         -------
         numpy.ndarray
-            The type of ``values``; 0 where there is nothing.
+            Same type as ``values``; 0 where there is no value.
         """
         gates = self.beam.gates
         ray, gate = np.divmod(index, gates)
@@ -235,7 +235,7 @@ class SweepGridder:
         first = max(int(gate.min()) - half, 0)
         last = min(int(gate.max()) + half, gates - 1)
         width = last - first + 1
-        # A column of nothing at the end is where gates outside the block point to.
+        # Gates outside the block point to an empty column at the end.
         block = np.zeros((self.azimuth_deg.size, width + 1), dtype=values.dtype)
         block[ray, gate - first] = values
         if half:
@@ -274,7 +274,7 @@ def _rays(azimuth_deg: NDArray[np.float64]) -> tuple[float, NDArray[np.int32]]:
 
 
 def _spread(block: NDArray[Any], half: int, join: np.ufunc) -> None:
-    """Replace each value by the join over ``half`` gates to both sides, in place; windows double in length."""
+    """Replace each value by the join over ``half`` gates on both sides, in place; windows double in length."""
     count = block.shape[1]
     size = 2 * half + 1
     row = np.zeros((block.shape[0], count + 2 * half), dtype=block.dtype)

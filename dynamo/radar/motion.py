@@ -1,9 +1,9 @@
 """Motion of echoes by optical flow.
 
 Sparse vectors come from Lucas-Kanade tracking (Bouguet 2001) through pysteps. The vectors of several pairs of
-frames are pooled, freed of outliers against their neighbours, reduced to one for each block of cells, and
-interpolated by inverse distance on coarse nodes. Nodes, not cells: motion is smooth, and CONUS has 24 million
-cells. The settings are the outcome of measurements; docs/nowcast.md has the figures.
+frames are pooled, filtered for outliers against their neighbors, reduced to one per block of cells, and interpolated
+by inverse distance to coarse nodes. Nodes, not cells: motion is smooth, and CONUS has 24 million cells. The settings
+come from measurements; docs/nowcast.md has the figures.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from numpy.typing import NDArray
 from dynamo.errors import InputError
 from dynamo.extras import need, quiet
 
-#: Distance of the motion field's nodes, cells.
+#: Node spacing of the motion field, cells.
 NODE_STEP = 8
-#: Frames are clipped to this from below for tracking (only): the edge of drizzle is noise.
+#: Lower clip limit of frames, for tracking only: the edge of drizzle is noise.
 TRACKING_FLOOR_DBZ = 10.0
-#: Least distance of tracked features and size of the blocks whose vectors become one, cells.
+#: Minimum distance of tracked features, and size of the blocks whose vectors are merged, cells.
 _FEATURE_DISTANCE = 5
 _BLOCK = 10
 
 
 @dataclass(frozen=True)
 class MotionField:
-    """Velocities on nodes that stand every `step` cells, from cell (0, 0) until past the last cell.
+    """Velocities on nodes every `step` cells, from cell (0, 0) to past the last cell.
 
     Parameters
     ----------
     velocity
-        Cells a minute; shape ``(2, rows, columns)``: along columns (east), along rows (north).
+        Cells per minute; shape ``(2, rows, columns)``: along columns (east), along rows (north).
     step
-        Distance of nodes, cells.
+        Node spacing, cells.
     vectors
-        How many sparse vectors the field rests on; 0 where nothing was to be tracked and the field is still.
+        Number of sparse vectors behind the field; 0 if nothing could be tracked and the field is still.
     """
 
     velocity: NDArray[np.float32]
@@ -48,19 +48,19 @@ class MotionField:
 
     @classmethod
     def still(cls, shape: tuple[int, int], step: int = NODE_STEP) -> MotionField:
-        """Return no motion at all (persistence)."""
+        """Return a field without motion (persistence)."""
         rows, columns = node_counts(shape, step)
         return cls(np.zeros((2, rows, columns), dtype=np.float32), step, 0)
 
 
 def node_counts(shape: tuple[int, int], step: int) -> tuple[int, int]:
-    """Return how many nodes cover a grid of ``shape`` cells in each direction."""
+    """Return the number of nodes that cover a grid of ``shape`` cells, in each direction."""
     return -(-(shape[0] - 1) // step) + 1, -(-(shape[1] - 1) // step) + 1
 
 
 @dataclass(frozen=True)
 class SparseVectors:
-    """What was tracked: ``points`` (n, 2), column and row; ``velocities`` (n, 2), cells a minute."""
+    """Tracked features: ``points`` (n, 2), column and row; ``velocities`` (n, 2), cells per minute."""
 
     points: NDArray[np.float64]
     velocities: NDArray[np.float64]
@@ -69,8 +69,8 @@ class SparseVectors:
 def pairs(count: int) -> list[tuple[int, int]]:
     """Return which of ``count`` frames to track to which: each to the one half the sequence later.
 
-    A displacement over a long time is known better than one over a short time, in which echoes move about a
-    cell; over the whole time too few features survive.
+    A displacement is more accurate over a long time than over a short one, in which echoes move about a cell; over
+    the whole time, too few features survive.
     """
     half = max(1, -(-count // 2))
     return [(index, index + half) for index in range(count - half)]
@@ -129,7 +129,7 @@ def track(earlier: NDArray[np.float32], later: NDArray[np.float32], minutes: flo
     Returns
     -------
     SparseVectors
-        Empty where there is nothing to track.
+        Empty if there is nothing to track.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def track(earlier: NDArray[np.float32], later: NDArray[np.float32], minutes: flo
     lucaskanade: Any = need("pysteps.motion.lucaskanade")
     floor = np.float32(TRACKING_FLOOR_DBZ)
     images = np.stack([np.maximum(earlier, floor), np.maximum(later, floor)])
-    # A field without contrast has no features; the library divides by its range.
+    # A field without contrast has no features, and the library would divide by its range.
     if any(not (image > floor).any() for image in images):
         return SparseVectors(np.empty((0, 2)), np.empty((0, 2)))
     with quiet():
@@ -150,8 +150,8 @@ def track(earlier: NDArray[np.float32], later: NDArray[np.float32], minutes: flo
             # Outliers are judged later, over all pairs together.
             nr_std_outlier=np.inf,
             k_outlier=None,
-            # max_corners 0 takes them all. With a buffer pysteps uses its mask as row numbers: work that grows
-            # with cells times columns, for no skill here.
+            # max_corners 0 takes them all. With a buffer, pysteps uses its mask as row numbers: work that grows
+            # with cells times columns, without any gain in skill here.
             fd_kwargs={"max_corners": 0, "min_distance": _FEATURE_DISTANCE, "buffer_mask": 0},
         )
     return SparseVectors(np.asarray(points, dtype=np.float64), np.asarray(displacements, dtype=np.float64) / minutes)
@@ -167,18 +167,18 @@ def pool(parts: Sequence[SparseVectors]) -> SparseVectors:
 def without_outliers(
     vectors: SparseVectors, *, neighbours: int = 30, limit: float = 3.0, least: float = 0.1
 ) -> SparseVectors:
-    """Drop vectors far from the median of their neighbours.
+    """Drop vectors far from the median of their neighbors.
 
     Parameters
     ----------
     vectors
         Any number.
     neighbours
-        How many nearest vectors are the neighbourhood.
+        Number of nearest vectors in the neighborhood.
     limit
         Largest accepted distance from their median, in median absolute distances.
     least
-        Cells a minute; smaller distances are never outliers.
+        Cells per minute; smaller distances are never outliers.
     """
     count = len(vectors.points)
     if count < 4:
@@ -225,9 +225,9 @@ def interpolate(
     shape
         Rows and columns of the grid, cells.
     step
-        Distance of nodes, cells.
+        Node spacing, cells.
     neighbours, power
-        The nearest vectors that count, and the weight ``distance**-power``.
+        Number of nearest vectors to use, and the weight ``distance**-power``.
     """
     count = len(vectors.points)
     if not count:

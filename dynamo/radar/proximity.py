@@ -1,13 +1,13 @@
-"""Which places come near which polygons, when first, how near, and in which direction.
+"""Find which places come near which polygons, when first, how near, and in which direction.
 
-Distances are geodesic on the WGS 84 ellipsoid. They are taken in a plane: Lambert's conformal conic projection with
+Distances are geodesic on the WGS 84 ellipsoid. They are measured in a plane: Lambert's conformal conic projection with
 one standard parallel (Snyder, Map Projections: A Working Manual, 1987, eq. 15-1 to 15-4), one plane for each band of
 latitude in which there are places. A conformal plane has one scale factor at a point, whatever the direction; the
 length of a line is its planar length over the mean of the factor along it (Simpson's rule). Against geodesics
 the error is below 0.01 % up to `MAX_DISTANCE_KM` (`tests/unit/radar/test_proximity.py` checks it with PROJ).
 
 Edges are straight in longitude and latitude (RFC 7946, 3.1.1); long ones are split before they are projected.
-Inside means by the even-odd rule, so that rings that cross themselves have an answer too.
+Inside means by the even-odd rule, so that self-crossing rings have an answer, too.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Geometries = NDArray[np.object_]
 
-#: The farthest distance asked for, km; beyond it one plane for a band would not hold the stated error.
+#: The largest supported distance, km; beyond it, one plane per band would exceed the stated error.
 MAX_DISTANCE_KM = 200.0
-#: Nearer to the poles a band of latitude is no longer a cone worth the name.
+#: Closer to the poles, a band of latitude no longer makes a usable cone.
 MAX_LATITUDE_DEG = 85.0
 
 _A_KM = 6378.137
@@ -38,7 +38,7 @@ _FLATTENING = 1 / 298.257223563
 _E2 = _FLATTENING * (2 - _FLATTENING)
 _E = math.sqrt(_E2)
 _BAND_DEG = 4.0
-#: At the equator the cone is a cylinder; half a degree beside it is as good and needs no formulas of its own.
+#: At the equator the cone is a cylinder; half a degree off is as good and needs no special formulas.
 _LEAST_PARALLEL_DEG = 0.5
 #: An edge of this length bends away from the projected straight line by at most 10 m.
 _EDGE_DEG = 0.25
@@ -65,14 +65,14 @@ class Plane:
     def project(self, lonlat: Floats) -> Floats:
         """Return x and y, km, of longitudes and latitudes in degrees; shape ``(n, 2)`` both.
 
-        Longitudes count from the central meridian as they are: bring them within 180 degrees of it first.
+        Longitudes are not wrapped: bring them within 180 degrees of the central meridian first.
         """
         rho = self._rho * np.exp(-self._n * (_isometric(np.radians(lonlat[:, 1])) - self._q))
         theta = self._n * np.radians(lonlat[:, 0] - self.lon_deg)
         return np.column_stack((rho * np.sin(theta), self._rho - rho * np.cos(theta)))
 
     def scale(self, xy: Floats) -> Floats:
-        """Return planar over true length at the points ``xy``, shape ``(n,)``."""
+        """Return the ratio of planar to true length at the points ``xy``, shape ``(n,)``."""
         rho = math.copysign(1.0, self._n) * np.hypot(xy[:, 0], self._rho - xy[:, 1])
         q = self._q - np.log(rho / self._rho) / self._n
         phi = np.arctan(np.sinh(q))
@@ -114,13 +114,13 @@ class Polygons:
         return len(self.parts) - 1
 
     def first_points(self) -> Ints:
-        """Return for each polygon the index of its first vertex, and the number of vertices at the end."""
+        """Return the index of each polygon's first vertex, followed by the number of vertices."""
         return self.rings[self.parts]
 
 
 @dataclass(frozen=True)
 class Approaches:
-    """Which places are first near polygons of which group, at which step; one entry for a place, group and polygon.
+    """Which places are first near polygons of which group, at which step; one entry per place, group and polygon.
 
     A place near several polygons of a group at that first step has an entry for each.
 
@@ -139,19 +139,19 @@ class Approaches:
 
 
 class PlaceIndex:
-    """Places that can be asked again and again which polygons come near them.
+    """An index of places for repeated queries of the polygons near them.
 
     Parameters
     ----------
     places
         Points, lines or polygons in longitude and latitude, degrees.
     distance_km
-        How near is near, for each place, 0 to `MAX_DISTANCE_KM`.
+        The distance that counts as near, for each place, 0 to `MAX_DISTANCE_KM`.
 
     Raises
     ------
     InputError
-        If a place is empty, off the Earth, nearer than 5 degrees to a pole, wider than 180 degrees of longitude,
+        If a place is empty, off the Earth, within 5 degrees of a pole, wider than 180 degrees of longitude,
         or a distance is out of range.
     """
 
@@ -165,7 +165,7 @@ class PlaceIndex:
         good &= (np.abs(bounds[:, 0:3:2]) <= 360).all(axis=1) & (bounds[:, 2] - bounds[:, 0] <= 180)
         if not good.all():
             raise InputError(
-                "is empty, too near to a pole, too wide, or not on the Earth",
+                "is empty, too close to a pole, too wide, or not on the Earth",
                 where=f"place {int(np.flatnonzero(~good)[0]) + 1}",
                 expected=f"latitudes up to {MAX_LATITUDE_DEG:g} degrees, longitudes in degrees",
             )
@@ -173,7 +173,7 @@ class PlaceIndex:
             raise InputError("a distance is out of range", expected=f"0 to {MAX_DISTANCE_KM:g} km")
         middle = (bounds[:, 1] + bounds[:, 3]) / 2
         number = np.floor(middle / _BAND_DEG).astype(np.int64)
-        # One band when all fits into one, so that a region that lies across a limit is not worked on twice.
+        # One band if everything fits into one, so that a region across a limit is not processed twice.
         if len(middle) and np.ptp(middle) <= _BAND_DEG:
             number[:] = 0
         self._bands = [
@@ -197,11 +197,11 @@ class PlaceIndex:
         polygons
             The polygons.
         group, step
-            Group (0, 1, ...) and step (any order; the least is the first) of each polygon.
+            Group (0, 1, ...) and step (in any order; the smallest is the first) of each polygon.
         wanted
-            Which groups each place asks for; shape ``(places, groups)``.
+            The groups of interest to each place; shape ``(places, groups)``.
         last_step
-            The last step that each place asks for; all without it.
+            The last step of interest to each place. Default: all.
 
         Returns
         -------
@@ -257,7 +257,7 @@ class _Band:
     def __init__(self, members: Ints, geometries: Geometries, bounds: Floats, distance_km: Floats) -> None:
         self.members = members
         west, south, east, north = bounds.T
-        # The mean direction, so that places on both sides of the antimeridian have their centre between them.
+        # The mean direction, so that the center of places on both sides of the antimeridian is between them.
         turn = np.exp(1j * np.radians((west + east) / 2)).mean()
         lon = math.degrees(math.atan2(turn.imag, turn.real))
         self.plane = Plane(float(south.min() + north.max()) / 2, lon)
@@ -279,7 +279,7 @@ class _Band:
         self._tree = shapely.STRtree(np.asarray(shapely.box(*grown.T), dtype=object))
 
     def overlaps(self, polygons: Polygons) -> Bools:
-        """Return which polygons reach into the latitudes of the band and its surroundings."""
+        """Return which polygons reach into the band's latitudes and their surroundings."""
         starts = polygons.first_points()[:-1]
         low = np.minimum.reduceat(polygons.points[:, 1], starts)
         high = np.maximum.reduceat(polygons.points[:, 1], starts)
@@ -316,7 +316,7 @@ class _Band:
         shapely.prepare(drawn)
         asking = wanted.copy()
         hits: list[tuple[Ints, Ints]] = []
-        # A place that is near already is not asked about the later steps: most of the work is saved here.
+        # Later steps of a place that is already near are skipped: this saves most of the work.
         for value in np.unique(step):
             if last_step is not None:
                 asking &= last_step >= value
@@ -324,7 +324,7 @@ class _Band:
             which, near = self._tree.query(drawn[some])
             keep = asking[near]
             which, near = some[which[keep]], near[keep]
-            # The corners of the boxes are not near; for small storms they are a fifth of all candidates.
+            # The corners of the boxes are not near; for small storms, they are a fifth of all candidates.
             boxes, mine, radius = bounds[which], self.boxes[near], self.radius[near]
             east = np.maximum(np.maximum(boxes[:, 0] - mine[:, 2], mine[:, 0] - boxes[:, 2]), 0.0)
             north = np.maximum(np.maximum(boxes[:, 1] - mine[:, 3], mine[:, 1] - boxes[:, 3]), 0.0)
@@ -361,13 +361,13 @@ def _isometric(phi: Floats) -> Floats:
 
 
 def _whole_turns(lon: Floats, centre: float) -> Floats:
-    """Return the multiples of 360 degrees that bring longitudes within 180 degrees of a centre."""
+    """Return the multiples of 360 degrees that bring longitudes within 180 degrees of a center."""
     turns: Floats = 360.0 * np.round((centre - lon) / 360.0)
     return turns
 
 
 def _ranges(starts: Ints, ends: Ints) -> Ints:
-    """Return the numbers of all ranges, one after the other."""
+    """Return the numbers of all ranges, concatenated."""
     lengths = ends - starts
     offsets = np.repeat(starts - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths)
     ranges: Ints = offsets + np.arange(int(lengths.sum()))

@@ -1,7 +1,7 @@
-"""Which gates of a sweep are weather: noise, ground clutter and other non-weather are taken out and counted.
+"""Quality control of a sweep: remove and count noise, ground clutter and other non-weather echo.
 
-Only gates that a product will use are looked at (``index``), so a quiet sweep costs nothing. A gate is counted under
-the first reason that removes it, in the order of `REASONS`.
+Only gates that a product will use are examined (``index``), so a quiet sweep costs nothing. A gate is counted under the
+first reason that removes it, in the order of `REASONS`.
 
 Ground clutter stands still and is rough: reflectivity jumps from gate to gate far more than in a storm, whose core
 may well have no radial velocity either. So a still gate is clutter only where it is also rough or decorrelated; the
@@ -21,34 +21,34 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 
-#: Why a gate is left out: ZDR or RHOHV missing; signal too weak; correlation of non-weather; ground clutter; rough
+#: Why a gate is removed: ZDR or RHOHV missing; signal too weak; correlation of non-weather; ground clutter; rough
 #: echo without correlation (interference, chaff, clutter without velocities).
 REASONS = ("not_polarimetric", "noise", "low_correlation", "clutter", "rough")
 
 _Fields = Mapping[str, NDArray[np.float32]]
-#: Rays and gates on each side that the texture takes in.
+#: Rays and gates on each side included in the texture.
 _HALF_RAYS, _HALF_GATES = 1, 2
 
 
 @dataclass(frozen=True)
 class QualityLimits:
-    """Limits of the tests; each applies where its moment is there.
+    """Limits of the tests; each applies if its moment is available.
 
     Parameters
     ----------
     min_snr_db
         Signal-to-noise ratio, dB.
     min_sqi
-        Signal quality index (normalised coherent power), 0 to 1; asked where the correlation is below
+        Signal quality index (normalized coherent power), 0 to 1; used where the correlation is below
         ``rough_rhohv``.
     min_rhohv
         Co-polar correlation, 1; wet hail goes down to 0.7, biota and clutter far lower.
     still_m_s
         A gate with a smaller absolute radial velocity may be ground, m s-1.
     still_texture_db, still_rhohv
-        Such a gate is ground where the texture is above, or the correlation below.
+        Such a gate is ground if the texture is above, or the correlation below.
     rough_texture_db, rough_rhohv
-        Any gate is left out where the texture is above and the correlation below.
+        Any gate is removed if the texture is above and the correlation below.
     """
 
     min_snr_db: float = 3.0
@@ -62,9 +62,9 @@ class QualityLimits:
 
     def __post_init__(self) -> None:
         if not (0 <= self.min_rhohv <= 1 and 0 <= self.still_rhohv <= 1 and 0 <= self.rough_rhohv <= 1):
-            raise InputError("a limit of the correlation is not one", expected="0 to 1")
+            raise InputError("invalid limit of the correlation", expected="0 to 1")
         if self.still_m_s < 0 or self.still_texture_db < 0 or self.rough_texture_db < 0:
-            raise InputError("a limit of velocity or texture is negative", expected="0 or more")
+            raise InputError("negative limit of velocity or texture", expected="0 or more")
 
 
 #: At X band the signal of a distant core is attenuated and its correlation is lowered by resonance at small sizes.
@@ -91,13 +91,13 @@ def limits_for(band: str) -> QualityLimits:
 def screen(
     moments: _Fields, index: NDArray[np.integer[Any]], limits: QualityLimits
 ) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """Tell which of the gates ``index`` are weather.
+    """Return which of the gates ``index`` are weather.
 
     Parameters
     ----------
     moments
         Fields of one sweep by CF/Radial name, shape ``(rays, gates)``, NaN where missing: ``DBZH``, ``ZDR`` and
-        ``RHOHV``; ``VRADH``, ``SNRH`` and ``SQIH`` are used where they are there.
+        ``RHOHV``; ``VRADH``, ``SNRH`` and ``SQIH`` are used if available.
     index
         Positions of the gates in the flattened fields.
     limits
@@ -106,7 +106,7 @@ def screen(
     Returns
     -------
     tuple
-        True for the gates to keep, and how many were removed by reason (all of `REASONS`).
+        True for the gates to keep, and the number removed by reason (all of `REASONS`).
     """
 
     def at(name: str) -> NDArray[np.float32] | None:
@@ -128,12 +128,12 @@ def screen(
     if snr is not None:
         drop("noise", snr < limits.min_snr_db)
     if sqi is not None:
-        # Alone it says little: turbulent storm cores of the CASA radars have 0.1 with a correlation of 0.98.
+        # Alone it means little: turbulent storm cores seen by CASA radars have 0.1 with a correlation of 0.98.
         drop("noise", (sqi < limits.min_sqi) & (rhohv < limits.rough_rhohv))
     drop("low_correlation", rhohv < limits.min_rhohv)
     velocity = at("VRADH")
     still = np.zeros(index.size, dtype=bool) if velocity is None else np.abs(velocity) < limits.still_m_s
-    # The texture is looked up only where it can decide.
+    # Compute the texture only where it can decide.
     suspects = np.flatnonzero(keep & (still | (rhohv < limits.rough_rhohv)))
     texture = np.zeros(index.size, dtype=np.float32)
     texture[suspects] = texture_db(moments["DBZH"], index[suspects])
@@ -145,7 +145,7 @@ def screen(
 def texture_db(dbz: NDArray[np.float32], index: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
     """Return the standard deviation of reflectivity around each gate of ``index``, dB.
 
-    It is taken over the gates that have a value among 3 rays x 5 gates; rays go round, gates end at the edges.
+    Computed over the valid gates among 3 rays x 5 gates; rays wrap around, gates end at the edges.
     """
     rays, gates = dbz.shape
     ray, gate = np.divmod(index, gates)
@@ -153,7 +153,7 @@ def texture_db(dbz: NDArray[np.float32], index: NDArray[np.integer[Any]]) -> NDA
     count = np.zeros(index.size, dtype=np.float32)
     total = np.zeros(index.size, dtype=np.float32)
     square = np.zeros(index.size, dtype=np.float32)
-    # Differences to the gate itself: sums of squares of large numbers would lose digits.
+    # Differences from the gate itself: sums of squares of large numbers would lose digits.
     centre = flat[index]
     for ray_step in range(-_HALF_RAYS, _HALF_RAYS + 1):
         row = (ray + ray_step) % rays * gates

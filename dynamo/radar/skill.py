@@ -2,7 +2,7 @@
 
 Definitions as in Wilks, Statistical Methods in the Atmospheric Sciences, 3rd ed., section 8.2: a hit is a
 cell where both reach the threshold, a miss where only the observation does, a false alarm where only the
-forecast does. Cells where either is missing do not count.
+forecast does. Cells with either missing do not count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dynamo.errors import InputError
 
 @dataclass(frozen=True)
 class Contingency:
-    """Numbers of cells; tables of several cases are added to pool them."""
+    """Numbers of cells; add tables to pool several cases."""
 
     hits: int
     misses: int

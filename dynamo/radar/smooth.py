@@ -1,4 +1,4 @@
-"""The mild smoothing of the original's images."""
+"""The mild smoothing used in the original's images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 
 def smooth(field: NDArray[np.floating[Any]], passes: int = 3) -> NDArray[np.float32]:
-    """Average each value with the mean of its eight neighbours, ``passes`` times.
+    """Average each value with the mean of its eight neighbors, ``passes`` times.
 
-    Outside the domain and at missing values there is no neighbour: the mean is over those that are there, and missing
-    values stay missing.
+    Only neighbors inside the domain with a value contribute to the mean; missing values stay missing.
 
     Parameters
     ----------
@@ -35,7 +34,7 @@ def smooth(field: NDArray[np.floating[Any]], passes: int = 3) -> NDArray[np.floa
         values[missing] = 0.0
     present = (~missing).astype(np.float32)
     neighbours = _box(present) - present
-    # A value without any neighbour stays as it is: its own weight is 1 then, else one half.
+    # A value without any neighbor stays unchanged: its own weight is 1, otherwise one half.
     share = np.where(neighbours > 0, np.float32(0.5) / np.maximum(neighbours, 1), 0).astype(np.float32)
     own = np.where(neighbours > 0, np.float32(0.5), np.float32(1.0)).astype(np.float32) - share
     for _ in range(passes):
@@ -52,7 +51,7 @@ def smooth(field: NDArray[np.floating[Any]], passes: int = 3) -> NDArray[np.floa
 
 
 def _box(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the sum over the 3 x 3 neighbourhood, cut at the edge of the domain."""
+    """Return the sum over the 3 x 3 neighborhood, clipped to the domain."""
     rows = values.copy()
     rows[1:] += values[:-1]
     rows[:-1] += values[1:]

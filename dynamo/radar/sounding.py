@@ -1,4 +1,4 @@
-"""Heights of temperatures in a vertical profile; arrays in, numbers out."""
+"""Heights of given temperatures in a vertical profile; arrays in, numbers out."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 def height_of_temperature(height_m: NDArray[Any], temperature_c: NDArray[Any], wanted_c: float) -> float | None:
     """Return the height at which a profile cools through a temperature.
 
-    Linear between levels. Where the profile crosses more than once (an inversion near the ground, a melting layer under
-    a warm nose), the highest crossing from warm to cold counts: above it hail does not melt.
+    Linear between levels. If the profile crosses more than once (an inversion near the ground, a melting layer under a
+    warm nose), the highest crossing from warm to cold counts: above it hail does not melt.
 
     Parameters
     ----------
     height_m
-        Strictly ascending heights, metres, shape ``(n,)``.
+        Strictly ascending heights, meters, shape ``(n,)``.
     temperature_c
         Temperatures, degrees Celsius, shape ``(n,)``, finite.
     wanted_c
@@ -27,7 +27,7 @@ def height_of_temperature(height_m: NDArray[Any], temperature_c: NDArray[Any], w
     Returns
     -------
     float or None
-        The height, metres; None where the profile never cools through ``wanted_c``.
+        The height, meters; None if the profile never cools through ``wanted_c``.
     """
     above = np.asarray(temperature_c, dtype=np.float64) - wanted_c
     (crossings,) = np.nonzero((above[:-1] > 0) & (above[1:] <= 0))
@@ -43,15 +43,15 @@ def temperature_at_height(
 ) -> NDArray[np.float64]:
     """Return temperatures at heights above sea level, linear between levels.
 
-    Below the lowest level the lapse rate of the standard atmosphere (6.5 C/km) goes on, above the highest level its
-    temperature stays.
+    Extrapolated below the lowest level with the lapse rate of the standard atmosphere (6.5 C/km), and constant above
+    the highest level.
 
     Parameters
     ----------
     profile_height_m, profile_temperature_c
-        The profile; heights strictly ascending, metres; degrees Celsius.
+        The profile; heights strictly ascending, meters; degrees Celsius.
     height_m
-        Any shape, metres.
+        Any shape, meters.
 
     Returns
     -------

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 
-#: Where it does not rain. It is data ("no echo here"), not missing; it lies below anything that is drawn or
-#: contoured.
+#: Value where it does not rain. It is data ("no echo here"), not missing, and below anything drawn or contoured.
 NO_ECHO_DBZ = -10.0
 
 
@@ -43,14 +42,14 @@ class ZRelation:
         rain_rate
             mm/h, any shape; NaN stays NaN.
         floor
-            dBZ where it does not rain, and the least value of all.
+            dBZ where it does not rain, and the minimum of all values.
 
         Returns
         -------
         numpy.ndarray
             dBZ, float32, the shape of ``rain_rate``.
         """
-        # The least rain that stands above the floor keeps the logarithm finite.
+        # The smallest rain rate above the floor keeps the logarithm finite.
         least = (10.0 ** (floor / 10.0) / self.a) ** (1.0 / self.b)
         result: NDArray[np.float32] = np.maximum(rain_rate, np.float32(least), dtype=np.float32)
         np.log10(result, out=result)
@@ -69,5 +68,5 @@ class ZRelation:
 #: The convective relation of the WSR-88D (Fulton et al. 1998, Weather and Forecasting 13, 377-395, eq. 1) and
 #: of MRMS (Zhang et al. 2016, BAMS 97, 621-638), whose hail cap of 53 dBZ is 103.8 mm/h by it.
 WSR88D_CONVECTIVE = ZRelation(300.0, 1.4)
-#: MeteoSwiss makes its rain by this one (Germann et al. 2006, QJRMS 132, 1669-1692).
+#: MeteoSwiss derives rain with this one (Germann et al. 2006, QJRMS 132, 1669-1692).
 METEOSWISS = ZRelation(316.0, 1.5)

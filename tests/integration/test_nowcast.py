@@ -179,7 +179,7 @@ def test_too_few(bom: list[Path], tmp_path: Path) -> None:
 
 
 def test_the_same_time_twice(bom: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="one composite a time"):
+    with pytest.raises(InputError, match="one composite per time"):
         make_nowcast([bom[0], bom[1], bom[1]], tmp_path / "out.nc")
 
 

@@ -1,4 +1,4 @@
-"""Radar composites of several services, read into one form; the format is known by its content.
+"""Read radar composites of several services into one form; the format is detected from the content.
 
 A new format is one new file that offers ``READER``, and one line in `READERS`.
 """
@@ -39,7 +39,7 @@ def reader_of(path: Path) -> Reader:
     Raises
     ------
     InputError
-        If there is no such file, it is empty, or no format is recognised.
+        If the file does not exist, is empty, or has an unknown format.
     """
     if not path.is_file():
         raise InputError("is a directory" if path.is_dir() else "no such file", where=path, expected="a composite file")
@@ -56,17 +56,17 @@ def reader_of(path: Path) -> Reader:
 
 
 def read_valid_time(path: Path) -> datetime:
-    """Return the time a composite is valid for, without decoding its field; raises as `read_composite`."""
+    """Return the valid time of a composite, without decoding its field; raises as `read_composite`."""
     return reader_of(path).valid_time(path)
 
 
 def read_composite(path: Path, bbox: BBox | None = None) -> Composite:
-    """Read one composite, cropped to ``bbox`` (south, west, north, east in degrees) where it is given.
+    """Read one composite, cropped to ``bbox`` (south, west, north, east in degrees) if given.
 
     Raises
     ------
     InputError
-        If the file is not a good composite of a known format, or the box misses it.
+        If the file is not a valid composite of a known format, or the box misses it.
     MissingPartError
         If the library for its format is not installed.
     """

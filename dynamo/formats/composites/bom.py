@@ -44,7 +44,7 @@ def valid_time(path: Path) -> datetime:
 
 
 def read(path: Path) -> Composite:
-    """Read one file; raises `InputError` where it is not a complete accumulation."""
+    """Read one file; raises `InputError` if it is not a complete accumulation."""
     with opened(path) as dataset:
         time, hours = _times(dataset, path)
         variable = dataset.variables["precipitation"]
@@ -78,7 +78,7 @@ def _projected(dataset: Any, x: Any, y: Any, path: Path) -> ProjectedGrid:
     try:
         crs = pyproj.CRS.from_cf({name: mapping.getncattr(name) for name in mapping.ncattrs()}).to_wkt()
     except (pyproj.exceptions.CRSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the projection is not one: {error}", where=path, expected="CF grid mapping") from error
+        raise InputError(f"invalid projection: {error}", where=path, expected="CF grid mapping") from error
     metres = []
     for name, values in (("x", x), ("y", y)):
         unit = str(getattr(dataset.variables[name], "units", ""))

@@ -1,7 +1,7 @@
 """MeteoSwiss AQC: 5-minute rain accumulation as an 8-bit GIF on the Swiss grid (CH1903 / LV03, 1 km).
 
-The georeference and the scale are not in the file. They are those which the service's own importer in pysteps
-states (`pysteps.io.importers.import_mch_gif`, product AQC): cell edges from 255 to 965 km east and -160 to
+The georeference and the scale are not in the file. They are those of the service's own importer in pysteps
+(`pysteps.io.importers.import_mch_gif`, product AQC): cell edges from 255 to 965 km east and -160 to
 480 km north; the value ``i`` means ``(10**((i - 71.5)/20) / 316)**(1/1.5)`` mm per interval; 0 and 1 no rain,
 255 no data.
 """
@@ -30,7 +30,7 @@ _EXPECTED = "a MeteoSwiss AQC accumulation (GIF, 710 x 640, with PRDT and ACCUm 
 
 
 def _levels() -> NDArray[np.float32]:
-    """Return millimetres per interval for each of the 256 values."""
+    """Return millimeters per interval for each of the 256 values."""
     index = np.arange(256)
     millimetres = (10.0 ** ((index - 71.5) / 20.0) / METEOSWISS.a) ** (1.0 / METEOSWISS.b)
     millimetres[(index < 2) | (index > 250)] = 0.0
@@ -57,7 +57,7 @@ def _open(path: Path) -> tuple[Any, datetime, float]:
         minutes = 0.0
     if not minutes:
         image.close()
-        raise InputError("the time or the interval is not one", where=path, expected=_EXPECTED)
+        raise InputError("invalid time or interval", where=path, expected=_EXPECTED)
     return image, time, minutes
 
 
@@ -69,7 +69,7 @@ def valid_time(path: Path) -> datetime:
 
 
 def read(path: Path) -> Composite:
-    """Read one file; raises `InputError` where it is not a complete AQC product."""
+    """Read one file; raises `InputError` if it is not a complete AQC product."""
     image, time, minutes = _open(path)
     try:
         with image:

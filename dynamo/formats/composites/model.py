@@ -1,4 +1,4 @@
-"""What a composite is, once read: one precipitation field on a regular latitude/longitude grid."""
+"""A composite once read: one precipitation field on a regular latitude/longitude grid."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Composite:
     ----------
     rain_rate
         mm/h, float32, shape ``grid.shape``, row 0 the southern one; 0 where it does not rain, NaN where
-        nothing is known (outside coverage, missing).
+        unknown (outside coverage, missing).
     valid_time
         Aware UTC; for accumulations the end of the interval.
     grid
-        Where the nodes are.
+        The grid of nodes.
     relation
-        The Z-R relation by which the producer made rain of reflectivity, or its usual one.
+        The Z-R relation by which the producer derived rain from reflectivity, or its usual one.
     source
         The name of the reader.
     """
@@ -50,12 +50,12 @@ class Composite:
             )
 
     def cropped(self, bbox: BBox) -> Composite:
-        """Return the part whose nodes lie in ``bbox``, as a copy (so that the whole can be freed).
+        """Return the part with nodes in ``bbox``, as a copy (so that the whole can be freed).
 
         Raises
         ------
         InputError
-            If the box is not one or holds fewer than 2 x 2 nodes.
+            If the box is invalid or holds fewer than 2 x 2 nodes.
         """
         grid, rows, columns = crop(self.grid, bbox)
         return Composite(self.rain_rate[rows, columns].copy(), self.valid_time, grid, self.relation, self.source)
@@ -65,8 +65,8 @@ class Composite:
 class Reader:
     """One format of composites.
 
-    ``matches`` looks at the first bytes of the file; ``valid_time`` reads as little as it can; ``read`` reads
-    all. Both raise `InputError` where the file is not a good one of that format.
+    ``matches`` checks the first bytes of the file; ``valid_time`` reads as little as possible; ``read`` reads
+    everything. Both raise `InputError` if the file is not valid in that format.
     """
 
     name: str
@@ -82,7 +82,7 @@ def crop(grid: LatLonGrid, bbox: BBox) -> tuple[LatLonGrid, slice, slice]:
     Raises
     ------
     InputError
-        If the box is not one or holds fewer than 2 x 2 nodes.
+        If the box is invalid or holds fewer than 2 x 2 nodes.
     """
     check_bbox(bbox)
     south, west, north, east = bbox
@@ -111,13 +111,13 @@ def check_bbox(bbox: BBox) -> None:
     south, west, north, east = bbox
     if not (-90 <= south < north <= 90 and -180 <= west < east <= 180):
         raise InputError(
-            f"not a box: {south:g},{west:g},{north:g},{east:g}",
+            f"invalid box: {south:g},{west:g},{north:g},{east:g}",
             expected="south,west,north,east in degrees, south < north and west < east",
         )
 
 
 def _inside(nodes: NDArray[np.float64], low: float, high: float) -> slice:
-    # A node that stands on the edge up to rounding is inside.
+    # A node on the edge, up to rounding, is inside.
     slack = 1e-4 * float(nodes[1] - nodes[0])
     start = int(np.searchsorted(nodes, low - slack))
     return slice(start, max(start, int(np.searchsorted(nodes, high + slack))))

@@ -31,7 +31,7 @@ _MAX_CELLS = 200_000_000
 
 
 def _message_bytes(path: Path) -> bytes:
-    """Return the bytes of the file's first message, checked to be whole."""
+    """Return the bytes of the file's first message, after checking that it is complete."""
     try:
         with path.open("rb") as stream:
             zipped = stream.read(2) == _GZIP
@@ -60,16 +60,16 @@ def valid_time(path: Path) -> datetime:
         year, month, day, hour, minute, second = struct.unpack_from(">H5B", data, 16 + 12)
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except (ValueError, struct.error) as error:
-        raise InputError(f"the time is not one: {error}", where=path, expected=_EXPECTED) from error
+        raise InputError(f"invalid time: {error}", where=path, expected=_EXPECTED) from error
 
 
 def read(path: Path) -> Composite:
-    """Read one file; raises `InputError` where it is not a complete PrecipRate message."""
+    """Read one file; raises `InputError` if it is not a complete PrecipRate message."""
     pygrib: Any = need("pygrib")
     time = valid_time(path)
     data = _message_bytes(path)
     try:
-        # ecCodes writes its complaints to the descriptor itself.
+        # ecCodes writes its complaints directly to the file descriptor.
         with quiet_descriptors():
             message = pygrib.fromstring(data)
             grid, upward = _grid(message, path)
@@ -79,7 +79,7 @@ def read(path: Path) -> Composite:
     if values.shape != grid.shape:
         raise InputError(f"values{values.shape}", where=path, expected=f"the shape of its grid, {grid.shape}")
     rate: NDArray[np.float32] = np.ma.filled(values, np.nan).astype(np.float32)
-    # Both codes mean that nothing is known; no rain is 0.
+    # Both codes mean unknown; no rain is 0.
     rate[rate < 0] = np.nan
     return Composite(rate if upward else rate[::-1], time, grid, WSR88D_CONVECTIVE, READER.name)
 

@@ -1,7 +1,7 @@
-"""Projected composites onto a regular latitude/longitude grid of like spacing, by the nearest cell.
+"""Reproject composites to a regular latitude/longitude grid of similar spacing, by the nearest cell.
 
-Nearest, not bilinear: values (maxima above all) and the edge of coverage stay what the producer wrote; a
-value is displaced by half a cell at most.
+Nearest, not bilinear: values (above all maxima) and the edge of coverage stay as produced; a value is displaced by at
+most half a cell.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from dynamo.extras import need
 from dynamo.radar.grid import LatLonGrid
 
 _KM_PER_DEGREE = 111.195
-#: Edge points looked at to find what latitudes and longitudes the projected domain covers.
+#: Edge points used to find the latitudes and longitudes that the projected domain covers.
 _EDGE_POINTS = 65
 
 
 @dataclass(frozen=True)
 class ProjectedGrid:
-    """Centres of the cells of a projected field: ``x = x0 + dx * column``, ``y = y0 + dy * row``.
+    """Cell centers of a projected field: ``x = x0 + dx * column``, ``y = y0 + dy * row``.
 
     Parameters
     ----------
     crs
-        Coordinate reference system in a form that pyproj takes (WKT, EPSG code).
+        Coordinate reference system in a form that pyproj accepts (WKT, EPSG code).
     x0, y0
-        Centre of cell (0, 0), metres.
+        Center of cell (0, 0), meters.
     dx, dy
-        Steps, metres; ``dy`` is negative where row 0 is the northern one.
+        Steps, meters; ``dy`` is negative if row 0 is the northern one.
     rows, columns
         Size.
     """
@@ -48,19 +48,19 @@ class ProjectedGrid:
 
 
 def to_latlon(field: NDArray[np.float32], source: ProjectedGrid) -> tuple[NDArray[np.float32], LatLonGrid]:
-    """Put a projected field on a latitude/longitude grid.
+    """Resample a projected field to a latitude/longitude grid.
 
     Parameters
     ----------
     field
         Shape ``(source.rows, source.columns)``; NaN where missing.
     source
-        Where its cells are.
+        Its cells.
 
     Returns
     -------
     field, grid
-        The grid covers the whole of the source; nodes outside of it are NaN. Row 0 is the southern one.
+        The grid covers the whole source; nodes outside it are NaN. Row 0 is the southern one.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def to_latlon(field: NDArray[np.float32], source: ProjectedGrid) -> tuple[NDArra
 
 @lru_cache(maxsize=4)
 def _lookup(source: ProjectedGrid) -> tuple[LatLonGrid, NDArray[np.int32]]:
-    """Return the grid and each node's flat index of the nearest cell (the size where there is none)."""
+    """Return the grid and each node's flat index of the nearest cell (the size if there is none)."""
     pyproj: Any = need("pyproj")
     back = pyproj.Transformer.from_crs(source.crs, "EPSG:4326", always_xy=True)
     fraction = np.linspace(0.0, 1.0, _EDGE_POINTS)

@@ -1,7 +1,7 @@
 """Radar sweeps and volumes: one internal model, one small reader for each format.
 
-`read_volume` and `read_sweeps` take any of the formats; they are imported late, so that naming this package costs
-nothing.
+`read_volume` and `read_sweeps` take any of the formats; they are imported lazily, so that importing this package is
+cheap.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""CASA sweeps `{radar}-{YYYYmmdd}-{HHMMSS}.netcdf[.gz]`: NetCDF-3, one sweep a file, distances in millimetres.
+"""CASA sweeps `{radar}-{YYYYmmdd}-{HHMMSS}.netcdf[.gz]`: NetCDF-3, one sweep a file, distances in millimeters.
 
 Dimensions ``Radial`` (often the record dimension) and ``Gate``. Missing values are -99900, and -999 in some moments; no
-moment has values of 900 and more to either side, so these, NaN and infinities are missing.
+moment has magnitudes of 900 or more, so these, NaN and infinities are missing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MOMENTS: Mapping[str, str] = {
 _LARGEST_VALUE = np.float32(900.0)
 _NAN = np.float32(np.nan)
 _CACHED_VALUES = 65_536
-#: Epoch seconds from 1990 to 2100: outside, the clock of the file is not one.
+#: Epoch seconds from 1990 to 2100: times outside are invalid.
 _EARLIEST_S, _LATEST_S = 631_152_000, 4_102_444_800
 
 
@@ -46,19 +46,19 @@ def matches(source: Source) -> bool:
 
 
 def read(source: Source, moments: Collection[str] | None = None) -> list[xr.Dataset]:
-    """Read the one sweep of a file.
+    """Read the single sweep of a file.
 
     Parameters
     ----------
     source
         The file.
     moments
-        The moments to read; all of the file by default. ``DBZH`` is always read.
+        The moments to read; all by default. ``DBZH`` is always read.
 
     Raises
     ------
     InputError
-        If it is cut, or not a CASA sweep.
+        If it is truncated, or not a CASA sweep.
     """
     file = parse(source.data)
     rays, gates = file.dimensions.get("Radial", 0), file.dimensions.get("Gate", 0)
@@ -115,13 +115,13 @@ def _moment(file: Classic, name: str, shape: tuple[int, int], keep: NDArray[np.i
     if raw.shape != shape or raw.dtype.kind not in "fi":
         raise InputError(f"{name} has shape {raw.shape} of {raw.dtype}", expected=f"numbers of shape {shape}")
     values = np.empty((keep.size, shape[1]), dtype=np.float32)
-    # Some rows at a time, so that they are still in the processor's cache when the missing values are looked for.
+    # A few rows at a time, so that they are still in the CPU cache when searched for missing values.
     step = max(1, _CACHED_VALUES // shape[1])
     scratch = np.empty((step, shape[1]), dtype=np.float32)
     for start in range(0, keep.size, step):
         rows = keep[start : start + step]
         block, size = values[start : start + rows.size], scratch[: rows.size]
-        # A sweep begins anywhere, so its rays in ascending azimuth are mostly runs of those in the file.
+        # A sweep starts at any azimuth, so its rays in ascending azimuth are mostly runs of those in the file.
         if rows[-1] - rows[0] == rows.size - 1 and (np.diff(rows) == 1).all():
             block[...] = raw[rows[0] : rows[-1] + 1]
         else:

@@ -1,7 +1,7 @@
-"""Writes CASA sweeps `{radar}-{YYYYmmdd}-{HHMMSS}.netcdf.gz` as the radars of the test bed do; see `casa` for reading.
+"""Write CASA sweeps `{radar}-{YYYYmmdd}-{HHMMSS}.netcdf.gz` as the radars of the test bed do; see `casa` for reading.
 
-NetCDF-3 classic in gzip; ``Radial`` x ``Gate``, distances in millimetres, -99900 where there is no signal (-999 in the
-coherent power), attributes ``Units`` with a capital.
+NetCDF-3 classic in gzip; ``Radial`` x ``Gate``, distances in millimeters, -99900 for no signal (-999 in the coherent
+power), attributes ``Units`` capitalized.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FREQUENCY_HZ = 9.5e9
 
 @dataclass(frozen=True)
 class CasaHeader:
-    """What a sweep file says of its radar; angles in degrees, heights in metres."""
+    """The radar's description in a sweep file; angles in degrees, heights in meters."""
 
     radar: str
     call: str
@@ -139,7 +139,7 @@ def write_casa(
     seconds: NDArray[np.float64],
     moments: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Write a sweep atomically, in gzip where the name ends so; see `encode_casa`."""
+    """Write a sweep atomically, gzipped if the name says so; see `encode_casa`."""
     data = encode_casa(header, azimuth_deg, elevation_deg, seconds, moments)
     # No time in the gzip header: the same sweep gives the same bytes.
     write_bytes(path, igzip.compress(data, compresslevel=1, mtime=0) if path.suffix == ".gz" else data)

@@ -13,7 +13,7 @@ from dynamo.formats.radar.source import NETCDF3_MAGIC, Source
 from dynamo.formats.radar.stations import band_of
 
 NAME = "cfradial"
-#: CfRadial leaves names to the writer: those of ODIM, of Py-ART, of NCAR and of MeteoSwiss.
+#: CfRadial leaves names to the writer: those of ODIM, Py-ART, NCAR and MeteoSwiss.
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "DBZH": ("DBZH", "reflectivity", "corrected_reflectivity", "DBZ", "DZ", "REF", "reflectivity_horizontal"),
     "ZDR": ("ZDR", "differential_reflectivity", "corrected_differential_reflectivity", "DR"),
@@ -43,7 +43,7 @@ def matches(source: Source) -> bool:
 
 
 def read(source: Source, moments: Collection[str] | None = None) -> list[xr.Dataset]:
-    """Read all sweeps; raises `InputError` where the file is damaged or scans over elevations."""
+    """Read all sweeps; raises `InputError` if the file is damaged or scans over elevations."""
     tree = open_tree(source, "open_cfradial1_datatree")
     try:
         root = tree.to_dataset()

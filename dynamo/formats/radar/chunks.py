@@ -1,7 +1,8 @@
-"""NEXRAD real-time chunks `YYYYmmdd-HHMMSS-NNN-K`: putting the pieces of a volume together as they come.
+"""NEXRAD real-time chunks `YYYYmmdd-HHMMSS-NNN-K`: assemble a volume as its pieces arrive.
 
 ``K`` is S (start: volume header and metadata), I (intermediate) or E (end). Pure: no files, no clock; the caller
-says what came and when it is too late. Each chunk is decoded once, and may come late, twice, or out of order.
+passes what arrived and decides when it is too late. Each chunk is decoded once, and may arrive late, twice, or out of
+order.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _SIDE_BY_SIDE = 4
 
 @dataclass(frozen=True)
 class ChunkName:
-    """What the name of a chunk says: the start of its volume, its number from 1, its kind."""
+    """A chunk's name: the start of its volume, its number from 1, its kind."""
 
     volume: str
     number: int
@@ -44,25 +45,25 @@ class ChunkName:
 
 
 def chunk_name(name: str) -> ChunkName:
-    """Take a chunk's file name apart; raises `InputError` where it is not one."""
+    """Parse a chunk's file name; raises `InputError` if it is not one."""
     match = _NAME.search(name)
     if match is None:
-        raise InputError("not the name of a chunk", where=name, expected="YYYYmmdd-HHMMSS-NNN-S, -I or -E")
+        raise InputError("not a chunk name", where=name, expected="YYYYmmdd-HHMMSS-NNN-S, -I or -E")
     found = ChunkName(match[1], int(match[2]), match[3])
     try:
         _ = found.time
     except ValueError:
-        raise InputError("no such time", where=name, expected="YYYYmmdd-HHMMSS") from None
+        raise InputError("invalid time", where=name, expected="YYYYmmdd-HHMMSS") from None
     return found
 
 
 class ChunkVolume:
-    """One volume as its chunks come.
+    """One volume while its chunks arrive.
 
     Parameters
     ----------
     volume
-        The stamp that its chunks share, ``YYYYmmdd-HHMMSS``.
+        The common stamp of its chunks, ``YYYYmmdd-HHMMSS``.
     """
 
     def __init__(self, volume: str) -> None:
@@ -78,30 +79,30 @@ class ChunkVolume:
         self._released: set[int] = set()
 
     def add(self, name: str, data: bytes, *, at: datetime | None = None) -> bool:
-        """Take a chunk; return False for one that is here already.
+        """Add a chunk; return False for a duplicate.
 
         Parameters
         ----------
         name
             Its file name.
         data
-            Its bytes. A damaged chunk is taken for what can be read of it, and flagged.
+            Its bytes. A damaged chunk is flagged, and used as far as it can be read.
         at
-            When it came, for `expired`.
+            When it arrived, for `expired`.
 
         Raises
         ------
         InputError
-            If it belongs to another volume or is no chunk at all, or if all chunks unpack to too much.
+            If it belongs to another volume or is not a chunk, or if the unpacked chunks are too large.
         """
         return self._take(self._check(name, data), name, data, at, None)
 
     def add_all(self, chunks: Sequence[tuple[str, bytes]]) -> None:
-        """Take many chunks at once, unpacking them side by side; see `add`."""
+        """Add many chunks at once, unpacking them in parallel; see `add`."""
         for name, data in chunks:
             self._check(name, data)
         with ThreadPoolExecutor(min(_SIDE_BY_SIDE, os.cpu_count() or 1)) as pool:
-            # A few at a time, so that what unpacks to too much is refused before all of it is in memory.
+            # A few at a time, so that oversized data is rejected before all of it is in memory.
             for start in range(0, len(chunks), _SIDE_BY_SIDE):
                 few = chunks[start : start + _SIDE_BY_SIDE]
                 decoded = pool.map(decode, [data for _, data in few])
@@ -132,10 +133,10 @@ class ChunkVolume:
         other = next((ray.station for ray in rays if ray.station), station)
         if self.station and other and other != self.station:
             raise InputError(f"a chunk of {other}", where=name, expected=f"radar {self.station}")
-        # A block lives as long as a ray of it.
+        # A block lives as long as any of its rays.
         self._unpacked += sum({id(ray.block): len(ray.block) for ray in rays}.values())
         if self._unpacked > MAX_BYTES:
-            raise InputError("the chunks unpack to too much", where=name, expected=f"up to {MAX_BYTES:,} bytes")
+            raise InputError("unpacked chunks too large", where=name, expected=f"up to {MAX_BYTES:,} bytes")
         self.station = self.station or other
         self._rays[chunk.number] = rays
         self._sizes[chunk.number] = len(data)
@@ -148,21 +149,21 @@ class ChunkVolume:
 
     @property
     def complete(self) -> bool:
-        """Whether the end and every chunk before it are here."""
+        """Whether the end chunk and every chunk before it have arrived."""
         return self._end is not None and not self.missing
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Numbers that should be here: all below the last one that is."""
+        """Missing numbers below the last one that arrived."""
         last = self._end if self._end is not None else max(self._rays, default=0)
         return tuple(number for number in range(1, last + 1) if number not in self._rays)
 
     def expired(self, now: datetime, timeout_s: float) -> bool:
-        """Whether nothing came for ``timeout_s`` although the volume is not complete."""
+        """Whether nothing arrived for ``timeout_s`` although the volume is incomplete."""
         return not self.complete and self.last_at is not None and (now - self.last_at).total_seconds() > timeout_s
 
     def flags(self) -> tuple[str, ...]:
-        """Say what is wrong with what is here, were it to be used now, and with the sweeps that were built last."""
+        """Return the flags of the volume if it were used now, and of the sweeps built last."""
         flags = merge_flags(self._flags, self._remarks)
         if self.missing:
             named = ", ".join(map(str, self.missing[:_MOST_NAMED])) + ", ..." * (len(self.missing) > _MOST_NAMED)
@@ -172,14 +173,14 @@ class ChunkVolume:
         return merge_flags(flags, completeness(self._ordered()))
 
     def sweeps(self, moments: Collection[str] | None = None) -> list[xr.Dataset]:
-        """Return the sweeps of all rays that are here; raises `InputError` where there is none."""
+        """Return the sweeps of all rays so far; raises `InputError` if there are none."""
         rays = self._ordered()
         if not rays:
             raise InputError("no ray can be read", where=f"volume {self.volume}", expected="chunks with rays")
         return self._build(rays, moments)
 
     def new_sweeps(self, moments: Collection[str] | None = None) -> list[xr.Dataset]:
-        """Return the cuts that are whole and were not returned before: low sweeps, long before the volume ends."""
+        """Return newly completed cuts: low sweeps, long before the volume ends."""
         ready = [
             ray
             for number, cut in group(self._ordered()).items()
@@ -190,7 +191,7 @@ class ChunkVolume:
         return self._build(ready, moments) if ready else []
 
     def to_volume(self, moments: Collection[str] | None = None, *, pair: bool = True) -> Volume:
-        """Return the volume of what is here, flagged where something lacks."""
+        """Return the volume so far, flagged if incomplete."""
         return make_volume(self.sweeps(moments), flags=self.flags(), pair=pair, where=f"volume {self.volume}")
 
     def _build(self, rays: Sequence[Ray], moments: Collection[str] | None) -> list[xr.Dataset]:

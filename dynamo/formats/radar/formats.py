@@ -1,4 +1,4 @@
-"""The formats of radar files: one line for each; the first whose content fits reads the file."""
+"""The formats of radar files, one line each; the first one that matches the content reads the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Moments = Collection[str] | None
 
 @dataclass(frozen=True)
 class Format:
-    """One format: how its content is told, and its reader.
+    """One format: how to detect it, and its reader.
 
     ``read_many`` is for formats that spread one volume over files that mean nothing alone.
     """
@@ -37,7 +37,7 @@ FORMATS: tuple[Format, ...] = (
 
 
 def find_format(source: Source) -> Format | None:
-    """Return the format of a file, or None where it is no radar file of a known one."""
+    """Return the format of a file, or None if it is not a radar file of a known format."""
     return next((candidate for candidate in FORMATS if candidate.matches(source)), None)
 
 
@@ -47,12 +47,12 @@ def format_of(source: Source) -> Format:
     Raises
     ------
     InputError
-        If its content fits no format.
+        If its content matches no format.
     """
     found = find_format(source)
     if found is None:
         raise InputError(
-            f"not a radar sweep or volume (begins with {source.data[:8]!r})",
+            f"not a radar sweep or volume (starts with {source.data[:8]!r})",
             where=source.path,
             expected=", ".join(candidate.name for candidate in FORMATS),
         )

@@ -33,7 +33,7 @@ def matches(source: Source) -> bool:
 
 
 def read(source: Source, moments: Collection[str] | None = None) -> list[xr.Dataset]:
-    """Read all sweeps; raises `InputError` where the file is damaged or not a sweep over azimuths."""
+    """Read all sweeps; raises `InputError` if the file is damaged or not a sweep over azimuths."""
     kind, radar, band = hdf5_facts(source, _facts, expected="GAMIC HDF5")
     if kind != "PPI":
         raise InputError(f"a GAMIC scan of the kind {kind}", where=source.path, expected="PPI")

@@ -1,4 +1,4 @@
-"""Readers of xradar behind one door: quiet, from memory, and with their errors turned into `InputError`."""
+"""Wrap the readers of xradar: quiet, from memory, with their errors turned into `InputError`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def is_hdf5(source: Source) -> bool:
 
 
 def hdf5_look(source: Source, look: Callable[[Any], bool]) -> bool:
-    """Return ``look(file)`` on the open HDF5 file; False where it is not one, or is too damaged to look into."""
+    """Return ``look(file)`` on the open HDF5 file; False if it is not one, or too damaged to open."""
     if not is_hdf5(source):
         return False
     h5py = need("h5py", extra="hail")
@@ -60,7 +60,7 @@ def hdf5_look(source: Source, look: Callable[[Any], bool]) -> bool:
 
 
 def hdf5_facts(source: Source, facts: Callable[[Any], _T], *, expected: str) -> _T:
-    """Return ``facts(file)`` on the open HDF5 file, after a look at the sizes that it declares.
+    """Return ``facts(file)`` on the open HDF5 file, after checking the sizes that it declares.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def hdf5_facts(source: Source, facts: Callable[[Any], _T], *, expected: str) -> 
 
 
 def text(value: Any) -> str:
-    """Return an HDF5 attribute as text; empty where it is none."""
+    """Return an HDF5 attribute as text; empty if it is none."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     if isinstance(value, bytes):
@@ -91,7 +91,7 @@ def text(value: Any) -> str:
 
 
 def open_tree(source: Source, reader: str) -> Any:
-    """Open a file with the reader of xradar that is named, and load it.
+    """Open a file with the named xradar reader, and load it.
 
     From memory: xarray keeps files open by their path, and would give a later version of the file its old content.
 
@@ -122,7 +122,7 @@ def open_tree(source: Source, reader: str) -> Any:
 
 
 def _check_sizes(sizes: Mapping[str, int]) -> None:
-    """Refuse dimensions that no volume has, before anything is allocated for them."""
+    """Reject dimensions that no volume has, before anything is allocated for them."""
     if sizes.get("range", 0) > MAX_GATES or any(size > MAX_RAYS * _MAX_SWEEPS for size in sizes.values()):
         raise ValueError(f"dimensions {dict(sizes)}")
 
@@ -146,11 +146,11 @@ def sweeps_of_tree(
     Parameters
     ----------
     tree
-        What `open_tree` gave.
+        The result of `open_tree`.
     names
-        For each moment of the model, the variables that may hold it, the best first.
+        For each moment of the model, the variables that may hold it, best first.
     radar, band
-        What the file says, or an empty name and None.
+        From the file, or an empty name and None.
     file_format, moments, where
         For the sweeps, which moments, and the file.
 
@@ -223,7 +223,7 @@ def _sweep(
 
 
 def _without_undetect(variable: xr.DataArray) -> Any:
-    """Return float32 values; what ODIM calls undetect (no echo) is missing, as everywhere in the model."""
+    """Return float32 values; ODIM's undetect (no echo) is missing, as everywhere in the model."""
     values = np.asarray(variable.values, dtype=np.float32)
     undetect = variable.attrs.get("_Undetect")
     if undetect is not None:
@@ -235,7 +235,7 @@ def _without_undetect(variable: xr.DataArray) -> Any:
 
 
 def _measures(node: xr.Dataset, candidates: tuple[str, ...]) -> bool:
-    """Whether a moment is there with at least one value: some writers put every moment into every sweep."""
+    """Whether a moment has at least one value: some writers put every moment into every sweep."""
     return any(name in node and bool(np.isfinite(node[name].values).any()) for name in candidates)
 
 

@@ -1,6 +1,6 @@
-"""The internal model of a sweep: an `xarray.Dataset` with CF/Radial names, metres, degrees and UTC.
+"""The internal model of a sweep: an `xarray.Dataset` with CF/Radial names, meters, degrees and UTC.
 
-Every reader gives this and nothing else, whatever units and names its format has.
+Every reader returns exactly this, whatever the units and names of its format.
 
 Dimensions ``azimuth`` (rays in ascending azimuth) and ``range`` (gates).
 
@@ -59,9 +59,9 @@ MOMENTS: Mapping[str, tuple[str, str]] = {
 }
 #: The moments that hail and hydrometeor classes need.
 POLARIMETRIC = ("ZDR", "RHOHV")
-#: A sweep has no more rays and gates than this; a file that claims more is broken or hostile.
+#: Maximum numbers of rays and gates; a file that claims more is broken or hostile.
 MAX_RAYS, MAX_GATES = 1500, 20_000
-#: No weather radar sees further, metres.
+#: No weather radar sees further, meters.
 LARGEST_RANGE_M = 1_000_000.0
 #: No echo is stronger or weaker than this many dBZ.
 LARGEST_DBZ = 100.0
@@ -69,7 +69,7 @@ LARGEST_DBZ = 100.0
 
 @dataclass(frozen=True)
 class Site:
-    """Where a radar stands, and at which band it sends."""
+    """The position and band of a radar."""
 
     radar: str
     latitude_deg: float
@@ -89,9 +89,9 @@ class Site:
 
 @dataclass(frozen=True)
 class Volume:
-    """The sweeps of one volume in the order of their start; a single sweep is a volume of one.
+    """The sweeps of one volume in order of their start; a single sweep is a volume of one.
 
-    ``flags`` say what is wrong with it as a whole (``incomplete``, ``clock in the future``, ...).
+    ``flags`` list what is wrong with the volume as a whole (``incomplete``, ``clock in the future``, ...).
     """
 
     site: Site
@@ -100,7 +100,7 @@ class Volume:
     flags: tuple[str, ...] = field(default=())
 
     def polarimetric(self) -> tuple[xr.Dataset, ...]:
-        """Return the sweeps that carry ZDR and RHOHV."""
+        """Return the sweeps with ZDR and RHOHV."""
         return tuple(sweep for sweep in self.sweeps if is_polarimetric(sweep))
 
 
@@ -120,16 +120,16 @@ def make_sweep(
     doppler_cut: bool = False,
     flags: Sequence[str] = (),
 ) -> xr.Dataset:
-    """Build a sweep of the model from arrays; rays are put in ascending azimuth.
+    """Build a sweep of the model from arrays; rays are sorted by azimuth.
 
     Parameters
     ----------
     site
         The radar.
     azimuth_deg, elevation_deg, time
-        One value a ray.
+        One value per ray.
     range_m
-        Centres of the gates, metres.
+        Centers of the gates, meters.
     moments
         By CF/Radial name (see `MOMENTS`), shape ``(rays, gates)``, NaN where missing; ``DBZH`` must be there.
     fixed_angle_deg, sweep_number, volume_time, file_format, nyquist_m_s, doppler_cut, flags
@@ -161,7 +161,7 @@ def make_sweep(
     if not (np.isfinite(azimuth).all() and np.isfinite(elevation_deg).all()):
         raise InputError("a ray has no direction", where=where, expected="finite azimuths and elevations")
     order = np.argsort(azimuth, kind="stable")
-    # Readers that give rays in order spare a copy of every moment.
+    # Rays already in order save a copy of every moment.
     in_order = bool((order[1:] > order[:-1]).all())
     variables: dict[str, Any] = {}
     for name, data in moments.items():
@@ -201,7 +201,7 @@ def make_sweep(
 
 
 def _plausible(dbz: NDArray[np.float32], flags: Sequence[str]) -> tuple[NDArray[np.float32], Sequence[str]]:
-    """Leave out reflectivities that no target has; damaged files hold such."""
+    """Remove impossible reflectivities, which damaged files contain."""
     if not (np.fmax.reduce(dbz, axis=None) > LARGEST_DBZ or np.fmin.reduce(dbz, axis=None) < -LARGEST_DBZ):
         return dbz, flags
     bad = np.abs(dbz) > LARGEST_DBZ
@@ -220,7 +220,7 @@ def start_time(sweep: xr.Dataset) -> datetime:
 
 
 def is_polarimetric(sweep: xr.Dataset) -> bool:
-    """Whether a sweep carries what hydrometeor classes need."""
+    """Whether a sweep has the moments that hydrometeor classes need."""
     return all(name in sweep for name in POLARIMETRIC)
 
 

@@ -1,6 +1,6 @@
-"""NetCDF-3 classic headers, parsed from bytes; the data stays where it is.
+"""Parse NetCDF-3 classic headers from bytes, without copying the data.
 
-Big sweeps are read many times faster when only the variables that are wanted are touched (format: NetCDF Classic Format
+Big sweeps are read many times faster if only the requested variables are touched (format: NetCDF Classic Format
 Specification, Unidata; all numbers are big-endian, names and values padded to 4 bytes).
 """
 
@@ -24,19 +24,19 @@ _MOST_ENTRIES = 1000
 
 @dataclass(frozen=True)
 class NetcdfVariable:
-    """One variable: where its values lie."""
+    """One variable and the location of its values."""
 
     dimensions: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     attributes: Mapping[str, Any]
     begin: int
-    #: Whether the first dimension is the record dimension: records of all such variables lie interleaved.
+    #: Whether the first dimension is the record dimension: the records of all such variables are interleaved.
     records: bool = False
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one record, or of the whole where there are none."""
+        """Bytes of one record, or of the whole variable without records."""
         return math.prod(self.shape[1:] if self.records else self.shape) * self.dtype.itemsize
 
 
@@ -56,7 +56,7 @@ class Classic:
         Raises
         ------
         InputError
-            If there is no such variable, or the file ends before its last value.
+            If the variable does not exist, or the file ends before its last value.
         """
         if name not in self.variables:
             raise InputError(f"no variable {name}", expected=", ".join(self.variables) or "variables")
@@ -82,7 +82,7 @@ def parse(data: bytes) -> Classic:
     Raises
     ------
     InputError
-        If it is not one, or is cut inside the header.
+        If it is not one, or is truncated inside the header.
     """
     if data[:4] not in (b"CDF\x01", b"CDF\x02"):
         raise InputError("not a NetCDF-3 classic file")
@@ -103,7 +103,7 @@ class _Header:
         dimensions = [(self.text(), self.number()) for _ in range(self.entries(_DIMENSION))]
         if any(length < 0 for _, length in dimensions) or records < 0:
             raise ValueError("a length below zero")
-        # The record dimension has length 0 in the list and its true length before it.
+        # The record dimension has length 0 in the list; its true length precedes the list.
         lengths = [length or records for _, length in dimensions]
         attributes = self.attributes()
         variables: dict[str, NetcdfVariable] = {}
@@ -112,7 +112,7 @@ class _Header:
             ids = [self.number() for _ in range(self.count())]
             own = self.attributes()
             dtype = np.dtype(_TYPES[self.number()])
-            self.number()  # the padded size, which large variables do not fill in rightly
+            self.number()  # the padded size, which is wrong for large variables
             begin = struct.unpack_from(">q" if self.wide else ">i", self.data, self.place)[0]
             self.place += 8 if self.wide else 4
             variables[name] = NetcdfVariable(
@@ -124,7 +124,7 @@ class _Header:
                 records=bool(ids) and dimensions[ids[0]][1] == 0,
             )
         rows = [variable.row_bytes for variable in variables.values() if variable.records]
-        # Records are padded to 4 bytes, except where only one variable has them.
+        # Records are padded to 4 bytes, unless only one variable has them.
         record_bytes = rows[0] if len(rows) == 1 else sum(-(-row // 4) * 4 for row in rows)
         named = {name: length for (name, _), length in zip(dimensions, lengths, strict=True)}
         return Classic(self.data, named, attributes, variables, record_bytes)

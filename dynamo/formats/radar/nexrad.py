@@ -1,8 +1,8 @@
-"""NEXRAD Level II: volumes (Archive II) and real-time chunks, dual-polarised, super resolution and clear air.
+"""NEXRAD Level II: volumes (Archive II) and real-time chunks, dual-polarized, super resolution and clear air.
 
-Decoded here and not by a library: Py-ART and xradar need seconds to import and read (figures in docs/formats.md),
-xradar finds no sweep in trimmed clear-air files, and neither goes on behind a damaged record, tells what is missing,
-or takes chunks as they come. Equality with Py-ART, gate by gate, is tested.
+Decoded here rather than by a library: Py-ART and xradar need seconds to import and read (figures in docs/formats.md),
+xradar finds no sweep in trimmed clear-air files, and neither continues after a damaged record, reports what is missing,
+or accepts chunks as they arrive. Equality with Py-ART, gate by gate, is tested.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def read(source: Source, moments: Collection[str] | None = None) -> list[xr.Data
 def read_many(
     sources: Sequence[Source], moments: Collection[str] | None = None
 ) -> tuple[list[xr.Dataset], tuple[str, ...]]:
-    """Read a volume, or its chunks put in order by the number in their names.
+    """Read a volume, or its chunks, ordered by the number in their names.
 
     Returns
     -------

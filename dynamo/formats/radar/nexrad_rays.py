@@ -1,7 +1,7 @@
 """NEXRAD Level II messages: the rays (message 31) of unpacked records.
 
 Source: NOAA ICD 2620002 (RDA/RPG), table XVII: Digital Radar Data Generic Format, big-endian throughout. Only positions
-are noted here; values are taken out by sweep, many rays at a time.
+are recorded here; values are extracted by sweep, many rays at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VOLUME_START, VOLUME_END = 3, 4
 
 @dataclass(slots=True)
 class RayMoment:
-    """Where the gates of one moment of one ray lie in their block."""
+    """Location of the gates of one moment of one ray in their block."""
 
     begin: int
     gates: int
@@ -39,7 +39,7 @@ class RayMoment:
 
 @dataclass(slots=True)
 class Ray:
-    """One ray: direction, time (milliseconds since 1970), place of the radar where told, and its moments by name."""
+    """One ray: direction, time (milliseconds since 1970), radar position if given, and its moments by name."""
 
     block: bytes
     station: str
@@ -55,7 +55,7 @@ class Ray:
 
 
 def rays_of(block: bytes) -> tuple[list[Ray], int]:
-    """Return the rays of an unpacked record and the number of messages that could not be read.
+    """Return the rays of an unpacked record and the number of unreadable messages.
 
     Legacy rays (message 1, before 2008) count as unreadable.
     """

@@ -1,7 +1,7 @@
 """NEXRAD Level II framing: a volume header, then LDM records, each a bzip2 block of messages.
 
-Damage stays local: of a record that does not unpack, the blocks before the damage are used, and reading goes on with
-the next one. What all records together may unpack to is limited: a few hundred bytes of bzip2 can claim gigabytes.
+Damage stays local: the blocks of a record before the damage are used, and reading continues with the next record. The
+total unpacked size is limited: a few hundred bytes of bzip2 can claim gigabytes.
 Source: NOAA ICD 2620010H (Archive II/User), sections 3 and 7.
 """
 
@@ -23,8 +23,7 @@ VOLUME_HEADER_BYTES = 24
 _MAX_RECORD_BYTES = 32 * 1024 * 1024
 #: Start of every bzip2 stream: signature, level, magic of the first block.
 _BLOCK = b"1AY&SY"
-#: All records together may have one large record more than this many times the packed bytes. Real volumes have up to 63
-#: times, a chunk of nothing but metadata 141 times.
+#: Maximum ratio of unpacked to packed bytes, plus one large record. Real volumes reach 63, a metadata-only chunk 141.
 _MOST_TIMES = 1000
 _PARALLEL_FROM = 4
 _STEP_BYTES = 65_536
@@ -32,7 +31,7 @@ _STEP_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Records:
-    """The unpacked records of a file or chunk, in order, and what was wrong."""
+    """The unpacked records of a file or chunk, in order, and their problems."""
 
     station: str
     blocks: tuple[bytes, ...]
@@ -40,19 +39,19 @@ class Records:
 
 
 def is_volume(head: bytes) -> bool:
-    """Whether the bytes begin with the header of an Archive II volume."""
+    """Whether the bytes start with the header of an Archive II volume."""
     return head[:4] == b"AR2V" or head[:8] == b"ARCHIVE2"
 
 
 def is_record(head: bytes) -> bool:
-    """Whether the bytes begin with a compressed record, as intermediate and end chunks do."""
+    """Whether the bytes start with a compressed record, as intermediate and end chunks do."""
     return head[4:7] == b"BZh" and head[8:14] == _BLOCK
 
 
 def unpack_records(data: bytes) -> Records:
     """Unpack a volume, or any run of its records (a real-time chunk).
 
-    A volume without compression gives one block. Records beyond what all may unpack to count as damaged.
+    An uncompressed volume gives one block. Records beyond the size limit count as damaged.
     """
     start, station = 0, ""
     if is_volume(data):
@@ -83,7 +82,7 @@ def _spans(data: bytes, start: int) -> tuple[Sequence[tuple[int, int]], tuple[st
             spans.append((place + 4, end))
             place = end
             continue
-        # The control word is lost: go on at the next bzip2 stream, 4 bytes before its signature.
+        # The control word is lost: continue at the next bzip2 stream, 4 bytes before its signature.
         found = data.find(_BLOCK, place + 9)
         if "damaged framing" not in flags:
             flags = (*flags, "damaged framing")
@@ -94,12 +93,12 @@ def _spans(data: bytes, start: int) -> tuple[Sequence[tuple[int, int]], tuple[st
 
 
 def _unpack_all(data: bytes, spans: Sequence[tuple[int, int]]) -> tuple[list[tuple[bytes, bool]], int]:
-    """Return what `_unpack` gives of each record, until all are too much, and how many were left out then."""
+    """Return the result of `_unpack` for each record up to the size limit, and the number of records left out."""
     budget = min(MAX_BYTES, _MAX_RECORD_BYTES + _MOST_TIMES * len(data))
     workers = min(4, os.cpu_count() or 1) if len(spans) >= _PARALLEL_FROM else 1
     unpacked: list[tuple[bytes, bool]] = []
     waiting = iter(spans)
-    # The bz2 module lets go of the interpreter while it works; few records are begun ahead, so that the limit holds.
+    # The bz2 module releases the GIL; only a few records are started ahead, so that the limit holds.
     with ThreadPoolExecutor(workers) as pool:
         running = deque(pool.submit(_unpack, data[first:last]) for first, last in islice(waiting, workers))
         while running:
@@ -113,7 +112,7 @@ def _unpack_all(data: bytes, spans: Sequence[tuple[int, int]]) -> tuple[list[tup
 
 
 def _unpack(packed: bytes) -> tuple[bytes, bool]:
-    """Return what can be unpacked of a record, block by block, and whether it is whole."""
+    """Return as much of a record as can be unpacked, block by block, and whether it is complete."""
     decompressor = bz2.BZ2Decompressor()
     block = bytearray()
     try:

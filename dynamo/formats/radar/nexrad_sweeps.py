@@ -34,7 +34,7 @@ _MOST_SWEEPS = 64
 
 
 def decode(data: bytes) -> tuple[list[Ray], str, tuple[str, ...]]:
-    """Return the rays of a volume or chunk, the station of its header, and what is wrong."""
+    """Return the rays of a volume or chunk, the station in its header, and the flags."""
     records = unpack_records(data)
     rays: list[Ray] = []
     bad = 0
@@ -47,7 +47,7 @@ def decode(data: bytes) -> tuple[list[Ray], str, tuple[str, ...]]:
 
 
 def completeness(rays: Iterable[Ray]) -> tuple[str, ...]:
-    """Say whether the rays lack the start or the end of the volume."""
+    """Return a flag if the rays lack the start or the end of the volume."""
     statuses = {ray.status for ray in rays}
     missing = [word for word, status in (("start", VOLUME_START), ("end", VOLUME_END)) if status not in statuses]
     return (f"incomplete: no {' and no '.join(missing)} of the volume",) if missing else ()
@@ -62,7 +62,7 @@ def group(rays: Iterable[Ray]) -> dict[int, list[Ray]]:
 
 
 def is_whole(rays: Sequence[Ray]) -> bool:
-    """Whether the rays of a cut have its first and its last one."""
+    """Whether the rays of a cut include its first and last."""
     statuses = {ray.status for ray in rays}
     return bool(statuses & STARTS) and bool(statuses & ENDS)
 
@@ -70,7 +70,7 @@ def is_whole(rays: Sequence[Ray]) -> bool:
 def sweeps_of(
     rays: Iterable[Ray], station: str, moments: Collection[str] | None = None, *, where: object = None
 ) -> tuple[list[xr.Dataset], tuple[str, ...]]:
-    """Build a sweep of each cut that has reflectivity and at least two rays; flags tell of the others."""
+    """Build a sweep from each cut with reflectivity and at least two rays; flags report the others."""
     cuts = group(rays)
     site, flags = _site(cuts, station, where)
     start_ms = min(ray.time_ms for cut in cuts.values() for ray in cut)

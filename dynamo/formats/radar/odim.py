@@ -28,7 +28,7 @@ _OBJECTS = ("SCAN", "PVOL", "AZIM")
 
 
 def matches(source: Source) -> bool:
-    """Whether the file calls itself ODIM: by its convention, or by `what/object` and `dataset1`."""
+    """Whether the file claims to be ODIM: by its convention, or by `what/object` and `dataset1`."""
     return hdf5_look(
         source,
         lambda file: (

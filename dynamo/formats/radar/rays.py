@@ -1,4 +1,4 @@
-"""Rays of one sweep in order: gaps and overlaps in azimuth, and clocks that cannot be right."""
+"""Order the rays of a sweep: gaps and overlaps in azimuth, and implausible clocks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from dynamo.formats.radar.model import MAX_RAYS
 
-#: Rays closer than this share of the usual spacing cover the same ground twice.
+#: Rays closer than this share of the usual spacing overlap.
 _OVERLAP_SHARE = 0.5
-#: Neighbours further apart than this many spacings leave ground uncovered.
+#: Neighbors further apart than this many spacings leave a gap.
 _GAP_SPACINGS = 2.5
 _LEAST_STEP_DEG = 360.0 / MAX_RAYS
 _LONG_SWEEP = np.timedelta64(15, "m")
@@ -21,17 +21,17 @@ _FUTURE = timedelta(minutes=5)
 
 
 def order_rays(azimuth_deg: NDArray[Any], time: NDArray[np.datetime64]) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """Return the rays to keep, in ascending azimuth, and what is wrong with the sweep.
+    """Return the rays to keep, in ascending azimuth, and the flags of the sweep.
 
-    Of rays that overlap (closer than half of the usual spacing) the one that was measured last is kept, of equal times
-    the one that stands last in the file, so the answer does not depend on the order of azimuths.
+    Of overlapping rays (closer than half the usual spacing) the latest is kept; for equal times, the last in the file.
+    So the result does not depend on the order of azimuths.
 
     Parameters
     ----------
     azimuth_deg
-        One finite value a ray.
+        One finite value per ray.
     time
-        One ``datetime64`` a ray.
+        One ``datetime64`` per ray.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def order_rays(azimuth_deg: NDArray[Any], time: NDArray[np.datetime64]) -> tuple
 
 
 def clock_flags(time: datetime, now: datetime | None, max_age: timedelta | None = None) -> tuple[str, ...]:
-    """Return remarks on a time against the caller's clock: in the future by over 5 min, or older than ``max_age``."""
+    """Return flags for a time compared with the caller's clock: over 5 min ahead, or older than ``max_age``."""
     if now is None:
         return ()
     if time > now + _FUTURE:
@@ -78,7 +78,7 @@ def merge_flags(*groups: Sequence[str]) -> tuple[str, ...]:
 
 
 def _rotation_step(azimuth: NDArray[np.float64], time: NDArray[np.datetime64]) -> float:
-    """Return how far the antenna turns from ray to ray; a second turn over the same ground does not halve it."""
+    """Return how far the antenna turns from ray to ray; a second turn over the same azimuths does not halve it."""
     turned = np.abs((np.diff(azimuth[np.argsort(time, kind="stable")]) + 180.0) % 360.0 - 180.0)
     return max(float(np.median(turned)), _LEAST_STEP_DEG)
 
@@ -90,7 +90,7 @@ def _steps(ordered_deg: NDArray[np.float64]) -> NDArray[np.float64]:
 def _resolve(
     azimuth: NDArray[np.float64], time: NDArray[np.datetime64], order: NDArray[np.intp], least_deg: float
 ) -> NDArray[np.intp]:
-    # Latest first: a ray is kept where no later one lies closer than `least_deg`.
+    # Latest first: a ray is kept if no later one is closer than `least_deg`.
     by_age = np.lexsort((np.arange(azimuth.size), time))[::-1]
     position = np.empty(azimuth.size, dtype=np.intp)
     position[order] = np.arange(order.size)

@@ -1,4 +1,4 @@
-"""Reading radar files of any format, alone or several of one volume, into the internal model."""
+"""Read radar files of any format, single or several of one volume, into the internal model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_volume(
     now: datetime | None = None,
     max_age: timedelta | None = None,
 ) -> Volume:
-    """Read a sweep, a volume, or the files of one volume; the format is told by the content.
+    """Read a sweep, a volume, or the files of one volume; the format is detected from the content.
 
     Parameters
     ----------
@@ -35,23 +35,22 @@ def read_volume(
     moments
         The moments to read (CF/Radial names); all by default. ``DBZH`` is always read.
     pair_doppler
-        Give velocity and width of a Doppler cut without polarimetry to the cut of the same elevation that has it,
-        and drop the Doppler cut; else every cut of the file is a sweep.
+        Move velocity and width from a Doppler cut without polarimetry to the polarimetric cut of the same elevation,
+        and drop the Doppler cut; otherwise every cut of the file is a sweep.
     site
-        Where the radar stands, against what the file says.
+        The radar's position, overriding the file's.
     now, max_age
         The caller's clock, to flag volumes from the future or older than ``max_age``.
 
     Returns
     -------
     Volume
-        The sweeps in the order of their start. What is wrong but usable is in ``flags``, of the volume and of
-        each sweep.
+        The sweeps in order of their start. ``flags`` of the volume and of each sweep report usable but flawed data.
 
     Raises
     ------
     InputError
-        If a file is not a radar file of a known format, holds nothing usable, or the files are not of one volume.
+        If a file is not a radar file of a known format, has no usable data, or the files are not of one volume.
     """
     paths = [path] if isinstance(path, Path) else list(path)
     if not 1 <= len(paths) <= MAX_FILES:

@@ -1,4 +1,4 @@
-"""Whether a file is a radar sweep or volume, from its first bytes: cheap, and safe on files of any size."""
+"""Detect radar sweeps and volumes by their first bytes: cheap, and safe on files of any size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LABELS = (b"ODIM_H5", b"ray_header", b"sweep_start_ray_index")
 
 
 def is_radar_file(path: Path) -> bool:
-    """Whether `dynamo.formats.radar` has a reader for the file; False where it cannot be opened."""
+    """Return whether `dynamo.formats.radar` has a reader for the file; False if it cannot be opened."""
     try:
         with path.open("rb") as stream:
             packed = stream.read(_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""The bytes of an input file, gzip and bzip2 undone, with a limit on what they may unpack to."""
+"""The bytes of an input file, decompressed from gzip or bzip2, with a size limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from dynamo.errors import InputError
 
-#: The largest radar volume that is read, unpacked. A whole NEXRAD volume of super resolution has about 100 MB.
+#: The largest accepted radar volume, unpacked. A full super-resolution NEXRAD volume has about 100 MB.
 MAX_BYTES = 512 * 1024 * 1024
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 NETCDF3_MAGIC = (b"CDF\x01", b"CDF\x02")
@@ -20,7 +20,7 @@ NETCDF3_MAGIC = (b"CDF\x01", b"CDF\x02")
 class Source:
     """One input file, unpacked.
 
-    ``packed`` says that ``data`` is not what lies at ``path``.
+    ``packed`` means that ``data`` is not the content of ``path``.
     """
 
     path: Path
@@ -34,7 +34,7 @@ def load(path: Path) -> Source:
     Raises
     ------
     InputError
-        If there is no file, it is empty, cut, damaged, or unpacks to more than `MAX_BYTES`.
+        If the file does not exist, is empty, truncated or damaged, or unpacks to more than `MAX_BYTES`.
     """
     if not path.is_file():
         raise InputError("is a directory" if path.is_dir() else "no such file", where=path, expected="a radar file")
@@ -50,7 +50,7 @@ def load(path: Path) -> Source:
 
 
 def unpack(path: Path, data: bytes) -> Source:
-    """Undo gzip or bzip2 around ``data``; see `load`."""
+    """Decompress gzip or bzip2 ``data``; see `load`."""
     if data.startswith(b"\x1f\x8b"):
         return Source(path, _gunzip(path, data), packed=True)
     if data.startswith(b"BZh"):
@@ -64,8 +64,8 @@ def _gunzip(path: Path, data: bytes) -> bytes:
     broken: Any = isal_zlib.error
 
     if len(data) < 18:
-        raise InputError("is cut inside its gzip header", where=path, expected="a complete file")
-    # The trailer names the size: one allocation in place of a dozen. It may lie, so it is only a first step.
+        raise InputError("truncated inside its gzip header", where=path, expected="a complete file")
+    # The trailer has the size: one allocation instead of a dozen. It may be wrong, so it is only a first step.
     (hint,) = struct.unpack("<I", data[-4:])
     decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
     try:
@@ -75,7 +75,7 @@ def _gunzip(path: Path, data: bytes) -> bytes:
     except (broken, EOFError, ValueError, MemoryError) as error:
         raise InputError(f"damaged gzip: {error}", where=path, expected="a complete file") from error
     if not decompressor.eof:
-        raise InputError("cut gzip, or one that grows too large", where=path, expected="a complete file")
+        raise InputError("truncated gzip, or unpacked size too large", where=path, expected="a complete file")
     return unpacked
 
 
@@ -86,5 +86,5 @@ def _bunzip(path: Path, data: bytes) -> bytes:
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"damaged bzip2: {error}", where=path, expected="a complete file") from error
     if not decompressor.eof:
-        raise InputError("cut bzip2, or one that grows too large", where=path, expected="a complete file")
+        raise InputError("truncated bzip2, or unpacked size too large", where=path, expected="a complete file")
     return unpacked

@@ -1,4 +1,4 @@
-"""Radars whose place and band are known, to complete and to check what files say of themselves."""
+"""Radars with known position and band, to complete and check the metadata of files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import cast
 from dynamo.errors import InputError
 from dynamo.formats.radar.model import Band, Site
 
-#: One line for each radar: names by which files call it, and the site.
+#: One line for each radar: its names in files, and the site.
 STATIONS: tuple[tuple[tuple[str, ...], Site], ...] = (
     (("addison.tx", "XADD"), Site("addison.tx", 32.9814, -96.8391, 210.0, "X")),
     (("KFWS",), Site("KFWS", 32.573, -97.303, 233.0, "S")),
@@ -21,7 +21,7 @@ STATIONS: tuple[tuple[tuple[str, ...], Site], ...] = (
     (("terrey-hills",), Site("terrey-hills", -33.7008, 151.2090, 195.0, "S")),
     (("boxpol",), Site("boxpol", 50.7305, 7.0717, 99.5, "X")),
 )
-#: A file whose radar stands further from the known place than this is wrong about it.
+#: A file that puts the radar further than this from its known position is wrong.
 _FAR_DEG = 0.1
 _NEAR_DEG = 0.01
 _BANDS_GHZ: Mapping[str, tuple[float, float]] = {"S": (2.0, 4.0), "C": (4.0, 8.0), "X": (8.0, 12.0)}
@@ -29,7 +29,7 @@ _SPEED_OF_LIGHT_M_S = 299_792_458.0
 
 
 def band_of(*, frequency_hz: float = math.nan, wavelength_m: float = math.nan) -> Band | None:
-    """Return the band of a frequency or a wavelength; None where neither is one."""
+    """Return the band of a frequency or a wavelength; None if neither is valid."""
     if not frequency_hz > 0 and wavelength_m > 0:
         frequency_hz = _SPEED_OF_LIGHT_M_S / wavelength_m
     for band, (low, high) in _BANDS_GHZ.items():
@@ -41,25 +41,25 @@ def band_of(*, frequency_hz: float = math.nan, wavelength_m: float = math.nan) -
 def settle_site(
     name: str, latitude_deg: float, longitude_deg: float, altitude_m: float, band: Band | None, *, where: object
 ) -> tuple[Site, tuple[str, ...]]:
-    """Return the site that a file means, with remarks on what had to be put right.
+    """Return the site that a file refers to, with flags for corrections.
 
-    A known radar wins over a file that puts it elsewhere; an unknown one must stand at a possible place.
+    A known position overrides that of the file; an unknown radar must have a plausible position.
 
     Parameters
     ----------
     name
-        What the file calls the radar; may be empty.
+        The radar's name in the file; may be empty.
     latitude_deg, longitude_deg, altitude_m
-        Where the file puts it; NaN where it does not say.
+        The position in the file; NaN if missing.
     band
-        The band that the file says, or None.
+        The band in the file, or None.
     where
         The file, for the error.
 
     Raises
     ------
     InputError
-        If the place is impossible (or exactly 0, 0) and the radar is not known.
+        If the position is impossible (or exactly 0, 0) and the radar is unknown.
     """
     label = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:40]
     known = _by_name(label) or _by_place(latitude_deg, longitude_deg)

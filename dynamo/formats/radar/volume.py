@@ -1,4 +1,4 @@
-"""Putting sweeps of one radar together to a volume."""
+"""Assemble sweeps of one radar into a volume."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def make_volume(
     max_age: timedelta | None = None,
     where: object = None,
 ) -> Volume:
-    """Put sweeps of one radar together; see `read_volume`.
+    """Assemble sweeps of one radar; see `read_volume`.
 
     Raises
     ------
     InputError
-        If there is none, or they are of different radars or times.
+        If there are none, or they are from different radars or times.
     """
     if not sweeps:
         raise InputError("no usable sweep", where=where, expected="at least one sweep with reflectivity")
@@ -73,8 +73,8 @@ def make_volume(
 def pair_doppler_cuts(sweeps: Sequence[xr.Dataset]) -> tuple[list[xr.Dataset], tuple[str, ...]]:
     """Join Doppler cuts without polarimetry to the polarimetric cut of the same elevation just before them.
 
-    Velocity and spectrum width go to the nearest ray (within a ray's width) and the same gate; a Doppler cut whose
-    partner is missing is dropped where any other sweep has its elevation, and kept otherwise.
+    Velocity and spectrum width go to the nearest ray (within a ray's width) and the same gate; a Doppler cut without a
+    partner is dropped if any other sweep has its elevation, and kept otherwise.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def pair_doppler_cuts(sweeps: Sequence[xr.Dataset]) -> tuple[list[xr.Dataset], t
 
 
 def _measures(sweep: xr.Dataset, name: str) -> bool:
-    """Whether a moment is there with at least one value."""
+    """Whether a moment has at least one value."""
     return name in sweep and bool(np.isfinite(sweep[name].values).any())
 
 

@@ -2,8 +2,8 @@
 
 Ryzhkov et al. (2013, doi:10.1175/JAMC-D-13-074.1) and Ortega et al. (2016, doi:10.1175/JAMC-D-15-0203.1), with the
 parameters and the order of operations of pyhail 3.4 (MIT licence), whose ``hsda.main`` gives the same size at every
-gate. It smooths ZH, ZDR and RHOHV over five gates along the ray; a missing gate counts there as zero, as in pyhail,
-so that sizes beside missing data are rather too small.
+gate. It smooths ZH, ZDR and RHOHV over five gates along the ray; missing gates count as zero, as in pyhail, so sizes
+next to missing data tend to be too small.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dynamo.errors import InputError
 #: ice of at least 5 mm.
 LOWER_BOUND_MM = (np.nan, 5.0, 25.0, 50.0)
 SIZES = ("small_below_25_mm", "large_25_to_50_mm", "giant_above_50_mm")
-#: The membership functions were made for this band only.
+#: The membership functions are valid for this band only.
 BAND = "S"
 
 _WINDOW = 5
-#: Rules 1 to 3 of Ortega et al.: least membership, least aggregate, and ZDR (dB) from which hail is small.
+#: Rules 1 to 3 of Ortega et al.: minimum membership, minimum aggregate, and ZDR (dB) above which hail is small.
 _MIN_MEMBERSHIP, _MIN_AGGREGATE, _MAX_ZDR_DB = 0.2, 0.6, 2.0
 
 # By layer (from above -25 C down to 3 km below 0 C): weights of ZH, ZDR, RHOHV.
@@ -85,9 +85,9 @@ def hsda_class(
     index
         Positions of the hail gates in the flattened fields.
     height_m
-        Height of the gates of a ray above sea level, metres, shape ``(gates,)``.
+        Height of the gates of a ray above sea level, meters, shape ``(gates,)``.
     melting_level_m, minus25_level_m
-        Heights above sea level of the 0 C (of the wet bulb, where known) and the -25 C level, metres.
+        Heights above sea level of the 0 C (wet-bulb, if known) and -25 C levels, meters.
     band
         Must be ``S``.
 
@@ -99,7 +99,7 @@ def hsda_class(
     Raises
     ------
     InputError
-        At another band, or where the levels are not one above the other.
+        At another band, or if the levels are not one above the other.
     """
     if band != BAND:
         raise InputError(f"hail sizes by HSDA at band {band!r:.20}", expected="S, for which its functions were made")
@@ -128,11 +128,11 @@ def hsda_class(
 
 
 def _smoothed(field: NDArray[Any], ray: NDArray[Any], gate: NDArray[Any]) -> _Array:
-    """Return the five-gate mean at the given gates; the two gates at each end of a ray keep their values."""
+    """Return the five-gate mean at the given gates; the two gates at either end of a ray keep their values."""
     rows, position = np.unique(ray, return_inverse=True)
     some = field[rows].astype(np.float64)
     half = _WINDOW // 2
-    # Differences of a running sum, not sums: the rounding then is pyhail's, and so is every tie.
+    # Differences of a running sum, not sums: this reproduces pyhail's rounding, and thus every tie.
     total = np.nancumsum(np.hstack((np.zeros((rows.size, 1)), some)), axis=1)
     some[:, half:-half] = (total[:, _WINDOW:] - total[:, :-_WINDOW]) / float(_WINDOW)
     result: _Array = some[position, gate]
@@ -152,7 +152,7 @@ def _sizes(layer: int, zh: _Array, zdr: _Array, rhohv: _Array) -> NDArray[np.uin
             weights[0] + weights[1] + weights[2]
         )
         aggregates[size] = np.where(np.min(members, axis=0) < _MIN_MEMBERSHIP, 0.0, mean)
-    # The largest size of those with the highest aggregate.
+    # The largest size among those with the highest aggregate.
     best = aggregates.max(axis=0)
     sizes = np.asarray(3 - np.argmax(aggregates[::-1] == best, axis=0), dtype=np.uint8)
     sizes[(best < _MIN_AGGREGATE) | (zdr >= _MAX_ZDR_DB)] = 1

@@ -1,12 +1,12 @@
-"""Hydrometeor classes from ZH, ZDR, KDP, RHOHV and temperature by fuzzy logic, only where they are wanted.
+"""Hydrometeor classes from ZH, ZDR, KDP, RHOHV and temperature by fuzzy logic, at selected gates only.
 
 The scheme is the "hybrid" one of Dolan and Rutledge (2009): the weighted mean of the memberships of the polarimetric
 variables is multiplied by the memberships of temperature and of reflectivity; the class with the highest score wins,
 the first one where scores are equal.
 
-Scores are computed in single precision on the selected gates alone; wherever two of them are closer than single
-precision can tell, the gate is done again as CSU_RadarTools does it (memberships in double, kept in single), so that
-the classes are those of that library for every gate.
+Scores are computed in single precision, only at the selected gates. If two scores are closer than single precision can
+resolve, the gate is recomputed as in CSU_RadarTools (memberships in double, stored in single), so that the classes are
+those of that library at every gate.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dynamo.errors import InputError
 from dynamo.radar.hail.hydroclass_tables import CLASSES, TABLES, WEIGHTS, Beta, Variable
 
-#: Gates done at a time: the dozen temporary arrays then stay in the processor's cache.
+#: Gates per batch: the dozen temporary arrays stay in the CPU cache.
 _CHUNK = 8192
 # Relative error of a single-precision score: 2 b (at most 120) times a few rounding errors of 6e-8, with a reserve.
 _CLOSE = np.float32(1 - 1e-3)
@@ -47,7 +47,7 @@ def classify(
     dbz, zdr, rhohv
         Reflectivity (dBZ), differential reflectivity (dB) and correlation (1) of the gates, one-dimensional.
     temperature_c
-        Temperature at the gates, degrees Celsius; without it the classes of ice and rain are guesses.
+        Temperature at the gates, degrees Celsius; without it, the classes of ice and rain are guesses.
     band
         ``S``, ``C`` or ``X``.
     kdp
@@ -104,7 +104,7 @@ def _subset(data: _Data, chosen: NDArray[np.bool_], band: str) -> NDArray[np.uin
 
 
 def _chunk(data: _Data, band: str) -> NDArray[np.uint8]:
-    """Classify a few thousand gates in single precision, the close calls again in double."""
+    """Classify a few thousand gates in single precision, and close calls again in double."""
     tables = TABLES[band]
     count = data["dbz"].size
     polarimetric = [name for name in WEIGHTS if name in data]
@@ -137,7 +137,7 @@ def _chunk(data: _Data, band: str) -> NDArray[np.uint8]:
 
 
 def _member(x: NDArray[np.float32], beta: Beta) -> NDArray[np.float32]:
-    """Return the membership in single precision, the power by repeated squaring."""
+    """Return the membership in single precision, with the power by repeated squaring."""
     centre, width, slope = beta
     base: NDArray[np.float32] = x - np.float32(centre)
     base *= np.float32(1.0 / width)

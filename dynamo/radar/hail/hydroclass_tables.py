@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 Variable = Literal["dbz", "zdr", "kdp", "rhohv", "temperature"]
-#: Centre ``m``, half width ``a`` (both in the variable's unit) and slope ``b`` (1) of a beta function.
+#: Center ``m``, half width ``a`` (both in the variable's unit) and slope ``b`` (1) of a beta function.
 Beta = tuple[float, float, int]
 
 #: Names of the classes; class ``k`` (1 to 10) is ``CLASSES[k - 1]``, and 0 means "not classified".
@@ -30,7 +30,7 @@ CLASSES = (
 )
 HAIL = CLASSES.index("hail") + 1
 
-#: Weights of the polarimetric variables (Dolan and Rutledge 2009; the depolarisation ratio is not used).
+#: Weights of the polarimetric variables (Dolan and Rutledge 2009; the depolarization ratio is not used).
 WEIGHTS: Mapping[Variable, float] = {"zdr": 0.8, "kdp": 1.0, "rhohv": 0.8}
 
 # The scheme uses one set of temperatures (degrees Celsius) for all bands.

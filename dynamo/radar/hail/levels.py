@@ -1,4 +1,4 @@
-"""The temperature over a radar, as classification and hail sizes need it."""
+"""Temperatures over a radar, as needed for classification and hail sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dynamo.errors import InputError
 from dynamo.radar.sounding import height_of_temperature, temperature_at_height
 
-#: Levels outside are not of this Earth's weather, metres.
+#: Levels outside are not plausible weather, meters.
 _LOWEST_M, _HIGHEST_M = -1000.0, 15_000.0
 
 
@@ -22,13 +22,13 @@ class Temperatures:
     Parameters
     ----------
     height_m, temperature_c
-        A profile, heights above sea level in metres, strictly ascending.
+        A profile, heights above sea level in meters, strictly ascending.
     melting_level_m, minus20_level_m
-        Heights of 0 C and -20 C above sea level, metres.
+        Heights of 0 C and -20 C above sea level, meters.
     source
-        Where it is from, in words, as recorded in products.
+        Its origin in words, as recorded in products.
     fallback
-        Whether configured heights stand in for a measured profile.
+        Whether configured heights replace a measured profile.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class Temperatures:
 
     @property
     def minus25_level_m(self) -> float:
-        """Height of -25 C above sea level, metres; by the lapse rate from 0 C to -20 C where the profile ends."""
+        """Height of -25 C above sea level, meters; extrapolated from 0 C and -20 C if the profile ends below."""
         found = height_of_temperature(self.height_m, self.temperature_c, -25.0)
         if found is None:
             found = self.melting_level_m + 1.25 * (self.minus20_level_m - self.melting_level_m)

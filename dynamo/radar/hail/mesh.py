@@ -2,9 +2,9 @@
 
 Witt et al. (1998, doi:10.1175/1520-0434(1998)013<0286:AEHDAF>2.0.CO;2), the size also by Murillo and Homeyer (2021,
 doi:10.1175/JAMC-D-20-0271.1), on the polar grid of the lowest sweep as `pyhail.mesh_ppi` 3.4 (MIT licence) does it;
-the results are those of that library at every gate when it is given the same rays. Two things it leaves to its user are
-done here: sweeps are matched by azimuth (pyhail pairs rays by number, which is wrong between sweeps of 720 and 360
-rays), and the warning threshold of POSH does not fall below 20 J m-1 s-1 (Witt et al.).
+the results are those of that library at every gate for the same rays. Two things that it leaves to its user are done
+here: sweeps are matched by azimuth (pyhail pairs rays by number, which is wrong between sweeps of 720 and 360 rays),
+and the warning threshold of POSH does not fall below 20 J m-1 s-1 (Witt et al.).
 
 Only columns with an echo above 40 dBZ are integrated: elsewhere SHI is zero.
 """
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from dynamo.errors import InputError
 from dynamo.radar.geometry import beam_height_m, ground_range_m
 
-#: Bands for which the method was made (C with the correction of Brook et al. 2023, arXiv:2306.12016).
+#: Bands for which the method is valid (C with the correction of Brook et al. 2023, arXiv:2306.12016).
 BANDS = ("S", "C")
-#: A column needs at least this many elevations for its integral to mean something (pyhail's limit).
+#: A column needs at least this many elevations for a meaningful integral (pyhail's limit).
 MIN_ELEVATIONS = 5
 
 _RAIN_DBZ, _HAIL_DBZ = 40.0, 50.0
@@ -67,11 +67,11 @@ class PolarSweep:
 
 @dataclass(frozen=True)
 class Columns:
-    """What was found on the polar grid of the lowest sweep, where SHI is above zero.
+    """Column hail on the polar grid of the lowest sweep, where SHI is above zero.
 
     ``index`` are positions in the flattened ``(rays, gates)`` grid of sweep ``base`` (as given), ascending; ``shi``
-    in J m-1 s-1, ``mesh`` in mm, ``posh`` in per cent. Inside the ground ranges ``min_range_m`` to ``max_range_m`` all
-    other columns are zero, outside nothing is known.
+    in J m-1 s-1, ``mesh`` in mm, ``posh`` in percent. Inside the ground ranges ``min_range_m`` to ``max_range_m`` all
+    other columns are zero, outside they are unknown.
     """
 
     base: int
@@ -101,7 +101,7 @@ def columns(
     Parameters
     ----------
     sweeps
-        In any order; of sweeps at the same elevation (within 0.1 degree) the first one is taken.
+        In any order; of sweeps at the same elevation (within 0.1 degree) the first is used.
     altitude_m
         Height of the antenna above sea level, metres.
     melting_level_m, minus20_level_m
@@ -111,12 +111,12 @@ def columns(
     method
         One of `MESH_METHODS`.
     min_range_m, max_range_m
-        Ground range of the columns, metres; nearer the volume does not reach high, farther its beams are too wide.
+        Ground range of the columns, meters; closer in, the volume does not reach high; farther out, beams are too wide.
 
     Raises
     ------
     InputError
-        At another band, with fewer than five elevations, or with unfit levels or an unknown method.
+        At another band, with fewer than five elevations, or with invalid levels or an unknown method.
     """
     if band not in BANDS:
         raise InputError(f"MESH at band {band!r:.20}", expected=" or ".join(BANDS))
@@ -134,7 +134,7 @@ def columns(
     nearest, thickness = _lookup([sweeps[number] for number in order])
     ground = ground_range_m(base.range_m, base.elevation_deg)
     inside = (ground >= min_range_m) & (ground <= max_range_m)
-    # Zero pages are not touched where nothing is added.
+    # Memory pages stay untouched where nothing is added.
     total = np.zeros(base.dbz.shape)
     for position, number in enumerate(order):
         sweep = sweeps[number]
@@ -168,7 +168,7 @@ def columns(
 
 
 def posh(shi: _Array, melting_level_m: float) -> _Array:
-    """Return the probability of severe hail, per cent (Witt et al. 1998)."""
+    """Return the probability of severe hail, percent (Witt et al. 1998)."""
     threshold = max(57.5 * melting_level_m / 1000.0 - 121.0, _MIN_WARNING_THRESHOLD)
     with np.errstate(divide="ignore"):
         result: _Array = np.clip(29.0 * np.log(shi / threshold) + 50.0, 0.0, 100.0)
@@ -176,7 +176,7 @@ def posh(shi: _Array, melting_level_m: float) -> _Array:
 
 
 def elevations(sweeps: Sequence[PolarSweep]) -> list[int]:
-    """Return the numbers of the sweeps from low to high, each elevation once (the first sweep of it)."""
+    """Return the numbers of the sweeps from low to high, each elevation once (its first sweep)."""
     chosen: list[int] = []
     for number in sorted(range(len(sweeps)), key=lambda item: round(sweeps[item].elevation_deg, 1)):
         if not chosen or sweeps[number].elevation_deg - sweeps[chosen[-1]].elevation_deg > 0.1:
@@ -201,7 +201,7 @@ def matching_rays(base_deg: NDArray[Any], other_deg: NDArray[Any]) -> NDArray[np
 
 
 def _lookup(sweeps: Sequence[PolarSweep]) -> tuple[NDArray[np.int64], _Array]:
-    """Return for each sweep and column the gate over (or under) it, or -1, and the layer it stands for, metres."""
+    """Return for each sweep and column the gate over (or under) it, or -1, and the layer it represents, meters."""
     base = ground_range_m(sweeps[0].range_m, sweeps[0].elevation_deg)
     gates = np.full((len(sweeps), base.size), -1, dtype=np.int64)
     heights = np.full((len(sweeps), base.size), np.nan)
@@ -246,7 +246,7 @@ def _add(
 ) -> None:
     """Add the kinetic energy flux of one sweep, weighted by temperature and layer, to the columns it covers."""
     floor = (_RAIN_DBZ - _C_OFFSET_DBZ) / _C_SLOPE if correct else _RAIN_DBZ
-    # Below the melting level nothing counts, which leaves out most of a low sweep.
+    # Nothing counts below the melting level, which excludes most of a low sweep.
     counted = np.flatnonzero(weight > 0)
     if counted.size == 0:
         return

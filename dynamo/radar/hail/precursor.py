@@ -1,4 +1,4 @@
-"""What comes before hail: strong echo that reaches above the melting level."""
+"""Precursors of hail: strong echo that reaches above the melting level."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: No echo of weather is higher, metres; heights come from files, and each step of them takes memory.
+#: No weather echo is higher, meters; heights come from files, and each step takes memory.
 _HIGHEST_M = 30_000.0
 
 
 def areas_aloft_km2(
     area_by_range_km2: NDArray[Any], height_by_range_m: NDArray[Any], step_m: float
 ) -> NDArray[np.float64]:
-    """Return how much of an area lies at or above each of the heights 0, ``step_m``, 2 ``step_m`` ...
+    """Return the area of echo at or above each of the heights 0, ``step_m``, 2 ``step_m`` ...
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def areas_aloft_km2(
     Returns
     -------
     numpy.ndarray
-        km2, shape ``(n,)``; descending; ends with the highest height at which there is any. Echo below sea level
+        km2, shape ``(n,)``; descending; ends at the greatest height with any echo. Echo below sea level
         counts as at sea level, and echo above 30 km as at 30 km.
     """
     found = np.flatnonzero(area_by_range_km2 > 0)
@@ -42,7 +42,7 @@ def areas_aloft_km2(
 def areas_below_km2(
     area_by_range_km2: NDArray[Any], top_by_range_m: NDArray[Any], step_m: float
 ) -> NDArray[np.float64]:
-    """Return how much of an area lies where the radar looks lower than each of the heights 0, ``step_m`` ...
+    """Return the area of echo where the radar's highest beam is below each of the heights 0, ``step_m`` ...
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ def areas_below_km2(
 
 
 def highest_beam_m(ground_m: NDArray[Any], beams: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> NDArray[np.float64]:
-    """Return the height of the highest beam over each distance from the radar.
+    """Return the height of the highest beam at each distance from the radar.
 
     Parameters
     ----------
     ground_m
         Distances along the ground, metres; shape ``(n,)``.
     beams
-        Of each sweep the distances of its gates along the ground, ascending, and their heights, metres.
+        For each sweep, the ground distances of its gates, ascending, and their heights, meters.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def _by_height(area_km2: NDArray[Any], height_m: NDArray[Any], step_m: float) ->
 
 
 def area_above_km2(aloft_km2: Sequence[float], height_m: float, step_m: float) -> float:
-    """Return the area above ``height_m`` from what `areas_aloft_km2` gave, linear between its heights.
+    """Return the area above ``height_m`` from the result of `areas_aloft_km2`, linear between its heights.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def area_above_km2(aloft_km2: Sequence[float], height_m: float, step_m: float) -
 
 
 def area_below_km2(low_km2: Sequence[float], height_m: float, step_m: float) -> float:
-    """Return the area over which no beam reaches ``height_m`` from what `areas_below_km2` gave, linear between.
+    """Return the area over which no beam reaches ``height_m`` from the result of `areas_below_km2`, linear between.
 
     Parameters
     ----------

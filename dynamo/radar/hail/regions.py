@@ -1,4 +1,4 @@
-"""Connected regions of gates on a sweep: which gates touch, and the area and place of each region."""
+"""Connected regions of gates on a sweep, with the area and position of each region."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_WIDTHS = 2.0
 
 @dataclass(frozen=True)
 class Region:
-    """One region: number of gates, area (km2), centre weighted by area (degrees), and its gates as positions."""
+    """One region: number of gates, area (km2), area-weighted center (degrees), and the positions of its gates."""
 
     gates: int
     area_km2: float
@@ -27,7 +27,7 @@ class Region:
 
 
 def ray_width_deg(azimuth_deg: NDArray[Any]) -> float:
-    """Return the mean spacing of rays, degrees, gaps left out; azimuths are ascending."""
+    """Return the mean spacing of rays, degrees, without gaps; azimuths are ascending."""
     if azimuth_deg.size < 2:
         return 1.0
     steps = np.diff(azimuth_deg)
@@ -46,7 +46,7 @@ def label_gates(
 ) -> tuple[NDArray[np.int64], int]:
     """Return the number of the region (1 and up, not all used) of each gate, and the highest number.
 
-    Gates touch over edges and corners, also over the north, but not over a gap in azimuth.
+    Gates touch across edges and corners, also across north, but not across a gap in azimuth.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def label_gates(
         return np.zeros(0, dtype=np.int64), 0
     ray, gate = np.divmod(np.asarray(index, dtype=np.int64), shape[1])
     first, last = int(gate.min()), int(gate.max())
-    # An empty row in each gap keeps the rays on its sides apart.
+    # An empty row in each gap separates the rays on either side.
     gaps = np.diff(azimuth_deg) > _MAX_WIDTHS * ray_width_deg(azimuth_deg)
     row = np.arange(shape[0]) + np.concatenate(([0], np.cumsum(gaps)))
     image = np.zeros((int(row[-1]) + 1, last - first + 1), dtype=bool)
@@ -81,7 +81,7 @@ def find_regions(
     latitude_deg: float,
     longitude_deg: float,
 ) -> list[Region]:
-    """Return the regions that gates form, the largest first.
+    """Return the regions formed by gates, largest first.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def find_regions(
 
 
 def _joined(north: NDArray[Any], end: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Return the label that stands for each when regions that touch from the last to the first ray are one."""
+    """Return the final label of each label, after merging regions that touch across the last and the first ray."""
     stands = np.arange(count + 1)
     for shift in (-1, 0, 1):
         here = end[max(0, -shift) : end.size - max(0, shift)]

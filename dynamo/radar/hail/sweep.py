@@ -1,9 +1,9 @@
-"""Hail regions of a sweep: hydrometeor classes, a polarimetric screen, and what makes a region of single gates.
+"""Hail regions of a sweep: hydrometeor classes, a polarimetric screen, and grouping of gates into regions.
 
-A gate is a member of a region when the fuzzy logic calls it hail or when ZH, ZDR and RHOHV are those of hail falling
-with rain (high ZH, low ZDR, lowered RHOHV), and reflectivity is above an edge. Members that touch make a region; a
-region is hail when it has a core: enough gates, and enough area, above a higher reflectivity. Two thresholds in place
-of one keep the whole hail shaft and drop scattered gates of heavy rain, graupel and noise.
+A gate is a member of a region if the fuzzy logic classifies it as hail, or if ZH, ZDR and RHOHV are typical of hail
+mixed with rain (high ZH, low ZDR, reduced RHOHV), and if reflectivity exceeds an edge value. Touching members form a
+region; a region is hail if it has a core: enough gates, and enough area, above a higher reflectivity. Two thresholds
+instead of one keep the whole hail shaft and drop scattered gates of heavy rain, graupel and noise.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ HAIL_CLASSES = ("hail_by_hydrometeor_class", "hail_by_polarimetric_screen", "hai
 
 @dataclass(frozen=True)
 class HailLimits:
-    """What makes a hail region.
+    """Criteria of a hail region.
 
     Parameters
     ----------
     floor_dbz
-        Gates below are not looked at (and not classified), dBZ.
+        Gates below are ignored (and not classified), dBZ.
     edge_dbz, core_dbz
-        Least reflectivity of a member and of a core gate, dBZ.
+        Minimum reflectivity of a member and of a core gate, dBZ.
     min_core_gates, min_core_km2
-        Least number and area (km2 over the ground) of the core gates of a region.
+        Minimum number and ground area (km2) of the core gates of a region.
     screen_dbz, screen_zdr_db, screen_rhohv
-        The screen: ZH at least, ZDR less than, RHOHV less than.
+        The screen: minimum ZH, upper limits of ZDR and RHOHV.
     """
 
     floor_dbz: float = 40.0
@@ -59,7 +59,7 @@ class HailLimits:
             )
 
 
-#: 55 dBZ is the usual bound between rain and hail at S and C band (Auer 1972; Witt et al. 1998). At X band a core
+#: 55 dBZ is the usual boundary between rain and hail at S and C band (Auer 1972; Witt et al. 1998). At X band a core
 #: behind rain has lost several dB to attenuation.
 LIMITS: Mapping[str, HailLimits] = {
     "S": HailLimits(),
@@ -70,7 +70,7 @@ LIMITS: Mapping[str, HailLimits] = {
 
 @dataclass(frozen=True)
 class SweepHail:
-    """What was found in one sweep, on the gates that were classified.
+    """The hail of one sweep, at the classified gates.
 
     ``index`` are positions in the flattened field, ascending; ``hydrometeor_class`` 1 to 10; ``hail_class`` 0 (none)
     or one of `BY_CLASS`, `BY_SCREEN`, `BY_BOTH`; ``removed`` are all positions that the quality control took out, and
@@ -131,7 +131,7 @@ def find_hail(
         Limits of the quality control and of hail.
     """
     dbz = moments["DBZH"]
-    # Comparing with NaN is false, as wanted.
+    # Comparisons with NaN are false, as intended.
     candidates = np.flatnonzero(dbz.ravel() >= limits.floor_dbz)
     keep, removed = screen(moments, candidates, quality)
     counts = {"examined": int(candidates.size), **removed, "speckle": 0}
@@ -168,7 +168,7 @@ def in_regions(
     elevation_deg: float,
     limits: HailLimits,
 ) -> NDArray[np.bool_]:
-    """Tell which members belong to a region with a large enough core.
+    """Return which members belong to a region with a large enough core.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Whether there is a storm above what looks like hail in a low sweep: ground and sea clutter have nothing above them.
+"""Check for a storm above apparent hail in a low sweep: ground and sea clutter have no echo above them.
 
 The vertical gradient of reflectivity separates clutter from storms as in Steiner and Smith (2002,
-doi:10.1175/1520-0426(2002)019<0673:UOTDRS>2.0.CO;2); here it is asked only of hail gates.
+doi:10.1175/1520-0426(2002)019<0673:UOTDRS>2.0.CO;2); here it is applied only to hail gates.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dynamo.radar.hail.mesh import PolarSweep, matching_rays
 
 #: A storm with hail has this reflectivity in the next beams above, dBZ.
 MIN_ABOVE_DBZ = 30.0
-#: How far above a beam must be to tell, and how far the storm may lean (gates along the ray), metres.
+#: How far above a beam must be to count, and how far the storm may lean (gates along the ray), meters.
 _MIN_RISE_M, _LEAN_M = 300.0, 2000.0
 
 
@@ -28,22 +28,22 @@ def without_echo_above(
     *,
     min_above_dbz: float = MIN_ABOVE_DBZ,
 ) -> NDArray[np.bool_]:
-    """Tell which gates have no storm above.
+    """Return which gates have no storm above.
 
     Parameters
     ----------
     sweep, index
         The sweep and the positions of its hail gates in the flattened field.
     others
-        The other sweeps of the volume; those above that cover a gate are asked. A sweep without any echo at all is
-        taken for missing.
+        The other sweeps of the volume; those above that cover a gate are used. A sweep without any echo counts as
+        missing.
     min_above_dbz
-        Least reflectivity above, within a ray and 2 km, dBZ.
+        Minimum reflectivity above, within a ray and 2 km, dBZ.
 
     Returns
     -------
     numpy.ndarray
-        True where at least one beam passes above the gate and none of them meets such an echo.
+        True if at least one beam passes above the gate and none of them meets such an echo.
     """
     ray, gate = np.divmod(index, sweep.dbz.shape[1])
     covered = np.zeros(index.size, dtype=bool)
@@ -67,7 +67,7 @@ def without_echo_above(
         covered[seen] = True
         lean = max(1, round(_LEAN_M / step))
         nearest = np.rint(position[seen]).astype(np.int64)
-        # Every few gates are enough: a storm is wider than that.
+        # Sampling every few gates is enough: a storm is wider than that.
         for along in range(-lean, lean + 1, max(1, lean // 2)):
             gates = np.clip(nearest + along, 0, other.range_m.size - 1)
             for across in (-1, 0, 1):

@@ -92,7 +92,7 @@ def test_crop_takes_the_nodes_in_the_box() -> None:
 
 @pytest.mark.parametrize("box", [(36.0, -102.0, 28.0, -92.0), (28.0, -92.0, 36.0, -102.0), (-95.0, 0.0, 0.0, 1.0)])
 def test_boxes_that_are_none(box: tuple[float, float, float, float]) -> None:
-    with pytest.raises(InputError, match="not a box"):
+    with pytest.raises(InputError, match="invalid box"):
         crop(LatLonGrid(54.995, -129.995, 0.01, 0.01, 3500, 7000), box)
 
 

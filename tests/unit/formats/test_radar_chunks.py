@@ -143,7 +143,7 @@ def test_chunks_that_unpack_to_too_much_are_refused(monkeypatch: pytest.MonkeyPa
     chunks = level2_chunks()
     monkeypatch.setattr("dynamo.formats.radar.chunks.MAX_BYTES", 10_000)
     volume = ChunkVolume(STAMP)
-    with pytest.raises(InputError, match="unpack to too much"):
+    with pytest.raises(InputError, match="unpacked chunks too large"):
         volume.add_all(chunks)
 
 
