@@ -1,7 +1,7 @@
 #!/bin/sh
-# First boot of the worker @WORKER@: joins its HTCondor pool, and ends the machine when the pool has no use for it.
-# It holds no lasting secret: the bootstrap below serves once, to ask for this worker's own token.
-# SERVER_ROOT, where it is set, is the folder that stands for the machine's disk (several servers on one machine).
+# First boot of the worker @WORKER@: joins its HTCondor pool, and powers off when the pool no longer needs it.
+# It holds no lasting secret: the bootstrap below works once, to request this worker's own token.
+# SERVER_ROOT, if set, is the folder that stands for the machine's disk (several servers on one machine).
 umask 077
 set -u
 name='@WORKER@'
@@ -16,7 +16,7 @@ grace_s=@GRACE_S@
 check_s=@CHECK_S@
 master=
 
-# The console shows it too where a folder stands for the machine: its log goes with it.
+# If a folder stands for the machine, also print to the console: the log is deleted with the folder.
 exec 3>&1
 say() {
   line="$(date -u +%Y-%m-%dT%H:%M:%SZ) dynamo-worker $name: $*"
@@ -30,7 +30,7 @@ master_runs() {
   [ -n "$master" ] && [ -d "/proc/$master" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$master/status" 2>/dev/null
 }
 
-# SIGQUIT: end jobs and daemons at once, in order.
+# SIGQUIT: stop jobs and daemons immediately, in order.
 stop_master() {
   if [ -s token.pid ]; then kill "$(cat token.pid)" 2>/dev/null; rm -f token.pid; fi
   master_runs || return 0
@@ -42,11 +42,11 @@ stop_master() {
 }
 
 power_off() {
-  say "ends: $*"
+  say "shutting down: $*"
   stop_master
   switch=$(command -v poweroff || command -v shutdown || true)
   if [ -n "${SERVER_ROOT:-}" ]; then
-    # A server that is only a folder must not switch off the machine that it is on.
+    # A server that is only a folder must not power off its host.
     case "$switch" in "" | /sbin/* | /usr/sbin/* | /bin/* | /usr/bin/*) exit 0 ;; esac
   fi
   case "$switch" in
@@ -56,12 +56,12 @@ power_off() {
   exit 0
 }
 
-end() { say "is told to end"; stop_master; exit 0; }
+end() { say "stopped by a signal"; stop_master; exit 0; }
 trap end TERM INT
 
 mkdir -p "$home" && cd "$home" || exit 1
 [ -n "${SERVER_ROOT:-}" ] && exec >>"$home/boot.log" 2>&1
-say "boots"
+say "booting"
 for folder in log spool execute run lock passwords.d tokens.d boot.d; do mkdir -p "$home/$folder"; done
 if [ "$(id -u)" = 0 ] && [ -z "${SERVER_ROOT:-}" ]; then chmod 755 "$home" "$home/execute" "$home/log"; fi
 
@@ -80,7 +80,7 @@ install_condor() {
   umask 022
   tries=0
   while ! command -v condor_master >/dev/null 2>&1 && [ "$tries" -lt 5 ]; do
-    say "installs HTCondor"
+    say "installing HTCondor"
     if command -v apt-get >/dev/null 2>&1; then
       apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends condor ||
         DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends htcondor
@@ -90,7 +90,7 @@ install_condor() {
     tries=$((tries + 1))
     command -v condor_master >/dev/null 2>&1 || nap $((tries * 10))
   done
-  # The package's own pool of one.
+  # Stop the package's default single-machine pool.
   systemctl disable --now condor >/dev/null 2>&1 || true
   umask 077
 }
@@ -100,7 +100,7 @@ if [ -n "$prefix" ] && [ -x "$prefix/usr/sbin/condor_master" ]; then
 else
   prefix=
   command -v condor_master >/dev/null 2>&1 || install_condor
-  found=$(command -v condor_master) || power_off "there is no HTCondor and it cannot be installed"
+  found=$(command -v condor_master) || power_off "HTCondor is missing and cannot be installed"
   release=$(dirname "$(dirname "$(readlink -f "$found")")")
 fi
 lib="$release/lib/condor"
@@ -109,7 +109,7 @@ as=
 shown="$(id -u).$(id -g)"
 if [ "$(id -u)" = 0 ]; then
   if [ -n "${SERVER_ROOT:-}" ]; then
-    # HTCondor runs no jobs as root; in a user namespace root's daemons take themselves for an ordinary user's.
+    # HTCondor runs no jobs as root; in a user namespace, root's daemons act like an ordinary user's.
     for plain in daemon bin nobody; do
       uid=$(id -u "$plain" 2>/dev/null) && [ "$uid" != 0 ] && break
     done
@@ -148,7 +148,7 @@ END
 export CONDOR_CONFIG="$home/condor_config"
 
 # ---- The worker's own token -------------------------------------------------------------------------------------
-ask_token() { # folder with the token that proves who asks; seconds to wait
+ask_token() { # folder with the token that authenticates the request; seconds to wait
   rm -f token.new
   _CONDOR_SEC_TOKEN_DIRECTORY="$home/$1" _CONDOR_SEC_TOKEN_SYSTEM_DIRECTORY="$home/$1" \
     timeout "$2" "$release/bin/condor_token_request" -type collector -name "$manager" \
@@ -161,7 +161,7 @@ ask_token() { # folder with the token that proves who asks; seconds to wait
     return 0
   fi
   rm -f token.pid
-  say "has no token: $(tail -n 1 token.err)"
+  say "got no token: $(tail -n 1 token.err)"
   return 1
 }
 if [ -n "${SERVER_ROOT:-}" ] && [ -f "$SERVER_ROOT/private/token" ]; then
@@ -172,16 +172,16 @@ elif [ ! -s tokens.d/worker ]; then
 END
   until_s=$(($(date +%s) + @JOIN_S@))
   until ask_token boot.d 300; do
-    [ "$(date +%s)" -ge "$until_s" ] && power_off "nobody let it into the pool"
+    [ "$(date +%s)" -ge "$until_s" ] && power_off "the pool did not approve its token request"
     nap 5
   done
 fi
 rm -f boot.d/boot
 
-# In the background: the answer comes when the provisioner looks, and meanwhile the pool may go.
+# In the background: the answer comes when the provisioner polls, and the pool may go away meanwhile.
 renew() {
   patience_s=$((lifetime_s / 6))
-  # The program looks for the answer every 5 s.
+  # The program polls for the answer every 5 s.
   [ "$patience_s" -lt 12 ] && patience_s=12
   [ "$patience_s" -gt 600 ] && patience_s=600
   renew_at=$((now + patience_s + 1))
@@ -189,8 +189,8 @@ renew() {
 }
 renew_at=$(($(date +%s) + lifetime_s / 3))
 
-# ---- HTCondor's daemons, for as long as the pool wants them -----------------------------------------------------
-say "starts HTCondor"
+# ---- HTCondor's daemons, for as long as the pool needs them -----------------------------------------------------
+say "starting HTCondor"
 $as "$release/sbin/condor_master" -f &
 master=$!
 answered=$(date +%s)
@@ -202,11 +202,11 @@ while master_runs; do
   asked=$now
   if timeout 20 "$release/bin/condor_status" -collector -af Name 2>/dev/null | grep -q .; then
     answered=$(date +%s)
-    # The pool knows by the old token who asks for the new one.
+    # The old token authenticates the request for the new one.
     if [ -s renewed ]; then renew_at=$(($(cat renewed) + lifetime_s / 3)); rm -f renewed; fi
     [ "$now" -ge "$renew_at" ] && renew
   elif [ $((now - answered)) -ge "$grace_s" ]; then
-    power_off "its pool has not answered for $((now - answered)) s"
+    power_off "no answer from the pool for $((now - answered)) s"
   fi
 done
-power_off "HTCondor has ended"
+power_off "HTCondor has stopped"
