@@ -163,7 +163,7 @@ def test_bad_sets_are_refused() -> None:
     classes = replace(view("A", *WEST), sources={"product": "classes"})
     with pytest.raises(InputError, match="classes only"):
         composite_grids([classes])
-    with pytest.raises(InputError, match="do not tell hail"):
+    with pytest.raises(InputError, match="hydrometeor classes only"):
         trace_hail(classes)
     with pytest.raises(InputError, match="one network"):
         union_grid([LatLonGrid(50, -120, 0.005, 0.005, 100, 100), LatLonGrid(20, 60, 0.005, 0.005, 100, 100)])
