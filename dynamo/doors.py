@@ -7,6 +7,7 @@ see `dynamo.plugins`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from dynamo.contract import Module
@@ -17,6 +18,18 @@ def _module_problem(name: str, part: object) -> str:
     if not isinstance(part, Module):
         return f"is a {type(part).__name__}, not a dynamo.contract.Module"
     return "" if part.name == name else f"its contract calls it {part.name!r:.60}"
+
+
+def _is_a(target: str) -> Callable[[str, object], str]:
+    """Return a check for what must be of the class at ``module:name``, imported when there is something to check."""
+
+    def problem(_name: str, part: object) -> str:
+        module, _, attribute = target.partition(":")
+        if isinstance(part, getattr(import_module(module), attribute)):
+            return ""
+        return f"is a {type(part).__name__}, not a {module}.{attribute}"
+
+    return problem
 
 
 def _has(*attributes: str) -> Callable[[str, object], str]:
@@ -54,4 +67,43 @@ ENGINES: Door[Any] = Door(
         "condor": "dynamo.engines.condor.engine:CondorEngine",
         "pegasus": "dynamo.engines.pegasus:PegasusEngine",
     },
+    _has("submit", "status", "wait", "cancel", "close"),
+)
+
+#: Where workers come from: each is a `dynamo.provision.sites.kind.SiteKind`.
+SITES: Door[Any] = Door(
+    "dynamo.sites",
+    "driver",
+    {
+        "local": "dynamo.provision.sites.local.site:KIND",
+        "openstack": "dynamo.provision.sites.openstack.site:KIND",
+        "chameleon": "dynamo.provision.sites.chameleon.site:KIND",
+        "simulated": "dynamo.provision.simulated.site:KIND",
+    },
+    _is_a("dynamo.provision.sites.kind:SiteKind"),
+)
+
+#: What decides how many workers there are: each is a `dynamo.autoscale.policies.kind.PolicyKind`.
+POLICIES: Door[Any] = Door(
+    "dynamo.policies",
+    "policy",
+    {
+        "static": "dynamo.autoscale.policies.static:KIND",
+        "reactive": "dynamo.autoscale.policies.reactive:KIND",
+        "linear": "dynamo.autoscale.policies.linear:KIND",
+        "predictive": "dynamo.autoscale.policies.predictive:KIND",
+    },
+    _is_a("dynamo.autoscale.policies.kind:PolicyKind"),
+)
+
+#: The ways a message leaves: each is a `dynamo.alerts.channels.base.ChannelKind`.
+CHANNELS: Door[Any] = Door(
+    "dynamo.channels",
+    "channel",
+    {
+        "file": "dynamo.alerts.channels.file:KIND",
+        "webhook": "dynamo.alerts.channels.webhook:KIND",
+        "apprise": "dynamo.alerts.channels.apprise:KIND",
+    },
+    _is_a("dynamo.alerts.channels.base:ChannelKind"),
 )

@@ -6,29 +6,35 @@ imported only when used. A part that fails to load yields one clear line and nev
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from dynamo.errors import DynamoError, MissingPartError, NotFoundError
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import EntryPoint, EntryPoints
 
 T = TypeVar("T")
 
 #: Origin of built-in parts.
 BUILT_IN = "dynamo"
 
-_log = logging.getLogger("dynamo.plugins")
+_CANNOT = "cannot be used: "
+_SEVERAL = "several packages offer this name"
 
 
 class PluginError(MissingPartError):
     """A part from another package cannot be loaded or violates its contract."""
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with it, without its name, which lists show beside it."""
+        return self.what.removeprefix(_CANNOT)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class Listed:
 
 class Door(Generic[T]):
     """All parts of one kind: built-in ones and those of installed packages.
+
+    A built-in part is found without a look at what is installed: that takes some 30 ms.
 
     Parameters
     ----------
@@ -63,20 +71,22 @@ class Door(Generic[T]):
         self._built_in = built_in
         self._check = check
         self._loaded: dict[str, T] = {}
-        self._told: set[str] = set()
+        self._failed: dict[str, PluginError] = {}
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a part of that name, broken or not; imports nothing."""
+        return name in self._built_in or name in _points(self.group)
 
     def names(self) -> tuple[str, ...]:
-        """Return all names, built-in parts first, without importing any part."""
+        """Return all names: built-in parts in their order, then those of other packages; imports nothing."""
         return (*self._built_in, *sorted(name for name in _points(self.group) if name not in self._built_in))
 
     def origin(self, name: str) -> str:
-        """Return the package and version a part comes from; ``dynamo`` for built-in parts."""
-        if name in self._built_in:
-            return BUILT_IN
-        return " and ".join(sorted({_package(point) for point in _points(self.group).get(name, ())}))
+        """Return the package that a part comes from, with its version: ``dynamo`` for a built-in one."""
+        return BUILT_IN if name in self._built_in else self._packages(name)
 
     def load(self, name: str) -> T:
-        """Return a part.
+        """Return a part; only this one is imported.
 
         Raises
         ------
@@ -89,50 +99,52 @@ class Door(Generic[T]):
             self._loaded[name] = self._import(name)
         return self._loaded[name]
 
-    def make(self, name: str, *args: Any, **options: Any) -> Any:
-        """Call a part, such as an engine class.
+    @contextlib.contextmanager
+    def blamed(self, name: str) -> Iterator[None]:
+        """Make what a part of another package raises, other than a `DynamoError`, a `PluginError` that names it.
 
-        Raises
-        ------
-        NotFoundError, PluginError
-            See `load`; also if a part from another package raises anything but a `DynamoError`.
+        For the moment in which a part is made. What built-in parts raise is left as it is.
         """
-        part: Any = self.load(name)
-        if name in self._built_in:
-            return part(*args, **options)
         try:
-            return part(*args, **options)
+            yield
         except DynamoError:
             raise
         except Exception as error:
-            raise self._broken(name, f"{type(error).__name__}: {error}") from error
+            if name in self._built_in:
+                raise
+            raise self._broken(name, _words(error)) from error
 
     def usable(self) -> dict[str, T]:
-        """Return all loadable parts by name; log each broken one once."""
+        """Return every part that can be loaded, by name."""
         parts: dict[str, T] = {}
         for name in self.names():
-            try:
+            with contextlib.suppress(PluginError):
                 parts[name] = self.load(name)
-            except PluginError as error:
-                if name not in self._told:
-                    self._told.add(name)
-                    _log.warning("%s", error)
         return parts
 
     def listed(self) -> list[Listed]:
-        """Return all parts with their origins, including broken ones."""
+        """Return what there is, broken parts too, each with its origin; imports all of them."""
         lines = []
         for name in self.names():
             problem = ""
             try:
                 self.load(name)
             except PluginError as error:
-                problem = str(error)
+                problem = error.reason
             lines.append(Listed(name, self.origin(name), problem))
-        shadowed = sorted(set(_points(self.group)) & set(self._built_in))
-        for name in shadowed:
-            packages = " and ".join(sorted({_package(point) for point in _points(self.group)[name]}))
-            lines.append(Listed(name, packages, f"name taken by a built-in {self.word}, which is used instead"))
+        return lines + [line for line in self.quarrels() if line.name in self._built_in]
+
+    def quarrels(self) -> list[Listed]:
+        """Return the names that several packages want; imports nothing."""
+        lines = []
+        for name, points in sorted(_points(self.group).items()):
+            if name in self._built_in:
+                problem = f"a built-in {self.word} has this name, and that one is used"
+            elif len(points) > 1:
+                problem = _SEVERAL
+            else:
+                continue
+            lines.append(Listed(name, self._packages(name), problem))
         return lines
 
     def _import(self, name: str) -> T:
@@ -149,24 +161,39 @@ class Door(Generic[T]):
                 expected=", ".join(sorted(known)),
                 hint=f"did you mean {near[0]}?" if near else None,
             )
+        if name not in self._failed:
+            try:
+                return self._import_from(name, points)
+            except PluginError as error:
+                # Importing a broken package again takes as long as the first time, and ends the same.
+                self._failed[name] = error
+        raise self._failed[name].with_traceback(None)
+
+    def _import_from(self, name: str, points: Sequence[EntryPoint]) -> T:
         if len(points) > 1:
-            raise self._broken(name, "provided by several packages", hint="uninstall all but one")
+            raise self._broken(name, _SEVERAL, hint="uninstall all but one of them")
         try:
-            loaded = points[0].load()
-            problem = self._check(name, loaded)
-        except (Exception, SystemExit) as error:  # a foreign import must never crash us
-            raise self._broken(name, f"{type(error).__name__}: {error}") from error
+            part: T = points[0].load()
+            problem = self._check(name, part)
+        except (Exception, SystemExit) as error:  # whatever somebody else's import does, it must not end ours
+            raise self._broken(name, _words(error)) from error
         if problem:
             raise self._broken(name, problem)
-        part = loaded
         return part
 
-    def _broken(self, name: str, reason: str, hint: str = "") -> PluginError:
-        return PluginError(
-            f"unusable: {reason}",
-            where=f"{self.word} {name} from {self.origin(name)}",
-            hint=hint or "upgrade or uninstall that package",
-        )
+    def _packages(self, name: str) -> str:
+        return " and ".join(sorted({_package(point) for point in _points(self.group).get(name, ())}))
+
+    def _broken(self, name: str, reason: str, hint: str = "upgrade or uninstall that package") -> PluginError:
+        return PluginError(_CANNOT + reason, where=f"{self.word} {name} of {self._packages(name)}", hint=hint)
+
+
+def _words(error: BaseException) -> str:
+    """Return an error of somebody else's code as one line."""
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _package(point: EntryPoint) -> str:
@@ -175,13 +202,18 @@ def _package(point: EntryPoint) -> str:
 
 @functools.cache
 def _points(group: str) -> dict[str, tuple[EntryPoint, ...]]:
-    """Return the entry points of a group by name; several if packages claim the same name."""
-    from importlib.metadata import entry_points  # slow to import, and nothing built in needs it
-
+    """Return the entry points of a group by name; several where packages want the same name."""
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for point in entry_points(group=group):
+    for point in _all_points().select(group=group):
         others = found.get(point.name, ())
         # A distribution may show up twice, e.g. an editable install and its build folder.
         if all((other.value, _package(other)) != (point.value, _package(point)) for other in others):
             found[point.name] = (*others, point)
     return found
+
+
+@functools.cache
+def _all_points() -> EntryPoints:
+    from importlib.metadata import entry_points  # takes a while to import; nothing built in needs it
+
+    return entry_points()

@@ -171,15 +171,14 @@ def _request(
     params: dict[str, str],
     engine: str | None,
 ) -> Any:
-    from dynamo.engines.registry import ENGINES
-    from dynamo.errors import InputError, NotFoundError, UsageError
+    from dynamo.doors import ENGINES
+    from dynamo.errors import InputError, UsageError
     from dynamo.files import sha256_file
     from dynamo.inspection.process import inspect_port
     from dynamo.runs.ledger import InputFile, RunRequest
 
     engine = engine or settings.runs.engine
-    if engine not in ENGINES:
-        raise NotFoundError(f"unknown engine {engine!r:.60}", expected=", ".join(ENGINES))
+    ENGINES.load(engine)
     workflow = service.planner.load(name)
     inputs = {**{port: [str(path)] for port, path in workflow.replicas.items()}, **inputs}
     unknown = sorted(set(inputs) - set(workflow.inputs))

@@ -1,20 +1,11 @@
-"""Registry of engines: a new one is a file and a line here."""
+"""The engines by name: built-in ones, and those of installed packages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
+from dynamo.doors import ENGINES
 from dynamo.engines.base import Engine
-from dynamo.errors import NotFoundError
-
-#: Module and class of each engine, by name.
-ENGINES: Mapping[str, tuple[str, str]] = {
-    "local": ("dynamo.engines.local", "LocalEngine"),
-    "condor": ("dynamo.engines.condor.engine", "CondorEngine"),
-    "pegasus": ("dynamo.engines.pegasus", "PegasusEngine"),
-}
 
 
 def create_engine(name: str, **options: Any) -> Engine:
@@ -25,10 +16,10 @@ def create_engine(name: str, **options: Any) -> Engine:
     NotFoundError
         If no engine has that name.
     MissingPartError
-        If it needs something that is missing (HTCondor, Pegasus).
+        If what it needs (HTCondor, Pegasus) is not there; `PluginError` if it is one of another package that cannot be
+        used.
     """
-    if name not in ENGINES:
-        raise NotFoundError(f"unknown engine {name!r:.60}", expected=", ".join(ENGINES))
-    module, kind = ENGINES[name]
-    engine: Engine = getattr(import_module(module), kind)(**options)
-    return engine
+    make = ENGINES.load(name)
+    with ENGINES.blamed(name):
+        engine: Engine = make(**options)
+        return engine

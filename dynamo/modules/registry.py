@@ -1,43 +1,45 @@
-"""The modules by name: a new one is one file and one line here."""
+"""The modules by name: built-in ones, and those of installed packages."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Iterator, Mapping
 
 from dynamo.contract import Module
-from dynamo.errors import NotFoundError
-
-#: Maps a module's name to the Python module that defines it as ``MODULE``.
-MODULES: Mapping[str, str] = {
-    "split": "dynamo.modules.split",
-    "contour": "dynamo.modules.contour",
-    "plot": "dynamo.modules.plot",
-    "hydroclass": "dynamo.modules.hydroclass",
-    "hail": "dynamo.modules.hail",
-    "grid": "dynamo.modules.grid",
-    "composite": "dynamo.modules.composite",
-    "hail_plot": "dynamo.modules.hail_plot",
-    "hail_contour": "dynamo.modules.hail_contour",
-}
+from dynamo.doors import MODULES
 
 
 def find_module(name: str) -> Module:
-    """Return the module ``name``.
+    """Return the module ``name``; no other one is imported.
 
     Raises
     ------
     NotFoundError
-        If the module does not exist.
+        If no module has that name.
+    PluginError
+        If it is one of another package that cannot be used.
     """
-    if name not in MODULES:
-        raise NotFoundError(f"no module {name!r:.60}", expected=", ".join(sorted(MODULES)))
-    module: Module = import_module(MODULES[name]).MODULE
-    return module
+    return MODULES.load(name)
 
 
-@functools.cache
 def contracts() -> Mapping[str, Module]:
-    """Return every module by name."""
-    return {name: find_module(name) for name in MODULES}
+    """Return every module by name; each is imported when it is looked up, and raises `PluginError` where it is broken.
+
+    So a document is checked against the modules that it names, whatever else is installed.
+    """
+    return _Contracts()
+
+
+class _Contracts(Mapping[str, Module]):
+    def __getitem__(self, name: str) -> Module:
+        if name not in MODULES:
+            raise KeyError(name)
+        return MODULES.load(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in MODULES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODULES.names())
+
+    def __len__(self) -> int:
+        return len(MODULES.names())

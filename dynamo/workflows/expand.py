@@ -181,12 +181,13 @@ def _suffix(name: str) -> str:
 
 
 def check_jobs(problems: Problems, document: Document, contracts: Mapping[str, Module]) -> None:
-    """Check names: modules, ports, parameters, formats, ids."""
-    formats = known_formats(contracts)
+    """Note what is wrong with names: modules, ports, parameters, formats, ids."""
+    # Only where the jobs' own modules do not know a format are all others imported.
+    formats = known_formats(contracts, {job.module for job in document.jobs})
     for name, spec in document.inputs.items():
         for format_ in split_formats(spec.format) or (spec.format,):
-            if format_ not in formats:
-                problems.add_unknown(f"$.inputs.{name}.format", "format", format_, formats)
+            if format_ not in formats and format_ not in (known := known_formats(contracts, contracts)):
+                problems.add_unknown(f"$.inputs.{name}.format", "format", format_, known)
     seen: set[str] = set()
     for index, job in enumerate(document.jobs):
         path = f"$.jobs[{index}]"

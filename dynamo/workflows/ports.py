@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from dynamo.contract import Module, Port
 from dynamo.documents.problems import Problems
+from dynamo.plugins import PluginError
 
 _ALTERNATIVES = re.compile(r"[|,\s]+")
 
@@ -21,10 +23,16 @@ def split_formats(text: str) -> tuple[str, ...]:
     return tuple(name for name in _ALTERNATIVES.split(text) if name)
 
 
-def known_formats(contracts: Mapping[str, Module]) -> set[str]:
-    """Return every format that any module reads or writes."""
-    ports = (port for module in contracts.values() for port in (*module.inputs, *module.outputs))
-    return {name for port in ports for name in formats_of(port)}
+def known_formats(contracts: Mapping[str, Module], names: Iterable[str]) -> set[str]:
+    """Return every format that one of the named modules reads or writes."""
+    found: set[str] = set()
+    for name in names:
+        # A broken one knows none; a job that needs it is told.
+        with contextlib.suppress(PluginError):
+            module = contracts.get(name)
+            ports = () if module is None else (*module.inputs, *module.outputs)
+            found.update(format_ for port in ports for format_ in formats_of(port))
+    return found
 
 
 def check_names(
