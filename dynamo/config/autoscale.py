@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dynamo.documents.part_name import PartName
+from dynamo.doors import POLICIES
+
 SourceName = Literal["queue", "runs", "forecast"]
 SOURCES: tuple[SourceName, ...] = ("queue", "runs", "forecast")
 
@@ -23,7 +26,7 @@ class AutoscaleSection(BaseModel):
     fleet: str | None = Field(
         None, description="The fleet on whose pool the runs are. Without it the only one that lives."
     )
-    policy: Literal["static", "reactive", "linear", "predictive"] = Field(
+    policy: Annotated[str, PartName(POLICIES)] = Field(
         "predictive", description="How is decided; `dynamo autoscale policies` shows each and its options."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the policy.")

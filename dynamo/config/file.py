@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dynamo.config.alerts import AlertsSection, ChannelSection
 from dynamo.config.autoscale import AutoscaleSection
+from dynamo.documents.part_name import PartName
+from dynamo.doors import ENGINES
 from dynamo.errors import InputError, NotFoundError
 
 #: Read when no file is named; the environment variable comes first.
@@ -23,6 +25,7 @@ DEFAULT_FILE = "dynamo.toml"
 ENVIRONMENT = "DYNAMO_CONFIG"
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+EngineName = Annotated[str, PartName(ENGINES)]
 
 
 class _Section(BaseModel):
@@ -50,7 +53,9 @@ class FoldersSection(_Section):
 class RunsSection(_Section):
     """How runs are executed and published."""
 
-    engine: str = Field("local", description="Engine of runs whose trigger names none: local, condor or pegasus.")
+    engine: EngineName = Field(
+        "local", description="Engine of runs whose trigger names none: local, condor or pegasus."
+    )
     max_runs: int = Field(2, ge=1, le=1000, description="Runs at the same time; the freshest go first.")
     keep_succeeded_h: float = Field(
         24.0, ge=0, description="Hours until the run folder of a succeeded run is removed (not its products)."
@@ -223,7 +228,7 @@ class TriggerSection(_Section):
     precursor: PrecursorSection | None = Field(None, description="Numbers of kind precursor.")
     gather: GatherSection | None = Field(None, description="Network of kind gather.")
     condition: ConditionSection | None = Field(None, description="Start only if the data are so.")
-    engine: str | None = Field(None, description="Engine; without it that of `[runs]`.")
+    engine: EngineName | None = Field(None, description="Engine; without it that of `[runs]`.")
     priority: int | None = Field(None, ge=-1000, le=1000, description="Higher runs first; without it the workflow's.")
     deadline_s: float | None = Field(
         None,

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from dynamo.autoscale.model import Capacity, Decision, Demand, FleetView
 from dynamo.autoscale.placement import Need, rank
+from dynamo.autoscale.policies.kind import PolicyKind
 from dynamo.autoscale.policies.limits import Purse, bounded, busy_floor, serving
 from dynamo.autoscale.policies.options import Options
 
@@ -121,3 +122,6 @@ def _longest_s(demand: Demand) -> float:
     return max(
         (item.core_s_high / max(1, item.cores) for item in demand.work if item.ready_at <= demand.taken_at), default=0.0
     )
+
+
+KIND = PolicyKind(LinearOptions, LinearPolicy)

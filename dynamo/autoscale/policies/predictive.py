@@ -24,6 +24,7 @@ from dynamo.autoscale.model import Capacity, Decision, Demand, FleetView, GroupO
 from dynamo.autoscale.placement import Need, rank
 from dynamo.autoscale.policies.growing import Grower
 from dynamo.autoscale.policies.keeping import Keeper
+from dynamo.autoscale.policies.kind import PolicyKind
 from dynamo.autoscale.policies.limits import bounded, busy_floor, serving
 from dynamo.autoscale.policies.predictive_options import PredictiveOptions, hold_s, mean_over_s
 from dynamo.autoscale.policies.regret import Regret
@@ -149,5 +150,8 @@ def _order(groups: Mapping[str, GroupOption]) -> list[str]:
 
 def _still(option: GroupOption, wanted: int) -> str:
     if wanted <= option.least:
-        return f"the group's minimum is {option.least}"
-    return f"{wanted} were needed a moment ago and are not all present yet"
+        return f"the least of the group is {option.least}"
+    return f"{wanted} were needed a moment ago and are not there yet"
+
+
+KIND = PolicyKind(PredictiveOptions, PredictivePolicy)

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from dynamo.autoscale.model import Decision, Demand, FleetView
 from dynamo.autoscale.placement import Need, rank
+from dynamo.autoscale.policies.kind import PolicyKind
 from dynamo.autoscale.policies.limits import Purse, bounded, busy_floor, serving
 from dynamo.autoscale.policies.options import Options
 from dynamo.autoscale.policies.settling import Settling
@@ -113,3 +114,6 @@ class ReactivePolicy:
             cores -= option.cpus
             step -= 1
         return goal
+
+
+KIND = PolicyKind(ReactiveOptions, ReactivePolicy)

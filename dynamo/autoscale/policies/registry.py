@@ -1,43 +1,39 @@
-"""The policies by name: a new one is one module and one line here."""
+"""The policies by name: built-in ones, and those of installed packages."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from dynamo.autoscale.model import Policy
-from dynamo.autoscale.policies.linear import LinearOptions, LinearPolicy
 from dynamo.autoscale.policies.options import Options
-from dynamo.autoscale.policies.predictive import PredictivePolicy
-from dynamo.autoscale.policies.predictive_options import PredictiveOptions
-from dynamo.autoscale.policies.reactive import ReactiveOptions, ReactivePolicy
-from dynamo.autoscale.policies.static import StaticOptions, StaticPolicy
+from dynamo.doors import POLICIES
 from dynamo.errors import InputError
-
-DEFAULT = "predictive"
-
-_POLICIES: dict[str, tuple[type[Options], Callable[[Any], Policy]]] = {
-    "static": (StaticOptions, StaticPolicy),
-    "reactive": (ReactiveOptions, ReactivePolicy),
-    "linear": (LinearOptions, LinearPolicy),
-    "predictive": (PredictiveOptions, PredictivePolicy),
-}
 
 
 def policy_names() -> tuple[str, ...]:
-    """Return the names of all policies."""
-    return tuple(_POLICIES)
+    """Return the names of all policies that can be used."""
+    return tuple(POLICIES.usable())
 
 
 def options_model(name: str) -> type[Options]:
-    """Return the options of a policy, with their defaults and descriptions; raises `InputError` for an unknown name."""
-    if name not in _POLICIES:
-        known = ", ".join(_POLICIES)
-        raise InputError(f"unknown policy {name!r}{_nearest(name, list(_POLICIES))}", expected=f"one of {known}")
-    return _POLICIES[name][0]
+    """Return the options of a policy, with their defaults and descriptions.
+
+    Raises
+    ------
+    InputError
+        If there is no such policy; names the nearest one.
+    PluginError
+        If it is one of another package that cannot be used.
+    """
+    if name not in POLICIES:
+        known = POLICIES.names()
+        raise InputError(f"unknown policy {name!r}{_nearest(name, list(known))}", expected=f"one of {', '.join(known)}")
+    options: type[Options] = POLICIES.load(name).options
+    return options
 
 
 def make_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
@@ -53,7 +49,9 @@ def make_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
     Raises
     ------
     InputError
-        If the policy or an option is unknown, or a value is invalid; suggests the closest known name.
+        If there is no such policy or option, or a value is unfit; names the nearest one that exists.
+    PluginError
+        If it is one of another package that cannot be used.
     """
     model = options_model(name)
     try:
@@ -61,7 +59,9 @@ def make_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
     except ValidationError as error:
         problems = "; ".join(_words(problem, model) for problem in error.errors())
         raise InputError(problems, where=f"policy {name}") from error
-    return _POLICIES[name][1](checked)
+    with POLICIES.blamed(name):
+        policy: Policy = POLICIES.load(name).make(checked)
+        return policy
 
 
 def _words(problem: Any, model: type[Options]) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dynamo.autoscale.model import Decision, Demand, FleetView
+from dynamo.autoscale.policies.kind import PolicyKind
 from dynamo.autoscale.policies.limits import bounded, serving
 from dynamo.autoscale.policies.options import Options
 
@@ -46,3 +47,6 @@ class StaticPolicy:
                 limit = "" if wanted[option.group] == asked else f", {asked} requested"
                 reasons[option.group] = f"{change:+d} at {option.site}: fixed at {wanted[option.group]}{limit}"
         return Decision(wanted, reasons)
+
+
+KIND = PolicyKind(StaticOptions, StaticPolicy)

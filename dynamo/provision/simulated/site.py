@@ -20,6 +20,7 @@ from dynamo.provision.simulated.options import SimulatedOptions
 from dynamo.provision.simulated.servers import Made, Servers
 from dynamo.provision.sites.base import FLEET_TAG, Flavor, Quota, Server, ServerRequest, ServerStatus, SiteContext
 from dynamo.provision.sites.errors import SitePermanentError, SiteQuotaError
+from dynamo.provision.sites.kind import SiteKind
 
 NO_HOST = "No valid host was found. There are not enough hosts available."
 #: How soon a site says that it has no host, seconds.
@@ -300,3 +301,6 @@ class SimulatedSite(Faults):
     def _part(self, made: Made, *, clean: bool) -> None:
         if self._pool is not None:
             self._pool.leave(made.server.name, clean=clean)
+
+
+KIND = SiteKind(SimulatedSite, (SimulatedOptions,))

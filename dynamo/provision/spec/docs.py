@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dynamo.provision.sites.registry import KINDS, option_models
+from dynamo.doors import SITES
+from dynamo.provision.sites.registry import option_models
 from dynamo.provision.spec.fleet import (
     BlackHolePolicy,
     BreakerPolicy,
@@ -87,12 +88,13 @@ def markdown() -> str:
         lines += [f"## {header}", "", " ".join((model.__doc__ or "").split()), "", *_table(model, schema), ""]
     lines.append(_OPTIONS_HEAD)
     told: list[type[BaseModel]] = []
-    for kind in KINDS:
+    drivers = SITES.usable()
+    for kind in drivers:
         for options in option_models(kind, group=False):
             if options in told:
                 continue
             told.append(options)
-            kinds = [other for other in KINDS if options in option_models(other, group=False)]
+            kinds = [other for other in drivers if options in option_models(other, group=False)]
             place = "Sites and groups" if options in option_models(kind, group=True) else "Sites"
             header = f"### {place}: {', '.join(f'`{one}`' for one in kinds)}"
             lines += [header, "", *_table(options, options.model_json_schema()), ""]

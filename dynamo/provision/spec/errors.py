@@ -77,6 +77,10 @@ def add_validation_errors(problems: Problems, error: ValidationError, data: obje
             name = str(location[-1])
             problems.add_unknown(spec_path(location), "field", name, known)
             continue
+        if found["type"] == "part_name":
+            context = found["ctx"]
+            problems.add_unknown(spec_path(location), context["word"], str(found["input"]), context["known"])
+            continue
         what, expected = _words(dict(found))
         problems.add(spec_path(location), what, expected=expected)
 

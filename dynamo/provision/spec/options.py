@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from dynamo.documents.problems import Problems
-from dynamo.provision.sites.registry import KINDS, option_models
+from dynamo.doors import SITES
+from dynamo.plugins import PluginError
+from dynamo.provision.sites.registry import option_models
 from dynamo.provision.spec.checks import default_driver
 from dynamo.provision.spec.errors import add_validation_errors, spec_path
 
@@ -32,9 +34,13 @@ def add_option_errors(document: Mapping[str, Any], problems: Problems) -> None:
 
 
 def _check(place: tuple[str | int, ...], options: object, driver: str, problems: Problems, *, group: bool) -> None:
-    if driver not in KINDS or not isinstance(options, Mapping):
+    if driver not in SITES or not isinstance(options, Mapping):
         return  # noted by the model of the part
-    models = option_models(driver, group=group)
+    try:
+        models = option_models(driver, group=group)
+    except PluginError as error:
+        problems.add(spec_path(place), str(error))
+        return
     known = {name for model in models for name in model.model_fields}
     for name in options:
         if name not in known:

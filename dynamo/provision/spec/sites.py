@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from dynamo.documents.part_name import PartName
+from dynamo.doors import SITES
 from dynamo.provision.spec.compute import MAX_WORKERS
 from dynamo.provision.spec.types import Part, PathText, Word
 
@@ -26,7 +28,8 @@ class SiteSpec(Part):
     """One site: a region of a cloud."""
 
     driver: Annotated[
-        Literal["local", "openstack", "chameleon", "simulated"],
+        str,
+        PartName(SITES),
         Field(
             description="What drives it. Without it by the cloud's name: Local, Chameleon, Simulated, else openstack."
         ),
@@ -64,7 +67,7 @@ class SiteSpec(Part):
 
     def driver_options(self, name: str) -> dict[str, Any]:
         """Return what the driver of the site called ``name`` is made with: `options`, and for clouds where they are."""
-        if self.driver not in ("openstack", "chameleon"):
-            return dict(self.options)
         cloud, _, region = name.partition(":")
-        return {"cloud": self.cloud or cloud.lower(), "region": self.region or region, **self.options}
+        place = {"cloud": self.cloud or cloud.lower(), "region": self.region or region}
+        known = {option for model in SITES.load(self.driver).site_options for option in model.model_fields}
+        return {**{option: value for option, value in place.items() if option in known}, **self.options}

@@ -9,10 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from dynamo.doors import SITES
 from dynamo.errors import InputError, NotFoundError
 from dynamo.provision.sites.base import Flavor
 from dynamo.provision.sites.flavors import Need, choose
-from dynamo.provision.sites.registry import KINDS, option_models
+from dynamo.provision.sites.registry import option_models
 from dynamo.provision.spec.docs import SECTIONS, markdown
 from dynamo.provision.spec.errors import SpecError
 from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec
@@ -189,7 +190,7 @@ def test_options_that_fit() -> None:
 
 def test_options_of_every_driver_are_documented() -> None:
     page = markdown()
-    for kind in KINDS:
+    for kind in SITES.names():
         for of_group in (False, True):
             for model in option_models(kind, group=of_group):
                 assert all(f"| `{name}` |" in page for name in model.model_fields if name != "first_attempt")

@@ -41,6 +41,7 @@ from dynamo.provision.sites.chameleon.leases import (
 from dynamo.provision.sites.chameleon.options import LeaseOptions, LeaseSiteOptions
 from dynamo.provision.sites.errors import SiteCapacityError, SitePermanentError
 from dynamo.provision.sites.extras import LEASE_PREFIX, NetworkRequest, VlanRequest
+from dynamo.provision.sites.kind import SiteKind
 from dynamo.provision.sites.openstack.errors import no_room
 from dynamo.provision.sites.openstack.marks import LEASE_TAG
 from dynamo.provision.sites.openstack.options import RequestOptions, SiteOptions
@@ -259,3 +260,10 @@ def _as_server(lease: Lease, tags: Mapping[str, str]) -> Server:
         lease_id=lease.id,
         lease_end=lease.end,
     )
+
+
+KIND = SiteKind(
+    ChameleonSite,
+    (LeaseSiteOptions, LeaseOptions, SiteOptions, RequestOptions),
+    (LeaseOptions, RequestOptions),
+)

@@ -15,6 +15,7 @@ from pathlib import Path
 from dynamo.pool.processes import Process, boot_id
 from dynamo.provision.sites.base import FLEET_TAG, Flavor, Quota, Server, ServerRequest, ServerStatus, SiteContext
 from dynamo.provision.sites.errors import SitePermanentError, SiteQuotaError, SiteRetryableError
+from dynamo.provision.sites.kind import SiteKind
 from dynamo.provision.sites.local import servers
 from dynamo.provision.sites.local.network import LocalNetwork
 from dynamo.provision.sites.local.options import LocalOptions
@@ -223,3 +224,6 @@ class LocalSite:
                     time.sleep(0.01)
             servers.sweep(self._root)
             yield
+
+
+KIND = SiteKind(LocalSite, (LocalOptions,))

@@ -16,6 +16,7 @@ from dynamo.provision.sites.base import FLEET_TAG, WORKER_TAG, Flavor, Quota, Se
 from dynamo.provision.sites.base import ServerStatus as Status
 from dynamo.provision.sites.errors import SitePermanentError
 from dynamo.provision.sites.extras import NetworkRequest
+from dynamo.provision.sites.kind import SiteKind
 from dynamo.provision.sites.openstack import addresses, networks, volumes
 from dynamo.provision.sites.openstack.connection import CloudAccess
 from dynamo.provision.sites.openstack.errors import sure_not_found
@@ -257,3 +258,6 @@ def _raise_for(answer: Any) -> None:
     from openstack.exceptions import raise_from_response
 
     raise_from_response(answer)
+
+
+KIND = SiteKind(OpenStackSite, (SiteOptions, RequestOptions), (RequestOptions,))
