@@ -236,9 +236,9 @@ def _settings(
     *,
     file: Path | None = None,
 ) -> tuple[Config, AlertsSection, Places]:
-    """Return the configuration, its alerts section with command-line overrides, and the places."""
+    """Return configuration, its alerts with the options of the command line, and the places."""
+    from dynamo.alerts.channels.file import FileOptions
     from dynamo.alerts.places import read_places
-    from dynamo.config.alerts import ChannelSection
     from dynamo.config.file import find_config
     from dynamo.errors import UsageError
 
@@ -253,7 +253,7 @@ def _settings(
     }
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if file is not None:
-        extra = ChannelSection(name="file-option", kind="file", path=str(file.absolute()))
+        extra = FileOptions(name="file-option", path=str(file.absolute()))
         changed["channels"] = [*section.channels, extra]
     section = section.model_copy(update=changed)
     if section.places is None:

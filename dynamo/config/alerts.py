@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, model_validator
+
+from dynamo.documents.section import ByKind, Section
+from dynamo.doors import CHANNELS
 
 Hazard = Literal["storm", "hail"]
 HAZARDS: tuple[Hazard, ...] = ("storm", "hail")
@@ -12,23 +15,14 @@ HAZARDS: tuple[Hazard, ...] = ("storm", "hail")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+class ChannelSection(Section):
+    """A way to tell people; one `[[alerts.channels]]` for each. Its kind has options of its own, beside these."""
 
-
-class ChannelSection(_Section):
-    """A way to tell people; one `[[alerts.channels]]` for each. Addresses that hold secrets come from a file or the
-    environment, and are never printed."""
+    #: How many messages go at a time where `batch` says nothing.
+    TOGETHER: ClassVar[int] = 1
 
     name: Name = Field(description="Name of the channel, as places and `dynamo alerts` use it.")
-    kind: Literal["file", "webhook", "apprise"] = Field(
-        description="`file`: JSON lines. `webhook`: one HTTP POST. `apprise`: anything that Apprise speaks "
-        "(mail, SMS, chat), with the extra `alerts`."
-    )
-    path: str | None = Field(None, description="The file that messages are appended to (kind file).")
-    url: SecretStr | None = Field(None, description="http or https address (kind webhook).")
-    url_env: str | None = Field(None, description="Environment variable that holds the address or addresses.")
-    url_file: str | None = Field(None, description="File that holds them, one on each line; `#` begins a comment.")
+    kind: str = Field(description="`file`, `webhook`, `apprise`, or the kind of an installed package.")
     timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds until an attempt counts as failed.")
     retry_s: float = Field(
         2.0, gt=0, le=3600, description="Seconds before the second attempt; each further pause is twice as long."
@@ -45,24 +39,10 @@ class ChannelSection(_Section):
     @property
     def together(self) -> int:
         """How many messages go at a time."""
-        return self.batch or {"file": 1000, "webhook": 100, "apprise": 10}[self.kind]
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        addresses = [name for name in ("url", "url_env", "url_file") if getattr(self, name) is not None]
-        if self.kind == "file":
-            if self.path is None or addresses:
-                raise ValueError("a channel of kind file needs path, and no url")
-        elif self.path is not None or len(addresses) != 1:
-            raise ValueError(
-                f"a channel of kind {self.kind} needs one of url (webhook only), url_env and url_file, and no path"
-            )
-        elif self.kind == "apprise" and self.url is not None:
-            raise ValueError("Apprise addresses hold secrets: name them by url_env or url_file")
-        return self
+        return self.batch or self.TOGETHER
 
 
-class AlertsSection(_Section):
+class AlertsSection(Section):
     """Who is told of storms and hail; without `places` nobody is."""
 
     places: str | None = Field(None, description="GeoJSON of the places, see docs/alerts.md.")
@@ -84,7 +64,9 @@ class AlertsSection(_Section):
     )
     expire_min: float = Field(60.0, gt=0, le=100_000, description="A message is given up after so many minutes.")
     keep_days: float = Field(30.0, gt=0, description="Days until messages and ended events are removed from the store.")
-    channels: list[ChannelSection] = Field(default_factory=list, description="The channels.")
+    channels: list[Annotated[ChannelSection, ByKind(CHANNELS)]] = Field(
+        default_factory=list, description="The channels."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

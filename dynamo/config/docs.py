@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -23,6 +24,7 @@ from dynamo.config.file import (
     TriggerSection,
     WatchSection,
 )
+from dynamo.doors import CHANNELS
 
 #: Header in the file, the model, whether it may be repeated.
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -97,7 +99,7 @@ def markdown() -> str:
     ]
     for header, model in SECTIONS:
         lines += [f"## `{header}`", "", _text(model), "", "| option | type | default | meaning |", "|---|---|---|---|"]
-        for name, info in model.model_fields.items():
+        for name, info in _fields(model).items():
             default = (
                 "required" if info.is_required() else f"`{toml(_default(info))}`" if _default(info) is not None else ""
             )
@@ -115,7 +117,7 @@ def example() -> str:
             continue
         given = _GIVEN.get(header, {})
         lines += [*_comment(_text(model)), header.replace("NAME", "local")]
-        for name, info in model.model_fields.items():
+        for name, info in _fields(model).items():
             if name == "channels":
                 continue  # tables of their own, below
             lines += _comment(info.description or "")
@@ -131,6 +133,22 @@ def example() -> str:
                 lines.append(f"# {name} = {toml(value)}")
         lines.append("")
     return "\n".join(lines)
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the options of a section; for channels also those that only some kinds have."""
+    fields = dict(model.model_fields)
+    if model is not ChannelSection:
+        return fields
+    having: dict[str, list[str]] = {}
+    for kind, part in CHANNELS.usable().items():
+        for name, info in part.options.model_fields.items():
+            if name not in model.model_fields:
+                having.setdefault(name, []).append(kind)
+                told = copy.copy(fields.get(name, info))
+                told.description = f"{info.description} (Kind {' and '.join(having[name])}.)"
+                fields[name] = told
+    return fields
 
 
 def toml(value: Any) -> str:

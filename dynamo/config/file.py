@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dynamo.config.alerts import AlertsSection, ChannelSection
+from dynamo.config.alerts import AlertsSection
 from dynamo.config.autoscale import AutoscaleSection
 from dynamo.documents.part_name import PartName
-from dynamo.doors import ENGINES
+from dynamo.doors import CHANNELS, ENGINES
 from dynamo.errors import InputError, NotFoundError
 
 #: Read when no file is named; the environment variable comes first.
@@ -381,15 +381,15 @@ def parse_config(data: Mapping[str, Any], *, base: Path, where: object = None) -
     try:
         return Config.model_validate({**data, "base": base})
     except ValidationError as error:
-        problems = [_describe(problem) for problem in error.errors()]
+        problems = [_describe(problem, data) for problem in error.errors()]
         raise InputError("; ".join(problems), where=where, hint="dynamo config docs") from error
 
 
-def _describe(problem: Any) -> str:
+def _describe(problem: Any, data: Any) -> str:
     location = problem["loc"]
     path = _path(location)
     if problem["type"] == "extra_forbidden":
-        known = sorted(_options(location[:-1]))
+        known = sorted(_options(location[:-1], data))
         return f"{path}: unknown option{_nearest(str(location[-1]), known)}, expected one of {', '.join(known)}"
     message = problem["msg"].removeprefix("Value error, ")
     value = problem.get("input")
@@ -404,7 +404,7 @@ def _path(location: tuple[str | int, ...]) -> str:
     return text
 
 
-def _options(location: tuple[str | int, ...]) -> list[str]:
+def _options(location: tuple[str | int, ...], data: Any) -> list[str]:
     """Return the names that are allowed at a place in the file."""
     sections: dict[str, type[BaseModel]] = {
         "store": StoreSection,
@@ -420,11 +420,14 @@ def _options(location: tuple[str | int, ...]) -> list[str]:
     words = [part for part in location if isinstance(part, str)]
     if not words:
         return list(sections)
+    if words[-1] == "channels":
+        for part in location:
+            data = data[part]
+        return list(CHANNELS.load(data["kind"]).options.model_fields)
     nested: dict[str, type[BaseModel]] = {
         "condition": ConditionSection,
         "precursor": PrecursorSection,
         "gather": GatherSection,
-        "channels": ChannelSection,
     }
     model = nested.get(words[-1]) or sections[words[0]]
     return list(model.model_fields)

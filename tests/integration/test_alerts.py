@@ -19,8 +19,11 @@ from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from dynamo.alerts.book import AlertBook, waiting
+from dynamo.alerts.channels.apprise import AppriseOptions
 from dynamo.alerts.channels.base import Channel, Note
+from dynamo.alerts.channels.file import FileOptions
 from dynamo.alerts.channels.registry import make_channels
+from dynamo.alerts.channels.webhook import WebhookOptions
 from dynamo.alerts.courier import Courier
 from dynamo.alerts.hazards import Product, read_products
 from dynamo.alerts.places import Places, parse_places
@@ -228,7 +231,7 @@ def test_who_saw_it_last_ends_it(store: Store, tmp_path: Path) -> None:  # noqa:
 
 
 def test_places_choose_their_channels(store: Store, tmp_path: Path) -> None:  # noqa: F811
-    settings = AlertsSection(channels=[ChannelSection(name=name, kind="file", path=name) for name in "ab"])
+    settings = AlertsSection(channels=[FileOptions(name=name, path=name) for name in "ab"])
     data = orjson.loads(orjson.dumps(PLACES))
     data["features"][0]["properties"]["channels"] = ["b"]
     book = AlertBook(store, parse_places(data, settings), settings, ["a", "b", "b#2"])
@@ -316,8 +319,8 @@ def receive() -> Iterator[Callable[..., Receiver]]:
         receiver.close()
 
 
-def webhook(address: str, name: str = "hook", **values: Any) -> ChannelSection:
-    return ChannelSection.model_validate(
+def webhook(address: str, name: str = "hook", **values: Any) -> WebhookOptions:
+    return WebhookOptions.model_validate(
         {"name": name, "kind": "webhook", "url": address, "timeout_s": 0.4, "retry_s": 0.05, **values}
     )
 
@@ -373,7 +376,7 @@ def test_apprise_sends_to_its_own_json_service(receive: Callable[..., Receiver],
     secrets = tmp_path / "secrets"
     port = first.server.server_address[1], second.server.server_address[1]
     secrets.write_text(f"# two services\njson://127.0.0.1:{port[0]}/a\n\njson://127.0.0.1:{port[1]}/b\n")
-    section = ChannelSection(name="chat", kind="apprise", url_file="secrets")
+    section = AppriseOptions(name="chat", url_file="secrets")
     channels = make_channels([section], tmp_path)
     assert [made.name for made in channels] == ["chat", "chat#2"]
     for made in channels:
@@ -387,18 +390,18 @@ def test_apprise_sends_to_its_own_json_service(receive: Callable[..., Receiver],
 def test_addresses_that_are_none_are_not_shown(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALERT_URL", address)
     with pytest.raises(InputError) as caught:
-        make_channels([ChannelSection(name="a", kind="webhook", url_env="ALERT_URL")], tmp_path)
+        make_channels([WebhookOptions(name="a", url_env="ALERT_URL")], tmp_path)
     assert "very-secret" not in str(caught.value)
     if address.startswith("nothing"):
         with pytest.raises(InputError):
-            make_channels([ChannelSection(name="a", kind="apprise", url_env="ALERT_URL")], tmp_path)
+            make_channels([AppriseOptions(name="a", url_env="ALERT_URL")], tmp_path)
     monkeypatch.delenv("ALERT_URL")
     with pytest.raises(NotFoundError, match="ALERT_URL"):
-        make_channels([ChannelSection(name="a", kind="webhook", url_env="ALERT_URL")], tmp_path)
+        make_channels([WebhookOptions(name="a", url_env="ALERT_URL")], tmp_path)
 
 
 def test_a_file_has_each_message_once_and_survives_a_torn_line(tmp_path: Path) -> None:
-    made = channel(ChannelSection(name="log", kind="file", path="a/log.jsonl"), tmp_path)
+    made = channel(FileOptions(name="log", path="a/log.jsonl"), tmp_path)
     made.send([NOTE])
     path = tmp_path / "a" / "log.jsonl"
     with path.open("ab") as stream:
@@ -409,8 +412,8 @@ def test_a_file_has_each_message_once_and_survives_a_torn_line(tmp_path: Path) -
 
 def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
-    with pytest.raises(RetryableError, match="cannot write"):
-        channel(ChannelSection(name="log", kind="file", path="log"), tmp_path).send([NOTE])
+    with pytest.raises(RetryableError, match="written"):
+        channel(FileOptions(name="log", path="log"), tmp_path).send([NOTE])
 
 
 # -- couriers
@@ -438,7 +441,7 @@ def test_one_bad_channel_does_not_hold_up_the_others(
         webhook(dead_address(), "dead"),
         webhook(flaky.address, "flaky"),
         webhook(good.address, "good"),
-        ChannelSection(name="log", kind="file", path="log.jsonl"),
+        FileOptions(name="log", path="log.jsonl"),
     ]
     service = serve(store, tmp_path, sections)
     service.judge([write_hail(tmp_path, 0, 20, 20)], timely=False)
@@ -585,7 +588,7 @@ def test_the_daemon_publishes_and_the_place_is_told(tmp_path: Path) -> None:
         base=tmp_path,
     )
     section = AlertsSection(
-        places="places.geojson", distance_km=1.0, channels=[ChannelSection(name="log", kind="file", path="log.jsonl")]
+        places="places.geojson", distance_km=1.0, channels=[FileOptions(name="log", path="log.jsonl")]
     )
     with Watcher(config) as watcher:
         with AlertService(watcher.service.store, section, base=tmp_path) as service:

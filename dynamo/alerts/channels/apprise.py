@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-from dynamo.alerts.channels.base import Note
-from dynamo.config.alerts import ChannelSection
+from dynamo.alerts.channels.addresses import AddressOptions
+from dynamo.alerts.channels.base import ChannelKind, Note
 from dynamo.errors import InputError, RetryableError
 from dynamo.extras import need
 
 _TITLE = "DyNamo"
+
+
+class AppriseOptions(AddressOptions):
+    """Anything that Apprise speaks (mail, SMS, chat), with the extra `alerts`; its addresses hold secrets."""
+
+    TOGETHER = 10
+
+    kind: Literal["apprise"] = "apprise"
 
 
 class AppriseChannel:
@@ -34,7 +43,7 @@ class AppriseChannel:
         If Apprise does not recognize the URL.
     """
 
-    def __init__(self, name: str, section: ChannelSection, address: str) -> None:
+    def __init__(self, name: str, section: AppriseOptions, address: str) -> None:
         self.name = name
         self.section = section
         self._apprise: Any = need("apprise", extra="alerts")
@@ -58,4 +67,11 @@ class AppriseChannel:
         body = "\n".join(note.text for note in notes)
         text = self._apprise.NotifyFormat.TEXT
         if not self._sender.notify(body=body, title=_TITLE, notify_type=kind, body_format=text):
-            raise RetryableError("the service did not accept the message", where=f"channel {self.name}")
+            raise RetryableError("the service did not take it", where=f"channel {self.name}")
+
+
+def _open(section: AppriseOptions, base: Path) -> list[AppriseChannel]:
+    return [AppriseChannel(name, section, address) for name, address in section.addresses(base)]
+
+
+KIND = ChannelKind(AppriseOptions, _open)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from dynamo.config.alerts import ChannelSection
@@ -45,3 +46,20 @@ class Channel(Protocol):
         DynamoError
             If delivery is not confirmed; the text names no secret.
         """
+
+
+@dataclass(frozen=True)
+class ChannelKind:
+    """One kind of channel, as the configuration names it.
+
+    Attributes
+    ----------
+    options
+        The model of its table in the configuration.
+    open
+        Makes the channels of a table, given where relative paths begin. Several addresses are several channels, so that
+        one is no other's fate.
+    """
+
+    options: type[ChannelSection]
+    open: Callable[[Any, Path], Sequence[Channel]]

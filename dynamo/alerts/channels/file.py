@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import orjson
+from pydantic import Field
 
-from dynamo.alerts.channels.base import Note
+from dynamo.alerts.channels.base import ChannelKind, Note
 from dynamo.config.alerts import ChannelSection
 from dynamo.errors import RetryableError
 
@@ -16,21 +18,30 @@ from dynamo.errors import RetryableError
 _TAIL_BYTES = 1 << 20
 
 
+class FileOptions(ChannelSection):
+    """JSON lines in a file."""
+
+    TOGETHER = 1000
+
+    kind: Literal["file"] = "file"
+    path: str = Field(description="The file that messages are appended to; its folder is made.")
+
+
 class FileChannel:
     """JSON lines in a file, each message once: on a retry the tail is searched for it first.
 
     Parameters
     ----------
-    name, section
-        See `Channel`.
-    path
-        The file; its folder is created if missing.
+    section
+        Its options.
+    base
+        Where a relative path begins.
     """
 
-    def __init__(self, name: str, section: ChannelSection, path: Path) -> None:
-        self.name = name
+    def __init__(self, section: FileOptions, base: Path) -> None:
+        self.name = section.name
         self.section = section
-        self.path = path
+        self.path = base / Path(section.path).expanduser()
 
     def send(self, notes: Sequence[Note]) -> None:
         """Append the notes; see `Channel.send`."""
@@ -62,3 +73,6 @@ class FileChannel:
         while view:
             view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
+
+
+KIND = ChannelKind(FileOptions, lambda section, base: [FileChannel(section, base)])

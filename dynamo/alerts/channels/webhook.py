@@ -9,13 +9,28 @@ import socket
 import ssl
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import orjson
+from pydantic import Field, SecretStr
 
-from dynamo.alerts.channels.base import Note
-from dynamo.config.alerts import ChannelSection
+from dynamo.alerts.channels.addresses import AddressOptions
+from dynamo.alerts.channels.base import ChannelKind, Note
 from dynamo.errors import InputError, RetryableError
+
+
+class WebhookOptions(AddressOptions):
+    """One HTTP POST."""
+
+    TOGETHER = 100
+
+    kind: Literal["webhook"] = "webhook"
+    url: SecretStr | None = Field(None, description="http or https address, where it holds no secret.")
+
+    def _text(self, base: Path) -> str:
+        return super()._text(base) if self.url is None else self.url.get_secret_value()
 
 
 class WebhookChannel:
@@ -37,7 +52,7 @@ class WebhookChannel:
         If the URL is invalid.
     """
 
-    def __init__(self, name: str, section: ChannelSection, address: str) -> None:
+    def __init__(self, name: str, section: WebhookOptions, address: str) -> None:
         self.name = name
         self.section = section
         try:
@@ -106,4 +121,11 @@ def _reason(error: Exception) -> str:
         return f"untrusted certificate: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"connection failed ({type(error).__name__})"
+    return f"the connection failed ({type(error).__name__})"
+
+
+def _open(section: WebhookOptions, base: Path) -> list[WebhookChannel]:
+    return [WebhookChannel(name, section, address) for name, address in section.addresses(base)]
+
+
+KIND = ChannelKind(WebhookOptions, _open)

@@ -9,8 +9,9 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
+from dynamo.alerts.channels.file import FileOptions
 from dynamo.alerts.places import Places, parse_places, read_places
-from dynamo.config.alerts import AlertsSection, ChannelSection
+from dynamo.config.alerts import AlertsSection
 from dynamo.errors import InputError, NotFoundError
 
 
@@ -33,7 +34,7 @@ def test_the_hospitals_of_the_test_bed(data_dir: Path) -> None:
 
 
 def test_a_place_has_its_own_wishes() -> None:
-    settings = AlertsSection(channels=[ChannelSection(name="log", kind="file", path="a")])
+    settings = AlertsSection(channels=[FileOptions(name="log", path="a")])
     collection = {
         "type": "FeatureCollection",
         "features": [
@@ -97,7 +98,7 @@ def test_a_wish_that_is_misspelt_gives_a_warning() -> None:
 
 def test_an_unknown_channel_is_named() -> None:
     with pytest.raises(InputError, match="fax"):
-        parse(feature(channels=["fax"]), channels=[ChannelSection(name="log", kind="file", path="a")])
+        parse(feature(channels=["fax"]), channels=[FileOptions(name="log", path="a")])
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"type": "Feature"}', b'{"type": "FeatureCollection"}', b"\xff"])
@@ -131,7 +132,7 @@ def test_many_places_are_read_quickly_enough_to_be_tested() -> None:
 )
 def test_channels_that_make_no_sense(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        ChannelSection(name="a", **values)
+        AlertsSection.model_validate({"channels": [{"name": "a", **values}]})
 
 
 def test_an_address_is_never_shown() -> None:
