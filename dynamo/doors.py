@@ -6,12 +6,27 @@ see `dynamo.plugins`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from dynamo.contract import Module
 from dynamo.plugins import Door
+
+_log = logging.getLogger("dynamo.plugins")
+
+
+def doors() -> tuple[Door[Any], ...]:
+    """Return all doors."""
+    return tuple(value for value in globals().values() if isinstance(value, Door))
+
+
+def warn_of_quarrels() -> None:
+    """Log each name that several packages want, for daemons as they start; imports no part."""
+    for door in doors():
+        for part in door.quarrels():
+            _log.warning("%s %s of %s cannot be used: %s", door.word, part.name, part.origin, part.problem)
 
 
 def _module_problem(name: str, part: object) -> str:

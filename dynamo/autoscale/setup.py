@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -13,6 +14,7 @@ from dynamo.autoscale.loop import Autoscaler, Look
 from dynamo.autoscale.policies.registry import make_policy
 from dynamo.config.file import Config
 from dynamo.errors import BusyError, DynamoError
+from dynamo.plugins import PluginError
 from dynamo.provision import ledger
 from dynamo.provision.fleets import stored_spec
 from dynamo.provision.keeping.opening import pool_folder
@@ -135,10 +137,13 @@ def start_beside(config: Config, store: Store, stop: threading.Event) -> threadi
     """
     if not config.autoscale.enabled:
         return None
-    make_policy(config.autoscale.policy, config.autoscale.options)
 
     def troubled(text: str) -> None:
         log.warning("autoscaling paused: %s", text)
+
+    # The fleets' workers are looked after even where somebody else's policy is broken; the thread says so.
+    with contextlib.suppress(PluginError):
+        make_policy(config.autoscale.policy, config.autoscale.options)
 
     thread = threading.Thread(
         target=scale, args=(config, store, stop), kwargs={"troubled": troubled}, name="autoscale", daemon=True

@@ -56,6 +56,7 @@ def autoscale(
     from dynamo.autoscale.setup import lease_name, make_autoscaler
     from dynamo.autoscale.setup import scale as scale_on
     from dynamo.config.file import find_config
+    from dynamo.doors import warn_of_quarrels
     from dynamo.store.lease import StoreLease
     from dynamo.watch.logs import set_up_logging
 
@@ -78,6 +79,7 @@ def autoscale(
                 lease.give_back()
             return
         set_up_logging(settings.watch.log_format, settings.watch.log_level)
+        warn_of_quarrels()
         stop = threading.Event()
 
         def ask_to_stop(_number: int, _frame: Any) -> None:

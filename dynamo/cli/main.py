@@ -20,6 +20,7 @@ COMMANDS = (
     "demo",
     "modules",
     "nowcast",
+    "plugins",
     "pool",
     "runs",
     "simulate",

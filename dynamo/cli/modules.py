@@ -14,28 +14,37 @@ module_app = typer.Typer(help="List the scientific modules, show their contracts
 
 @module_app.command("list")
 def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the contracts as JSON.")) -> None:
-    """List the modules with their inputs, outputs and parameters."""
-    from dynamo.cli.console import print_json, print_table
-    from dynamo.modules.registry import contracts
+    """List the modules with the package they come from, their inputs, outputs and parameters.
 
-    modules = contracts().values()
+    A module that cannot be used is one line on standard error; `dynamo plugins --check` fails for it.
+    """
+    from dynamo.cli.console import err, print_json, print_table
+    from dynamo.doors import MODULES
+
+    listed = MODULES.listed()
+    good = [(part, MODULES.load(part.name)) for part in listed if not part.problem]
+    broken = [part for part in listed if part.problem]
     if as_json:
-        print_json([_contract(module) for module in modules])
+        facts = [{**_contract(module), "origin": part.origin, "problem": ""} for part, module in good]
+        print_json([*facts, *({"name": part.name, "origin": part.origin, "problem": part.problem} for part in broken)])
         return
     print_table(
         "",
-        ("module", "inputs", "outputs", "parameters", "what it does"),
+        ("module", "from", "inputs", "outputs", "parameters", "what it does"),
         (
             (
                 module.name,
+                part.origin,
                 ", ".join(port.name + ("..." if port.many else "") for port in module.inputs),
                 ", ".join(port.name + ("..." if port.many else "") for port in module.outputs),
                 ", ".join(parameter.name for parameter in module.parameters),
                 module.description,
             )
-            for module in modules
+            for part, module in good
         ),
     )
+    for part in broken:
+        err.print(f"module {part.name} of {part.origin} cannot be used: {part.problem}", markup=False)
 
 
 @module_app.command("show")
@@ -45,13 +54,16 @@ def show(
 ) -> None:
     """Show one module's contract: ports, and parameters with unit, default and range."""
     from dynamo.cli.console import out, print_json, print_table
+    from dynamo.doors import MODULES
     from dynamo.modules.registry import find_module
 
     module = find_module(name)
+    origin = MODULES.origin(name)
     if as_json:
-        print_json(_contract(module))
+        print_json({**_contract(module), "origin": origin})
         return
-    out.print(f"{module.name} {module.version}: {module.description} {module.notes}".rstrip())
+    out.print(f"{module.name} {module.version}: {module.description} {module.notes}".rstrip(), markup=False)
+    out.print(f"From {origin}.", markup=False)
     ports = [("input", port) for port in module.inputs] + [("output", port) for port in module.outputs]
     print_table(
         "",

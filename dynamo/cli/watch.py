@@ -55,6 +55,7 @@ def watch(
     Exit codes: 0 after a clean stop, 3 for a bad configuration, 7 if another daemon owns the store or a feed.
     """
     from dynamo.config.file import find_config
+    from dynamo.doors import warn_of_quarrels
     from dynamo.errors import UsageError
     from dynamo.watch.logs import set_up_logging
 
@@ -66,6 +67,7 @@ def watch(
     if check:
         _check(settings, as_json)
         return
+    warn_of_quarrels()
     stop = threading.Event()
 
     def ask_to_stop(_number: int, _frame: Any) -> None:
@@ -174,7 +176,7 @@ def _check(settings: Config, as_json: bool) -> None:
     from dynamo.runs.setup import make_planner
     from dynamo.triggers.rules import make_rules
 
-    rules = make_rules(settings, make_planner(settings))
+    rules = make_rules(settings, make_planner(settings), strict=True)
     if as_json:
         print_json({"valid": True, "feeds": len(settings.feeds), "triggers": len(rules)})
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from dynamo.config.file import Config, GatherSection, PrecursorSection, TriggerS
 from dynamo.contract import Value
 from dynamo.errors import InputError
 from dynamo.files import sha256_file
+from dynamo.plugins import PluginError
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.planning import Planner, Workflow
 from dynamo.store.models import Arrival
@@ -19,6 +21,8 @@ from dynamo.triggers.condition import Condition
 from dynamo.triggers.gather import GatherSettings, GatherTrigger
 from dynamo.triggers.precursor import PrecursorTrigger
 from dynamo.triggers.schedule import ScheduleTrigger
+
+_log = logging.getLogger("dynamo.triggers")
 
 Trigger = ArrivalTrigger | ScheduleTrigger | PrecursorTrigger | GatherTrigger
 
@@ -76,15 +80,28 @@ class Rule:
         return [item for item in found if item is not None]
 
 
-def make_rules(config: Config, planner: Planner) -> tuple[Rule, ...]:
+def make_rules(config: Config, planner: Planner, *, strict: bool = False) -> tuple[Rule, ...]:
     """Return the rules of a configuration.
+
+    A trigger that needs a broken part of another package starts nothing, and the log says so: it must not take the
+    others down. With ``strict`` it is an error.
 
     Raises
     ------
     InputError, NotFoundError
         If a workflow, its input or a parameter is not right; the message names the trigger.
+    PluginError
+        With ``strict``, see above.
     """
-    return tuple(_rule(section, config, planner) for section in config.triggers)
+    rules = []
+    for section in config.triggers:
+        try:
+            rules.append(_rule(section, config, planner))
+        except PluginError as error:
+            if strict:
+                raise
+            _log.error("trigger %s starts nothing: %s", section.name, error)
+    return tuple(rules)
 
 
 def levels_of(rules: tuple[Rule, ...], feed: str) -> tuple[float, ...]:

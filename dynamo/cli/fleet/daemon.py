@@ -94,6 +94,7 @@ def daemon(
     """
     from dynamo.autoscale.setup import start_beside
     from dynamo.config.file import find_config
+    from dynamo.doors import warn_of_quarrels
     from dynamo.errors import UsageError
     from dynamo.provision.keeping.daemon import Daemon
     from dynamo.watch.logs import set_up_logging
@@ -103,6 +104,7 @@ def daemon(
     if form not in ("json", "logfmt"):
         raise UsageError(f"unknown log format {form!r:.40}", where="--log-format", expected="logfmt or json")
     set_up_logging("json" if form == "json" else "logfmt", settings.watch.log_level)
+    warn_of_quarrels()
     stop = threading.Event()
 
     def ask_to_stop(_number: int, _frame: Any) -> None:

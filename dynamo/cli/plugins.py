@@ -1,0 +1,37 @@
+"""`dynamo plugins`: every part that documents and configurations can name, and the package it comes from."""
+
+from __future__ import annotations
+
+import typer
+
+
+def plugins(
+    check: bool = typer.Option(False, "--check", help="Exit with 5 if a part cannot be used."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Show every part that can be named, the package it comes from, and what is wrong with it.
+
+    Parts are modules, feeds, triggers, engines, site drivers, policies and channels; docs/plugins.md tells how to add
+    one. All are imported, so that what is broken shows here before a run needs it.
+    """
+    from dataclasses import asdict
+
+    from dynamo.cli.console import err, print_json, print_table
+    from dynamo.doors import doors
+
+    found = [(door, part) for door in doors() for part in door.listed()]
+    broken = [(door, part) for door, part in found if part.problem]
+    if as_json:
+        print_json([{"part": door.word, "group": door.group, **asdict(part)} for door, part in found])
+    else:
+        good = ((door.word, part.name, part.origin) for door, part in found if not part.problem)
+        print_table("", ("part", "name", "from"), good)
+        for door, part in broken:
+            err.print(f"{door.word} {part.name} of {part.origin} cannot be used: {part.problem}", markup=False)
+    if check and broken:
+        raise typer.Exit(5)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command("plugins")(plugins)
