@@ -14,7 +14,7 @@ module_app = typer.Typer(help="List the scientific modules, show their contracts
 
 @module_app.command("list")
 def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the contracts as JSON.")) -> None:
-    """List the modules with the package they come from, their inputs, outputs and parameters.
+    """List the modules: the package each comes from, inputs, outputs; `dynamo module show` has the parameters.
 
     A module that cannot be used is one line on standard error; `dynamo plugins --check` fails for it.
     """
@@ -30,14 +30,13 @@ def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the c
         return
     print_table(
         "",
-        ("module", "from", "inputs", "outputs", "parameters", "what it does"),
+        ("module", "from", "inputs", "outputs", "what it does"),
         (
             (
                 module.name,
                 part.origin,
                 ", ".join(port.name + ("..." if port.many else "") for port in module.inputs),
                 ", ".join(port.name + ("..." if port.many else "") for port in module.outputs),
-                ", ".join(parameter.name for parameter in module.parameters),
                 module.description,
             )
             for part, module in good

@@ -1,0 +1,1 @@
+"""Storm cells: an example of a package that adds a module to DyNamo."""
