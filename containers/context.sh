@@ -3,6 +3,7 @@
 #
 # It holds the wheel of this checkout, the locked wheels of its dependencies, install.sh and both definitions.
 # PYTHON names the Python to use (any with pip); WHEELS a folder where downloaded wheels are kept between calls.
+# EXTRA names further wheels to install, with spaces between: packages that add modules, and libraries only they need.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
@@ -50,6 +51,13 @@ tar -C "$root" --exclude=__pycache__ --exclude='*.egg-info' -cf - \
 # The same sources give the same wheel.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-315532800} "$python" -m pip wheel -qq --disable-pip-version-check \
     --no-deps --wheel-dir "$folder/wheels" "$copy"
+
+# In a folder of their own: they are installed as they are, not by the lock.
+for wheel in ${EXTRA:-}; do
+    [ -f "$wheel" ] || { echo "context.sh: EXTRA: there is no file $wheel" >&2; exit 4; }
+    mkdir -p "$folder/wheels/extra"
+    cp "$wheel" "$folder/wheels/extra/"
+done
 
 cp "$here/Containerfile" "$here/dynamo-modules.def" "$here/install.sh" \
     "$here/requirements.txt" "$here/installer.txt" "$folder/"

@@ -30,6 +30,16 @@ offline="--quiet --no-index --find-links=$folder/wheels --no-deps --no-compile -
 pip install $offline --require-hashes --requirement "$folder/requirements.txt"
 # shellcheck disable=SC2086
 pip install $offline dynamo-radar
+if [ -d "$folder/wheels/extra" ]; then
+    # shellcheck disable=SC2086
+    pip install $offline "$folder"/wheels/extra/*.whl
+    # A module that cannot be used here, as for a library that is not among the wheels, is found now and not by a job.
+    "$prefix/bin/python" -c '
+import sys
+from dynamo.doors import MODULES
+broken = [f"module {part.name} of {part.origin} cannot be used: {part.problem}" for part in MODULES.listed() if part.problem]
+sys.exit("\n".join(broken))'
+fi
 
 # The other commands need libraries that are not here.
 find "$prefix/bin" -name 'dynamo*' ! -name dynamo-module -delete

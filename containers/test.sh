@@ -5,7 +5,8 @@
 #
 # A Debian 12 base is debootstrapped (once; kept below the user's cache folder) and imported under the name that the
 # Containerfile builds from. The same nowcast is then worked on by this checkout's Python, in the image with podman,
-# and in the result of the Apptainer definition's %post. Images and runs are kept in a folder that is removed at the end.
+# and in the result of the Apptainer definition's %post; so is a module of another package, examples/own-module. Images
+# and runs are kept in a folder that is removed at the end.
 #
 # DYNAMO_DEBIAN_MIRROR  the mirror, where apt's configuration names none of Debian
 # PYTHON                the Python with DyNamo's libraries; else .venv, else python3
@@ -88,7 +89,10 @@ flock 9
 say "base: $(du -m "$tarball" | cut -f1) MB ($tarball; remove it to renew)"
 
 # --- the build context and the image ---------------------------------------------------------------------------------
-PYTHON=$python WHEELS=$cache/wheels "$here/context.sh" "$work/context"
+cp -r "$root/examples/own-module" "$work/own-source"
+"$python" -m pip wheel -qq --disable-pip-version-check --no-index --no-deps --no-build-isolation \
+    --wheel-dir "$work/extra" "$work/own-source"
+PYTHON=$python WHEELS=$cache/wheels EXTRA=$(echo "$work"/extra/*.whl) "$here/context.sh" "$work/context"
 flock -u 9
 version=$(PYTHONPATH=$root "$python" -c 'import dynamo; print(dynamo.__version__)')
 image=dynamo-modules:$version
@@ -171,6 +175,20 @@ cmp -s "$work/image/work/again.geojson" "$work/outside/work/$contours" ||
     fail "dynamo-module in the image gives another file"
 say "image: dynamo-module contour gives the same file"
 
+# --- a module of another package -------------------------------------------------------------------------------------
+"$python" -m pip install -qq --disable-pip-version-check --no-index --no-deps --target "$work/own" "$work"/extra/*.whl
+mkdir "$work/cells"
+cp "$work"/feed/*.nc "$work/cells/nowcast.nc"
+cells() { echo dynamo.modules.command mypkg_cells --input nowcast=nowcast.nc --output "cells=$1" --param level=40; }
+# shellcheck disable=SC2046 # words, split on purpose
+(cd "$work/cells" && PYTHONPATH=$root:$work/own "$python" -m $(cells outside.geojson) >/dev/null) ||
+    fail "mypkg_cells failed outside"
+chown -R 10001:10001 "$work/cells"
+# shellcheck disable=SC2046
+in_image "$work/cells" python -m $(cells image.geojson) >"$work/cells.log" || fail "mypkg_cells failed in the image"
+cmp -s "$work/cells/outside.geojson" "$work/cells/image.geojson" || fail "mypkg_cells gives another file in the image"
+say "image: mypkg_cells of the package mypkg gives the same file ($(grep -o '"cells":[0-9]*' "$work/cells.log"))"
+
 # --- the Apptainer definition ----------------------------------------------------------------------------------------
 # Debian 12 has no Apptainer: %files, %post, %environment, %runscript and %test are carried out in a chroot without a network.
 section() { awk -v name="%$1" '/^%/ { inside = ($1 == name); next } inside' "$work/context/dynamo-modules.def"; }
@@ -197,4 +215,12 @@ chown -R 10001:10001 "$tree/work"
 in_tree 10001:10001 "$(section environment)
 $(section runscript)" run python -m dynamo.modules.runner /work "$task" >"$work/apptainer.log" ||
     fail "the run by dynamo-modules.def failed: $(tail -n 1 "$work/apptainer.log")"
+cp -r "$work/cells" "$tree/work/"
+chown -R 10001:10001 "$tree/work/cells"
+# shellcheck disable=SC2046
+in_tree 10001:10001 "$(section environment)
+cd /work/cells
+$(section runscript)" run python -m $(cells apptainer.geojson) >/dev/null || fail "mypkg_cells failed by dynamo-modules.def"
+cmp -s "$work/cells/outside.geojson" "$tree/work/cells/apptainer.geojson" ||
+    fail "mypkg_cells gives another file by dynamo-modules.def"
 compare "$tree/work" "apptainer definition (its sections in a chroot, no network, uid 10001; Apptainer itself not run)"

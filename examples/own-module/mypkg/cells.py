@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dynamo.radar.area import node_areas_km2
-from dynamo.radar.grid import LatLonGrid
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from dynamo.radar.area import node_areas_km2
+from dynamo.radar.grid import LatLonGrid
 
 #: Nodes that touch at a corner belong to one cell.
 _NEIGHBOURS = np.ones((3, 3), dtype=int)

@@ -12,15 +12,14 @@ from dynamo.contract import Call, Module, Parameter, Port
 
 if TYPE_CHECKING:
     from dynamo.formats.split import LeadGrid
-
     from mypkg.cells import Cell
 
 
 def _run(call: Call) -> dict[str, float]:
     import orjson
+
     from dynamo.files import write_bytes
     from dynamo.formats.split import read_grids
-
     from mypkg.cells import find_cells
 
     level, min_area = call.parameters["level"], call.parameters["min_area"]

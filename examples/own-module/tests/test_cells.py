@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+
 from dynamo.formats.nowcast import NowcastHeader, write_nowcast
 from dynamo.modules.execute import execute
 from dynamo.modules.registry import find_module
 from dynamo.radar.grid import LatLonGrid
 from dynamo.times import parse_time
-
 from mypkg.cells import find_cells
 from mypkg.module import MODULE
 
