@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from dynamo.errors import DynamoError, MissingPartError, NotFoundError
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint, EntryPoints
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -203,17 +203,12 @@ def _package(point: EntryPoint) -> str:
 @functools.cache
 def _points(group: str) -> dict[str, tuple[EntryPoint, ...]]:
     """Return the entry points of a group by name; several where packages want the same name."""
+    from importlib.metadata import entry_points  # takes a while to import; nothing built in needs it
+
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for point in _all_points().select(group=group):
+    for point in entry_points(group=group):
         others = found.get(point.name, ())
         # A distribution may show up twice, e.g. an editable install and its build folder.
         if all((other.value, _package(other)) != (point.value, _package(point)) for other in others):
             found[point.name] = (*others, point)
     return found
-
-
-@functools.cache
-def _all_points() -> EntryPoints:
-    from importlib.metadata import entry_points  # takes a while to import; nothing built in needs it
-
-    return entry_points()

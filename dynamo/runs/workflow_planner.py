@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +51,6 @@ class DocumentPlanner:
 
     def __init__(self, layouts: Mapping[str, LayoutSettings] | None = None) -> None:
         self._layouts = {**LAYOUTS, **(layouts or {})}
-        # The science behind the contracts takes a moment to import, and two threads importing it wait for each
-        # other's locks in turn.
-        self._importing = threading.Lock()
         self._parsed: dict[str, Any] = {}
 
     def load(self, name: str) -> Workflow:
@@ -162,10 +158,9 @@ class DocumentPlanner:
         return self._parsed[digest]
 
     def _contracts(self) -> Mapping[str, Any]:
-        with self._importing:
-            from dynamo.modules.registry import contracts
+        from dynamo.modules.registry import contracts
 
-            return contracts()
+        return contracts()
 
 
 def _slots(settings: LayoutSettings, plan: Plan) -> int:
