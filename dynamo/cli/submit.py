@@ -28,7 +28,7 @@ def submit(
     workflow: str = typer.Argument(help="A workflow document, a Pegasus workflow, or the name of a template."),
     inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="An input file; repeat for more."),
     params: list[str] = typer.Option([], "--param", "-p", metavar="NAME=VALUE", help="A parameter; lists as 35,45."),
-    engine: str | None = typer.Option(None, "--engine", "-e", help="local, condor, pegasus, or one of an installed package."),
+    engine: str | None = typer.Option(None, "--engine", "-e", help="local, condor, pegasus or an installed one."),
     out_dir: Path | None = typer.Option(None, "--out", "-o", help="Put the products here too."),
     wait: bool = typer.Option(False, "--wait", help="Wait for the end; without it the run goes on by itself."),
     config: Path | None = ConfigOption,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-
 import tomllib
+from pathlib import Path
 
 from dynamo.doors import doors
 from tests.integration.plugins.packages import CHECKOUT, Packages
