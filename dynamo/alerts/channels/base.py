@@ -36,7 +36,11 @@ class Channel(Protocol):
     """A destination for messages; called from one thread."""
 
     name: str
-    section: ChannelSection
+
+    @property
+    def section(self) -> ChannelSection:
+        """Its options."""
+        ...
 
     def send(self, notes: Sequence[Note]) -> None:
         """Send the notes together, all or nothing.
