@@ -38,7 +38,7 @@ if [ -d "$folder/wheels/extra" ]; then
 import sys
 from dynamo.doors import MODULES
 broken = [f"module {part.name} of {part.origin} cannot be used: {part.problem}" for part in MODULES.listed() if part.problem]
-sys.exit("\n".join(broken))'
+sys.exit("\n".join(broken) or None)'
 fi
 
 # The other commands need libraries that are not here.
