@@ -30,10 +30,10 @@ def need(module: str, *, extra: str = "nowcast") -> Any:
             hint=f"pip install 'dynamo-radar[{extra}]'",
         ) from error
     except (RuntimeError, ValueError, KeyError, OSError) as error:
-        # On import, pysteps reads a `pystepsrc` from the working directory, the environment or the home folder.
+        # Some libraries read a configuration file of their own as they are imported.
         raise MissingPartError(
-            f"cannot import the Python library {module.split('.', maxsplit=1)[0]}: {error}",
-            hint="check its configuration file" if module.startswith("pysteps") else "reinstall it",
+            f"the Python library {module.split('.', maxsplit=1)[0]} does not start: {error}",
+            hint="look at its configuration file, or reinstall it",
         ) from error
 
 

@@ -135,8 +135,7 @@ def make_nowcast(
         raise InputError("is a directory", where=out, expected="the name of the nowcast file")
     if bbox is not None:
         check_bbox(bbox)
-    for library in ("cv2", "pysteps") if method == "lk" else ("cv2",):
-        need(library)
+    need("cv2")
     tell = progress or _silent
     chosen = newest(sequence(paths))
     frames, last, used = _read(chosen, bbox and _with_inflow(bbox, leads), relation, tell)

@@ -1,9 +1,10 @@
 """Motion of echoes by optical flow.
 
-Sparse vectors come from Lucas-Kanade tracking (Bouguet 2001) through pysteps. The vectors of several pairs of
-frames are pooled, filtered for outliers against their neighbors, reduced to one per block of cells, and interpolated
-by inverse distance to coarse nodes. Nodes, not cells: motion is smooth, and CONUS has 24 million cells. The settings
-come from measurements; docs/nowcast.md has the figures.
+Sparse vectors come from Shi-Tomasi features and pyramidal Lucas-Kanade tracking (Bouguet 2001) in OpenCV, with the
+settings and the rounding of pysteps 1.21 (`motion.lucaskanade.dense_lucaskanade`, BSD licence), so that both find the
+same vectors. pysteps itself is not needed: it comes as source only. The vectors of several pairs of frames are pooled, freed of outliers against their neighbours, reduced to one for each block of cells, and
+interpolated by inverse distance on coarse nodes. Nodes, not cells: motion is smooth, and CONUS has 24 million
+cells. The settings are the outcome of measurements; docs/nowcast.md has the figures.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamo.errors import InputError
-from dynamo.extras import need, quiet
+from dynamo.extras import need
 
 #: Node spacing of the motion field, cells.
 NODE_STEP = 8
@@ -98,7 +99,7 @@ def estimate_motion(
     InputError
         If there are fewer than two frames, they differ in shape, or the times do not ascend.
     MissingPartError
-        If pysteps or OpenCV is not installed.
+        If OpenCV is not installed.
     """
     if len(frames) < 2 or len(frames) != len(minutes):
         raise InputError(f"{len(frames)} frames at {len(minutes)} times", expected="two or more, a time each")
@@ -134,27 +135,43 @@ def track(earlier: NDArray[np.float32], later: NDArray[np.float32], minutes: flo
     Raises
     ------
     MissingPartError
-        If pysteps or OpenCV is not installed.
+        If OpenCV is not installed.
     """
-    need("cv2")
-    lucaskanade: Any = need("pysteps.motion.lucaskanade")
+    cv2: Any = need("cv2")
     floor = np.float32(TRACKING_FLOOR_DBZ)
-    images = np.stack([np.maximum(earlier, floor), np.maximum(later, floor)])
-    # A field without contrast has no features, and the library would divide by its range.
-    if any(not (image > floor).any() for image in images):
-        return SparseVectors(np.empty((0, 2)), np.empty((0, 2)))
-    with quiet():
-        points, displacements = lucaskanade.dense_lucaskanade(
-            images,
-            dense=False,
-            # Outliers are judged later, over all pairs together.
-            nr_std_outlier=np.inf,
-            k_outlier=None,
-            # max_corners 0 takes them all. With a buffer, pysteps uses its mask as row numbers: work that grows
-            # with cells times columns, without any gain in skill here.
-            fd_kwargs={"max_corners": 0, "min_distance": _FEATURE_DISTANCE, "buffer_mask": 0},
-        )
-    return SparseVectors(np.asarray(points, dtype=np.float64), np.asarray(displacements, dtype=np.float64) / minutes)
+    frames = [np.maximum(frame, floor) for frame in (earlier, later)]
+    nothing = SparseVectors(np.empty((0, 2)), np.empty((0, 2)))
+    if any(not (frame > floor).any() for frame in frames):
+        return nothing
+    before, after = (_as_bytes(cv2, frame) for frame in frames)
+    features = cv2.goodFeaturesToTrack(
+        before,
+        maxCorners=0,  # all of them
+        qualityLevel=0.01,
+        minDistance=_FEATURE_DISTANCE,
+        blockSize=5,
+        mask=np.isfinite(frames[0]).view(np.uint8),
+    )
+    if features is None:
+        return nothing
+    tracked, status, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, features, None, winSize=(50, 50), maxLevel=3, criteria=(3, 10, 0), minEigThreshold=1e-4
+    )
+    found = status[:, 0] == 1
+    points, moved = features[found, 0], tracked[found, 0]
+    return SparseVectors(points.astype(np.float64), (moved - points).astype(np.float64) / minutes)
+
+
+def _as_bytes(cv2: Any, frame: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Scale a frame to 0..255 for OpenCV, without echoes of a cell or two; NaN becomes 0."""
+    low = np.nanmin(frame)
+    image = np.where(np.isnan(frame), low, frame)
+    echo = (image > low).astype(np.uint8)
+    # Opening: erosion, then dilation.
+    kept = cv2.morphologyEx(echo, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))
+    image[echo > kept] = low
+    above = image - low
+    return (above / (above.max() or np.float32(1)) * 255).astype(np.uint8)
 
 
 def pool(parts: Sequence[SparseVectors]) -> SparseVectors:

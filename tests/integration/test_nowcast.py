@@ -157,14 +157,7 @@ def test_command_refuses_boxes_it_cannot_read(bom: list[Path], tmp_path: Path, v
     assert "south,west,north,east" in done.stderr
 
 
-def test_a_broken_configuration_of_pysteps_is_named(bom: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "pystepsrc").write_text("{ this is not JSON")
-    done = command(*bom[:2], "-o", "out.nc", cwd=tmp_path)
-    assert done.returncode == 5
-    assert "pysteps does not start" in done.stderr
-
-
-@pytest.mark.parametrize("library", ["cv2", "pysteps", "pyproj"])
+@pytest.mark.parametrize("library", ["cv2", "pyproj"])
 def test_a_missing_library_is_named_with_the_remedy(bom: list[Path], tmp_path: Path, library: str) -> None:
     done = command(*bom[:2], "-o", "out.nc", cwd=tmp_path, without=library)
     assert done.returncode == 5
