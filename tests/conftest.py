@@ -7,16 +7,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import DATA, NotRunReport
+from tests.tiers import TierReport
+
 _BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Report what was not run and how long each tier took."""
+    config.pluginmanager.register(NotRunReport())
+    config.pluginmanager.register(TierReport())
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real radar data: `DYNAMO_TEST_DATA`, or `../shared/data` beside the checkout."""
-    folder = Path(os.environ.get("DYNAMO_TEST_DATA") or _BESIDE_CHECKOUT)
-    if not (folder / "composites").is_dir():
-        pytest.fail(
-            f"the real radar data is not in {folder}: set DYNAMO_TEST_DATA to the folder that holds"
-            " composites/ and radar/"
-        )
-    return folder
+    named = os.environ.get("DYNAMO_TEST_DATA")
+    folder = Path(named) if named else _BESIDE_CHECKOUT
+    if (folder / "composites").is_dir():
+        return folder
+    if named:
+        pytest.fail(f"DYNAMO_TEST_DATA={named} has no composites/ in it", pytrace=False)
+    DATA.lacking(f"{folder} has no composites/ in it")

@@ -6,18 +6,32 @@ from collections.abc import Iterator
 
 import pytest
 
+from dynamo.errors import MissingPartError
 from dynamo.pool.control import down, up
 from dynamo.pool.install.installation import install
 from dynamo.pool.record import STATE_VARIABLE, PoolRecord
+from tests.needs import HTCONDOR
+from tests.postgres_server import postgres_server
 
 
 @pytest.fixture(scope="session")
-def condor_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolRecord]:
-    """A running HTCondor pool with two slots, to which `dynamo.pool.environment.use_pool` leads.
+def htcondor() -> None:
+    """HTCondor, installed when it is missing, where it can be."""
+    try:
+        install(None, lambda _stage, _done, _total: None)
+    except MissingPartError as error:
+        HTCONDOR.lacking(str(error))
 
-    HTCondor is installed when it is missing; where that is impossible, the tests fail and say why.
-    """
-    install(None, lambda _stage, _done, _total: None)
+
+@pytest.fixture(autouse=True)
+def _what_is_marked(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("condor"):
+        request.getfixturevalue("htcondor")
+
+
+@pytest.fixture(scope="session")
+def condor_pool(htcondor: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolRecord]:
+    """A running HTCondor pool with two slots, to which `dynamo.pool.environment.use_pool` leads."""
     state = tmp_path_factory.mktemp("condor")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("CONDOR_CONFIG", raising=False)
@@ -27,3 +41,10 @@ def condor_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolRecord
             yield record
         finally:
             down(state)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server of this session's own; ended with it."""
+    with postgres_server() as url:
+        yield url

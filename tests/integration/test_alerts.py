@@ -39,7 +39,7 @@ from dynamo.store.engine import Store
 from dynamo.store.models import Decision
 from dynamo.times import to_iso, utc_now
 from dynamo.watch.watcher import Watcher
-from tests.integration.test_store import postgres, store, url  # noqa: F401 - fixtures
+from tests.integration.test_store import store, url  # noqa: F401 - fixtures
 from tests.integration.watch.watch_support import wait_for
 
 START = datetime(2019, 6, 10, 18, 0, tzinfo=UTC)

@@ -14,13 +14,14 @@ import pytest
 import xarray as xr
 
 from dynamo.errors import InputError
-from dynamo.extras import need, quiet
+from dynamo.extras import quiet
 from dynamo.formats.radar import read_sweeps, read_volume
 from dynamo.formats.radar.chunks import ChunkVolume
 from dynamo.formats.radar.model import MOMENTS
 from dynamo.formats.sounding import choose_sounding, read_sounding
 from dynamo.inspection.look import inspect_input
 from dynamo.times import parse_time
+from tests.needs import peer
 
 CHUNKS = "radar/nexrad_chunks/KLOT_20210729_123848"
 TERREY = {
@@ -189,7 +190,7 @@ def test_boxpol(data_dir: Path) -> None:
 @pytest.mark.parametrize("name", ["KFWS20190609_222523.bin", "KLBB20160601_150025_V06", "KTLX20140101_000624.bin"])
 def test_level2_equals_pyart_gate_by_gate(data_dir: Path, name: str) -> None:
     path = data_dir / "radar/nexrad" / name
-    pyart = need("pyart")
+    pyart = peer("pyart")
     with quiet():
         radar: Any = pyart.io.read_nexrad_archive(str(path), linear_interp=False)
     sweeps = read_volume(path, pair_doppler=False).sweeps
@@ -214,7 +215,7 @@ def test_level2_equals_pyart_gate_by_gate(data_dir: Path, name: str) -> None:
 def test_a_cfradial_volume_of_several_sweeps(data_dir: Path, tmp_path: Path, netcdf: str) -> None:
     path = data_dir / "radar/nexrad/KFWS20190609_222523.bin"
     converted = tmp_path / "volume.nc"
-    pyart = need("pyart")
+    pyart = peer("pyart")
     with quiet():
         radar: Any = pyart.io.read_nexrad_archive(str(path), linear_interp=False)
         pyart.io.write_cfradial(str(converted), radar, format=netcdf)

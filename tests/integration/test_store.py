@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -53,45 +49,6 @@ from dynamo.store.models import (
 from dynamo.times import utc_now
 from dynamo.watch.watcher import Watcher
 from tests.integration.watch.watch_support import START, ThreadEngine, environment, factory, wait_for, write_small
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server of this session's own; ended with it."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not programs:
-        pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
-    bin_dir = programs[-1].parent
-    root = Path(tempfile.mkdtemp(prefix="dynamo-pg-"))
-    prefix: list[str] = []
-    if os.getuid() == 0:
-        # The server refuses to be root.
-        account = pwd.getpwnam("postgres")
-        os.chown(root, account.pw_uid, account.pw_gid)
-        prefix = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = root / "data"
-    subprocess.run(
-        [*prefix, str(bin_dir / "initdb"), "-D", str(data), "-U", "dynamo", "-A", "trust", "--no-sync"],
-        check=True,
-        capture_output=True,
-        cwd=root,
-    )
-    options = ["-k", str(root), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-    with (root / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*prefix, str(bin_dir / "postgres"), "-D", str(data), *options], stdout=log, stderr=log, cwd=root
-        )
-    try:
-        ready = [str(bin_dir / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-        wait_for(lambda: subprocess.run(ready, check=False).returncode == 0, what="PostgreSQL")
-        yield f"postgresql://dynamo@127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
-        shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -33,7 +33,7 @@ from dynamo.times import utc_now
 from tests.integration import test_store
 
 # The databases of the store's own tests.
-postgres, url = test_store.postgres, test_store.url
+url = test_store.url
 
 QUICK = {"boot": 0, "join": 0, "delete": 0}
 SPEC: dict[str, Any] = {

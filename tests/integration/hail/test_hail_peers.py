@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,7 @@ from dynamo.radar.hail.hsda import hsda_class
 from dynamo.radar.hail.hydroclass import classify
 from dynamo.radar.hail.levels import Temperatures
 from dynamo.radar.hail.mesh import MESH_METHODS, PolarSweep, columns, elevations, matching_rays
-from dynamo.simulate.formats.radar import FormatName
-from dynamo.simulate.formats.sounding import encode
-from tests.simulated import START, radar_files
+from tests.needs import peer
 
 # Of numba, over the lists that pyhail gives it.
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
@@ -76,7 +73,7 @@ def volumes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def _csu(sweep: xr.Dataset, temperature: Any, *, kdp: bool) -> Any:
     moments = fields(sweep)
-    return import_module("csu_radartools.csu_fhc").csu_fhc_summer(
+    return peer("csu_radartools.csu_fhc").csu_fhc_summer(
         dz=moments["DBZH"],
         zdr=moments["ZDR"],
         rho=moments["RHOHV"],
@@ -129,7 +126,7 @@ def test_sizes_are_those_of_pyhail(case: str, volumes: Volumes) -> None:
         # Every strong gate, so that all layers and sizes come up.
         marks = (moments["DBZH"] >= 45).astype(np.int64)
         heights = gate_heights_m(sweep)
-        expected = import_module("pyhail.hsda").main(
+        expected = peer("pyhail.hsda").main(
             moments["DBZH"],
             moments["ZDR"],
             moments["RHOHV"],
@@ -170,7 +167,7 @@ def test_columns_are_those_of_pyhail(case: str, method: str, volumes: Volumes) -
     base = sweeps[order[0]]
     # pyhail pairs rays by number: give it the rays of the lowest sweep's azimuths.
     aligned = [_aligned(sweeps[number], base) for number in order]
-    expected = import_module("pyhail.mesh_ppi").main(
+    expected = peer("pyhail.mesh_ppi").main(
         aligned,
         [sweeps[number].elevation_deg for number in order],
         [base.azimuth_deg] * len(order),

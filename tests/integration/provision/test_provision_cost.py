@@ -24,7 +24,6 @@ from dynamo.store.fleets import Fleet, Worker, WorkerHour, WorkerUse
 from tests.integration import test_store as stores
 from tests.integration.watch.watch_support import environment
 
-postgres = stores.postgres
 url = stores.url
 
 T0 = datetime(2026, 6, 10, 10, 30, tzinfo=UTC)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,8 +15,10 @@ from dynamo.radar.motion import (
     interpolate,
     one_a_block,
     pairs,
+    track,
     without_outliers,
 )
+from tests.needs import peer
 
 SHAPE = (120, 160)
 FLOOR = -10.0
@@ -107,12 +106,29 @@ def test_missing_moves_as_missing_and_spoils_nothing_else() -> None:
     assert np.array_equal(np.isnan(moved)[:, 10:], np.isnan(frame)[:, :-10])
 
 
-def test_agrees_with_pysteps() -> None:
+def test_tracks_the_vectors_of_pysteps() -> None:
+    earlier, later = storms(0, 0), storms(3, -2)
+    earlier[20:40, 30:60] = np.nan
+    later[5, 5] = 50.0
+    clipped = np.maximum(np.stack([earlier, later]), 10.0).astype(np.float32)
+    points, displacements = peer("pysteps.motion.lucaskanade").dense_lucaskanade(
+        clipped,
+        dense=False,
+        nr_std_outlier=np.inf,
+        k_outlier=None,
+        fd_kwargs={"max_corners": 0, "min_distance": 5, "buffer_mask": 0},
+    )
+    ours = track(earlier, later, 2.0)
+    assert len(points) > 10
+    np.testing.assert_array_equal(ours.points, points)
+    np.testing.assert_array_equal(ours.velocities, displacements / 2.0)
+
+
+def test_moves_as_pysteps() -> None:
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(np.float64)
     # A vortex: solid rotation about the middle, half a radian in 20 minutes.
     velocity = 0.025 * np.stack([-(rows - SHAPE[0] / 2), columns - SHAPE[1] / 2])
-    with contextlib.redirect_stdout(io.StringIO()):
-        from pysteps.extrapolation.semilagrangian import extrapolate
+    extrapolate = peer("pysteps.extrapolation.semilagrangian").extrapolate
     frame = storms(0, 0)
     expected = extrapolate(frame, velocity, 20)[-1]
     motion = MotionField(velocity.astype(np.float32), 1, 1)
