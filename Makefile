@@ -7,27 +7,46 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 # Much of the tests' time is waiting for daemons: two files at a time.
 TEST_ARGS ?= --numprocesses 2 --dist loadfile
+# All but `peers`, which need a C compiler.
+EXTRAS := alerts,api,chameleon,dev,hail,metrics,nowcast,openstack,postgres
+# The versions that the tests passed with.
+INSTALL = $(BIN)/python tools/install.py --constraint constraints.txt
 
-.PHONY: demo test bench bench-elastic bench-sustained lint format clean help test-containers test-openstack
+.PHONY: demo test test-fast test-oldest test-newest test-bare test-containers test-openstack peers constraints \
+	bench bench-elastic bench-sustained lint format clean help
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-$(VENV)/.core: setup.cfg pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e .
-	touch $@
+$(VENV)/.core: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12 ..." % v)'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments: install python3-venv (Debian, Ubuntu)"; exit 1; }
+	@echo "Making $(VENV) (once, a few minutes)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) --upgrade pip
+	@echo "DyNamo and its libraries"
+	@$(INSTALL) --editable .
+	@touch $@
 
-# Some of what the tests compare with is built from source and needs a C compiler.
 $(VENV)/.ready: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet -e '.[alerts,api,chameleon,dev,hail,metrics,nowcast,openstack,postgres]'
-	touch $(VENV)/.nowcast $@
+	@echo "What optional parts and tests need"
+	@$(INSTALL) --editable '.[$(EXTRAS)]'
+	@touch $(VENV)/.nowcast $@
 
 $(VENV)/.nowcast: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet -e '.[nowcast]'
-	touch $@
+	@echo "What nowcasts need"
+	@$(INSTALL) --editable '.[nowcast]'
+	@touch $@
+
+$(VENV)/.peers: $(VENV)/.ready
+	@echo "Other software to compare with (needs a C compiler)"
+	@$(INSTALL) --editable '.[peers]'
+	@touch $@
+
+$(VENV)/.uv: $(VENV)/.ready
+	@$(INSTALL) uv
+	@touch $@
 
 # Real composites need the libraries that read and move them.
 demo: $(if $(findstring --data,$(DEMO_ARGS)),$(VENV)/.nowcast,$(VENV)/.core) ## Watch simulated storms become contours and images (DEMO_ARGS="--data ../shared/data": real ones)
@@ -36,7 +55,33 @@ demo: $(if $(findstring --data,$(DEMO_ARGS)),$(VENV)/.nowcast,$(VENV)/.core) ## 
 test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
-bench: $(VENV)/.ready ## Measure speed against peers, in one run
+FAST := $(TEST_ARGS) -m "not slow" tests/unit tests/property
+test-fast: $(VENV)/.ready ## Run the unit and property tests, without daemons (2 min)
+	$(BIN)/python -m pytest $(FAST)
+
+test-oldest: $(VENV)/.uv ## Run the fast tests with the oldest versions that setup.cfg allows (VERSION_ARGS: other tests)
+	$(call test_with,oldest,lowest-direct)
+
+test-newest: $(VENV)/.uv ## Run the fast tests with the newest versions there are (VERSION_ARGS: other tests)
+	$(call test_with,newest,highest)
+
+VERSION_ARGS ?= $(FAST)
+define test_with
+$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$(1)
+$(BIN)/uv pip install --quiet --python .venv-$(1) --resolution $(2) --editable '.[$(EXTRAS)]'
+.venv-$(1)/bin/python -m pytest $(VERSION_ARGS)
+endef
+
+test-bare: ## Run demo and fast tests on a debootstrapped Debian without compiler, data and root (root, Debian; 8 min)
+	tests/bare_machine.sh
+
+constraints: $(VENV)/.uv ## Renew constraints.txt: the newest versions that go together; run the tests after it
+	printf 'pip\nuv\n' | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+		--no-annotate --custom-compile-command 'make constraints' --output-file constraints.txt setup.cfg -
+
+peers: $(VENV)/.peers ## Install what tests and benchmarks compare with (C compiler)
+
+bench: $(VENV)/.peers ## Measure speed against peers, in one run
 	$(BIN)/python -m benchmarks --data $(DATA)
 
 bench-sustained: $(VENV)/.ready ## Keep a radar network up on HTCondor, then find how many this machine carries (20 min)
@@ -65,4 +110,4 @@ test-openstack: $(VENV)/.ready ## Bring up an OpenStack with servers that boot, 
 	tests/openstack/down.sh
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

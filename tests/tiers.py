@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 
 import pytest
@@ -13,7 +13,7 @@ class TierReport:
 
     def __init__(self) -> None:
         self._tests: Counter[str] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add a phase of a test."""
@@ -24,6 +24,7 @@ class TierReport:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say it in one line, the longest first."""
         workers = getattr(terminalreporter.config.option, "numprocesses", None) or 1
-        tiers = [f"{tier} {seconds:.0f} s ({self._tests[tier]} tests)" for tier, seconds in self._seconds.most_common()]
+        longest = sorted(self._seconds.items(), key=lambda item: -item[1])
+        tiers = [f"{tier} {seconds:.0f} s ({self._tests[tier]} tests)" for tier, seconds in longest]
         if tiers:
             terminalreporter.write_line(f"time: {', '.join(tiers)}; {workers} at a time")

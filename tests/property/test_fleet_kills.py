@@ -43,16 +43,19 @@ STEP_S = 4.0
 CYCLES = 60
 
 
+@pytest.mark.slow
 def test_killed_while_it_grows(tmp_path: Path) -> None:
     prepare(tmp_path / "before")
     assert killed_everywhere(tmp_path, wanted=2) > 60
 
 
+@pytest.mark.slow
 def test_killed_when_requests_take_longer_than_they_should(tmp_path: Path) -> None:
     prepare(tmp_path / "before")
     assert killed_everywhere(tmp_path, wanted=2, queue_s=40.0) > 5
 
 
+@pytest.mark.slow
 def test_killed_while_it_shrinks(tmp_path: Path) -> None:
     ready(tmp_path / "before")
     with stored(tmp_path / "before") as session:
@@ -60,6 +63,7 @@ def test_killed_while_it_shrinks(tmp_path: Path) -> None:
     assert killed_everywhere(tmp_path, wanted=1) > 40
 
 
+@pytest.mark.slow
 def test_killed_while_it_ends(tmp_path: Path) -> None:
     ready(tmp_path / "before")
     with stored(tmp_path / "before") as session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ HAPPENINGS = st.lists(
 QUIET_S = 3000.0
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(HAPPENINGS)
 # Workers join while the pool is silent, get jobs, and are wanted no longer.

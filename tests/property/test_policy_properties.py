@@ -8,6 +8,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -209,6 +210,7 @@ def load_shapes(draw: st.DrawFn) -> tuple[list[Arrival], float]:
     return arrivals, draw(st.sampled_from([0.0, 0.3, 1.0]))
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(load_shapes(), st.sampled_from([5.0, 100.0, 400.0]))
 def test_predictive_turns_only_as_often_as_its_window_allows(shape: tuple[list[Arrival], float], boot_s: float) -> None:
@@ -237,6 +239,7 @@ def test_predictive_turns_only_as_often_as_its_window_allows(shape: tuple[list[A
         assert not before or fall_s - before[-1] >= window_s - 1e-6
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     st.floats(30, 600),
