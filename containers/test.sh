@@ -15,8 +15,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
 release=bookworm
 base=docker.io/library/debian:bookworm-slim
-tools=(debootstrap podman runc)
-cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/dynamo/containers
 python=${PYTHON:-}
 [ -n "$python" ] || { [ -x "$root/.venv/bin/python" ] && python=$root/.venv/bin/python; } || python=python3
 started=$SECONDS
@@ -26,6 +24,8 @@ fail() {
     echo "test-containers: $1" >&2
     exit "${2:-1}"
 }
+# shellcheck source=containers/base.sh
+. "$here/base.sh"
 dynamo() { PYTHONPATH=$root "$python" -m "$@"; }
 
 [ "$(id -u)" = 0 ] || fail "must be root (debootstrap and chroot builds need it): sudo make test-containers" 5
@@ -33,18 +33,7 @@ dynamo() { PYTHONPATH=$root "$python" -m "$@"; }
 PYTHONPATH=$root "$python" -c 'from dynamo.modules.warm import import_science; import_science()' 2>/dev/null ||
     fail "$python lacks DyNamo's libraries: run make once, or set PYTHON" 5
 
-# --- the tools -------------------------------------------------------------------------------------------------------
-missing=()
-for tool in "${tools[@]}"; do command -v "$tool" >/dev/null || missing+=("$tool"); done
-if [ ${#missing[@]} -gt 0 ]; then
-    command -v apt-get >/dev/null || fail "${missing[*]} missing, and there is no apt-get: install them" 5
-    say "installing ${missing[*]}"
-    apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
-    "${apt[@]}" update >/dev/null || say "apt-get update failed; trying with the lists that are there"
-    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null ||
-        fail "apt-get could not install ${missing[*]}" 5
-fi
-
+need_tools debootstrap podman runc
 work=$(mktemp -d "${TMPDIR:-/tmp}/dynamo-containers.XXXXXX")
 clean() {
     # podman keeps its overlay folder mounted onto itself, and a failed container its root.
@@ -56,37 +45,7 @@ clean() {
 trap clean EXIT
 trap 'exit 130' INT TERM
 
-# --- the base --------------------------------------------------------------------------------------------------------
-mirror() {
-    if [ -n "${DYNAMO_DEBIAN_MIRROR:-}" ]; then
-        echo "$DYNAMO_DEBIAN_MIRROR"
-    else
-        command -v apt-get >/dev/null || return 0
-        # shellcheck disable=SC2016 # apt's own variable
-        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 'Component: main' | sed -n 1p
-    fi
-}
-make_base() {
-    local uri tree=$work/tree proxy=
-    uri=$(mirror)
-    [ -n "$uri" ] || fail "apt's configuration names no Debian mirror: set DYNAMO_DEBIAN_MIRROR" 5
-    eval "$(apt-config shell proxy Acquire::http::Proxy || true)"
-    say "debootstrapping $release"
-    http_proxy=${http_proxy:-$proxy} debootstrap --variant=minbase --include=python3 "$release" "$tree" "$uri" \
-        >"$work/debootstrap.log" 2>&1 || { tail -n 20 "$work/debootstrap.log" >&2; fail "debootstrap failed" 5; }
-    # What the registry's slim image leaves out too.
-    tar -C "$tree" --numeric-owner --exclude='./dev/*' --exclude='./usr/share/doc/*' --exclude='./usr/share/info/*' \
-        --exclude='./usr/share/locale/*' --exclude='./usr/share/man/*' --exclude='./var/cache/apt/*' \
-        --exclude='./var/lib/apt/lists/*' --exclude='./var/log/*' -cf "$1.part" .
-    mv "$1.part" "$1"
-    rm -rf --one-file-system "$tree"
-}
-mkdir -p "$cache"
-tarball=$cache/$release-$(dpkg --print-architecture).tar
-exec 9>"$cache/lock"
-flock 9
-[ -f "$tarball" ] || make_base "$tarball"
-say "base: $(du -m "$tarball" | cut -f1) MB ($tarball; remove it to renew)"
+base_tarball "$release" "$release" python3
 
 # --- the build context and the image ---------------------------------------------------------------------------------
 cp -r "$root/examples/own-module" "$work/own-source"
