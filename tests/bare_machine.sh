@@ -70,7 +70,7 @@ for name in http_proxy https_proxy no_proxy; do [ -z "${!name:-}" ] || environme
 in_tree() { # in_tree COMMAND...
     # Mounts are of this namespace and go with it.
     # shellcheck disable=SC2016 # expanded inside
-    unshare --mount --pid --fork bash -euc '
+    unshare --mount --pid --fork --kill-child bash -euc '
         tree=$0 user=$1 shown=$2; shift 2
         mount --rbind /dev "$tree/dev"
         mount -t proc proc "$tree/proc"

@@ -51,7 +51,7 @@ def command(*arguments: object, cwd: Path, without: str = "") -> subprocess.Comp
         text=True,
         check=False,
         cwd=cwd,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -48,7 +48,8 @@ from dynamo.store.models import (
 )
 from dynamo.times import utc_now
 from dynamo.watch.watcher import Watcher
-from tests.integration.watch.watch_support import START, ThreadEngine, environment, factory, wait_for, write_small
+from tests.integration.watch.watch_support import START, ThreadEngine, environment, factory, write_small
+from tests.waiting import wait_for
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -127,7 +128,7 @@ def test_the_newest_migration_is_head() -> None:
 def test_two_processes_that_open_a_new_store_at_once_both_get_it(url: str) -> None:
     code = f"from dynamo.store.engine import open_store; open_store({url!r}).close()"
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environment()) for _ in range(3)]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
     store = open_store(url)
     assert "runs" in inspect(store.engine).get_table_names()
     store.close()
@@ -394,7 +395,7 @@ def test_a_cancelled_run_ends_wherever_it_is(service: RunService, engine: Thread
     thread.start()
     wait_for(lambda: service.get(running.id).state == "running")
     service.cancel(running.id, "a better one came")
-    thread.join(10)
+    thread.join(300)
     ended = service.get(running.id)
     assert (ended.state, ended.reason) == ("cancelled", "a better one came")
     engine.gate.set()
@@ -411,7 +412,7 @@ def test_work_that_the_engine_lost_is_given_to_it_again(
     engine.lose()
     wait_for(lambda: engine.started == [run.id, run.id])
     engine.gate.set()
-    thread.join(10)
+    thread.join(300)
     assert service.get(run.id).state == "succeeded"
 
 
@@ -438,7 +439,7 @@ def test_an_input_that_is_written_over_while_the_run_works_is_not_published(
     path = Path(run.inputs[0]["path"])
     path.write_bytes(path.read_bytes().replace(b"Reflectivity", b"reflectivity"))
     engine.gate.set()
-    thread.join(10)
+    thread.join(300)
     ended = service.get(run.id)
     assert ended.state == "failed"
     assert "written over" in ended.reason
@@ -516,7 +517,7 @@ def test_the_newest_runs_first_and_stale_ones_are_skipped_with_the_reason(
     ]
     dispatcher = Dispatcher(service, 1)
     dispatcher.start()
-    assert dispatcher.wait_idle(30)
+    assert dispatcher.wait_idle(300)
     dispatcher.stop(1.0)
     assert engine.executed == [runs[1].id, runs[3].id]
     for stale in (runs[0], runs[2]):
@@ -534,7 +535,7 @@ def test_the_newest_is_run_even_past_its_deadline(service: RunService, tmp_path:
     run, _ = service.create(request_for(service, tmp_path, deadline_at=past))
     dispatcher = Dispatcher(service, 1)
     dispatcher.start()
-    assert dispatcher.wait_idle(30)
+    assert dispatcher.wait_idle(300)
     dispatcher.stop(1.0)
     assert service.get(run.id).state == "succeeded"
 
@@ -545,7 +546,7 @@ def test_a_failing_run_does_not_stop_the_others(service: RunService, engine: Thr
     broken.unlink()
     dispatcher = Dispatcher(service, 2)
     dispatcher.start()
-    assert dispatcher.wait_idle(30)
+    assert dispatcher.wait_idle(300)
     dispatcher.stop(1.0)
     assert [service.get(run.id).state for run in runs] == ["succeeded", "succeeded", "failed"]
 
@@ -559,7 +560,7 @@ def test_never_more_than_max_runs_at_once(service: RunService, engine: ThreadEng
     wait_for(lambda: len(engine.started) == 2)
     assert dispatcher.counts() == (3, 2)
     engine.gate.set()
-    assert dispatcher.wait_idle(30)
+    assert dispatcher.wait_idle(300)
     dispatcher.stop(1.0)
     assert len(engine.executed) == 5
 
@@ -578,7 +579,7 @@ def test_a_stopped_dispatcher_leaves_runs_that_the_next_one_resumes(
     engine.gate.set()
     second = Dispatcher(service, 1)
     second.start()
-    assert second.wait_idle(30)
+    assert second.wait_idle(300)
     second.stop(1.0)
     assert service.get(run.id).state == "succeeded"
 

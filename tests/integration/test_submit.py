@@ -107,7 +107,7 @@ def test_a_run_that_another_process_holds_is_waited_for_and_exported(root: Path)
         # Without an export to do, the run is left to whom it belongs.
         assert run_dynamo(root, "runs", "work", run.id).returncode == 0
         assert worker.poll() is None
-    assert worker.wait(30) == 0
+    assert worker.wait(300) == 0
     first = {item.name for item in (root / "out").iterdir()}
     assert "index.json" in first
     assert run_dynamo(root, "runs", "work", run.id, "--out", "out").returncode == 0

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dynamo.provision.sites.base import ServerStatus
-from tests.integration.provision.fleet_run import EVICTED, FleetRun, boot_script, ended_jobs, wait_for, worker_part
+from tests.integration.provision.fleet_run import EVICTED, FleetRun, boot_script, ended_jobs, worker_part
 from tests.openstack.sandbox import Sandbox
 from tests.openstack_live.support import LEASED_HOSTS, NODE_TYPE, Fleet
+from tests.waiting import wait_for
 
 GATEWAY = "10.140.0.1"
 QUICK = {"cycle_s": 1, "collector_grace_s": 5, "join_timeout_s": 200, "max_removal_share": 1.0}

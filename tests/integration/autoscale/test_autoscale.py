@@ -37,7 +37,8 @@ from dynamo.store.fleets import Worker
 from dynamo.store.models import Decision, Run
 from dynamo.times import utc_now
 from dynamo.watch.watcher import Watcher
-from tests.integration.watch.watch_support import wait_for, write_small
+from tests.integration.watch.watch_support import write_small
+from tests.waiting import wait_for
 
 SITE = "Simulated:here"
 SPEC: Mapping[str, Any] = {
@@ -82,7 +83,7 @@ class Commands:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -122,7 +123,7 @@ def test_the_daemon_scales_and_a_person_wins(commands: Commands, tmp_path: Path)
         commands("dynamo", "autoscale", "--once", code=7)
         log = (tmp_path / "daemon.log").read_text()
         url = log.partition("address=")[2].split()[0]
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=300) as answer:
             text = answer.read().decode()
         assert 'dynamo_workers{fleet="storm",group="worker",site="Simulated:here",state="ready"} 3.0' in text
         commands("provision", "scale", "worker", "1", "--no-wait")
@@ -136,7 +137,7 @@ def test_the_daemon_scales_and_a_person_wins(commands: Commands, tmp_path: Path)
         commands("provision", "hold", "nobody", code=4)
     finally:
         daemon.send_signal(signal.SIGTERM)
-        code = daemon.wait(40)
+        code = daemon.wait(300)
         store.close()
     assert code == 0, (tmp_path / "daemon.log").read_text()
 
@@ -267,7 +268,7 @@ def test_real_workers_come_from_none_and_go_again(local_fleet: Store) -> None:
             )
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(300)
     assert report.settled
     assert report.target == {"worker": 0}
     with local_fleet.reading() as session:

@@ -26,7 +26,7 @@ from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.models import Cursor
 from dynamo.times import utc_now
 from tests.integration.autoscale.demand_support import HAIL, NOON, NOWCASTS, Day, every, nowcast_facts, sweep_facts
-from tests.simulated import composite_files, radar_files
+from tests.waiting import PATIENCE
 
 OVERHEAD_S = 3.5
 GROWING = [100_000 * lead for lead in range(31)]
@@ -280,7 +280,7 @@ def test_the_queue_of_a_real_pool(condor_pool: PoolRecord, tmp_path: Path) -> No
         submit(3, request_cpus="64", priority="7")
         submit(2, request_cpus="32", **{f"+{TAG}": '"some-run"'})
         submit(1, request_cpus="16", initialdir=str(planned))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE * 60
         work = others.work(utc_now(), 600.0)
         while not any(" running " in one.label for one in work):
             assert time.monotonic() < deadline, work

@@ -59,7 +59,7 @@ def tool(python: Path, home: Path, name: str, *arguments: str | Path, code: int 
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         # Pegasus keeps a database of all workflows below HOME.
         env={**os.environ, "HOME": str(home), "PYTHONPATH": ""},
     )

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,9 @@ from dynamo.pool.environment import pool_environment, use_pool
 from dynamo.pool.processes import wait_gone
 from dynamo.pool.record import PoolRecord, read_record
 from dynamo.pool.report import pool_status
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.condor
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not so after {timeout_s} s: {condition}")
 
 
 def ended(log: Path) -> bool:

@@ -13,7 +13,8 @@ from dynamo.pool.control import down, up
 from dynamo.pool.environment import PoolAwayError, use_pool
 from dynamo.pool.install.installation import install
 from dynamo.pool.record import STATE_VARIABLE
-from tests.integration.watch.watch_support import DaemonProcess, run_dynamo, wait_for, write_small
+from tests.integration.watch.watch_support import DaemonProcess, run_dynamo, write_small
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.condor
 

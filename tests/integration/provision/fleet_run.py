@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -116,10 +115,3 @@ def boot_script() -> str:
 
 def ended_jobs(log: Path) -> int:
     return log.read_text().count("\n005 (") + log.read_text().startswith("005 (") if log.is_file() else 0
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.3)

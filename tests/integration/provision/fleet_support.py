@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from dynamo.pool.install.installation import require_installation
 from dynamo.pool.record import PoolRecord, read_record
@@ -17,21 +14,12 @@ from dynamo.provision.condor.settings import WorkerSettings
 from dynamo.provision.pool_link import JoinPapers, PoolView
 from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, Flavor, Server, ServerRequest, SiteContext
 from dynamo.provision.sites.local.site import LocalSite
+from tests.waiting import wait_for
 
 FLEET = "tests"
 SMALL = Flavor("worker.1cpu", 1, 512, 1)
 #: Times of workers in tests: as in life, but for seconds.
 QUICK = WorkerSettings(grace_s=6, check_s=1, update_s=5)
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0, what: str = "") -> Any:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"not so after {timeout_s} s: {what or condition}")
 
 
 class Fleet:
@@ -98,7 +86,7 @@ class Fleet:
             text=True,
             env=environment,
             check=False,
-            timeout=30,
+            timeout=300,
         )
 
     def run(self, program: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
@@ -110,7 +98,7 @@ class Fleet:
             text=True,
             env={**os.environ, "CONDOR_CONFIG": self.record.config},
             check=False,
-            timeout=30,
+            timeout=300,
         )
 
     def submit(self, folder: Path, code: str, count: int = 1, **settings: str) -> Path:

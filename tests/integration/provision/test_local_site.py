@@ -23,7 +23,8 @@ from dynamo.provision.sites.local import servers as local_servers
 from dynamo.provision.sites.local.network import LocalNetwork
 from dynamo.provision.sites.local.site import LocalSite
 from dynamo.provision.sites.registry import open_site
-from tests.integration.provision.fleet_support import FLEET, Fleet, wait_for
+from tests.integration.provision.fleet_support import FLEET, Fleet
+from tests.waiting import wait_for
 
 SLEEPER = "#!/bin/sh\necho here >$SERVER_ROOT/was-here\ncat $SERVER_ROOT/private/note 2>/dev/null\nsleep 1000 &\nwait\n"
 TINY = Flavor("tiny", 1, 64, 1)
@@ -207,7 +208,7 @@ def test_from_nothing_to_two_ready_workers_and_survival(tmp_path: Path) -> None:
     try:
         fleet.add("one", "two")
         fleet.ready("one", "two", timeout_s=20)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 200
         # Whoever made them may go: another object knows them from the disk.
         again = make(tmp_path)
         assert {server.name for server in again.list(FLEET)} == {"one", "two"}

@@ -25,7 +25,7 @@ from dynamo.provision.keeping.presence import daemon_for
 from dynamo.provision.spec.loading import load_spec
 from dynamo.provision.status import FleetStatus, fleet_status
 from dynamo.store.engine import open_store
-from tests.integration.provision.fleet_support import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.condor
 SPECS = Path(__file__).parents[3] / "mobius_specs"
@@ -54,7 +54,7 @@ class Cli:
             input=text,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         sys.stdout.write(f"{time.monotonic() - began:5.1f} s  {' '.join(words)[-90:]}\n")
@@ -116,7 +116,7 @@ class Cli:
             capture_output=True,
             text=True,
             check=True,
-            timeout=30,
+            timeout=300,
         )
         return set(done.stdout.split())
 
@@ -128,14 +128,14 @@ class Cli:
         for process in self.started:
             if process.poll() is None:
                 process.kill()
-            process.communicate(timeout=10)
+            process.communicate(timeout=300)
         for fleet in ("local", "other"):
             subprocess.run(
                 self.command("destroy", "--yes", "--now", "--fleet", fleet),
                 env=self.environment,
                 cwd=self.folder,
                 capture_output=True,
-                timeout=60,
+                timeout=300,
                 check=False,
             )
 
@@ -184,7 +184,7 @@ def test_a_fleet_from_nothing_to_nothing(cli: Cli) -> None:
         cwd=cli.folder,
         check=True,
         capture_output=True,
-        timeout=90,
+        timeout=300,
     )
     assert (cli.folder / "out").read_text() == "7\n"
 
@@ -226,7 +226,7 @@ def test_a_killed_apply_is_gone_on_with(cli: Cli) -> None:
     first = cli.start("apply", str(cli.spec))
     wait_for(lambda: started(cli), 20)
     first.send_signal(signal.SIGKILL)
-    first.wait(10)
+    first.wait(300)
     cli.run("apply", str(cli.spec))
     assert list(cli.states().values()) == ["ready"] * 2
     assert cli.startds() == set(cli.states())
@@ -247,7 +247,7 @@ def test_what_cannot_be_had_in_time_is_told(cli: Cli) -> None:
     waiting = cli.start("apply", str(cli.spec))
     wait_for(lambda: cli.status().looked_after_by, 20)
     waiting.send_signal(signal.SIGINT)
-    _, told = waiting.communicate(timeout=60)
+    _, told = waiting.communicate(timeout=300)
     assert waiting.returncode == 130, told
     assert "go on with `dynamo-provision apply`" in told.lower()
     assert list(cli.states().values()) == ["ready"]
@@ -266,7 +266,7 @@ def test_the_daemon_looks_after_fleets(cli: Cli) -> None:
 
     began = time.monotonic()
     daemon.send_signal(signal.SIGTERM)
-    _, log = daemon.communicate(timeout=40)
+    _, log = daemon.communicate(timeout=300)
     assert daemon.returncode == 0, log
     sys.stdout.write(f"the daemon ended in {time.monotonic() - began:.1f} s\n")
     lines = [json.loads(line) for line in log.splitlines()]
@@ -283,5 +283,5 @@ def test_the_daemon_looks_after_fleets(cli: Cli) -> None:
     assert cli.json("destroy", "--yes")["state"] == "ended"
     assert not with_environment(f"{MARK}={record.id}")
     again.send_signal(signal.SIGINT)
-    again.communicate(timeout=40)
+    again.communicate(timeout=300)
     assert again.returncode == 0

@@ -22,7 +22,8 @@ from dynamo.provision.status import fleet_status, looked_after_by
 from dynamo.store.engine import Store, StoreUnavailableError, open_store
 from dynamo.store.lease import StoreLease
 from dynamo.times import utc_now
-from tests.unit.provision.quick_fleets import QUICK, put, spec_of, wait_for
+from tests.unit.provision.quick_fleets import QUICK, put, spec_of
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ class TestAttending:
             assert all(glance.by for glance in seen)
         finally:
             stop.set()
-            thread.join(30)
+            thread.join(300)
 
     def test_the_end_of_the_time_says_what_is_missing(self, store: Store, tmp_path: Path) -> None:
         spec = spec_of("one", 3)
@@ -88,9 +89,9 @@ class TestDaemon:
         finally:
             began = time.monotonic()
             stop.set()
-            thread.join(30)
+            thread.join(300)
         assert not thread.is_alive()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 100
         assert looked_after_by(store, "good") is None
 
     def test_it_goes_on_when_the_store_is_back(
@@ -121,7 +122,7 @@ class TestDaemon:
             wait_for(lambda: fleet_status(store, "one").settled)
         finally:
             stop.set()
-            thread.join(30)
+            thread.join(300)
 
     def test_a_second_daemon_has_nothing_to_do(self, store: Store, tmp_path: Path) -> None:
         put(store, tmp_path, spec_of("one"))
@@ -155,7 +156,7 @@ class TestDaemon:
             assert attend(store, "one", lambda glance: glance.settled, timeout_s=20).by is not None
         finally:
             stop.set()
-            thread.join(30)
+            thread.join(300)
         assert not cared_for(store, "one")
 
     def test_it_waits_for_a_command_that_looks_after_the_fleet(self, store: Store, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from dynamo.errors import InputError, RetryableError
 from dynamo.inspection import process as inspection
-from tests.integration.watch.watch_support import DaemonProcess, environment, run_dynamo, wait_for, write_small
+from tests.integration.watch.watch_support import DaemonProcess, environment, run_dynamo, write_small
+from tests.waiting import wait_for
 
 #: One byte each of a classic NetCDF header.
 _DIMENSIONS_BYTE, _ATTRIBUTE_BYTE = 12, 164

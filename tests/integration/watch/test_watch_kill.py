@@ -79,7 +79,7 @@ def test_fifty_kills_lose_nothing_and_publish_nothing_twice(tmp_path: Path) -> N
         resumed += _unfinished(tmp_path)
     writer.finish()
     last = DaemonProcess(tmp_path, "--once")
-    assert last.process.wait(120) == 0, last.log.read_text()[-3000:]
+    assert last.process.wait(300) == 0, last.log.read_text()[-3000:]
 
     sums = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in writer.written}
     assert len(sums) == len(writer.written) > KILLS

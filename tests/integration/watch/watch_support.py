@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from dynamo.files import write_bytes
 from dynamo.formats.nowcast import NowcastHeader, nowcast_name, write_nowcast
 from dynamo.radar.grid import LatLonGrid
 from dynamo.times import to_iso, utc_now
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 START = datetime(2026, 5, 20, 18, 0, tzinfo=UTC)
@@ -37,14 +37,6 @@ def write_small(folder: Path, minute: int, *, peak_dbz: float = 60.0, leads: int
     )
     write_nowcast(path, header, grids)
     return path
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 30.0, what: str = "the condition") -> None:
-    """Wait until something is so, or fail."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come within {timeout_s:g} s"
-        time.sleep(0.02)
 
 
 class DaemonProcess:
@@ -64,19 +56,19 @@ class DaemonProcess:
     def kill(self) -> None:
         """Kill the daemon at once."""
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(300)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the daemon to end and return its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(300)
 
     def wait_watching(self) -> None:
         """Wait until it says that it watches."""
         wait_for(lambda: b"msg=watching" in self.log.read_bytes(), what="watching")
 
 
-def run_dynamo(root: Path, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+def run_dynamo(root: Path, *arguments: str, timeout_s: float = 300.0) -> subprocess.CompletedProcess[str]:
     """Run one command of `dynamo` in ``root``."""
     return subprocess.run(
         [sys.executable, "-m", "dynamo", *arguments],

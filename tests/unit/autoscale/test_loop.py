@@ -20,6 +20,7 @@ from dynamo.provision.fleets import scale
 from dynamo.provision.holding import hold, release
 from dynamo.store.engine import StoreUnavailableError
 from tests.unit.autoscale.autoscale_world import SITE, ScaledWorld, work
+from tests.waiting import wait_for
 
 
 class Wants:
@@ -218,12 +219,9 @@ def test_no_failure_ends_the_loop(world: ScaledWorld, error: BaseException) -> N
     assert thread.is_alive()
     assert not seen
     policy.error = None
-    for _ in range(100):
-        if seen:
-            break
-        stop.wait(0.05)
+    wait_for(lambda: seen)
     stop.set()
-    thread.join(5)
+    thread.join(300)
     assert seen
     assert not thread.is_alive()
 

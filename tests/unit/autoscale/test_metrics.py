@@ -184,10 +184,10 @@ def test_it_is_served_to_this_machine_alone_and_read_only(tmp_path: Path) -> Non
         assert server.host == "127.0.0.1"
         assert server.port > 0
         url = f"http://127.0.0.1:{server.port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             assert b"dynamo_store_up 1.0" in answer.read()
         with pytest.raises(urllib.error.HTTPError):
-            urllib.request.urlopen(urllib.request.Request(url, data=b"x", method="POST"), timeout=10)
+            urllib.request.urlopen(urllib.request.Request(url, data=b"x", method="POST"), timeout=60)
         with pytest.raises(UsageError, match="cannot listen"):
             serve_metrics(store, f"127.0.0.1:{server.port}")
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -17,7 +16,8 @@ from dynamo.feeds.chunks import ChunkFeed
 from dynamo.formats.radar import read_volume
 from dynamo.simulate.formats.nexrad_messages import record
 from dynamo.times import utc_now
-from tests.unit.formats.radar_files import level2_chunks
+from tests.unit.formats.radar_files import level2_chunks, level2_record
+from tests.waiting import wait_for
 
 FINAL = "KFWS20190609_222500"
 
@@ -110,9 +110,7 @@ def test_chunks_are_joined_as_they_come(tmp_path: Path) -> None:
     with feed(tmp_path) as chunk_feed:
         chunk_feed.start(found.append)
         put(tmp_path, level2_chunks())
-        deadline = time.monotonic() + 10
-        while FINAL not in names(found) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for(lambda: FINAL in names(found))
     assert names(found) == [f"{FINAL}_low", FINAL]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +27,6 @@ def put(store: Store, folder: Path, spec: dict[str, Any]) -> None:
     with store.transaction() as session:
         # Unchecked options as a version that knows others may have stored them.
         apply_fleet(session, load_spec(spec, check_options=False), base=folder / spec["name"], now=utc_now())
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 15.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not so in time"
-        time.sleep(0.02)
 
 
 def run_until_settled(store: Store, name: str = "one") -> None:
