@@ -37,7 +37,6 @@ for file in resolv.conf hosts; do cp -L "/etc/$file" "$tree/etc/$file"; done
 python3 - "$tree/etc/pip.conf" >"$work/shown" <<'PY'
 """Write pip's configuration of this machine into one file; print the local paths that it names."""
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +50,10 @@ for line in told.splitlines():
         options[option] = ast.literal_eval(value)
 Path(sys.argv[1]).write_text("[global]\n" + "".join(f"{option} = {value}\n" for option, value in options.items()))
 for word in " ".join(options.values()).split():
-    path = Path(re.sub("^file://", "", word))
+    path = Path(word)
+    if word.startswith("file://"):
+        # The pages of an index may name files beside it.
+        path = Path(word.removeprefix("file://")).parent
     if path.is_absolute() and path.exists():
         print(path)
 PY

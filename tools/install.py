@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
         progress.close("pip failed; its last lines:")
         sys.stderr.writelines(told)
     else:
-        progress.close(f"{packages} packages installed, {megabytes:.0f} MB downloaded")
+        progress.close(f"packages installed: {packages}, {megabytes:.0f} MB downloaded")
     return process.returncode
 
 
