@@ -30,10 +30,10 @@ def need(module: str, *, extra: str = "nowcast") -> Any:
             hint=f"pip install 'dynamo-radar[{extra}]'",
         ) from error
     except (RuntimeError, ValueError, KeyError, OSError) as error:
-        # Some libraries read a configuration file of their own as they are imported.
+        # Some libraries read a configuration file when they are imported.
         raise MissingPartError(
-            f"the Python library {module.split('.', maxsplit=1)[0]} does not start: {error}",
-            hint="look at its configuration file, or reinstall it",
+            f"the Python library {module.split('.', maxsplit=1)[0]} cannot be imported: {error}",
+            hint="check its configuration file, or reinstall it",
         ) from error
 
 

@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+from mypkg.cells import find_cells
+from mypkg.module import MODULE
 
 from dynamo.formats.nowcast import NowcastHeader, write_nowcast
 from dynamo.modules.execute import execute
 from dynamo.modules.registry import find_module
 from dynamo.radar.grid import LatLonGrid
 from dynamo.times import parse_time
-from mypkg.cells import find_cells
-from mypkg.module import MODULE
 
 GRID = LatLonGrid(33.0, -98.0, 0.01, 0.01, 60, 80)
 

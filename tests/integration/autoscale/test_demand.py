@@ -26,6 +26,7 @@ from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.models import Cursor
 from dynamo.times import utc_now
 from tests.integration.autoscale.demand_support import HAIL, NOON, NOWCASTS, Day, every, nowcast_facts, sweep_facts
+from tests.simulated import composite_files, radar_files
 from tests.waiting import PATIENCE
 
 OVERHEAD_S = 3.5

@@ -17,7 +17,10 @@ from dynamo.radar.hail.hsda import hsda_class
 from dynamo.radar.hail.hydroclass import classify
 from dynamo.radar.hail.levels import Temperatures
 from dynamo.radar.hail.mesh import MESH_METHODS, PolarSweep, columns, elevations, matching_rays
+from dynamo.simulate.formats.radar import FormatName
+from dynamo.simulate.formats.sounding import encode
 from tests.needs import peer
+from tests.simulated import START, radar_files
 
 # Of numba, over the lists that pyhail gives it.
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")

@@ -16,7 +16,7 @@ from dynamo.feeds.chunks import ChunkFeed
 from dynamo.formats.radar import read_volume
 from dynamo.simulate.formats.nexrad_messages import record
 from dynamo.times import utc_now
-from tests.unit.formats.radar_files import level2_chunks, level2_record
+from tests.unit.formats.radar_files import level2_chunks
 from tests.waiting import wait_for
 
 FINAL = "KFWS20190609_222500"
