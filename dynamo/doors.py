@@ -23,7 +23,7 @@ def doors() -> tuple[Door[Any], ...]:
 
 
 def warn_of_quarrels() -> None:
-    """Log each name that several packages want, for daemons as they start; imports no part."""
+    """Log names claimed by several packages, when a daemon starts; imports no part."""
     for door in doors():
         for part in door.quarrels():
             _log.warning("%s %s of %s cannot be used: %s", door.word, part.name, part.origin, part.problem)
@@ -36,7 +36,7 @@ def _module_problem(name: str, part: object) -> str:
 
 
 def _is_a(target: str) -> Callable[[str, object], str]:
-    """Return a check for what must be of the class at ``module:name``, imported when there is something to check."""
+    """Return a check for instances of the class at ``module:name``, which is imported on first use."""
 
     def problem(_name: str, part: object) -> str:
         module, _, attribute = target.partition(":")
@@ -85,7 +85,7 @@ ENGINES: Door[Any] = Door(
     _has("submit", "status", "wait", "cancel", "close"),
 )
 
-#: Where workers come from: each is a `dynamo.provision.sites.kind.SiteKind`.
+#: Site drivers, the sources of workers; each part is a `dynamo.provision.sites.kind.SiteKind`.
 SITES: Door[Any] = Door(
     "dynamo.sites",
     "driver",
@@ -98,7 +98,7 @@ SITES: Door[Any] = Door(
     _is_a("dynamo.provision.sites.kind:SiteKind"),
 )
 
-#: What decides how many workers there are: each is a `dynamo.autoscale.policies.kind.PolicyKind`.
+#: Scaling policies; each part is a `dynamo.autoscale.policies.kind.PolicyKind`.
 POLICIES: Door[Any] = Door(
     "dynamo.policies",
     "policy",
@@ -111,7 +111,7 @@ POLICIES: Door[Any] = Door(
     _is_a("dynamo.autoscale.policies.kind:PolicyKind"),
 )
 
-#: The ways a message leaves: each is a `dynamo.alerts.channels.base.ChannelKind`.
+#: Alert channels; each part is a `dynamo.alerts.channels.base.ChannelKind`.
 CHANNELS: Door[Any] = Door(
     "dynamo.channels",
     "channel",

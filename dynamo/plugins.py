@@ -33,7 +33,7 @@ class PluginError(MissingPartError):
 
     @property
     def reason(self) -> str:
-        """What is wrong with it, without its name, which lists show beside it."""
+        """The problem without the part's name, which lists show in a separate column."""
         return self.what.removeprefix(_CANNOT)
 
 
@@ -49,7 +49,7 @@ class Listed:
 class Door(Generic[T]):
     """All parts of one kind: built-in ones and those of installed packages.
 
-    A built-in part is found without a look at what is installed: that takes some 30 ms.
+    Built-in parts are found without searching installed packages, which takes some 30 ms.
 
     Parameters
     ----------
@@ -74,15 +74,15 @@ class Door(Generic[T]):
         self._failed: dict[str, PluginError] = {}
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether there is a part of that name, broken or not; imports nothing."""
+        """Return whether a part of that name exists, broken or not; imports nothing."""
         return name in self._built_in or name in _points(self.group)
 
     def names(self) -> tuple[str, ...]:
-        """Return all names: built-in parts in their order, then those of other packages; imports nothing."""
+        """Return all names, built-in parts first, without importing anything."""
         return (*self._built_in, *sorted(name for name in _points(self.group) if name not in self._built_in))
 
     def origin(self, name: str) -> str:
-        """Return the package that a part comes from, with its version: ``dynamo`` for a built-in one."""
+        """Return the package and version a part comes from; ``dynamo`` for built-in parts."""
         return BUILT_IN if name in self._built_in else self._packages(name)
 
     def load(self, name: str) -> T:
@@ -101,9 +101,9 @@ class Door(Generic[T]):
 
     @contextlib.contextmanager
     def blamed(self, name: str) -> Iterator[None]:
-        """Make what a part of another package raises, other than a `DynamoError`, a `PluginError` that names it.
+        """Turn exceptions from another package's part, except `DynamoError`, into a `PluginError` that names it.
 
-        For the moment in which a part is made. What built-in parts raise is left as it is.
+        Use it while creating a part. Exceptions from built-in parts are left unchanged.
         """
         try:
             yield
@@ -115,7 +115,7 @@ class Door(Generic[T]):
             raise self._broken(name, _words(error)) from error
 
     def usable(self) -> dict[str, T]:
-        """Return every part that can be loaded, by name."""
+        """Return all loadable parts by name."""
         parts: dict[str, T] = {}
         for name in self.names():
             with contextlib.suppress(PluginError):
@@ -123,7 +123,7 @@ class Door(Generic[T]):
         return parts
 
     def listed(self) -> list[Listed]:
-        """Return what there is, broken parts too, each with its origin; imports all of them."""
+        """Return all parts with their origins, including broken ones; imports all of them."""
         lines = []
         for name in self.names():
             problem = ""
@@ -135,7 +135,7 @@ class Door(Generic[T]):
         return lines + [line for line in self.quarrels() if line.name in self._built_in]
 
     def quarrels(self) -> list[Listed]:
-        """Return the names that several packages want; imports nothing."""
+        """Return names claimed by several packages; imports nothing."""
         lines = []
         for name, points in sorted(_points(self.group).items()):
             if name in self._built_in:
@@ -165,7 +165,7 @@ class Door(Generic[T]):
             try:
                 return self._import_from(name, points)
             except PluginError as error:
-                # Importing a broken package again takes as long as the first time, and ends the same.
+                # Importing a broken package again takes just as long and fails the same way.
                 self._failed[name] = error
         raise self._failed[name].with_traceback(None)
 
@@ -175,7 +175,7 @@ class Door(Generic[T]):
         try:
             part: T = points[0].load()
             problem = self._check(name, part)
-        except (Exception, SystemExit) as error:  # whatever somebody else's import does, it must not end ours
+        except (Exception, SystemExit) as error:  # a foreign import must never crash us
             raise self._broken(name, _words(error)) from error
         if problem:
             raise self._broken(name, problem)
@@ -189,7 +189,7 @@ class Door(Generic[T]):
 
 
 def _words(error: BaseException) -> str:
-    """Return an error of somebody else's code as one line."""
+    """Return an error from foreign code as one line."""
     if isinstance(error, SyntaxError):
         return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
     text = " ".join(str(error).split())
@@ -202,8 +202,8 @@ def _package(point: EntryPoint) -> str:
 
 @functools.cache
 def _points(group: str) -> dict[str, tuple[EntryPoint, ...]]:
-    """Return the entry points of a group by name; several where packages want the same name."""
-    from importlib.metadata import entry_points  # takes a while to import; nothing built in needs it
+    """Return the entry points of a group by name; several if packages claim the same name."""
+    from importlib.metadata import entry_points  # slow to import, and nothing built in needs it
 
     found: dict[str, tuple[EntryPoint, ...]] = {}
     for point in entry_points(group=group):

@@ -236,7 +236,7 @@ def _settings(
     *,
     file: Path | None = None,
 ) -> tuple[Config, AlertsSection, Places]:
-    """Return configuration, its alerts with the options of the command line, and the places."""
+    """Return the configuration, its alerts section with command-line overrides, and the places."""
     from dynamo.alerts.channels.file import FileOptions
     from dynamo.alerts.places import read_places
     from dynamo.config.file import find_config

@@ -14,9 +14,9 @@ module_app = typer.Typer(help="List the scientific modules, show their contracts
 
 @module_app.command("list")
 def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the contracts as JSON.")) -> None:
-    """List the modules: the package each comes from, inputs, outputs; `dynamo module show` has the parameters.
+    """List the modules with package, inputs and outputs; `dynamo module show` adds the parameters.
 
-    A module that cannot be used is one line on standard error; `dynamo plugins --check` fails for it.
+    Broken modules are reported on standard error; `dynamo plugins --check` fails for them.
     """
     from dynamo.cli.console import err, print_json, print_table
     from dynamo.doors import MODULES

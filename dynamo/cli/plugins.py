@@ -1,4 +1,4 @@
-"""`dynamo plugins`: every part that documents and configurations can name, and the package it comes from."""
+"""`dynamo plugins`: list all parts available to documents and configurations, with their packages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import typer
 
 
 def plugins(
-    check: bool = typer.Option(False, "--check", help="Exit with 5 if a part cannot be used."),
+    check: bool = typer.Option(False, "--check", help="Exit with code 5 if any part is broken."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Show every part that can be named, the package it comes from, and what is wrong with it.
+    """List all parts with the packages they come from, and any problems.
 
-    Parts are modules, feeds, triggers, engines, site drivers, policies and channels; docs/plugins.md tells how to add
-    one. All are imported, so that what is broken shows here before a run needs it.
+    Parts are modules, feeds, triggers, engines, site drivers, policies and channels; see docs/plugins.md to add one.
+    All are imported, so broken ones show up here before a run needs them.
     """
     from dataclasses import asdict
 

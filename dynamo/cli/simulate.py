@@ -72,8 +72,7 @@ def radar(
 ) -> None:
     """Write the files of a radar network, with hail cores of known location and size.
 
-    In every format the radars stand at the same places and see the same storms. The true cores go to truth.geojson
-    next to the files.
+    Radar locations and storms are the same in every format. The true cores go to truth.geojson next to the files.
 
     Examples: `dynamo simulate radar --regime wide --minutes 5 --speed 0 -o sweeps/`,
     `dynamo simulate radar --format nexrad --radars 1 --sweeps-per-minute 6 --speed 0 -o volumes/`
@@ -100,7 +99,7 @@ def radar(
         volumes=volumes,
     )
     with progress() as display:
-        # Of chunks nobody knows the number before they are written.
+        # The number of chunks is unknown until they are written.
         total = None if file_format == "nexrad-chunks" else sum(1 for _ in simulator.files())
         task = display.add_task(f"simulating {regime}", total=total)
 
@@ -117,14 +116,14 @@ def radar(
 @simulate.command("composites")
 def composites(
     service: str = typer.Option("mrms", "--format", help="mrms, meteoswiss or bom."),
-    regime: str = typer.Option("cells", help="The weather: clear, cells (isolated) or wide (widespread convection)."),
+    regime: str = typer.Option("cells", help="Weather: clear, cells (isolated) or wide (widespread convection)."),
     count: int = typer.Option(6, min=1, max=10_000, help="Number of files."),
-    start: str = typer.Option("", help="Time of the first file, ISO 8601 in UTC.", show_default="this minute"),
-    seed: int = typer.Option(1, min=0, help="The same seed gives the same storms."),
-    out: Path = typer.Option(Path(), "-o", "--out", help="Folder for the files."),
+    start: str = typer.Option("", help="Time of the first file, ISO 8601 UTC.", show_default="this minute"),
+    seed: int = typer.Option(1, min=0, help="Random seed."),
+    out: Path = typer.Option(Path(), "-o", "--out", help="Output folder."),
     as_json: bool = typer.Option(False, "--json", help="Print the paths as JSON."),
 ) -> None:
-    """Write the radar composites of a weather service, with moving storms: what `dynamo nowcast` takes.
+    """Write radar composites of a weather service with moving storms, as input for `dynamo nowcast`.
 
     mrms: GRIB2, North Texas, every 2 min. meteoswiss: GIF, Switzerland, every 5 min. bom: NetCDF, Melbourne, every
     6 min.
@@ -158,14 +157,16 @@ def composites(
 
 @simulate.command("sounding")
 def sounding(
-    zero_c_height: float = typer.Option(4200.0, help="Where the air has 0 C, metres above sea level."),
-    minus_20_c_height: float = typer.Option(7200.0, help="Where the air has -20 C, metres above sea level."),
-    ground: float = typer.Option(171.0, help="Height of the station, metres above sea level."),
-    layout: str = typer.Option("page", help="page (web page, tells its time), table (header lines) or bare (levels)."),
-    time: str = typer.Option("", help="When it was measured, ISO 8601 in UTC.", show_default="this hour"),
-    out: Path = typer.Option(Path("sounding.txt"), "-o", "--out", help="The file."),
+    zero_c_height: float = typer.Option(4200.0, help="Height of the 0 C level, meters above sea level."),
+    minus_20_c_height: float = typer.Option(7200.0, help="Height of the -20 C level, meters above sea level."),
+    ground: float = typer.Option(171.0, help="Station height, meters above sea level."),
+    layout: str = typer.Option(
+        "page", help="page (web page, with its time), table (with header lines) or bare (levels only)."
+    ),
+    time: str = typer.Option("", help="Time of the sounding, ISO 8601 UTC.", show_default="this hour"),
+    out: Path = typer.Option(Path("sounding.txt"), "-o", "--out", help="Output file."),
 ) -> None:
-    """Write a sounding as the University of Wyoming gives it: what the hail products take with the radar.
+    """Write a University of Wyoming sounding, as input for hail products.
 
     Example: `dynamo simulate sounding --zero-c-height 3800 --minus-20-c-height 6500 -o sounding.txt`
     """

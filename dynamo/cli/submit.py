@@ -25,12 +25,14 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
-    workflow: str = typer.Argument(help="A workflow document, a Pegasus workflow, or the name of a template."),
-    inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="An input file; repeat for more."),
-    params: list[str] = typer.Option([], "--param", "-p", metavar="NAME=VALUE", help="A parameter; lists as 35,45."),
-    engine: str | None = typer.Option(None, "--engine", "-e", help="local, condor, pegasus or an installed one."),
-    out_dir: Path | None = typer.Option(None, "--out", "-o", help="Put the products here too."),
-    wait: bool = typer.Option(False, "--wait", help="Wait for the end; without it the run goes on by itself."),
+    workflow: str = typer.Argument(help="Workflow document, Pegasus workflow, or template name."),
+    inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="Input file (repeatable)."),
+    params: list[str] = typer.Option(
+        [], "--param", "-p", metavar="NAME=VALUE", help="Parameter (repeatable); 35,45 for lists."
+    ),
+    engine: str | None = typer.Option(None, "--engine", "-e", help="local, condor, pegasus or an installed engine."),
+    out_dir: Path | None = typer.Option(None, "--out", "-o", help="Also copy the products here."),
+    wait: bool = typer.Option(False, "--wait", help="Wait until the run finishes. Default: run it in the background."),
     config: Path | None = ConfigOption,
     as_json: bool = typer.Option(False, "--json", help="Print the run as JSON."),
 ) -> None:

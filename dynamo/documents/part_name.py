@@ -1,4 +1,4 @@
-"""A text of a document that names a part: an engine, a policy, a driver."""
+"""Strings in documents that name a part: an engine, a policy, a driver."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PartName:
-    """Annotation of a text that must be the name of a part, built in or installed; the part is not imported.
+    """Annotation for a string that must name a built-in or installed part; the part is not imported.
 
-    ``Annotated[str, PartName(ENGINES)]`` refuses a name that no part has with all that there are and the nearest. The
-    JSON Schema lists what there is in this environment.
+    ``Annotated[str, PartName(ENGINES)]`` refuses unknown names, listing the known ones and the closest match. The JSON
+    Schema lists the names available in this environment.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class PartName:
     door: Door[Any]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the validator, for pydantic."""
+        """Return the validator for pydantic."""
 
         def check(name: str) -> str:
             if name in self.door:
@@ -45,5 +45,5 @@ class PartName:
         return core_schema.no_info_after_validator_function(check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Return the schema of the text, for pydantic."""
+        """Return the JSON Schema for pydantic."""
         return {**handler(schema), "enum": list(self.door.names())}

@@ -1,4 +1,4 @@
-"""The engines by name: built-in ones, and those of installed packages."""
+"""Engines by name: built-in ones and those of installed packages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def create_engine(name: str, **options: Any) -> Engine:
     NotFoundError
         If no engine has that name.
     MissingPartError
-        If what it needs (HTCondor, Pegasus) is not there; `PluginError` if it is one of another package that cannot be
-        used.
+        If it needs something that is missing (HTCondor, Pegasus); `PluginError` if an engine from another package is
+        broken.
     """
     make = ENGINES.load(name)
     with ENGINES.blamed(name):

@@ -1,4 +1,4 @@
-"""The composite simulator: moving storms as the composites of a weather service, for nowcasts without data."""
+"""Composite simulator: moving storms as composites of a weather service, for nowcasts without real data."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from dynamo.simulate.storms import RegimeName, Scene, make_scene
 CompositeName = Literal["mrms", "meteoswiss", "bom"]
 Floats = NDArray[np.float64]
 Rates = NDArray[np.float32]
-#: Stronger echo is hail, of which services make no more rain than of this.
+#: Stronger echo is hail, for which services cap the rain rate at this reflectivity.
 _CAP_DBZ = 53.0
-#: North Texas, at the spacing of MRMS.
+#: North Texas, at MRMS grid spacing.
 _TEXAS = LatLonGrid(33.795, -97.995, 0.01, 0.01, 200, 200)
 
 
 @dataclass(frozen=True)
 class CompositeFormat:
-    """One service: how often it sends, on which cells, by which relation of rain and reflectivity, and its files.
+    """One service: interval, grid, relation of rain rate and reflectivity, and files.
 
-    ``grid`` is a regular one, or one in a projection, whose row 0 is the northern one.
+    ``grid`` is regular, or in a projection with row 0 northernmost.
     """
 
     description: str
@@ -76,7 +76,7 @@ FORMATS: Mapping[CompositeName, CompositeFormat] = {
 
 @dataclass(frozen=True)
 class CompositeSimulator:
-    """Composites of one scene, one after the other.
+    """A sequence of composites of one scene.
 
     Parameters
     ----------
@@ -89,12 +89,12 @@ class CompositeSimulator:
     count
         Number of composites.
     seed
-        The same seed gives the same files.
+        Random seed; the same seed gives the same files.
 
     Raises
     ------
     UsageError
-        If there is no such service.
+        If the service is unknown.
     """
 
     service: CompositeName
@@ -114,11 +114,11 @@ class CompositeSimulator:
         return FORMATS[self.service]
 
     def time(self, index: int) -> datetime:
-        """Return when composite ``index`` is valid."""
+        """Return the valid time of composite ``index``."""
         return self.start + timedelta(minutes=index * self.written_as.every_min)
 
     def rates(self, index: int) -> Rates:
-        """Return rain rates, mm/h, on the cells of the service; NaN outside of coverage, an ellipse in the grid."""
+        """Return rain rates, mm/h, on the service's grid; NaN outside coverage, an ellipse in the grid."""
         usual = self.written_as
         dbz = self._scene().field(index * usual.every_min)
         if isinstance(usual.grid, ProjectedGrid):
@@ -138,7 +138,7 @@ class CompositeSimulator:
     def _scene(self) -> Scene:
         if "scene" not in self._scenes:
             grid = self.written_as.grid
-            # Whole hours, so that a longer sequence begins like a shorter one.
+            # Whole hours, so that a longer sequence starts like a shorter one.
             minutes = math.ceil(max(1, self.count * self.written_as.every_min) / 60) * 60
             regular = _around(grid) if isinstance(grid, ProjectedGrid) else grid
             self._scenes["scene"] = make_scene(regular, self.regime, minutes, self.seed)
@@ -146,7 +146,7 @@ class CompositeSimulator:
 
 
 def cells_lonlat(grid: ProjectedGrid) -> tuple[Floats, Floats]:
-    """Return longitude and latitude of the centres of the cells, degrees, shape ``(rows, columns)``."""
+    """Return longitude and latitude of the cell centers, degrees, shape ``(rows, columns)``."""
     pyproj: Any = need("pyproj")
     x, y = np.meshgrid(grid.x0 + grid.dx * np.arange(grid.columns), grid.y0 + grid.dy * np.arange(grid.rows))
     longitude, latitude = pyproj.Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(x, y)
@@ -155,7 +155,7 @@ def cells_lonlat(grid: ProjectedGrid) -> tuple[Floats, Floats]:
 
 @functools.lru_cache(maxsize=2)
 def _around(grid: ProjectedGrid) -> LatLonGrid:
-    """Return a regular grid of about the same spacing that covers a projected one."""
+    """Return a regular grid with about the same spacing that covers a projected one."""
     longitude, latitude = cells_lonlat(grid)
     dlat = abs(grid.dy) / 111_200
     dlon = dlat / math.cos(math.radians(float(latitude.mean())))
@@ -166,7 +166,7 @@ def _around(grid: ProjectedGrid) -> LatLonGrid:
 
 @functools.lru_cache(maxsize=2)
 def _nodes(grid: ProjectedGrid) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return row and column of the node of `_around` that is nearest to each cell."""
+    """Return row and column of the node of `_around` nearest to each cell."""
     regular = _around(grid)
     longitude, latitude = cells_lonlat(grid)
     row = np.rint((latitude - regular.latitudes[0]) / regular.dlat_deg).astype(np.intp)

@@ -39,7 +39,7 @@ NETWORK: tuple[CasaHeader, ...] = (
 #: Elevations of a radar's scan, degrees.
 ELEVATIONS_DEG = (1.0, 2.0, 3.0, 4.5, 6.0, 9.0, 13.0, 18.0)
 TRUTH = "truth.geojson"
-#: A sweep takes so long, or less where more than four have to fit into a minute.
+#: Duration of a sweep, shorter if more than four must fit into a minute, s.
 _SWEEP_S = 15.0
 _MOST_SWEEPS = len(ELEVATIONS_DEG)
 _KM_A_DEGREE = 111.2
@@ -69,22 +69,22 @@ class RadarSimulator:
     radars
         Number of radars from `NETWORK`.
     sweeps_per_minute
-        Of each radar, at the first `ELEVATIONS_DEG` in turn. Five and more are enough for hail columns (MESH).
+        Sweeps per radar per minute, cycling through the first `ELEVATIONS_DEG`. Hail columns (MESH) need at least five.
     minutes
         Length in minutes.
     seed
         Random seed; the same seed gives the same files.
     shape
-        Rays and gates of a sweep; those of the format by default, fewer for quick trials.
+        Rays and gates of a sweep. Default: from the format; use fewer for quick trials.
     file_format
         One of `RADAR_FORMATS`.
     volumes
-        Put the sweeps of a minute into one file, where the format leaves the choice.
+        Write the sweeps of a minute to one file, if the format allows either.
 
     Raises
     ------
     UsageError
-        If a number is out of range, there is no such format, or it has no volumes.
+        If a number is out of range, or the format is unknown or has no volumes.
     """
 
     regime: RegimeName
@@ -111,12 +111,12 @@ class RadarSimulator:
 
     @property
     def written_as(self) -> RadarFormat:
-        """The format of the files, and the geometry of the radars."""
+        """The file format, with the radar geometry."""
         return RADAR_FORMATS[self.file_format]
 
     @property
     def sweep_s(self) -> float:
-        """How long a sweep takes, seconds."""
+        """Duration of a sweep, seconds."""
         return min(_SWEEP_S, 60.0 / self.sweeps_per_minute)
 
     @property
@@ -162,9 +162,9 @@ class RadarSimulator:
         return self._scenes["scene"]
 
     def scan(self, sweep: Sweep) -> Scan:
-        """Return what the radar measures in a sweep, rays in the order of measurement."""
+        """Return the scan measured in a sweep, rays in the order of measurement."""
         (rays, _), start_m, gate_m = self._gates()
-        # A sweep begins where the last one ended, so anywhere.
+        # A sweep starts where the last one ended, so at any azimuth.
         first = (sweep.number * 67) % rays
         order = (np.arange(rays) + first) % rays
         return Scan(
@@ -178,7 +178,7 @@ class RadarSimulator:
         )
 
     def files(self) -> Iterator[tuple[Sweep, ...]]:
-        """Give the sweeps of each file, or of each volume in chunks, by the time of the last one."""
+        """Yield the sweeps of each file, or of each chunked volume, ordered by the last sweep."""
         if not (self.volumes or self.written_as.volumes):
             yield from ((sweep,) for sweep in self.sweeps())
             return
@@ -190,17 +190,17 @@ class RadarSimulator:
                 yield tuple(whole.pop(sweep.radar.radar))
 
     def write(self, folder: Path, sweep: Sweep) -> Path:
-        """Write a sweep into ``folder`` (atomically) and return its path, of chunks the last one."""
+        """Write a sweep into ``folder`` (atomically) and return its path; for chunks, the last one."""
         return self.write_file(folder, (sweep,))[-1]
 
     def write_file(self, folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
-        """Write sweeps of one radar as one file, or as the chunks of a volume, into ``folder`` (each atomically)."""
+        """Write one radar's sweeps into ``folder`` as one file or as the chunks of a volume (each atomically)."""
         radar = sweeps[0].radar
         site = Site(radar.radar, radar.latitude_deg, radar.longitude_deg, radar.height_m, self.written_as.band)
         return self.written_as.write(folder, site, radar.call, [self.scan(sweep) for sweep in sweeps])
 
     def _gates(self) -> tuple[tuple[int, int], float, float]:
-        """Return rays and gates, where the first gate begins, and its length: fewer gates are longer ones."""
+        """Return rays and gates, the start of the first gate, and the gate length: fewer gates are longer."""
         usual = self.written_as
         shape = self.shape or usual.shape
         return shape, usual.start_m, usual.gate_m * usual.shape[1] / shape[1]
@@ -295,7 +295,7 @@ def run(
     paths = []
     for sweeps in simulator.files():
         if speed > 0:
-            # A file is there when its last ray is measured.
+            # A file is complete when its last ray is measured.
             due = begin + ((sweeps[-1].time - simulator.start).total_seconds() + simulator.sweep_s) / speed
             wait = due - clock.monotonic()
             if wait > 0:

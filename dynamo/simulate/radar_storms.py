@@ -161,7 +161,7 @@ def observe(
     Returns
     -------
     dict
-        ``DBZH ZDR RHOHV PHIDP KDP VRADH WRADH SNRH SQIH``, shape ``(rays, gates)``; NaN where there is no signal.
+        ``DBZH ZDR RHOHV PHIDP KDP VRADH WRADH SNRH SQIH``, shape ``(rays, gates)``; NaN without signal.
     """
     shape = (azimuth_deg.size, ground_km.size)
     rain, hail, share = _power(scene, minute, east_km, north_km, azimuth_deg, ground_km, height_km)

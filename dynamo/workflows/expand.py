@@ -181,8 +181,8 @@ def _suffix(name: str) -> str:
 
 
 def check_jobs(problems: Problems, document: Document, contracts: Mapping[str, Module]) -> None:
-    """Note what is wrong with names: modules, ports, parameters, formats, ids."""
-    # Only where the jobs' own modules do not know a format are all others imported.
+    """Check names: modules, ports, parameters, formats, ids."""
+    # Import the other modules only if the jobs' own ones do not know a format.
     formats = known_formats(contracts, {job.module for job in document.jobs})
     for name, spec in document.inputs.items():
         for format_ in split_formats(spec.format) or (spec.format,):

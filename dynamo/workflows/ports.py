@@ -24,10 +24,10 @@ def split_formats(text: str) -> tuple[str, ...]:
 
 
 def known_formats(contracts: Mapping[str, Module], names: Iterable[str]) -> set[str]:
-    """Return every format that one of the named modules reads or writes."""
+    """Return every format that any of the named modules reads or writes."""
     found: set[str] = set()
     for name in names:
-        # A broken one knows none; a job that needs it is told.
+        # A broken module has no formats; jobs that need it get an error elsewhere.
         with contextlib.suppress(PluginError):
             module = contracts.get(name)
             ports = () if module is None else (*module.inputs, *module.outputs)

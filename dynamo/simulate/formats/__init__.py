@@ -1,1 +1,1 @@
-"""Writers of simulated files: one for each real format that DyNamo reads, so that readers are tried without data."""
+"""Writers of simulated files, one per real format that DyNamo reads, to test readers without real data."""

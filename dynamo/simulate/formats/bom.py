@@ -1,6 +1,6 @@
 """Bureau of Meteorology, Rainfields: bias-corrected rain of six minutes (`prcp-cscn`), 256 km around Melbourne, Albers.
 
-NetCDF-4; rows from the north; whole numbers of 0.05 mm, -32768 outside of coverage.
+NetCDF-4; rows from the north; integer multiples of 0.05 mm, -32768 outside coverage.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def encode(rate_mm_h: NDArray[np.float32], time: datetime) -> bytes:
     Parameters
     ----------
     rate_mm_h
-        On the cells of `GRID`, row 0 the northern one; NaN outside of coverage.
+        Rain rate on `GRID`, row 0 northernmost; NaN outside coverage.
     time
-        End of the six minutes.
+        End of the six-minute interval.
     """
     file: Any = netCDF4.Dataset("prcp-cscn.nc", "w", format="NETCDF4", memory=1024)
     file.setncatts(

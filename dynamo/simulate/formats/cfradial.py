@@ -1,4 +1,4 @@
-"""CfRadial 1.3 in NetCDF-4 with the names of Py-ART, as the radars of MeteoSwiss come: one sweep a file, or a volume.
+"""CfRadial 1.3 in NetCDF-4 with Py-ART's names, as MeteoSwiss radars use it: one sweep or one volume per file.
 
 Source: CfRadial data file format, version 1.3 (NCAR), sections 4 and 5. All sweeps of a file have the same gates.
 """
@@ -18,7 +18,7 @@ from dynamo.simulate.formats.scan import Scan
 
 _MISSING = np.float32(-9999.0)
 _STRING = 32
-#: The file's name: our moment, its unit, standard name and long name.
+#: By name in the file: our moment, its unit, standard name and long name.
 _FIELDS: Mapping[str, tuple[str, str, str, str]] = {
     "reflectivity": ("DBZH", "dBZ", "equivalent_reflectivity_factor", "Reflectivity"),
     "signal_to_noise_ratio": ("SNRH", "dB", "signal_to_noise_ratio", "Signal to noise ratio"),

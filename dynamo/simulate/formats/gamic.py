@@ -1,6 +1,6 @@
 """GAMIC HDF5 (`.mvol`) as MURAN writes it: groups ``scan0``, ``scan1`` and so on, with moments and ray headers.
 
-The smallest code is missing, the next one the lower end of the dynamic range, the largest its upper end.
+The smallest code means missing, the next one the lower end of the dynamic range, the largest its upper end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dynamo.formats.radar.model import Site
 from dynamo.simulate.formats.bands import WAVELENGTH_M
 from dynamo.simulate.formats.scan import Scan, codes
 
-#: GAMIC's name: our moment, the bits of a code, the dynamic range; None is plus and minus the Nyquist velocity.
+#: By GAMIC's name: our moment, bits per code, dynamic range; None means plus and minus the Nyquist velocity.
 _MOMENTS: Mapping[str, tuple[str, int, tuple[float, float] | None]] = {
     "KDP": ("KDP", 8, (-15.0, 15.0)),
     "PHIDP": ("PHIDP", 16, (-180.0, 180.0)),
@@ -32,7 +32,7 @@ _STATUS = (
     "sdp_flag-AFC", "sdp_flag-DL", "sdp_flag-UL", "sdp_flag-FIFO", "sdp_flag-PWR", "sdp_flag-AM",
     "sdp_status-CPU_usage", "sdp_status-Memory_usage", "sdp_status-CPU_temp", "sdp_status-Sync_pulse_count",
 )  # fmt: skip
-#: Settings of the signal processor, as text; Py-ART asks for the group.
+#: Signal processor settings, as text; Py-ART requires the group.
 _PROCESSING = {
     "dSqiThresh": "0",
     "dLogThresh": "0",

@@ -17,7 +17,7 @@ from dynamo.radar.zr import METEOSWISS
 
 GRID = ProjectedGrid(crs="EPSG:21781", x0=255_500.0, y0=479_500.0, dx=1000.0, dy=-1000.0, rows=640, columns=710)
 MINUTES = 5
-#: The least and the largest value that real files have for rain.
+#: Smallest and largest rain values in real files.
 _LEAST, _MOST, _NO_DATA = 31, 250, 255
 
 
@@ -27,9 +27,9 @@ def encode(rate_mm_h: NDArray[np.float32], time: datetime) -> bytes:
     Parameters
     ----------
     rate_mm_h
-        On the cells of `GRID`, row 0 the northern one; NaN outside of coverage.
+        Rain rate on `GRID`, row 0 northernmost; NaN outside coverage.
     time
-        End of the five minutes.
+        End of the five-minute interval.
     """
     millimetres = np.asarray(rate_mm_h, dtype=np.float64) * MINUTES / 60.0
     wet = millimetres > 0
@@ -37,7 +37,7 @@ def encode(rate_mm_h: NDArray[np.float32], time: datetime) -> bytes:
     values = np.where(wet & (level >= _LEAST), np.clip(np.rint(level), _LEAST, _MOST), 0)
     values[np.isnan(rate_mm_h)] = _NO_DATA
     image = Image.fromarray(values.astype(np.uint8))
-    # From white to red, and black for no data.
+    # From white to red, with black for no data.
     fading = np.arange(255, -1, -1)
     palette = np.column_stack([np.full(256, 255), fading, fading])
     palette[_NO_DATA] = 0

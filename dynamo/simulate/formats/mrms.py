@@ -1,6 +1,6 @@
 """NOAA MRMS PrecipRate: one GRIB2 message, a regular latitude/longitude grid, values packed as a 16-bit PNG.
 
-Written byte by byte: the extras hold readers of GRIB2 only. Source: WMO Manual on Codes, FM 92 GRIB edition 2,
+Written byte by byte, since the extras only have GRIB2 readers. Source: WMO Manual on Codes, FM 92 GRIB edition 2,
 templates 3.0, 4.0, 5.41 and 7.41; constants are those of the real files.
 """
 
@@ -17,7 +17,7 @@ from dynamo.radar.grid import LatLonGrid
 
 STEP_MM_H = 0.1
 _NO_COVERAGE = -3.0
-#: Value times ten less this is what is packed.
+#: Packed number: value times ten, minus this.
 _REFERENCE = -30
 _MICRO = 1_000_000
 
@@ -28,9 +28,9 @@ def encode(rate_mm_h: NDArray[np.float32], grid: LatLonGrid, time: datetime) -> 
     Parameters
     ----------
     rate_mm_h
-        On the nodes of ``grid``, row 0 the southern one; NaN outside of coverage.
+        Rain rate on the nodes of ``grid``, row 0 southernmost; NaN outside coverage.
     grid, time
-        Where and when.
+        Grid and valid time.
     """
     known = np.where(np.isnan(rate_mm_h), _NO_COVERAGE, rate_mm_h)
     packed = (np.rint(known[::-1] / STEP_MM_H) - _REFERENCE).astype(">u2")
@@ -63,9 +63,9 @@ def _grid(grid: LatLonGrid) -> bytes:
 
 
 def _png(values: NDArray[np.uint16]) -> bytes:
-    """Return an image of 16-bit grey values."""
+    """Return a 16-bit grayscale image."""
     rows, columns = values.shape
-    # Each row begins with its filter: none.
+    # Each row starts with its filter type: none.
     lines = np.zeros((rows, 1 + 2 * columns), dtype=np.uint8)
     lines[:, 1:] = values.view(np.uint8).reshape(rows, 2 * columns)
     chunks = (

@@ -1,7 +1,7 @@
-"""NEXRAD Level II: Archive II volumes, and the chunks in which they arrive in real time.
+"""NEXRAD Level II: Archive II volumes, and their real-time chunks.
 
-Low elevations have two cuts, as the network's patterns do: surveillance with the polarimetric moments, then Doppler
-with velocity and spectrum width, of which far gates are folded in range.
+Low elevations have two cuts, as in the network's patterns: surveillance with the polarimetric moments, then Doppler
+with velocity and spectrum width, whose far gates are range folded.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from dynamo.times import file_stamp, from_epoch
 _OURS = {b"REF": "DBZH", b"VEL": "VRADH", b"SW": "WRADH", b"ZDR": "ZDR", b"PHI": "PHIDP", b"RHO": "RHOHV"}
 _SURVEILLANCE = (b"REF", b"ZDR", b"PHI", b"RHO")
 _DOPPLER = (b"REF", b"VEL", b"SW")
-#: Up to here an elevation has two cuts, degrees.
+#: Highest elevation with two cuts, degrees.
 _SPLIT_TO_DEG = 1.65
-#: Rays of a record, which is also a chunk. xradar counts on cuts of whole records, as real ones are.
+#: Rays per record, which is also a chunk. xradar expects cuts of whole records, like real ones.
 _RAYS_A_RECORD = 120
-#: Reflectivity alone reaches to the last gate, the other moments to this share.
+#: Only reflectivity reaches the last gate; other moments reach this share of the range.
 _SHARE_OF_GATES = 2 / 3
 _SURVEILLANCE_REACH_M, _SURVEILLANCE_NYQUIST_M_S = 467_000.0, 8.51
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """One turn of the antenna: its scan, which moments it has, and the part of the scan's time that it takes."""
+    """One antenna rotation: its scan, its moments, and its share of the scan's time."""
 
     scan: Scan
     moments: tuple[bytes, ...]
@@ -59,20 +59,20 @@ class _Cut:
         return b"VEL" in self.moments
 
     def seconds(self) -> NDArray[np.float64]:
-        """Return when each ray was measured, seconds since 1970."""
+        """Return the time of each ray, seconds since 1970."""
         turn = (self.scan.end - self.scan.start).total_seconds()
         first = self.scan.seconds[0]
         times: NDArray[np.float64] = first + turn * self.begin + (self.scan.seconds - first) * self.share
         return times
 
     def listed(self) -> Cut:
-        """Return the line of the coverage pattern."""
+        """Return the entry in the coverage pattern."""
         turn = (self.scan.end - self.scan.start).total_seconds() * self.share
         return Cut(self.scan.elevation_deg, b"ZDR" in self.moments, self.doppler, self.scan.rays > 360, 360.0 / turn)
 
 
 def encode_volume(site: Site, scans: Sequence[Scan], *, number: int = 1) -> bytes:
-    """Return a volume in one piece: header, metadata, and records of 120 rays.
+    """Return a complete volume: header, metadata, and records of 120 rays.
 
     Parameters
     ----------
@@ -81,15 +81,15 @@ def encode_volume(site: Site, scans: Sequence[Scan], *, number: int = 1) -> byte
     scans
         Its sweeps, the lowest first.
     number
-        Of the volume, for its header.
+        Volume number, for the header.
     """
     return b"".join(_pieces(site, scans, number))
 
 
 def encode_chunks(site: Site, scans: Sequence[Scan], *, number: int = 1) -> list[tuple[str, bytes]]:
-    """Return the same bytes as the real-time feed brings them: start, one chunk a record, end; with their names."""
+    """Return the same bytes as chunks of the real-time feed, with their names: start, one per record, end."""
     pieces = list(_pieces(site, scans, number))
-    # The start chunk has the header and the metadata.
+    # The start chunk has header and metadata.
     contents = [pieces[0] + pieces[1], *pieces[2:]]
     kinds = ["S", *("I" for _ in contents[2:]), "E"]
     stamp = file_stamp(scans[0].start)
@@ -161,5 +161,5 @@ def _codes(scan: Scan, name: bytes, reach_m: float) -> NDArray[np.uint16]:
 
 
 def _doppler_reach_m(nyquist_m_s: float) -> float:
-    """Return the range from which echoes come back within one pulse: ``c lambda / (8 v)``."""
+    """Return the unambiguous range, ``c lambda / (8 v)``."""
     return SPEED_OF_LIGHT_M_S * WAVELENGTH_M["S"] / (8.0 * nyquist_m_s)

@@ -1,7 +1,7 @@
-"""NEXRAD Level II, the parts: volume header, compressed records, messages with rays and with metadata.
+"""Parts of NEXRAD Level II: volume header, compressed records, ray and metadata messages.
 
 Big-endian throughout. Sources: NOAA ICD 2620010H (Archive II/User) for headers and records, 2620002 (RDA/RPG) for
-messages: table XI for the volume coverage pattern, table XVII for rays. Values that say nothing of the weather
+messages: table XI for the volume coverage pattern, table XVII for rays. Values unrelated to weather
 (calibration, noise) are those of a real radar.
 """
 
@@ -21,7 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SEGMENT_BYTES = 2432
 _HEADER_BYTES = 16
 _CTM = bytes(12)
-#: Moments by their name in the file: scale, offset and bits of a code; value = (code - offset) / scale.
+#: Moments by name in the file: scale, offset and bits per code; value = (code - offset) / scale.
 MOMENTS: Mapping[bytes, tuple[float, float, int]] = {
     b"REF": (2.0, 66.0, 8),
     b"VEL": (2.0, 129.0, 8),
@@ -30,18 +30,18 @@ MOMENTS: Mapping[bytes, tuple[float, float, int]] = {
     b"PHI": (2.8361, 2.0, 16),
     b"RHO": (300.0, -60.5, 8),
 }
-#: Codes that are no values: below the threshold, folded in range.
+#: Special codes: below threshold, range folded.
 BELOW, FOLDED = 0, 1
-#: Radial status: of the first ray of an elevation, another one, the last; the first of the volume, the last.
+#: Radial status: first ray of an elevation, intermediate, last; first ray of the volume, last.
 CUT_START, MIDDLE, CUT_END, VOLUME_START, VOLUME_END = 0, 1, 2, 3, 4
-#: The pattern that is announced: 212, fast, for storms.
+#: The advertised pattern: 212, fast, for storms.
 PATTERN = 212
 _FEEDHORN_M = 20
 
 
 @dataclass(frozen=True)
 class Ray:
-    """What a ray says of itself; ``status`` is one of `CUT_START` and its like."""
+    """Header of a ray; ``status`` is `CUT_START` or one of the others."""
 
     station: bytes
     time: datetime
@@ -61,7 +61,7 @@ class Ray:
 
 @dataclass(frozen=True)
 class Cut:
-    """One line of the volume coverage pattern; ``doppler`` and ``surveillance`` tell what is measured."""
+    """One entry of the volume coverage pattern; ``doppler`` and ``surveillance`` say what is measured."""
 
     elevation_deg: float
     surveillance: bool
@@ -102,9 +102,9 @@ def ray_message(ray: Ray, moments: Mapping[bytes, NDArray[Any]]) -> bytes:
     Parameters
     ----------
     ray
-        Its direction, time and place.
+        Its direction, time and position.
     moments
-        Codes of each gate by the moment's name in the file; see `MOMENTS`.
+        Codes of all gates, by moment name in the file; see `MOMENTS`.
     """
     label = struct.pack(
         ">4sHBBffhHfffffHH",
@@ -163,7 +163,7 @@ def _message_header(kind: int, body_bytes: int, number: int, total: int, time: d
 
 
 def _pattern(cuts: Sequence[Cut]) -> bytes:
-    """Return message 5: half-words of 11 for the pattern and 23 for each cut."""
+    """Return message 5: 11 half-words for the pattern and 23 for each cut."""
     head = struct.pack(">HHHHBBBB4xHHH", 11 + 23 * len(cuts), 2, PATTERN, len(cuts), 1, 1, 2, 2, 0x4700, 0x0300, 0)
     return head + b"".join(_cut(cut) for cut in cuts)
 
@@ -172,7 +172,7 @@ def _cut(cut: Cut) -> bytes:
     # 1 surveillance, 2 Doppler, 4 both in one.
     waveform = 4 if cut.surveillance and cut.doppler else 2 if cut.doppler else 1
     sectors = b"".join(struct.pack(">HHHH", edge, 5, 64, 0) for edge in (0x1558, 0x9558, 0xEE38))
-    # Simulated antennas may turn faster than the code can say.
+    # Simulated antennas may turn faster than the code can express.
     speed = min(round(cut.degrees_per_second * 32768 / 45), 0xFFFF)
     angle = round(cut.elevation_deg * 32768 / 180)
     thresholds = [16] * 6

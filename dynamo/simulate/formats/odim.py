@@ -1,6 +1,6 @@
-"""ODIM HDF5 2.2 as the Australian Bureau of Meteorology writes it: one sweep (SCAN) or a volume (PVOL) of them.
+"""ODIM HDF5 2.2 as the Australian Bureau of Meteorology writes it: one sweep (SCAN) or a volume (PVOL).
 
-Rays begin at north; ``a1gate`` names the one that was measured first. Source: OPERA Data Information Model for HDF5,
+Rays start at north; ``a1gate`` is the index of the first one measured. Source: OPERA Data Information Model for HDF5,
 version 2.2, tables 1 to 8.
 """
 
@@ -74,7 +74,7 @@ def _add(group: Any, scan: Scan, number: int, count: int) -> None:
         nbins=scan.gates,
         nrays=scan.rays,
         rscale=scan.gate_m,
-        # In kilometres, unlike rscale.
+        # In kilometers, unlike rscale.
         rstart=scan.start_m / 1000.0,
         a1gate=int(np.argmin(order)),
     )
@@ -102,7 +102,7 @@ def _add(group: Any, scan: Scan, number: int, count: int) -> None:
 
 
 def _text(value: str) -> np.bytes_:
-    """Return a string of fixed length, as ODIM wants it."""
+    """Return a fixed-length string, as ODIM requires."""
     return np.bytes_(value)
 
 

@@ -1,4 +1,4 @@
-"""The formats in which simulated radars write: one line for each, with the geometry that such radars have."""
+"""Formats of simulated radars, one entry each, with typical radar geometry."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class RadarFormat:
     Attributes
     ----------
     description
-        For the help.
+        Help text.
     band
-        At which the radars send.
+        Radar band.
     shape
         Rays and gates of a sweep.
     start_m, gate_m
-        Where the first gate begins; length of a gate.
+        Start of the first gate; gate length.
     nyquist_m_s
-        Velocities are folded into this.
+        Nyquist velocity for folding.
     volumes
-        Whether a file holds all sweeps of a minute (True), one sweep (False), or either (None).
+        Whether a file has all sweeps of a minute (True), one sweep (False), or either (None).
     write
-        Writes sweeps of one radar, given with its call sign, into a folder; returns the files.
+        Function that writes sweeps of one radar (with its call sign) into a folder and returns the files.
     """
 
     description: str

@@ -1,4 +1,4 @@
-"""One simulated sweep as a radar's signal processor hands it over, whatever format it is then written in."""
+"""One simulated sweep as output by a radar's signal processor, independent of file format."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Scan:
     Attributes
     ----------
     elevation_deg
-        Of the antenna, the same for all rays.
+        Antenna elevation, the same for all rays.
     azimuth_deg
-        Centre of each ray, degrees clockwise from north, in the order of measurement.
+        Center of each ray, degrees clockwise from north, in the order of measurement.
     seconds
-        When each ray was measured, seconds since 1970.
+        Time of each ray, seconds since 1970.
     start_m, gate_m
-        Where the first gate begins, and how long a gate is.
+        Start of the first gate, and gate length.
     nyquist_m_s
-        Velocities are folded into plus and minus this.
+        Nyquist velocity: velocities are folded to plus and minus this.
     moments
-        By CF/Radial name, float32, shape ``(rays, gates)``, NaN where there is no signal; ``DBZH`` is always there.
+        By CF/Radial name, float32, shape ``(rays, gates)``, NaN without signal; ``DBZH`` is always present.
     """
 
     elevation_deg: float
@@ -48,27 +48,27 @@ class Scan:
 
     @property
     def gates(self) -> int:
-        """Number of gates of a ray."""
+        """Number of gates per ray."""
         return int(self.moments["DBZH"].shape[1])
 
     @property
     def step_deg(self) -> float:
-        """Degrees from ray to ray."""
+        """Azimuth step between rays, degrees."""
         return 360.0 / self.rays
 
     @property
     def range_m(self) -> NDArray[np.float64]:
-        """Metres to the centre of each gate."""
+        """Range to the center of each gate, meters."""
         return self.start_m + (np.arange(self.gates, dtype=np.float64) + 0.5) * self.gate_m
 
     @property
     def start(self) -> datetime:
-        """When the first ray was measured."""
+        """Time of the first ray."""
         return from_epoch(float(self.seconds[0]))
 
     @property
     def end(self) -> datetime:
-        """When the sweep was over."""
+        """End time of the sweep."""
         step = float(self.seconds[-1] - self.seconds[0]) / max(self.rays - 1, 1)
         return from_epoch(float(self.seconds[-1]) + step)
 
@@ -76,16 +76,16 @@ class Scan:
 def codes(
     values: NDArray[Any], scale: float, offset: float, least: int, most: int, *, missing: int = 0
 ) -> NDArray[np.uint16]:
-    """Return the whole numbers by which a file stores values: ``scale * value + offset``, rounded.
+    """Return values encoded as integers: ``scale * value + offset``, rounded.
 
     Parameters
     ----------
     values
         NaN where missing.
     scale, offset
-        Of the code.
+        Scale and offset of the code.
     least, most
-        Codes that stand for values; others are drawn to the nearer one.
+        Range of valid codes; values outside are clipped.
     missing
         The code for NaN.
     """

@@ -1,8 +1,8 @@
 """University of Wyoming soundings as text: a page with markup, a table with header lines, or bare lines.
 
-The profile is that of an unstable summer day: straight from the ground through given heights of 0 C and -20 C,
-isothermal above the tropopause. Cells are blank where a sonde gives nothing: below the ground, moisture aloft, and the
-wind of the last level.
+The profile is that of an unstable summer day: linear from the ground through given heights of 0 C and -20 C, isothermal
+above the tropopause. Cells are blank where a sonde reports nothing: below ground, moisture aloft, and wind at the last
+level.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _HEADER = "\n".join(
     )
 )
 _MANDATORY_HPA = (1000, 925, 850, 700, 500, 400, 300, 250, 200, 150, 100, 70, 50, 30, 20, 10)
-#: Above, radiosondes' humidity says nothing, metres.
+#: Radiosonde humidity is meaningless above this height, meters.
 _DRY_FROM_M = 12_500.0
 _TROPOPAUSE_M, _UPPER_LAPSE_K_M = 12_000.0, 0.007
-#: Between 0 and -20 C: steeper is no air at rest, less is no sounding of storms.
+#: Limits between 0 and -20 C: steeper air would not be at rest, flatter would not support storms.
 _THICKNESS_M = (2000.0, 8000.0)
 _GRAVITY_OVER_GAS = 9.80665 / 287.05
 _ZERO_C_K = 273.15
@@ -50,20 +50,20 @@ def encode(
     Parameters
     ----------
     time
-        When it was measured; only a page tells it.
+        Time of the sounding; only shown on a page.
     zero_c_m, minus_20_c_m
-        Where the air has these temperatures, metres above sea level.
+        Heights of these temperatures, meters above sea level.
     ground_m
-        Height of the station, metres above sea level.
+        Station height, meters above sea level.
     station
-        Number and name; only a page tells it.
+        Station number and name; only shown on a page.
     layout
         ``page``: as the web page; ``table``: header lines and levels; ``bare``: levels only.
 
     Raises
     ------
     InputError
-        If the heights are not those of an atmosphere.
+        If the heights are not physically plausible.
     """
     thin, thick = _THICKNESS_M
     apart_m = minus_20_c_m - zero_c_m
@@ -100,7 +100,7 @@ def _levels(zero_c_m: float, minus_20_c_m: float, ground_m: float) -> list[str]:
     kelvin = np.array([temperature(height) for height in heights]) + _ZERO_C_K
     ground_hpa = 1013.25 * (1.0 - 2.25577e-5 * ground_m) ** 5.25588
     pressure = ground_hpa * np.exp(-np.concatenate([[0.0], np.cumsum(_GRAVITY_OVER_GAS * 10.0 / kelvin[:-1])]))
-    # Levels at every 1000 feet, those of temperatures that matter, and the mandatory ones.
+    # Levels every 1000 feet, at the given temperatures, and the mandatory ones.
     chosen = {float(height) for height in np.arange(304.8, 30_000.0, 304.8) if height > ground_m}
     chosen |= {ground_m, zero_c_m, minus_20_c_m, _TROPOPAUSE_M}
     chosen |= {
@@ -133,7 +133,7 @@ def _line(pressure_hpa: float, height_m: int, celsius: float, last: bool) -> str
         vapour = 6.112 * math.exp(17.67 * dew / (dew + 243.5))
         humidity = 100.0 * vapour / (6.112 * math.exp(17.67 * celsius / (celsius + 243.5)))
         mixing = 622.0 * vapour / (pressure_hpa - vapour)
-        # Equation 22 for the temperature of condensation, 43 for the equivalent potential temperature.
+        # Equation 22 for the condensation temperature, 43 for the equivalent potential temperature.
         condensed = 2840.0 / (3.5 * math.log(kelvin) - math.log(vapour) - 4.805) + 55.0
         moist = kelvin * (1000.0 / pressure_hpa) ** (0.2854 * (1.0 - 0.28e-3 * mixing))
         equivalent = moist * math.exp((3.376 / condensed - 0.00254) * mixing * (1.0 + 0.81e-3 * mixing))
