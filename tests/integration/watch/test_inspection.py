@@ -57,7 +57,7 @@ def test_a_file_that_crashes_the_library_is_bad_input_and_the_next_one_is_read(t
     # What the file does to a process that reads it itself.
     code = "import sys, netCDF4; netCDF4.Dataset(sys.argv[1])"
     assert subprocess.run([sys.executable, "-c", code, bad], check=False).returncode == -signal.SIGSEGV
-    with pytest.raises(InputError, match="the NetCDF library fails on it"):
+    with pytest.raises(InputError, match="the NetCDF library crashes on it"):
         inspection.inspect(bad, [30.0])
     assert inspection.inspect(good, [30.0]).shape == (21, 21)
 
@@ -131,7 +131,7 @@ def test_the_daemon_quarantines_a_file_that_crashes_the_library(tmp_path: Path) 
     finally:
         assert daemon.stop() == 0
     reasons = {path.name: path.read_text() for path in aside.glob("*.reason")}
-    assert "the NetCDF library fails on it" in reasons["MERGE_DARTS_202605201800.nc.reason"]
+    assert "the NetCDF library crashes on it" in reasons["MERGE_DARTS_202605201800.nc.reason"]
     assert reasons[r"caf\xe9.nc.reason"] == "its name is not UTF-8\n"
     assert run_dynamo(tmp_path, "runs", "list").returncode == 0
 
