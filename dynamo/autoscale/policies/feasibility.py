@@ -3,7 +3,7 @@
 Earliest deadline first is optimal, and by it all work is done in time if and only if in every interval there is no
 more work that becomes ready and is due within it than the workers can do in it (Baruah, Rosier, Howell 1990, as for
 fluid, preemptible work). Work here is many small jobs, so that the fluid picture is a good one; what it leaves out is
-in the utilisation. A tail of intervals with far ends is coarser than the near ones.
+in the utilization. A tail of intervals with far ends is coarser than the near ones.
 """
 
 from __future__ import annotations

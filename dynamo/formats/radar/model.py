@@ -7,9 +7,9 @@ Dimensions ``azimuth`` (rays in ascending azimuth) and ``range`` (gates).
 ========================= ======================= ==================================================================
 name                      dimensions              meaning
 ========================= ======================= ==================================================================
-``azimuth``               azimuth                 degrees clockwise from north, centre of the ray, 0 <= a < 360
+``azimuth``               azimuth                 degrees clockwise from north, center of the ray, 0 <= a < 360
 ``elevation``             azimuth                 degrees above the horizon
-``range``                 range                   metres to the centre of the gate, evenly spaced, ascending
+``range``                 range                   meters to the center of the gate, evenly spaced, ascending
 ``time``                  azimuth                 ``datetime64[ns]``, UTC
 ``DBZH``                  azimuth, range          equivalent reflectivity, horizontal, dBZ
 ``ZDR``                   azimuth, range          differential reflectivity, dB
@@ -19,7 +19,7 @@ name                      dimensions              meaning
 ``VRADH``                 azimuth, range          radial velocity away from the radar, m s-1
 ``WRADH``                 azimuth, range          spectrum width, m s-1
 ``SNRH``                  azimuth, range          signal-to-noise ratio, dB
-``SQIH``                  azimuth, range          signal quality (normalised coherent power), 1
+``SQIH``                  azimuth, range          signal quality (normalized coherent power), 1
 ========================= ======================= ==================================================================
 
 Moments are float32 with NaN for missing; ``DBZH`` is always there, the others where the format has them.

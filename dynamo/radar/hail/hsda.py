@@ -1,7 +1,7 @@
 """The Hail Size Discrimination Algorithm: small, large or giant hail from ZH, ZDR and RHOHV at S band.
 
 Ryzhkov et al. (2013, doi:10.1175/JAMC-D-13-074.1) and Ortega et al. (2016, doi:10.1175/JAMC-D-15-0203.1), with the
-parameters and the order of operations of pyhail 3.4 (MIT licence), whose ``hsda.main`` gives the same size at every
+parameters and the order of operations of pyhail 3.4 (MIT license), whose ``hsda.main`` gives the same size at every
 gate. It smooths ZH, ZDR and RHOHV over five gates along the ray; missing gates count as zero, as in pyhail, so sizes
 next to missing data tend to be too small.
 """

@@ -1,7 +1,7 @@
 """SHI, POSH and MESH of a volume: hail from the reflectivity above the melting level.
 
 Witt et al. (1998, doi:10.1175/1520-0434(1998)013<0286:AEHDAF>2.0.CO;2), the size also by Murillo and Homeyer (2021,
-doi:10.1175/JAMC-D-20-0271.1), on the polar grid of the lowest sweep as `pyhail.mesh_ppi` 3.4 (MIT licence) does it;
+doi:10.1175/JAMC-D-20-0271.1), on the polar grid of the lowest sweep as `pyhail.mesh_ppi` 3.4 (MIT license) does it;
 the results are those of that library at every gate for the same rays. Two things that it leaves to its user are done
 here: sweeps are matched by azimuth (pyhail pairs rays by number, which is wrong between sweeps of 720 and 360 rays),
 and the warning threshold of POSH does not fall below 20 J m-1 s-1 (Witt et al.).
@@ -103,9 +103,9 @@ def columns(
     sweeps
         In any order; of sweeps at the same elevation (within 0.1 degree) the first is used.
     altitude_m
-        Height of the antenna above sea level, metres.
+        Height of the antenna above sea level, meters.
     melting_level_m, minus20_level_m
-        Heights of 0 C and -20 C above sea level, metres.
+        Heights of 0 C and -20 C above sea level, meters.
     band
         ``S`` or ``C``.
     method

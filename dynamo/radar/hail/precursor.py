@@ -22,9 +22,9 @@ def areas_aloft_km2(
     area_by_range_km2
         Area of strong echo at each range, km2; shape ``(gates,)``.
     height_by_range_m
-        Height of the beam at each range above sea level, metres; shape ``(gates,)``.
+        Height of the beam at each range above sea level, meters; shape ``(gates,)``.
     step_m
-        Spacing of the heights, metres.
+        Spacing of the heights, meters.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def areas_below_km2(
     top_by_range_m
         Height of the highest beam over each range, see `highest_beam_m`; shape ``(gates,)``.
     step_m
-        Spacing of the heights, metres.
+        Spacing of the heights, meters.
 
     Returns
     -------
@@ -71,14 +71,14 @@ def highest_beam_m(ground_m: NDArray[Any], beams: Sequence[tuple[NDArray[Any], N
     Parameters
     ----------
     ground_m
-        Distances along the ground, metres; shape ``(n,)``.
+        Distances along the ground, meters; shape ``(n,)``.
     beams
         For each sweep, the ground distances of its gates, ascending, and their heights, meters.
 
     Returns
     -------
     numpy.ndarray
-        Metres, shape ``(n,)``; minus infinity where no sweep has a gate.
+        Meters, shape ``(n,)``; minus infinity where no sweep has a gate.
     """
     top = np.full(np.shape(ground_m), -np.inf)
     for ground, height in beams:
@@ -99,9 +99,9 @@ def area_above_km2(aloft_km2: Sequence[float], height_m: float, step_m: float) -
     aloft_km2
         Area at or above each multiple of ``step_m``, km2.
     height_m
-        The height, metres above sea level.
+        The height, meters above sea level.
     step_m
-        Spacing of the heights, metres.
+        Spacing of the heights, meters.
     """
     position = max(height_m, 0.0) / step_m
     return float(np.interp(position, np.arange(len(aloft_km2) + 1), [*aloft_km2, 0.0]))
@@ -115,9 +115,9 @@ def area_below_km2(low_km2: Sequence[float], height_m: float, step_m: float) -> 
     low_km2
         Area where the highest beam is lower than each multiple of ``step_m``, km2.
     height_m
-        The height, metres above sea level.
+        The height, meters above sea level.
     step_m
-        Spacing of the heights, metres.
+        Spacing of the heights, meters.
     """
     if not low_km2:
         return 0.0

@@ -88,7 +88,7 @@ def find_regions(
     index
         Positions of the gates in the flattened ``(rays, gates)`` field.
     azimuth_deg, range_m, elevation_deg
-        Of the sweep; azimuths ascending, degrees; slant ranges, metres.
+        Of the sweep; azimuths ascending, degrees; slant ranges, meters.
     latitude_deg, longitude_deg
         Of the radar.
     """
