@@ -70,7 +70,7 @@ def read(source: Source, moments: Collection[str] | None = None) -> list[xr.Data
     width_m, start_m = _uniform(file, "GateWidth", rays) / 1000.0, _uniform(file, "StartRange", rays) / 1000.0
     if not (0.1 <= width_m <= 10_000 and 0 <= start_m <= 1_000_000):
         raise InputError(
-            f"gates of {width_m:g} m from {start_m:g} m", expected="millimetres in GateWidth and StartRange"
+            f"gates of {width_m:g} m from {start_m:g} m", expected="millimeters in GateWidth and StartRange"
         )
     if not (np.isfinite(azimuth).all() and np.isfinite(elevation).all()):
         raise InputError("a ray has no direction", expected="finite azimuths and elevations")

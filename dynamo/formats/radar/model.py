@@ -150,7 +150,7 @@ def make_sweep(
         raise InputError("no reflectivity", where=where, expected="the moment DBZH")
     steps = np.diff(range_m)
     if not (np.isfinite(range_m).all() and (steps > 0).all() and np.allclose(steps, steps[0], rtol=1e-3)):
-        raise InputError("the gates are not evenly spaced", where=where, expected="ascending ranges in metres")
+        raise InputError("the gates are not evenly spaced", where=where, expected="ascending ranges in meters")
     if max(-range_m[0], range_m[-1]) > LARGEST_RANGE_M:
         raise InputError(
             f"gates from {range_m[0]:g} to {range_m[-1]:g} m",

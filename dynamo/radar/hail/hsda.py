@@ -106,7 +106,7 @@ def hsda_class(
     if not minus25_level_m > melting_level_m:
         raise InputError(
             f"the -25 C level ({minus25_level_m:g} m) is not above the 0 C level ({melting_level_m:g} m)",
-            expected="heights above sea level in metres",
+            expected="heights above sea level in meters",
         )
     sizes = np.zeros(index.size, dtype=np.uint8)
     if index.size == 0:

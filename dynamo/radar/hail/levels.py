@@ -51,7 +51,7 @@ class Temperatures:
                 expected=f"one above the other, {_LOWEST_M:g} to {_HIGHEST_M:g} m",
             )
         if self.height_m.shape != self.temperature_c.shape or not (np.diff(self.height_m) > 0).all():
-            raise InputError("the heights do not ascend", where=self.source, expected="ascending heights in metres")
+            raise InputError("the heights do not ascend", where=self.source, expected="ascending heights in meters")
 
     @property
     def minus25_level_m(self) -> float:

@@ -125,7 +125,7 @@ def columns(
     if not minus20_level_m > melting_level_m:
         raise InputError(
             f"the -20 C level ({minus20_level_m:g} m) is not above the 0 C level ({melting_level_m:g} m)",
-            expected="heights above sea level in metres",
+            expected="heights above sea level in meters",
         )
     order = elevations(sweeps)
     if len(order) < MIN_ELEVATIONS:
