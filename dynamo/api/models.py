@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dynamo.api.tokens import SCOPES
 from dynamo.provision.spec.compute import MAX_WORKERS
+from dynamo.provision.spec.not_acted_on import Ignored
 from dynamo.provision.spec.types import MAX_SECONDS
 
 Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -144,6 +145,7 @@ class Validated(BaseModel):
     name: str
     groups: int
     spec: dict[str, Any]
+    not_acted_on: Annotated[list[Ignored], Field(description="What it says that changes nothing.")]
 
 
 class Token(BaseModel):

@@ -10,9 +10,11 @@ from typing import Any
 from dynamo.provision.deciding.budget import Budget, refusal
 from dynamo.provision.deciding.groups import plan_groups
 from dynamo.provision.deciding.growth import quota_words
+from dynamo.provision.deciding.site_parts import impossible, parts_of
 from dynamo.provision.sites.base import Flavor, Quota, SiteDriver
 from dynamo.provision.sites.errors import SiteError
 from dynamo.provision.spec.fleet import FleetSpec
+from dynamo.provision.spec.not_acted_on import Ignored, not_acted_on
 from dynamo.times import utc_now
 
 
@@ -46,7 +48,13 @@ class PlannedGroup:
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """What a spec would lead to."""
+    """What a spec would lead to.
+
+    Attributes
+    ----------
+    not_acted_on
+        What it says that changes nothing.
+    """
 
     name: str
     currency: str
@@ -55,6 +63,7 @@ class FleetPlan:
     remove: int
     cost_per_hour: float
     problems: tuple[str, ...]
+    not_acted_on: tuple[Ignored, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON data."""
@@ -108,10 +117,11 @@ def plan_fleet(
         fits = None
         if plan.flavor is not None and answer.quota is not None:
             fits = left.setdefault(site, answer.quota.room(plan.flavor))
-        problem = answer.problem or plan.problem
+        cannot = answer.problem or plan.problem or impossible(parts_of(spec, "", site), drivers[site])
+        problem = cannot
         if not problem and fits is not None and fits < missing:
             problem = f"the quota has room for {fits} of {missing}"
-        comes = 0 if answer.problem or plan.problem else missing if fits is None else min(missing, fits)
+        comes = 0 if cannot else missing if fits is None else min(missing, fits)
         if fits is not None:
             left[site] = fits - comes
         create += comes
@@ -148,7 +158,16 @@ def plan_fleet(
     )
     if refused:
         problems.append(f"budget: {refused}")
-    return FleetPlan(spec.name, spec.budget.currency, tuple(groups), create, remove, round(rate, 6), tuple(problems))
+    return FleetPlan(
+        spec.name,
+        spec.budget.currency,
+        tuple(groups),
+        create,
+        remove,
+        round(rate, 6),
+        tuple(problems),
+        not_acted_on(spec),
+    )
 
 
 def _ask(driver: SiteDriver) -> _Answer:

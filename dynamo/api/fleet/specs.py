@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -21,6 +22,7 @@ from dynamo.provision.planning import FleetPlan, plan_fleet
 from dynamo.provision.spec.errors import SpecError
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.spec.loading import load_spec
+from dynamo.provision.spec.not_acted_on import not_acted_on
 from dynamo.provision.spec.schema import spec_schema
 from dynamo.provision.spec.types import NAME_PATTERN, PATTERN_WORDS
 from dynamo.times import utc_now
@@ -45,7 +47,8 @@ def validate(service: Served, caller: Reader, body: Body, name: SpecName = None)
         refuse_local(spec)
     refuse_mixture(spec)
     refuse_unreadable(spec)
-    return answer({"name": spec.name, "groups": len(spec.compute), "spec": spec.to_json()})
+    ignored = [asdict(item) for item in not_acted_on(spec)]
+    return answer({"name": spec.name, "groups": len(spec.compute), "spec": spec.to_json(), "not_acted_on": ignored})
 
 
 @router.post(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -75,11 +76,14 @@ def list_workflows(service: Served, caller: Reader) -> Response:
 
 def _add(kind: str) -> Callable[..., Response]:
     def handle(service: Served, caller: Writer, body: Body, workflow_id: WorkflowId = None) -> Response:
-        workflows.request(service, caller.name, kind, workflow_id, body)
-        return envelope()
+        ignored = workflows.request(service, caller.name, kind, workflow_id, body)
+        return envelope({"not_acted_on": [asdict(item) for item in ignored]} if ignored else None)
 
     handle.__name__ = f"mobius_{kind}"
-    handle.__doc__ = f"Add a Mobius {kind} request to the workflow's spec. Scope `write`."
+    handle.__doc__ = (
+        f"Take a Mobius {kind} request into the workflow's spec. Scope `write`. "
+        "`value` lists the fields that were accepted but change nothing, if any."
+    )
     return handle
 
 

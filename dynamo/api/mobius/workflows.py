@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,6 +27,7 @@ from dynamo.provision.spec.checks import plain_name
 from dynamo.provision.spec.errors import SpecError
 from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec, NetworkSpec, ScriptSpec, StitchSpec, StorageSpec
 from dynamo.provision.spec.loading import check_request, load_spec
+from dynamo.provision.spec.not_acted_on import Ignored, not_acted_on
 from dynamo.provision.spec.types import NAME_PATTERN, WORD_PATTERN, Part
 from dynamo.provision.states import ACTIVE, ENDED
 from dynamo.store.fleets import Fleet, FleetWish, Worker
@@ -133,8 +135,10 @@ def status(service: Service, workflow_id: str | None) -> str:
     return json.dumps({"workflowStatus": json.dumps(sites)})
 
 
-def request(service: Service, caller: str, kind: str, workflow_id: str | None, body: Any) -> None:
-    """Add the resources of a Mobius request to the workflow's spec, or remove or renew them.
+def request(service: Service, caller: str, kind: str, workflow_id: str | None, body: Any) -> tuple[Ignored, ...]:
+    """Add what a Mobius request asks for to the workflow's spec, take it away, or renew it.
+
+    Returns what of the request changes nothing.
 
     Raises
     ------
@@ -149,7 +153,7 @@ def request(service: Service, caller: str, kind: str, workflow_id: str | None, b
     data = _as_jackson(kind, body)
     part = check_request(kind, data)
 
-    def work(session: Session, now: datetime) -> None:
+    def work(session: Session, now: datetime) -> tuple[Ignored, ...]:
         fleet = _found(session, name, workflow_id)
         if fleet.state != ACTIVE:
             raise BusyError("the workflow is about to end", where=workflow_id)
@@ -172,8 +176,19 @@ def request(service: Service, caller: str, kind: str, workflow_id: str | None, b
         refuse_mixture(spec)
         refuse_unreadable(spec)
         _apply_beside_wishes(session, spec, Path(fleet.base), now)
+        return _ignored(kind, part, spec)
 
-    service.order(name, caller, f"a Mobius {kind} request", work)
+    return service.order(name, caller, f"a Mobius {kind} request", work)
+
+
+def _ignored(kind: str, part: Part, spec: FleetSpec) -> tuple[Ignored, ...]:
+    """Return what of a request is not acted on; what it takes away or renews is not in the spec as it was sent."""
+    if getattr(part, "action", "add") not in ("add", "update"):
+        return ()
+    place = f"{kind}[{len(getattr(spec, kind)) - 1}]."
+    return tuple(
+        replace(item, path=item.path.removeprefix(place)) for item in not_acted_on(spec) if item.path.startswith(place)
+    )
 
 
 def _found(session: Session, name: str, workflow_id: str | None) -> Fleet:

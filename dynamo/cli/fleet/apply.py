@@ -35,7 +35,9 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(spec: Path = SpecArgument, config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
-    """Show what `apply` would do: workers per site, cost, and the sites' live quotas. Changes nothing.
+    """Show what `apply` would do: which workers where, at what cost, against the sites' live quotas.
+
+    Nothing is changed by asking. What the spec says but nothing acts on is told in a line each.
 
     Example: `dynamo-provision plan mobius_specs/multicloud.json`
 
@@ -82,6 +84,8 @@ def _print_plan(found: FleetPlan) -> None:
         f"{rate:g} {found.currency}/hour, {rate * 24:g}/day",
         markup=False,
     )
+    for item in found.not_acted_on:
+        out.print(str(item), markup=False)
     for problem in found.problems:
         err.print(f"problem: {problem}", markup=False)
 

@@ -26,6 +26,8 @@ def validate(
 ) -> None:
     """Check specs and report every error with its location in the file. Contacts no site.
 
+    What is right but changes nothing is told too, as `network[0].qos: accepted, not acted on (why)`.
+
     Examples:
 
     `dynamo-provision validate mobius_specs/local.json`
@@ -36,9 +38,12 @@ def validate(
 
     Exit codes: 0 if all are valid, 3 if any is invalid, 4 if a file is not found (and no other is invalid).
     """
+    from dataclasses import asdict
+
     from dynamo.errors import DynamoError, NotFoundError
     from dynamo.provision.spec.errors import SpecError
     from dynamo.provision.spec.loading import load_spec
+    from dynamo.provision.spec.not_acted_on import not_acted_on
 
     found: list[dict[str, Any]] = []
     code = 0
@@ -59,11 +64,23 @@ def validate(
             err.print(str(error), markup=False)
         else:
             groups = [group.name for group in spec.compute]
-            found.append({"spec": str(path), "valid": True, "fleet": spec.name, "groups": groups, "errors": []})
+            ignored = not_acted_on(spec)
+            found.append(
+                {
+                    "spec": str(path),
+                    "valid": True,
+                    "fleet": spec.name,
+                    "groups": groups,
+                    "errors": [],
+                    "not_acted_on": [asdict(item) for item in ignored],
+                }
+            )
             if not as_json:
                 sites = ", ".join(spec.sites) or "no sites"
                 number = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
-                out.print(f"{path}: OK (fleet {spec.name}, {number}, {sites})", markup=False)
+                out.print(f"{path}: good (fleet {spec.name}, {number}, {sites})", markup=False)
+                for item in ignored:
+                    out.print(f"{path}: {item}", markup=False)
     if as_json:
         print_json(found)
     if code:
@@ -99,4 +116,4 @@ def _is_schema(path: Path) -> bool:
 
 
 def _wrong(path: Path, errors: list[dict[str, str]]) -> dict[str, Any]:
-    return {"spec": str(path), "valid": False, "fleet": None, "groups": [], "errors": errors}
+    return {"spec": str(path), "valid": False, "fleet": None, "groups": [], "errors": errors, "not_acted_on": []}

@@ -15,7 +15,7 @@ from dynamo.provision.deciding.lifecycle import SERVING
 from dynamo.provision.deciding.live import Live, Move
 from dynamo.provision.deciding.removals import Removals
 from dynamo.provision.deciding.shrinking import drain
-from dynamo.provision.deciding.site_parts import SiteParts, VolumeWish, parts_of
+from dynamo.provision.deciding.site_parts import SiteParts, VolumeWish, impossible, parts_of
 from dynamo.provision.notes import Note
 from dynamo.provision.sites.errors import SiteError
 from dynamo.provision.sites.extras import LeasingSite, NetworkingSite, StorageSite, SweepingSite, VlanSite
@@ -108,15 +108,12 @@ class Upkeep:
     def _make(self, runner: SiteRunner, parts: SiteParts) -> None:
         driver, site = runner.driver, runner.name
         try:
-            if parts.networks and not isinstance(driver, NetworkingSite):
-                self._tell(site, "no networks can be made at this kind of site")
+            if why := impossible(parts, driver):
+                self._tell(site, why)
                 return
             for network in parts.networks:
                 if isinstance(driver, NetworkingSite):
                     driver.ensure_network(network)
-            if parts.vlans and not isinstance(driver, VlanSite):
-                self._tell(site, "no circuits can be had at this kind of site")
-                return
             for vlan in parts.vlans(self._clock()) if parts.vlans else ():
                 if isinstance(driver, VlanSite) and not driver.ensure_vlan(vlan):
                     self._tell(site, f"the lease of the circuit {vlan.name} has not begun")

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from dynamo.provision.sites.extras import NetworkRequest, VlanRequest
+from dynamo.provision.sites.base import SiteDriver
+from dynamo.provision.sites.extras import NetworkingSite, NetworkRequest, VlanRequest, VlanSite
 from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec, NetworkSpec, ScriptSpec, StitchSpec
+from dynamo.provision.spec.network import concerns
 
 #: Addresses of a private network for which the spec names none.
 _PRIVATE_CIDR = "192.168.100.0/24"
@@ -23,11 +25,10 @@ class VolumeWish:
     key: str
     target: str
     size_gb: int
-    mount_point: str
 
     def concerns(self, row: Any) -> bool:
         """Tell whether a stored worker gets one."""
-        return _concerns(self.target, row.group, row.name)
+        return concerns(self.target, row.group, row.name)
 
     def name_for(self, worker: str) -> str:
         """Return the name of the volume of a worker."""
@@ -77,11 +78,20 @@ def parts_of(spec: FleetSpec, fleet_id: str, site: str) -> SiteParts:
             )
     groups = {group.name for group in spec.groups_at(site)}
     volumes = tuple(
-        VolumeWish(f"vol{number}", storage.target, storage.size_gb, storage.mount_point)
+        VolumeWish(f"vol{number}", storage.target, storage.size_gb)
         for number, storage in enumerate(spec.storage)
-        if storage.action != "delete" and any(_concerns(storage.target, name, name) for name in groups)
+        if storage.action != "delete" and any(concerns(storage.target, name, name) for name in groups)
     )
     return SiteParts(tuple(networks.values()), _vlans(spec, fleet_id, site), volumes)
+
+
+def impossible(parts: SiteParts, driver: SiteDriver) -> str:
+    """Return why a site cannot have its parts, so that workers would wait for ever; empty if it can."""
+    if parts.networks and not isinstance(driver, NetworkingSite):
+        return "no networks can be made at this kind of site"
+    if parts.vlans and not isinstance(driver, VlanSite):
+        return "no circuits can be had at this kind of site"
+    return ""
 
 
 def network_name(spec: FleetSpec, group: ComputeSpec) -> str:
@@ -98,12 +108,7 @@ def scripts_for(spec: FleetSpec, group: ComputeSpec, worker: str) -> str:
 
 
 def _is_for(item: ScriptSpec, group: ComputeSpec, worker: str) -> bool:
-    return _concerns(item.target, group.name, worker)
-
-
-def _concerns(target: str, group: str, worker: str) -> bool:
-    """Tell whether a Mobius target means this worker: by its name, by its group, or as Mobius numbers names."""
-    return target in (group, worker) or worker.startswith(f"{target}-") or target.rstrip("0123456789") == group
+    return concerns(item.target, group.name, worker)
 
 
 def _leased(network: NetworkSpec) -> bool:
@@ -113,16 +118,16 @@ def _leased(network: NetworkSpec) -> bool:
 
 def _vlans(spec: FleetSpec, fleet_id: str, site: str) -> Callable[[datetime], Sequence[VlanRequest]] | None:
     stitched: list[StitchSpec] = [
-        item for item in spec.stitch if any(_concerns(item.target, g.name, g.name) for g in spec.groups_at(site))
+        item for item in spec.stitch if any(concerns(item.target, g.name, g.name) for g in spec.groups_at(site))
     ]
-    wanted: list[tuple[str, str, str]] = [(f"{spec.name}-stitch-{item.tag}", "", "fabric") for item in stitched]
+    wanted = [(f"{spec.name}-stitch-{item.tag}", "", "fabric", 0) for item in stitched]
     wanted += [
-        (network.name, network.physical_network or "", "")
+        (network.name, network.physical_network or "", "", network.vlan or 0)
         for network in spec.network
         if network.site == site and network.action == "create" and network.name and _leased(network)
     ]
     wanted += [
-        (network_name(spec, group), group.physical_network, "fabric" if group.stitch_tag else "")
+        (network_name(spec, group), group.physical_network, "fabric" if group.stitch_tag else "", 0)
         for group in spec.groups_at(site)
         if group.network_type == "private" and group.physical_network
     ]
@@ -131,6 +136,8 @@ def _vlans(spec: FleetSpec, fleet_id: str, site: str) -> Callable[[datetime], Se
 
     def requests(now: datetime) -> Sequence[VlanRequest]:
         until = now + _VLAN_LEASE
-        return [VlanRequest(name, fleet_id, until, physical, provider) for name, physical, provider in wanted]
+        return [
+            VlanRequest(name, fleet_id, until, physical, provider, vlan) for name, physical, provider, vlan in wanted
+        ]
 
     return requests

@@ -48,6 +48,8 @@ class VlanRequest:
         Which of the site's physical networks; empty for any.
     stitch_provider
         Who carries it further, as ``fabric``; empty for none.
+    vlan
+        The VLAN that it must be; 0 for any.
     """
 
     name: str
@@ -55,6 +57,7 @@ class VlanRequest:
     until: datetime
     physical_network: str = ""
     stitch_provider: str = ""
+    vlan: int = 0
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from dynamo.provision.sites.base import Flavor
 from dynamo.provision.sites.flavors import Need, choose, named
+from dynamo.provision.spec.marks import NotActedOn
 from dynamo.provision.spec.types import (
     Address,
     BitsPerSecond,
@@ -29,6 +30,19 @@ from dynamo.provision.spec.types import (
 
 MAX_WORKERS = 100_000
 MAX_CPUS = 1_000_000
+_LOCAL = NotActedOn("a worker there is a process of this machine", ("local",))
+_SIMULATED = NotActedOn("a simulated worker has none", ("simulated",))
+_PRIVATE_ONLY = NotActedOn(
+    "it is of a private network",
+    case="unless `networkType` is private",
+    only=lambda group: group.network_type != "private",
+)
+_LEASED = NotActedOn(
+    "a leased VLAN has what its site gives it",
+    case="with `physicalNetwork`",
+    only=lambda group: group.network_type == "private" and group.physical_network is not None,
+)
+_CIRCUIT = "`physicalNetwork`, with `stitchTag`, has a VLAN leased towards FABRIC; the rest is arranged there"
 
 
 class ComputeSpec(Part):
@@ -90,28 +104,47 @@ class ComputeSpec(Part):
             description="Not after: seconds since 1970, ISO 8601, or as `+2h` after the start. Without it no end.",
         ),
     ] = None
-    image: Annotated[PathWord | None, Field(description="Image by name or id; Mobius says `imageName`.")] = None
-    image_url: Annotated[Url | None, Field(alias="imageUrl", description="Where the image is got from.")] = None
+    image: Annotated[
+        PathWord | None, _LOCAL, _SIMULATED, Field(description="Image by name or id; Mobius says `imageName`.")
+    ] = None
+    image_url: Annotated[
+        Url | None,
+        NotActedOn("images are those of the site, by `image`"),
+        Field(alias="imageUrl", description="Where the image is got from."),
+    ] = None
     image_hash: Annotated[
         str | None,
+        NotActedOn("images are those of the site, by `image`"),
         Field(alias="imageHash", pattern=r"^[0-9A-Fa-f]{8,128}$", description="Hash of the image at `imageUrl`."),
     ] = None
-    key: Annotated[Word | None, Field(description="SSH key pair by its name at the site.")] = None
+    key: Annotated[Word | None, _LOCAL, _SIMULATED, Field(description="SSH key pair by its name at the site.")] = None
     network: Annotated[
-        Word | None, Field(description="An entry of `network`, or a network of the site by its name.")
+        Word | None,
+        _LOCAL,
+        _SIMULATED,
+        Field(description="An entry of `network`, or a network of the site by its name."),
     ] = None
     security_groups: Annotated[
         tuple[Word, ...],
+        _LOCAL,
+        _SIMULATED,
         Field(alias="securityGroups", strict=False, max_length=50, description="Security groups by name."),
     ] = ()
     availability_zone: Annotated[
-        Word | None, Field(alias="availabilityZone", description="Part of the site to use, by its name.")
+        Word | None,
+        _LOCAL,
+        _SIMULATED,
+        Field(alias="availabilityZone", description="Part of the site to use, by its name."),
     ] = None
     floating_ip: Annotated[
-        bool, Field(alias="floatingIp", description="Give each worker a public address; workers do not need one.")
+        bool,
+        _LOCAL,
+        _SIMULATED,
+        Field(alias="floatingIp", description="Give each worker a public address; workers do not need one."),
     ] = False
     post_boot_script: Annotated[
         Script,
+        NotActedOn("simulated workers run no scripts", ("simulated",)),
         Field(
             alias="postBootScript",
             description='Script run at first boot, before HTCondor: the text, or {"file": "PATH"} beside the spec.',
@@ -132,46 +165,90 @@ class ComputeSpec(Part):
     ] = None
     slice_policy: Annotated[
         Literal["new", "existing", "default"],
+        NotActedOn("there are no slices: a group is one"),
         Field(
             alias="slicePolicy", description="Mobius: into a new slice, the one called `sliceName`, or by lease end."
         ),
     ] = "default"
     slice_name: Annotated[
-        Word | None, Field(alias="sliceName", description="Mobius: the slice of `slicePolicy` existing.")
+        Word | None,
+        NotActedOn("there are no slices; Mobius's status shows the name"),
+        Field(alias="sliceName", description="Mobius: the slice of `slicePolicy` existing."),
     ] = None
     ip_address: Annotated[
         Address | None,
+        NotActedOn("the site gives the addresses"),
         Field(alias="ipAddress", description="Address inside the network, where there is one worker only."),
     ] = None
     bandwidth_bps: Annotated[
         BitsPerSecond | None,
+        _PRIVATE_ONLY,
+        _LEASED,
         Field(alias="bandwidth", description="Bandwidth of the workers' interface, bits per second."),
     ] = None
     network_type: Annotated[
         Literal["private", "default"],
+        NotActedOn(
+            "no networks are made there, and the group gets no workers",
+            ("local", "simulated"),
+            case="if private",
+            only=lambda group: group.network_type == "private",
+        ),
+        NotActedOn(
+            "only Chameleon leases VLANs, and the group gets no workers",
+            ("openstack",),
+            case="if private with `physicalNetwork`",
+            only=lambda group: group.network_type == "private" and group.physical_network is not None,
+        ),
         Field(
             alias="networkType", description="A private network of the fleet, made once for each site, or the site's."
         ),
     ] = "default"
     physical_network: Annotated[
-        Word | None, Field(alias="physicalNetwork", description="Physical network under a private one (Chameleon).")
+        Word | None,
+        _PRIVATE_ONLY,
+        Field(alias="physicalNetwork", description="Physical network under a private one (Chameleon)."),
     ] = None
     external_network: Annotated[
-        PathWord | None, Field(alias="externalNetwork", description="Network by which a private one reaches the world.")
+        PathWord | None,
+        _PRIVATE_ONLY,
+        _LEASED,
+        Field(alias="externalNetwork", description="Network by which a private one reaches the world."),
     ] = None
     network_cidr: Annotated[
-        Cidr | None, Field(alias="networkCidr", description="Addresses of a private network, as 192.168.100.0/24.")
+        Cidr | None,
+        _PRIVATE_ONLY,
+        _LEASED,
+        Field(alias="networkCidr", description="Addresses of a private network, as 192.168.100.0/24."),
     ] = None
-    vpc_cidr: Annotated[Cidr | None, Field(alias="vpcCidr", description="Mobius: addresses of an AWS VPC.")] = None
+    vpc_cidr: Annotated[
+        Cidr | None,
+        NotActedOn("no kind of site is AWS"),
+        Field(alias="vpcCidr", description="Mobius: addresses of an AWS VPC."),
+    ] = None
     stitch_port_url: Annotated[
-        Url | None, Field(alias="stitchPortUrl", description="Port of a layer 2 circuit to stitch the workers to.")
+        Url | None,
+        NotActedOn(_CIRCUIT),
+        Field(alias="stitchPortUrl", description="Port of a layer 2 circuit to stitch the workers to."),
     ] = None
-    stitch_tag: Annotated[Vlan | None, Field(alias="stitchTag", description="VLAN of the circuit.")] = None
+    stitch_tag: Annotated[
+        Vlan | None,
+        NotActedOn(
+            "it is of a leased VLAN",
+            case="unless `networkType` is private, with `physicalNetwork`",
+            only=lambda group: group.network_type != "private" or group.physical_network is None,
+        ),
+        Field(alias="stitchTag", description="VLAN of the circuit."),
+    ] = None
     stitch_ip: Annotated[
-        Address | None, Field(alias="stitchIP", description="Address of the worker's interface on the circuit.")
+        Address | None,
+        NotActedOn(_CIRCUIT),
+        Field(alias="stitchIP", description="Address of the worker's interface on the circuit."),
     ] = None
     stitch_bandwidth_bps: Annotated[
-        BitsPerSecond | None, Field(alias="stitchBandwidth", description="Bandwidth of the circuit, bits per second.")
+        BitsPerSecond | None,
+        NotActedOn(_CIRCUIT),
+        Field(alias="stitchBandwidth", description="Bandwidth of the circuit, bits per second."),
     ] = None
 
     def lease(self, now: datetime) -> tuple[datetime, datetime | None]:

@@ -22,6 +22,7 @@ from dynamo.provision.spec.fleet import (
     StitchSpec,
     StorageSpec,
 )
+from dynamo.provision.spec.marks import described
 from dynamo.provision.spec.schema import spec_schema
 from dynamo.provision.spec.sites import SiteSpec, SiteWorkerSpec
 from dynamo.provision.spec.types import Part
@@ -112,7 +113,7 @@ def _table(model: type[BaseModel], schema: dict[str, Any]) -> list[str]:
             continue
         shown = info.alias or name
         default = "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
-        meaning = info.description.replace("|", "\\|")
+        meaning = described(model, name).replace("|", "\\|")
         if shown in others:
             meaning += f" Also {', '.join(others[shown])}."
         lines.append(f"| `{shown}` | {_type(schema['properties'][shown])} | {default} | {meaning} |")

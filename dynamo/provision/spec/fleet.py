@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from dynamo.provision.sites.base import Flavor
 from dynamo.provision.spec.checks import Parts, check, default_driver, derived_names
 from dynamo.provision.spec.compute import ComputeSpec
+from dynamo.provision.spec.marks import NotActedOn
 from dynamo.provision.spec.network import NetworkSpec, ScriptSpec, StitchSpec, StorageSpec
 from dynamo.provision.spec.sites import SiteSpec, SiteWorkerSpec
 from dynamo.provision.spec.types import (
@@ -43,6 +44,7 @@ __all__ = [
     "StorageSpec",
 ]
 
+_FOR_PEOPLE = NotActedOn("it is for people and editors", silent=True)
 
 Leased = TypeVar("Leased", ComputeSpec, NetworkSpec, StorageSpec)
 
@@ -142,9 +144,11 @@ class BudgetSpec(Part):
 class FleetSpec(Part):
     """The whole document."""
 
-    schema_: Annotated[str | None, Field(alias="$schema", max_length=500, description="For editors.")] = None
+    schema_: Annotated[str | None, _FOR_PEOPLE, Field(alias="$schema", max_length=500, description="For editors.")] = (
+        None
+    )
     name: Annotated[Name, Field(description="Name of the fleet. Without it the name of the file.")] = "fleet"
-    description: Annotated[str, Field(max_length=4000, description="For the reader.")] = ""
+    description: Annotated[str, _FOR_PEOPLE, Field(max_length=4000, description="For the reader.")] = ""
     pool: Annotated[PoolSpec, Field(description="The HTCondor pool.")] = PoolSpec()
     sites: Annotated[
         dict[SiteName, SiteSpec],

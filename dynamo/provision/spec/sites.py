@@ -9,6 +9,7 @@ from pydantic import Field
 from dynamo.documents.part_name import PartName
 from dynamo.doors import SITES
 from dynamo.provision.spec.compute import MAX_WORKERS
+from dynamo.provision.spec.marks import NotActedOn
 from dynamo.provision.spec.types import Part, PathText, Word
 
 
@@ -36,9 +37,14 @@ class SiteSpec(Part):
     ] = "openstack"
     cloud: Annotated[
         Word | None,
+        NotActedOn("there is no cloud", ("local", "simulated")),
         Field(description="Cloud in clouds.yaml. Without it the cloud's name in lower case, as jetstream2."),
     ] = None
-    region: Annotated[Word | None, Field(description="Region of the cloud. Without it what follows the colon.")] = None
+    region: Annotated[
+        Word | None,
+        NotActedOn("there is no cloud", ("local", "simulated")),
+        Field(description="Region of the cloud. Without it what follows the colon."),
+    ] = None
     options: Annotated[
         dict[str, Any], Field(max_length=100, description="What only this driver understands; it checks them.")
     ] = Field(default_factory=dict)

@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from dynamo.provision.spec.marks import described, marks_of
 from dynamo.times import from_epoch, to_iso
 
 MAX_SCRIPT_BYTES = 32 * 1024
@@ -85,6 +86,8 @@ class Part(BaseModel):
         made = handler(schema)
         resolved = handler.resolve_ref_schema(made)
         properties = resolved.get("properties", {})
+        for name in dict.fromkeys(name for name, _ in marks_of(cls)):
+            properties[cls.model_fields[name].alias or name]["description"] = described(cls, name)
         for other, name in cls.ALSO.items():
             if name in properties:
                 properties[other] = {**properties[name], "description": f"The same as `{name}`."}

@@ -114,6 +114,8 @@ def test_a_stitched_vlan() -> None:
     wanted = json.loads(str(network_reservation(request)["resource_properties"]))
     assert wanted == ["and", ["==", "$physical_network", "physnet1"], ["==", "$stitch_provider", "fabric"]]
     assert network_reservation(VlanRequest("v", "f", NOON))["resource_properties"] == ""
+    wanted = json.loads(str(network_reservation(VlanRequest("v", "f", NOON, vlan=3300))["resource_properties"]))
+    assert wanted == ["==", "$segment_id", "3300"]
 
 
 def test_what_is_free_and_when_the_next_is() -> None:

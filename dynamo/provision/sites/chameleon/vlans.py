@@ -51,6 +51,7 @@ def network_reservation(request: VlanRequest) -> dict[str, object]:
         for key, value in (
             ("physical_network", request.physical_network),
             ("stitch_provider", request.stitch_provider),
+            ("segment_id", str(request.vlan) if request.vlan else ""),
         )
         if value
     ]
