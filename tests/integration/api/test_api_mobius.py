@@ -91,16 +91,18 @@ def spec_of(client: Client, workflow: str) -> Any:
 def test_the_request_files_of_mobius_are_taken(client: Client) -> None:
     workflow = "CASA-Nowcast_1"
     assert call(client, "POST", "/workflow", workflow) is None
-    for path, body in (
-        ("/compute", EXOGENI),
-        ("/compute", CHAMELEON),
-        ("/compute", EXOGENI),
-        ("/storage", STORAGE),
-        ("/network", NETWORK),
-        ("/stitch", STITCH),
-        ("/script", SCRIPT),
+    ends = {"source", "sourceIP", "sourceSubnet", "destination", "destinationIP", "destinationSubnet"}
+    for path, body, ignored in (
+        ("/compute", EXOGENI, {"imageUrl", "imageHash"}),
+        ("/compute", CHAMELEON, {"externalNetwork", "networkCidr"}),
+        ("/compute", EXOGENI, {"imageUrl", "imageHash"}),
+        ("/storage", STORAGE, {"mountPoint"}),
+        ("/network", NETWORK, {"action", *ends}),
+        ("/stitch", STITCH, {"target", "portUrl"}),
+        ("/script", SCRIPT, {"name"}),
     ):
-        assert call(client, "POST", path, workflow, json=body) is None, path
+        value = call(client, "POST", path, workflow, json=body)
+        assert {item["path"] for item in value["not_acted_on"]} == ignored, path
     spec = spec_of(client, workflow)
     assert [(group["name"], group["site"], group["cpus"]) for group in spec["compute"]] == [
         ("master", EXOGENI["site"], 1),
@@ -115,7 +117,7 @@ def test_the_request_files_of_mobius_are_taken(client: Client) -> None:
     later = str(int(EPOCH) + 86400)
     renew = {**STORAGE, "target": "master-2", "leaseStart": "1548257437", "leaseEnd": later, "action": "renew"}
     call(client, "POST", "/storage", workflow, json=renew)
-    call(client, "POST", "/network", workflow, json={**NETWORK, "action": "delete"})
+    assert call(client, "POST", "/network", workflow, json={**NETWORK, "action": "delete"}) is None
     call(client, "POST", "/storage", workflow, json={**STORAGE, "action": "delete"})
     assert "no such storage" in call(client, "POST", "/storage", workflow, 404, json={**STORAGE, "action": "delete"})
     spec = spec_of(client, workflow)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import json
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,15 @@ from typer.testing import CliRunner
 import dynamo
 from dynamo.cli.fleet.main import register_all
 from dynamo.provision.cycle import effects
+from dynamo.provision.deciding.site_parts import SiteParts, VolumeWish
+from dynamo.provision.simulated.site import SimulatedSite
 from dynamo.provision.sites import extras
 from dynamo.provision.sites.base import ServerRequest
-from dynamo.provision.sites.registry import KINDS, option_models
+from dynamo.provision.sites.chameleon.site import ChameleonSite
+from dynamo.provision.sites.extras import NetworkRequest, VlanRequest
+from dynamo.provision.sites.local.site import LocalSite
+from dynamo.provision.sites.openstack.site import OpenStackSite
+from dynamo.provision.sites.registry import option_models
 from dynamo.provision.spec.docs import SECTIONS, markdown
 from dynamo.provision.spec.loading import check_request, load_spec
 from dynamo.provision.spec.marks import NotActedOn, marks_of
@@ -31,6 +37,12 @@ from tests.unit.provision.reads import Reads
 PACKAGE = Path(dynamo.__file__).parent
 SPEC = sorted((PACKAGE / "provision" / "spec").glob("*.py"))
 MODELS = [model for _, model in SECTIONS]
+DRIVERS: dict[str, type] = {
+    "local": LocalSite,
+    "openstack": OpenStackSite,
+    "chameleon": ChameleonSite,
+    "simulated": SimulatedSite,
+}
 NO_LINK = "no kind of site makes a link of two workers"
 
 
@@ -55,19 +67,17 @@ class TestTheSchemaAgainstTheCode:
         marked = {name for name, several in marks(model).items() if any(mark.everywhere for mark in several)}
         assert unread == marked
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", DRIVERS)
     def test_each_option_of_a_driver_is_read(self, kind: str) -> None:
         for model in {*option_models(kind, group=False), *option_models(kind, group=True)}:
             assert set(model.model_fields) <= acting().of(model.__name__)
 
-    @pytest.mark.parametrize("carrier", ["ServerRequest", "NetworkRequest", "VlanRequest", "VolumeWish", "SiteParts"])
-    def test_what_carries_fields_to_drivers_is_read(self, carrier: str) -> None:
+    @pytest.mark.parametrize("carrier", [ServerRequest, NetworkRequest, VlanRequest, VolumeWish, SiteParts])
+    def test_what_carries_fields_to_drivers_is_read(self, carrier: type[Any]) -> None:
         """A field that is only copied on, to where nobody looks, is not acted on."""
-        module = importlib.import_module("dynamo.provision.deciding.site_parts")
-        model = getattr(extras, carrier, None) or getattr(module, carrier, ServerRequest)
-        assert set(model.__dataclass_fields__) <= acting().of(carrier)
+        assert {field.name for field in fields(carrier)} <= acting().of(carrier.__name__)
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", DRIVERS)
     def test_what_a_driver_does_not_read_of_a_group_is_marked_for_it(self, kind: str) -> None:
         read = driver_reads(kind).of("ServerRequest")
         group = marks(dict(SECTIONS)["`compute`: [ ... ]"])
@@ -76,27 +86,22 @@ class TestTheSchemaAgainstTheCode:
                 continue  # any option is refused there
             assert (kind in {driver for mark in group.get(field, ()) for driver in mark.drivers}) == (name not in read)
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", DRIVERS)
     def test_what_a_kind_of_site_cannot_have_is_marked_for_it(self, kind: str) -> None:
-        module, _, name = KINDS[kind].driver.partition(":")
-        driver = getattr(importlib.import_module(module), name)
         for model, field, offers in (
             (NetworkSpec, "action", extras.NetworkingSite),
             (StorageSpec, "target", extras.StorageSite),
             (StitchSpec, "target", extras.VlanSite),
         ):
             drivers = {one for mark in marks(model)[field] if "physical" not in mark.case for one in mark.drivers}
-            assert (kind in drivers) == (not issubclass(driver, offers))
+            assert (kind in drivers) == (not issubclass(DRIVERS[kind], offers))
 
 
 def driver_reads(kind: str) -> Reads:
     """Return what is read by a driver; one of Chameleon makes its servers by that of OpenStack."""
-    folders = {PACKAGE.parent.joinpath(*KINDS[kind].driver.partition(":")[0].split(".")).parent}
-    if kind == "chameleon":
-        folders.add(PACKAGE / "provision" / "sites" / "openstack")
-    return Reads(
-        [file for folder in folders for file in folder.glob("*.py")], also=[Path(inspect.getfile(ServerRequest))]
-    )
+    drivers = [DRIVERS[kind], *([OpenStackSite] if kind == "chameleon" else [])]
+    files = [file for driver in drivers for file in Path(inspect.getfile(driver)).parent.glob("*.py")]
+    return Reads(files, also=[Path(inspect.getfile(ServerRequest))])
 
 
 def sent_to_drivers() -> dict[str, str]:
@@ -173,8 +178,8 @@ class TestUses:
 
     def test_a_link_of_two_workers(self) -> None:
         found = ignored(**LINK)
-        fields = ["action", "source", "destination", "sourceIP", "chameleonSdxControllerIP", "linkSpeed", "qos"]
-        assert set(found) == {f"network[0].{field}" for field in fields}
+        names = ["action", "source", "destination", "sourceIP", "chameleonSdxControllerIP", "linkSpeed", "qos"]
+        assert set(found) == {f"network[0].{name}" for name in names}
         assert found["network[0].linkSpeed"] == NO_LINK
 
     def test_what_is_acted_on_is_not_told(self) -> None:
