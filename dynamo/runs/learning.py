@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from dynamo.runs.planning import Planner
+from dynamo.runs.planning import Coefficients, Planner
 from dynamo.runs.results import JobResult
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
@@ -18,6 +19,36 @@ from dynamo.workflows.model import Plan
 
 #: Observations of one module that a fit looks at; older ones weigh next to nothing.
 WINDOW = 4000
+_log = logging.getLogger("dynamo.runs")
+
+
+class LearnedCosts:
+    """The cost coefficients that finished runs have taught so far.
+
+    Parameters
+    ----------
+    store, planner
+        Where the observations are, and what fits them.
+    """
+
+    def __init__(self, store: Store, planner: Planner) -> None:
+        self._store = store
+        self._planner = planner
+        self._coefficients: Coefficients | None = None
+
+    def coefficients(self) -> Coefficients:
+        """Return the coefficients, read from the store at the first call."""
+        if self._coefficients is None:
+            with self._store.reading() as session:
+                self._coefficients = current(session)
+        return self._coefficients
+
+    def refit(self, after_runs: int) -> None:
+        """Fit the coefficients anew where ``after_runs`` runs have finished since the last time; 0 never."""
+        fitted = refit(self._store, self._planner, after_runs)
+        if fitted is not None:
+            self._coefficients = fitted
+            _log.info("cost coefficients fitted", extra={"modules": ",".join(sorted(fitted))})
 
 
 def observe(session: Session, run_id: str, plan: Plan, results: Mapping[str, JobResult]) -> None:

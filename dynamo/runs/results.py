@@ -1,4 +1,4 @@
-"""Reading what the tasks of a run wrote about their jobs (``RUN/results/TASK.jsonl``)."""
+"""What the tasks of a run wrote about their jobs (``RUN/results/TASK.jsonl``), and the sums over it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,20 @@ def read_results(folder: RunFolder) -> dict[str, JobResult]:
                 continue
             found[result.job] = result
     return found
+
+
+def sum_up(results: Mapping[str, JobResult], total: int) -> dict[str, Any]:
+    """Return the columns of a run that the results of its jobs tell: counts, CPU seconds, the first start."""
+    started = [result.started for result in results.values() if result.started is not None]
+    done = sum(result.succeeded for result in results.values())
+    values: dict[str, Any] = {
+        "jobs_done": done,
+        "jobs_failed": min(len(results) - done, total),
+        "cpu_s": sum(result.cpu_s for result in results.values()),
+    }
+    if started:
+        values["started_at"] = min(started)
+    return values
 
 
 def _time(value: object) -> datetime | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
-from dynamo.runs.claim import claimed
+from dynamo.runs.folder import claimed
 from dynamo.runs.settings import RunSettings
 from dynamo.store.engine import Store
 from dynamo.store.models import Run

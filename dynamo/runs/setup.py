@@ -8,9 +8,10 @@ from typing import Any
 
 from dynamo.config.file import Config
 from dynamo.engines.base import Engine
+from dynamo.runs.engines import EngineFactory
 from dynamo.runs.events import Events
 from dynamo.runs.planning import Planner
-from dynamo.runs.service import EngineFactory, RunService
+from dynamo.runs.service import RunService
 from dynamo.runs.settings import RunSettings
 from dynamo.runs.workflow_planner import LAYOUTS, DocumentPlanner, LayoutSettings
 from dynamo.store.engine import Store, open_store

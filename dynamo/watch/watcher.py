@@ -21,10 +21,11 @@ from dynamo.feeds.base import Feed
 from dynamo.feeds.registry import create_feed
 from dynamo.inspection import process as inspection
 from dynamo.runs.dispatcher import Dispatcher
+from dynamo.runs.engines import EngineFactory
 from dynamo.runs.events import Events
 from dynamo.runs.planning import Planner
 from dynamo.runs.retention import clean_run_folders
-from dynamo.runs.service import EngineFactory, RunService
+from dynamo.runs.service import RunService
 from dynamo.runs.setup import make_service
 from dynamo.runs.shedding import Shedding
 from dynamo.store.engine import Store

@@ -24,9 +24,10 @@ from dynamo.inspection.facts import facts_to_json
 from dynamo.inspection.look import inspect_input
 from dynamo.runs import ledger
 from dynamo.runs.dispatcher import Dispatcher
+from dynamo.runs.input_facts import input_facts, known_facts
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.retention import clean_run_folders
-from dynamo.runs.service import RunService, _known_facts
+from dynamo.runs.service import RunService
 from dynamo.runs.settings import RunSettings
 from dynamo.runs.states import TRANSITIONS, RunState
 from dynamo.runs.workflow_planner import DocumentPlanner
@@ -229,12 +230,12 @@ def test_a_plan_takes_what_the_arrival_knows(service: RunService, tmp_path: Path
     # A second input beside the file, as a sounding, does not make it be read again.
     second = replace(item, port="sounding")
     run, _ = service.create(replace(request, inputs=(item, second), arrival_id=number))
-    known = _known_facts(run, arrival)
+    known = known_facts(run, arrival)
     assert set(known) == {"nowcast", "sounding"}
     assert known["nowcast"].issue_time.year == 2001
     other = tmp_path / "other"
     shutil.copy(item.path, other)
-    looked = service._facts(
+    looked = input_facts(
         {"nowcast": "casa-nowcast", "also": "casa-nowcast", "sounding": "sounding"},
         {"nowcast": (item.path,), "also": (other,), "sounding": (other,)},
         (30.0,),
@@ -242,7 +243,7 @@ def test_a_plan_takes_what_the_arrival_knows(service: RunService, tmp_path: Path
     )
     assert {port: facts.issue_time.year for port, facts in looked.items()} == {"nowcast": 2001, "also": START.year}
     # Levels that the arrival was not looked at for need the file.
-    again = service._facts({"nowcast": "casa-nowcast"}, {"nowcast": (item.path,)}, (50.0,), known)
+    again = input_facts({"nowcast": "casa-nowcast"}, {"nowcast": (item.path,)}, (50.0,), known)
     assert again["nowcast"].issue_time.year == START.year
 
 

@@ -15,7 +15,7 @@ from dynamo.config.file import load_config
 from dynamo.files import sha256_file
 from dynamo.inspection.process import inspect_port
 from dynamo.modules.registry import contracts
-from dynamo.runs.claim import claimed
+from dynamo.runs.folder import claimed
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.setup import make_service
 from dynamo.store.models import Run

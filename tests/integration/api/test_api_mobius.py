@@ -91,13 +91,13 @@ def spec_of(client: Client, workflow: str) -> Any:
 def test_the_request_files_of_mobius_are_taken(client: Client) -> None:
     workflow = "CASA-Nowcast_1"
     assert call(client, "POST", "/workflow", workflow) is None
-    ends = {"source", "sourceIP", "sourceSubnet", "destination", "destinationIP", "destinationSubnet"}
+    ends_of_link = {"source", "sourceIP", "sourceSubnet", "destination", "destinationIP", "destinationSubnet"}
     for path, body, ignored in (
         ("/compute", EXOGENI, {"imageUrl", "imageHash"}),
         ("/compute", CHAMELEON, {"externalNetwork", "networkCidr"}),
         ("/compute", EXOGENI, {"imageUrl", "imageHash"}),
         ("/storage", STORAGE, {"mountPoint"}),
-        ("/network", NETWORK, {"action", *ends}),
+        ("/network", NETWORK, {"action", *ends_of_link}),
         ("/stitch", STITCH, {"target", "portUrl"}),
         ("/script", SCRIPT, {"name"}),
     ):

@@ -1,4 +1,4 @@
-"""Only one process works on a run: it holds a lock on the run's folder, which ends with the process."""
+"""The folder of a run; who works on the run holds a lock on it, which ends with the process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
+from dynamo.engines.base import RunFolder
+from dynamo.store.models import Run
+
 _LOCK = "lock"
+
+
+def folder_of(run: Run) -> RunFolder:
+    """Return the folder of a run."""
+    return RunFolder(Path(run.run_dir))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,131 @@
+"""The work of a run: given to its engine, followed to its end, given again where the engine loses it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from dynamo.engines.base import Engine, EngineError, RunFolder, Status
+from dynamo.errors import RetryableError
+from dynamo.runs.engines import Engines
+from dynamo.runs.folder import folder_of
+from dynamo.runs.journal import RunJournal
+from dynamo.runs.patience import Stopped
+from dynamo.runs.results import read_results, sum_up
+from dynamo.runs.settings import RunSettings
+from dynamo.runs.states import FINAL, RunState
+from dynamo.store.models import Run
+from dynamo.times import utc_now
+
+_log = logging.getLogger("dynamo.runs")
+REASON_LENGTH = 2000
+
+
+class EngineStep:
+    """Submits runs and follows them.
+
+    Parameters
+    ----------
+    journal, engines, settings
+        The states of runs, what executes them, and how patiently.
+    """
+
+    def __init__(self, journal: RunJournal, engines: Engines, settings: RunSettings) -> None:
+        self._journal = journal
+        self._engines = engines
+        self._settings = settings
+
+    def submit(self, run: Run, _stop: threading.Event) -> None:
+        """Store that the work of a planned run is to be done; `follow` gives it to the engine."""
+        # What an earlier attempt left must not be taken for this one.
+        folder_of(run).engine_file.unlink(missing_ok=True)
+        self._journal.move(run, "submitted", submitted_at=utc_now(), attempts=run.attempts + 1)
+
+    def follow(self, run: Run, stop: threading.Event) -> None:
+        """Wait for the engine, and store how the work ended; raises `Stopped` where it is left to be gone on with."""
+        folder = folder_of(run)
+        try:
+            engine = self._engines.named(run.engine)
+        except RetryableError:
+            reason = self._journal.cancel_reason(run.id)
+            if reason is None or folder.engine_file.exists():
+                raise
+            # Nobody has the work, so nobody need be reached to end it.
+            self._journal.move(run, "cancelled", reason=reason, finished_at=utc_now())
+            return
+        if not folder.engine_file.exists() or engine.status(folder).state == "lost":
+            _submit_again(engine, folder)
+        watched = _Watched(run, self._journal)
+        lost = 0
+        while True:
+            status = engine.wait(folder, timeout_s=self._settings.tick_s)
+            watched.see(status)
+            if status.state == "lost":
+                lost += 1
+                if lost > self._settings.max_lost:
+                    raise EngineError(f"lost the work {lost} times: {status.reason}", where=run.engine)
+                _log.warning("submitted again: the work was lost", extra={"run": run.id, "reason": status.reason})
+                _submit_again(engine, folder)
+            elif status.final:
+                self._conclude(run, status)
+                return
+            elif stop.is_set():
+                raise Stopped
+            elif (reason := self._journal.cancel_reason(run.id)) is not None:
+                engine.cancel(folder, reason)
+
+    def end(self, run: Run) -> None:
+        """End a run that somebody wants cancelled and that this process holds."""
+        reason = run.cancel_reason or "cancelled"
+        if run.state in FINAL or run.state == "publishing":
+            return
+        if run.state not in ("created", "planned"):
+            engine, folder = self._engines.named(run.engine), folder_of(run)
+            engine.cancel(folder, reason)
+            engine.wait(folder, timeout_s=30.0)
+        self._journal.move(run, "cancelled", reason=reason, finished_at=utc_now())
+
+    def _conclude(self, run: Run, status: Status) -> None:
+        results = read_results(folder_of(run))
+        values = sum_up(results, run.jobs_total)
+        move = self._journal.move
+        if status.state == "succeeded":
+            move(run, "publishing", reason="", finished_at=utc_now(), **values)
+        elif status.state == "cancelled":
+            move(run, "cancelled", reason=status.reason or "cancelled", finished_at=utc_now(), **values)
+        else:
+            reason = status.reason or next((f"{r.job}: {r.error}" for r in results.values() if r.error), "failed")
+            move(run, "failed", reason=reason[:REASON_LENGTH], finished_at=utc_now(), **values)
+
+
+class _Watched:
+    """What was last told of a run at work, so that only what is new is told."""
+
+    def __init__(self, run: Run, journal: RunJournal) -> None:
+        self._run = run
+        self._journal = journal
+        self._seen: Status | None = None
+        self._state: str = run.state
+
+    def see(self, status: Status) -> None:
+        """Tell of the jobs that have ended since, and store whether the work runs or is held."""
+        run, seen = self._run, self._seen
+        if seen is None or (status.jobs_done, status.jobs_failed) != (seen.jobs_done, seen.jobs_failed):
+            self._journal.events.emit(
+                "job_progress",
+                run.id,
+                done=status.jobs_done,
+                failed=status.jobs_failed,
+                total=status.jobs_total or run.jobs_total,
+            )
+        if status.state in ("running", "held") and status.state != self._state:
+            self._state = status.state
+            values = {"started_at": run.started_at or utc_now()} if status.state == "running" else {}
+            to: RunState = "running" if status.state == "running" else "held"
+            self._journal.move(run, to, reason=status.reason, **values)
+        self._seen = status
+
+
+def _submit_again(engine: Engine, folder: RunFolder) -> None:
+    folder.engine_file.unlink(missing_ok=True)
+    engine.submit(folder)

@@ -1,0 +1,98 @@
+"""Takes one run to its end, step by step, from wherever the store says it stands.
+
+Every step writes the store first and then touches the world, and every step may be repeated: after a crash the same
+call goes on where the store stands.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from dynamo.errors import DynamoError
+from dynamo.runs.execution.engine_step import REASON_LENGTH, EngineStep
+from dynamo.runs.execution.plan_step import PlanStep
+from dynamo.runs.execution.publish_step import PublishStep
+from dynamo.runs.folder import claimed
+from dynamo.runs.journal import RunJournal
+from dynamo.runs.patience import Stopped, patiently
+from dynamo.runs.states import FINAL
+from dynamo.store.models import Run
+from dynamo.times import utc_now
+
+T = TypeVar("T")
+_log = logging.getLogger("dynamo.runs")
+
+
+class Executor:
+    """Executes runs; `dynamo.runs.dispatcher` runs many.
+
+    Parameters
+    ----------
+    journal
+        The states of runs.
+    plan, engine, publish
+        The steps.
+    """
+
+    def __init__(self, journal: RunJournal, *, plan: PlanStep, engine: EngineStep, publish: PublishStep) -> None:
+        self._journal = journal
+        self._engine = engine
+        self._steps: dict[str, Callable[[Run, threading.Event], None]] = {
+            "created": plan.take,
+            "planned": engine.submit,
+            "submitted": engine.follow,
+            "running": engine.follow,
+            "held": engine.follow,
+            "publishing": publish.take,
+        }
+
+    def execute(self, run_id: str, stop: threading.Event) -> Run | None:
+        """Take a run to its end, or until ``stop`` is set; None where another process works on it."""
+        run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
+        with claimed(Path(run.run_dir)) as mine:
+            if not mine:
+                return None
+            try:
+                # It may have been finished by another process between the look and the claim.
+                run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
+                while run.state not in FINAL and not stop.is_set():
+                    self._step(run, stop)
+                    run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
+            except Stopped:
+                _log.info("left for later", extra={"run": run_id})
+            return run
+
+    def end_if_nobody_works(self, run: Run) -> None:
+        """End a run that somebody wants cancelled; whoever works on it does so itself."""
+        with claimed(Path(run.run_dir)) as mine:
+            if mine:
+                self._engine.end(self._journal.get(run.id))
+
+    def _step(self, run: Run, stop: threading.Event) -> None:
+        try:
+            if run.cancel_reason is not None and run.state in ("created", "planned"):
+                self._patiently(lambda: self._engine.end(run), stop, run.id)
+            else:
+                self._patiently(lambda: self._steps[run.state](run, stop), stop, run.id)
+        except Stopped:
+            raise
+        except (DynamoError, OSError) as error:
+            self._fail(run, str(error), stop)
+        except Exception as error:  # a defect in one run must not stop the others
+            _log.exception("a defect in the run", extra={"run": run.id})
+            self._fail(run, f"defect: {type(error).__name__}: {error}", stop)
+
+    def _fail(self, run: Run, reason: str, stop: threading.Event) -> None:
+        _log.error("the run failed", extra={"run": run.id, "reason": reason})
+        self._patiently(
+            lambda: self._journal.move(run, "failed", reason=reason[:REASON_LENGTH], finished_at=utc_now()),
+            stop,
+            run.id,
+        )
+
+    def _patiently(self, call: Callable[[], T], stop: threading.Event, subject: str) -> T:
+        return patiently(call, stop=stop, events=self._journal.events, subject=subject)

@@ -1,0 +1,64 @@
+"""The first step of a run: from its document and inputs to a plan in its folder."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from dynamo.runs.folder import folder_of
+from dynamo.runs.input_facts import input_facts, known_facts
+from dynamo.runs.inputs import keep_inputs
+from dynamo.runs.journal import RunJournal
+from dynamo.runs.learning import LearnedCosts
+from dynamo.runs.planning import Planner
+from dynamo.runs.shedding import AHEAD
+from dynamo.store.models import Arrival, Document, Run
+from dynamo.times import utc_now
+
+
+class PlanStep:
+    """Plans runs.
+
+    Parameters
+    ----------
+    journal
+        The states of runs.
+    planner, costs
+        What turns workflow documents into plans, by which costs.
+    spared
+        Triggers whose runs are never left out.
+    """
+
+    def __init__(self, journal: RunJournal, planner: Planner, costs: LearnedCosts, spared: frozenset[str]) -> None:
+        self._journal = journal
+        self._planner = planner
+        self._costs = costs
+        self._spared = spared
+
+    def take(self, run: Run, _stop: threading.Event) -> None:
+        """Write the plan of a created run."""
+        planner = self._planner
+        paths = keep_inputs(run)
+        with self._journal.store.reading() as session:
+            document = session.get_one(Document, run.document)
+            arrival = None if run.arrival_id is None else session.get_one(Arrival, run.arrival_id)
+        workflow = planner.from_body(document.body)
+        levels = planner.levels(workflow, run.parameters)
+        facts = input_facts(workflow.inputs, paths, levels, {} if arrival is None else known_facts(run, arrival))
+        plan, layout = planner.plan(
+            workflow, paths, run.parameters, facts, engine=run.engine, coefficients=self._costs.coefficients()
+        )
+        # A trigger may have given it another one than its document; the pool's queue goes by it, too. A full pool would
+        # never come to jobs of low priority: those of runs that must not be left out go first, whatever was declared.
+        ahead = AHEAD if run.trigger in self._spared else 0
+        plan = replace(plan, priority=run.priority + ahead)
+        folder_of(run).prepare(plan, layout)
+        self._journal.move(
+            run,
+            "planned",
+            planned_at=utc_now(),
+            layout=layout.reason,
+            jobs_total=len(plan.jobs),
+            predicted_s=plan.predicted_s,
+            valid_at=run.valid_at or max((known.issue_time for known in facts.values()), default=None),
+        )

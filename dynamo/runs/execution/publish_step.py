@@ -1,0 +1,104 @@
+"""The last step of a run: its products in their place, then in the store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from sqlalchemy import delete, insert
+
+from dynamo.runs import learning
+from dynamo.runs.folder import folder_of
+from dynamo.runs.inputs import check_inputs
+from dynamo.runs.journal import RunJournal
+from dynamo.runs.ledger import decide, move
+from dynamo.runs.publish import Publication, describe, publish
+from dynamo.runs.record import index_facts, latencies
+from dynamo.runs.results import read_results
+from dynamo.runs.settings import RunSettings
+from dynamo.store.models import Product, Run
+from dynamo.times import utc_now
+
+_log = logging.getLogger("dynamo.runs")
+
+
+class PublishStep:
+    """Publishes the products of runs.
+
+    Parameters
+    ----------
+    journal, settings
+        The states of runs, and where products go.
+    """
+
+    def __init__(self, journal: RunJournal, settings: RunSettings) -> None:
+        self._journal = journal
+        self._settings = settings
+
+    def take(self, run: Run, _stop: threading.Event) -> None:
+        """Publish, and store that it was done; what was published before a crash is found and kept."""
+        journal, folder = self._journal, folder_of(run)
+        plan = folder.read_plan()
+        run = journal.get(run.id)
+        valid_at = run.valid_at or run.created_at
+        check_inputs(run)
+        results = read_results(folder)
+        publication = publish(
+            folder.work,
+            plan.products,
+            root=self._settings.products_dir,
+            workflow=run.workflow,
+            key=run.key,
+            valid_at=valid_at,
+            facts=index_facts(run, plan, results),
+            fsync=self._settings.fsync,
+        )
+        now = utc_now()
+        rows = _rows(run, publication)
+        with journal.store.transaction() as session:
+            session.execute(delete(Product).where(Product.run_id == run.id))
+            if rows:
+                session.execute(insert(Product), rows)
+            learning.observe(session, run.id, plan, results)
+            moved = move(session, run.id, "succeeded", published_at=now, product_dir=str(publication.folder))
+            if publication.found:
+                decide(session, run.id, "adopt", "the products were published before a crash")
+        if moved:
+            self._tell(journal.get(run.id), len(rows))
+
+    def _tell(self, run: Run, products: int) -> None:
+        self._journal.tell(run.id, "succeeded", "")
+        times = latencies(run)
+        _log.info("published", extra={"run": run.id, "products": products, "dir": run.product_dir or "", **times})
+        self._journal.events.emit(
+            "published",
+            run.id,
+            workflow=run.workflow,
+            trigger=run.trigger,
+            product_dir=run.product_dir,
+            products=products,
+            valid_at=run.valid_at,
+            **times,
+        )
+
+
+def _rows(run: Run, publication: Publication) -> list[dict[str, Any]]:
+    """Return the rows of the table of products for a publication."""
+    rows = []
+    for item in publication.products:
+        lead, valid = (item.lead_min, item.valid_at)
+        if lead is None and run.valid_at is not None:
+            lead, valid = describe(item.lfn, run.valid_at)
+        rows.append(
+            {
+                "run_id": run.id,
+                "lfn": item.lfn,
+                "path": str(publication.folder / item.lfn),
+                "sha256": item.sha256,
+                "bytes": item.bytes,
+                "lead_min": lead,
+                "valid_at": valid,
+            }
+        )
+    return rows

@@ -1,0 +1,45 @@
+"""What is known of the inputs of a run before it is planned: what its arrival told, else what a look at them tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dynamo.inspection.facts import InputFacts, facts_from_json
+from dynamo.store.models import Arrival, Run
+
+
+def known_facts(run: Run, arrival: Arrival) -> dict[str, InputFacts]:
+    """Return what the arrival says of the input that is its file alone: reading it again would tell the same."""
+    if arrival.facts is None:
+        return {}
+    ports = [item["port"] for item in run.inputs]
+    mine = [item["port"] for item in run.inputs if Path(item["path"]) == Path(arrival.path)]
+    return {port: facts_from_json(arrival.facts) for port in mine if ports.count(port) == 1}
+
+
+def input_facts(
+    formats: Mapping[str, str],
+    paths: Mapping[str, Sequence[Path]],
+    levels: tuple[float, ...],
+    known: Mapping[str, InputFacts],
+) -> dict[str, InputFacts]:
+    """Return the facts of all inputs, by input; those that are not known at all ``levels`` are looked at.
+
+    Parameters
+    ----------
+    formats, paths
+        The format of each input, and its files.
+    levels
+        Reflectivities that the facts must tell of, dBZ.
+    known
+        Facts from elsewhere.
+    """
+    facts = {port: one for port, one in known.items() if set(levels) <= set(one.crossings)}
+    unknown = {port: several for port, several in paths.items() if port not in facts}
+    if unknown:
+        from dynamo.inspection.process import inspect_port
+
+        looked = {port: inspect_port(formats.get(port, ""), several, levels) for port, several in unknown.items()}
+        facts.update((port, one) for port, one in looked.items() if one is not None)
+    return {port: facts[port] for port in paths if port in facts}
