@@ -14,10 +14,11 @@ from dynamo.provision.deciding.groups import GroupPlan
 from dynamo.provision.deciding.health import HealthBook
 from dynamo.provision.deciding.lifecycle import SitePresence, WorkerState
 from dynamo.provision.deciding.live import Live
-from dynamo.provision.deciding.sights import Foreign
+from dynamo.provision.deciding.sights import Foreign, Orphan, SiteIndex, sort_foreigners
 from dynamo.provision.notes import Note
 from dynamo.provision.sites.base import GROUP_TAG, Flavor
 from dynamo.provision.sites.runner import SiteRunner
+from dynamo.store.engine import Store
 
 _S = WorkerState
 
@@ -54,6 +55,32 @@ def request_workers(
         notes.append(Note("grow", f"+{count} workers: {plan.why}", plan.spec.site, data=data))
     ledger.add_workers(session, fleet, rows)
     ledger.note(session, fleet, notes, now)
+
+
+def foreigners(
+    store: Store,
+    fleet: str,
+    rows: Sequence[Any],
+    indexes: Mapping[str, SiteIndex],
+    plans: Mapping[str, GroupPlan],
+    runners: Mapping[str, SiteRunner],
+) -> tuple[list[Foreign], list[Orphan]]:
+    """Return servers of ours that belong to no living worker (``rows``): those to adopt, and those to delete."""
+    adopted: list[Foreign] = []
+    orphans: list[Orphan] = []
+    for site, index in indexes.items():
+        mine = [row for row in rows if row.site == site]
+        found = index.foreigners(mine)
+        if not found:
+            continue
+        with store.reading() as session:
+            known = ledger.workers_named(session, fleet, {item.worker for item in found})
+        groups = {name for name, plan in plans.items() if plan.spec.site == site}
+        found = [item for item in found if not runners[site].is_under_way(f"create {item.worker}")]
+        welcome, others = sort_foreigners(site, found, known, groups)
+        adopted += welcome
+        orphans += others
+    return adopted, orphans
 
 
 def adopt(

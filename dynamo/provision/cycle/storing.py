@@ -1,0 +1,54 @@
+"""What a cycle found and decided, written down before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from dynamo.provision import ledger
+from dynamo.provision.deciding.health import HealthBook
+from dynamo.provision.deciding.live import Live, Move
+from dynamo.provision.notes import Note
+from dynamo.provision.sites.runner import SiteRunner
+
+#: When a worker was last seen is stored this often; the store need not know the second.
+_SEEN_STEP = timedelta(seconds=20)
+
+
+def store_moves(session: Session, fleet: str, moves: Iterable[Move], notes: Iterable[Note], now: datetime) -> None:
+    """Store changes of state, each with its event, and further events."""
+    told = list(notes)
+    for item in moves:
+        row = item.live.row
+        if ledger.move_worker(session, row.id, item.to, item.reason, now, **item.values):
+            told.append(Note(item.action, item.reason, row.site, row.name, item.data))
+    ledger.note(session, fleet, told, now)
+
+
+def store_sights(session: Session, lives: Sequence[Live], now: datetime) -> None:
+    """Store of each worker that the pool shows when that was, and how busy it is, where that is news."""
+    changed: list[dict[str, Any]] = []
+    for live in lives:
+        slots, row = live.sight.slots, live.row
+        if slots is None:
+            continue
+        jobs = len(slots.jobs)
+        stale = row.seen_at is None or now - row.seen_at >= _SEEN_STEP
+        if stale or row.busy_cpus != slots.busy_cpus or row.jobs != jobs:
+            changed.append({"id": row.id, "seen_at": now, "busy_cpus": slots.busy_cpus, "jobs": jobs})
+    ledger.set_many(session, ("seen_at", "busy_cpus", "jobs"), changed)
+
+
+def store_health(
+    session: Session, fleet: str, health: HealthBook, runners: Mapping[str, SiteRunner], now: datetime
+) -> None:
+    """Store which sites have gained or lost trust, and why."""
+    changed, told = health.take_changes()
+    for site, trust in changed.items():
+        runner = runners.get(site)
+        listed = runner.listing.began_at if runner is not None and runner.listing is not None else None
+        ledger.store_health(session, fleet, site, trust, listed)
+    ledger.note(session, fleet, told, now)
