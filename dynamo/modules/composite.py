@@ -9,7 +9,7 @@ def _run(call: Call) -> dict[str, float]:
     from datetime import timedelta
 
     from dynamo.formats.hail_grid import read_hail_grid, write_hail_grid
-    from dynamo.processing.hail_grids import composite_grids
+    from dynamo.processing.hail_composite import composite_grids
     from dynamo.times import parse_time
 
     parameters = call.parameters

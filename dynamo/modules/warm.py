@@ -14,6 +14,7 @@ _SCIENCE = (
     "dynamo.formats.radar.read",
     "dynamo.formats.radar_products",
     "dynamo.formats.split",
+    "dynamo.processing.hail_composite",
     "dynamo.processing.hail_grids",
     "dynamo.modules.grids",
     "dynamo.radar.contour",

@@ -16,7 +16,7 @@ from dynamo.alerts.hazards import hazard_of, read_products
 from dynamo.formats.hail_geojson import encode_hail, hail_name, size_word, trace_hail
 from dynamo.formats.hail_grid import NOT_OBSERVED, HailGrid
 from dynamo.formats.hail_png import encode_hail_image
-from dynamo.processing.hail_grids import composite_grids
+from dynamo.processing.hail_composite import composite_grids
 from tests.unit.radar.test_compositing import EAST, TIME, WEST, view
 
 

@@ -25,7 +25,7 @@ from dynamo.formats.hail_grid import (
     read_hail_grid,
     write_hail_grid,
 )
-from dynamo.processing.hail_grids import astray, composite_grids
+from dynamo.processing.hail_composite import astray, composite_grids
 from dynamo.radar.compositing import union_grid
 from dynamo.radar.grid import LatLonGrid
 from dynamo.radar.gridding import grid_around
