@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,12 +13,14 @@ from sqlalchemy.orm import Session
 
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.provision import ledger
-from dynamo.provision.deciding.groups import Override, plan_groups
+from dynamo.provision.deciding.breaker import Health
+from dynamo.provision.deciding.groups import GroupPlan, Override, plan_groups
 from dynamo.provision.deciding.lifecycle import FINAL, WorkerState
 from dynamo.provision.fleets import stored_spec
+from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.states import ACTIVE, ENDED, lease_name
 from dynamo.store.engine import Store
-from dynamo.store.fleets import Fleet, Worker
+from dynamo.store.fleets import Fleet, FleetWish, Worker
 from dynamo.store.lease import is_free
 from dynamo.store.models import Lease
 from dynamo.times import to_iso, utc_now
@@ -149,8 +152,33 @@ def fleet_status(store: Store, name: str) -> FleetStatus:
         killed = session.scalar(select(func.sum(Worker.jobs_killed)).where(Worker.fleet == name)) or 0
         holds = list(ledger.open_holds(session, name, now).values())
     spec = stored_spec(fleet)
-    # As the loop does it, so that caps and times of leases count here, too; only flavors are not known here.
-    plans = plan_groups(
+    plans = _plans(fleet, spec, wishes, now)
+    living = [worker for worker in workers if WorkerState(worker.state) not in FINAL]
+    here = {group.name: [worker for worker in living if worker.group == group.name] for group in spec.compute}
+    return FleetStatus(
+        name=fleet.name,
+        id=fleet.id,
+        state=fleet.state,
+        settled=all(worker.group in here for worker in living)
+        and all(_is_settled(plan, here[name]) for name, plan in plans.items()),
+        applied_at=to_iso(fleet.applied_at),
+        looked_after_by=looked_after_by(store, name),
+        pool=_pool(fleet, spec.pool.state, spec.pool.condor_config),
+        currency=spec.budget.currency,
+        cost_per_hour=round(sum(worker.cost_per_hour for worker in living if worker.started_at is not None), 6),
+        jobs_killed=int(killed),
+        groups=tuple(_group(plan, here[name]) for name, plan in plans.items()),
+        sites=tuple(
+            _site(site_name, site.driver, health.get(site_name), now) for site_name, site in spec.sites.items()
+        ),
+        workers=tuple(_worker(worker) for worker in workers),
+        holds=tuple(holds),
+    )
+
+
+def _plans(fleet: Fleet, spec: FleetSpec, wishes: Mapping[str, FleetWish], now: datetime) -> dict[str, GroupPlan]:
+    """Return what is wanted as the loop sees it, so that caps and times of leases count; flavors are not known here."""
+    return plan_groups(
         spec,
         {},
         {name: Override(wish.wanted, wish.source, wish.reason) for name, wish in wishes.items()},
@@ -158,63 +186,46 @@ def fleet_status(store: Store, name: str) -> FleetStatus:
         now=now,
         ending=fleet.state != ACTIVE,
     )
-    living = [worker for worker in workers if WorkerState(worker.state) not in FINAL]
-    groups = []
-    settled = True
-    for group in spec.compute:
-        mine = [worker for worker in living if worker.group == group.name]
-        states = Counter(worker.state for worker in mine)
-        plan = plans[group.name]
-        wanted = plan.wanted if plan.certain or plan.wanted == 0 else None
-        ready = states[WorkerState.READY.value]
-        if wanted is None:
-            # So many processors are wanted, in workers of a size that only the site knows.
-            cpus = sum(worker.cpus for worker in mine)
-            enough = cpus >= (group.cpus or 0) or (group.max is not None and ready >= group.max)
-        else:
-            enough = ready == wanted
-        settled = settled and len(mine) == ready and enough
-        groups.append(
-            GroupStatus(
-                group=group.name,
-                site=group.site,
-                wanted=wanted,
-                source=plan.source,
-                states=dict(states),
-                cpus=sum(worker.cpus for worker in mine if worker.state == WorkerState.READY),
-                busy_cpus=sum(worker.busy_cpus for worker in mine),
-            )
-        )
-    known = {group.name for group in spec.compute}
-    settled = settled and all(worker.group in known for worker in living)
-    sites = []
-    for site_name, site in spec.sites.items():
-        fares = health.get(site_name)
-        alone = fares.retry_at if fares is not None and fares.retry_at is not None and fares.retry_at > now else None
-        sites.append(
-            SiteStatus(
-                site=site_name,
-                driver=site.driver,
-                left_alone_until=_iso(alone),
-                kind=fares.kind if fares is not None else "",
-                error=fares.error if fares is not None else "",
-            )
-        )
-    return FleetStatus(
-        name=fleet.name,
-        id=fleet.id,
-        state=fleet.state,
-        settled=settled,
-        applied_at=to_iso(fleet.applied_at),
-        looked_after_by=looked_after_by(store, name),
-        pool=_pool(fleet, spec.pool.state, spec.pool.condor_config),
-        currency=spec.budget.currency,
-        cost_per_hour=round(sum(worker.cost_per_hour for worker in living if worker.started_at is not None), 6),
-        jobs_killed=int(killed),
-        groups=tuple(groups),
-        sites=tuple(sites),
-        workers=tuple(_worker(worker) for worker in workers),
-        holds=tuple(holds),
+
+
+def _wanted(plan: GroupPlan) -> int | None:
+    """Return how many workers a group wants; None where only the site knows."""
+    return plan.wanted if plan.certain or plan.wanted == 0 else None
+
+
+def _is_settled(plan: GroupPlan, workers: Sequence[Worker]) -> bool:
+    """Tell whether a group has what is wanted, and nothing is on its way in or out."""
+    ready = sum(worker.state == WorkerState.READY for worker in workers)
+    wanted, spec = _wanted(plan), plan.spec
+    if wanted is None:
+        # So many processors are wanted, in workers of a size that only the site knows.
+        cpus = sum(worker.cpus for worker in workers)
+        enough = cpus >= (spec.cpus or 0) or (spec.max is not None and ready >= spec.max)
+    else:
+        enough = ready == wanted
+    return len(workers) == ready and enough
+
+
+def _group(plan: GroupPlan, workers: Sequence[Worker]) -> GroupStatus:
+    return GroupStatus(
+        group=plan.name,
+        site=plan.spec.site,
+        wanted=_wanted(plan),
+        source=plan.source,
+        states=dict(Counter(worker.state for worker in workers)),
+        cpus=sum(worker.cpus for worker in workers if worker.state == WorkerState.READY),
+        busy_cpus=sum(worker.busy_cpus for worker in workers),
+    )
+
+
+def _site(name: str, driver: str, health: Health | None, now: datetime) -> SiteStatus:
+    retry_at = None if health is None else health.retry_at
+    return SiteStatus(
+        site=name,
+        driver=driver,
+        left_alone_until=_iso(retry_at if retry_at is not None and retry_at > now else None),
+        kind="" if health is None else health.kind,
+        error="" if health is None else health.error,
     )
 
 
