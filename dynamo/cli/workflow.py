@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dynamo.workflows.workflow import Workflow
 
 workflow_app = typer.Typer(
-    help="List, validate and plan workflow documents (docs/workflows.md shows how to write one).",
+    help="Workflow documents: list, check and plan them (docs/howto/workflows.md teaches to write one).",
     no_args_is_help=True,
 )
 

@@ -1,11 +1,9 @@
 """Motion of echoes by optical flow.
 
-Sparse vectors come from Shi-Tomasi features and pyramidal Lucas-Kanade tracking (Bouguet 2001) in OpenCV, with the
-settings and the rounding of pysteps 1.21 (`motion.lucaskanade.dense_lucaskanade`), so that both find the same vectors.
-pysteps itself is not needed: it ships as source only. The vectors of several pairs of frames are pooled, filtered for
-outliers against their neighbors, reduced to one per block of cells, and interpolated by inverse distance to coarse
-nodes. Nodes, not cells: motion is smooth, and CONUS has 24 million cells. The settings come from measurements;
-docs/howto/nowcast.md has the figures.
+Sparse vectors come from Lucas-Kanade tracking (Bouguet 2001) through pysteps. The vectors of several pairs of
+frames are pooled, freed of outliers against their neighbours, reduced to one for each block of cells, and
+interpolated by inverse distance on coarse nodes. Nodes, not cells: motion is smooth, and CONUS has 24 million
+cells. The settings are the outcome of measurements; docs/howto/nowcast.md has the figures.
 """
 
 from __future__ import annotations

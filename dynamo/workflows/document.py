@@ -1,6 +1,6 @@
 """Typed models of the workflow document, the language researchers write workflows in.
 
-``docs/workflows.md`` is the tutorial; `dynamo.workflows.schema` publishes the JSON Schema.
+``docs/howto/workflows.md`` teaches it, `dynamo.workflows.schema` publishes it as JSON Schema.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """NEXRAD Level II: volumes (Archive II) and real-time chunks, dual-polarized, super resolution and clear air.
 
-Decoded here rather than by a library: Py-ART and xradar need seconds to import and read (figures in docs/formats.md),
-xradar finds no sweep in trimmed clear-air files, and neither continues after a damaged record, reports what is missing,
-or accepts chunks as they arrive. Equality with Py-ART, gate by gate, is tested.
+Decoded here and not by a library: Py-ART and xradar need seconds to import and read (figures in docs/reference/formats.md),
+xradar finds no sweep in trimmed clear-air files, and neither goes on behind a damaged record, tells what is missing,
+or takes chunks as they come. Equality with Py-ART, gate by gate, is tested.
 """
 
 from __future__ import annotations

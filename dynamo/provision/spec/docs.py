@@ -1,4 +1,4 @@
-"""The reference of the fleet spec, `docs/provision_spec.md`, made from its models."""
+"""The reference of the fleet spec, `docs/reference/provision_spec.md`, made from its models."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dynamo.config.docs import SECTIONS, example, markdown
 from dynamo.config.file import Config, PrecursorSection, find_config, load_config, parse_config
 from dynamo.errors import InputError, NotFoundError
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference"
 FEED = {"name": "a", "path": "in"}
 TRIGGER = {"name": "t", "feed": "a", "workflow": "nowcast"}
 

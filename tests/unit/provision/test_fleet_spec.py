@@ -40,7 +40,7 @@ def group(**fields: Any) -> dict[str, Any]:
 
 def test_the_published_schema_and_reference_are_those_of_the_models() -> None:
     assert (ROOT / "mobius_specs" / "schema.json").read_text() == schema_text()
-    assert (ROOT / "docs" / "provision_spec.md").read_text() == markdown()
+    assert (ROOT / "docs" / "reference" / "provision_spec.md").read_text() == markdown()
 
 
 def test_every_field_is_documented() -> None:

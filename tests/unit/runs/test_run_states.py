@@ -61,7 +61,7 @@ def test_the_run_key_tells_what_is_the_same_work(
 
 def test_the_manual_has_the_same_table() -> None:
     rows = {}
-    for line in (DOCS / "watch.md").read_text().splitlines():
+    for line in (DOCS / "howto" / "watch.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         for state in cells[0].split(", "):
             if len(cells) == 3 and state in TRANSITIONS:

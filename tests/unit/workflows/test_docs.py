@@ -7,7 +7,7 @@ from pathlib import Path
 from dynamo.modules.registry import contracts
 from dynamo.workflows.validate import validate
 
-DOCS = Path(__file__).parents[3] / "docs" / "workflows.md"
+DOCS = Path(__file__).parents[3] / "docs" / "howto" / "workflows.md"
 
 
 def test_the_document_that_the_manual_teaches_is_good() -> None:
