@@ -37,7 +37,16 @@ class Port:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A typed parameter; ``unit`` is ``"1"`` for plain numbers and empty for strings and flags."""
+    """A typed parameter; ``unit`` is ``"1"`` for plain numbers and empty for words and flags.
+
+    Examples
+    --------
+    >>> levels = Parameter("levels", "floats", "Levels to trace.", default=(45.0,), unit="dBZ", minimum=-30, maximum=90)
+    >>> levels.parse("35,45", where="--param levels")
+    [35.0, 45.0]
+    >>> levels.expectation()
+    'a list of numbers in dBZ from -30 to 90'
+    """
 
     name: str
     kind: Kind

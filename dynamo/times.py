@@ -31,6 +31,11 @@ def parse_time(text: str, *, where: object = None) -> datetime:
     ------
     InputError
         If ``text`` is not an ISO 8601 date and time.
+
+    Examples
+    --------
+    >>> to_iso(parse_time("2019-06-10T02:00+02:00"))
+    '2019-06-10T00:00:00Z'
     """
     try:
         time = datetime.fromisoformat(text)

@@ -93,8 +93,8 @@ def markdown() -> str:
         "`dynamo.toml` is read by `dynamo watch`, `submit`, `runs` and `store`: the file named with `-c`, else the one",
         "in `$DYNAMO_CONFIG`, else `./dynamo.toml`, else the defaults below. Relative paths are relative to the folder",
         "of the file. An unknown option is an error that names the nearest one. `dynamo config show` prints what is in",
-        "force, `dynamo config example` a commented file (`docs/reference/dynamo.toml`), `dynamo watch --check` checks a file",
-        "with its workflows. This page is printed by `dynamo config docs`.",
+        "force, `dynamo config example` a commented file ([dynamo.toml](dynamo.toml)), `dynamo watch --check` checks a",
+        "file with its workflows. This page is printed by `dynamo config docs`.",
         "",
     ]
     for header, model in SECTIONS:

@@ -84,7 +84,15 @@ def parse_json(text: str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML of plain values; raise `InputError` for what `read_data` refuses."""
+    """Return the data of a YAML text of plain values; raises `InputError` for what `read_data` refuses.
+
+    Examples
+    --------
+    Only what JSON has becomes anything but a text:
+
+    >>> parse_yaml("{level: 45, name: no, when: 2019-06-10}")
+    {'level': 45, 'name': 'no', 'when': '2019-06-10'}
+    """
     return parse_plain_yaml(text, max_depth=MAX_DEPTH)
 
 

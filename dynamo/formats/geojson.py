@@ -23,7 +23,14 @@ INTENSE_DBZ = 39.9
 
 
 def contour_name(lead: int, issue_time: datetime) -> str:
-    """Return the file name of the contours of one lead."""
+    """Return the file name of the contours of one lead.
+
+    Examples
+    --------
+    >>> from datetime import datetime, timezone
+    >>> contour_name(15, datetime(2019, 6, 10, 0, 5, tzinfo=timezone.utc))
+    'mrt_STORM_CASA_15_20190610-000500.geojson'
+    """
     return f"mrt_STORM_CASA_{lead}_{file_stamp(issue_time)[:13]}00.geojson"
 
 

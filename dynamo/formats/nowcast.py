@@ -141,7 +141,14 @@ def read_nowcast(path: Path) -> tuple[NowcastHeader, NDArray[np.float32]]:
 
 
 def nowcast_name(issue_time: datetime) -> str:
-    """Return the file name of the nowcast issued at ``issue_time``."""
+    """Return the file name of the nowcast issued at ``issue_time``.
+
+    Examples
+    --------
+    >>> from datetime import datetime, timezone
+    >>> nowcast_name(datetime(2019, 6, 10, 0, 5, tzinfo=timezone.utc))
+    'MERGE_DARTS_201906100005.nc'
+    """
     return f"MERGE_DARTS_{file_stamp(issue_time).replace('-', '')[:12]}.nc"
 
 
@@ -170,6 +177,24 @@ def write_nowcast(
     ------
     InputError
         If the number or shape of the grids is not the header's.
+
+    Examples
+    --------
+    Write two leads and read them back:
+
+    >>> import tempfile
+    >>> from datetime import datetime, timezone
+    >>> import numpy as np
+    >>> from dynamo.radar.grid import LatLonGrid
+    >>> grid = LatLonGrid(north_deg=33.0, west_deg=-98.0, dlat_deg=0.01, dlon_deg=0.01, nlat=40, nlon=50)
+    >>> header = NowcastHeader(grid, datetime(2019, 6, 10, tzinfo=timezone.utc), leads=2)
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / nowcast_name(header.issue_time)
+    >>> write_nowcast(path, header, [np.full((40, 50), 20.0), np.full((40, 50), 45.0)])
+    >>> again, fields = read_nowcast(path)
+    >>> path.name, again == header, fields.shape, float(fields[1].max())
+    ('MERGE_DARTS_201906100000.nc', True, (2, 40, 50), 45.0)
+    >>> folder.cleanup()
     """
     nbytes = header.leads * header.grid.nlat * header.grid.nlon * 4
     classic = nbytes < _CLASSIC_LIMIT_BYTES and not compress

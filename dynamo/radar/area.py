@@ -34,7 +34,16 @@ def strip_area_km2(latitude_deg: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def node_areas_km2(grid: LatLonGrid) -> NDArray[np.float64]:
-    """Return the area that each row's nodes represent, km2; shape ``(nlat,)``, row 0 the southern one."""
+    """Return the area that a node of each row stands for, km2; shape ``(nlat,)``, row 0 the southern one.
+
+    Examples
+    --------
+    Nodes of 0.01 degrees at 45 N:
+
+    >>> from dynamo.radar.grid import LatLonGrid
+    >>> node_areas_km2(LatLonGrid(45.01, 0.0, 0.01, 0.01, nlat=2, nlon=2)).round(3).tolist()
+    [0.876, 0.876]
+    """
     half = grid.dlat_deg / 2
     edges = np.clip(np.append(grid.latitudes - half, grid.north_deg + half), -90.0, 90.0)
     return np.diff(strip_area_km2(edges)) * grid.dlon_deg

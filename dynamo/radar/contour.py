@@ -111,6 +111,21 @@ def contours(
     ------
     InputError
         If the shapes differ or the grid is finer than four rounding steps.
+
+    Examples
+    --------
+    One cone of 60 dBZ in the middle of a grid of 0.01 degrees:
+
+    >>> import numpy as np
+    >>> from dynamo.radar.grid import LatLonGrid
+    >>> grid = LatLonGrid(north_deg=33.0, west_deg=-97.0, dlat_deg=0.01, dlon_deg=0.01, nlat=61, nlon=61)
+    >>> rows, columns = np.indices(grid.shape)
+    >>> field = (60.0 - np.hypot(rows - 30, columns - 30)).astype(np.float32)
+    >>> inner, outer = contours(field, grid, [50, 40])
+    >>> [len(level.area_km2) for level in (inner, outer)]
+    [1, 1]
+    >>> outer.area_km2.round().tolist(), outer.maximum.tolist()
+    ([1306.0], [60.0])
     """
     if field.shape != grid.shape:
         raise InputError(f"a field of shape {field.shape}", expected=f"the grid's {grid.shape}")

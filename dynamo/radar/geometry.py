@@ -28,7 +28,14 @@ def beam_height_m(
     elevation_deg
         Elevation of the beam, degrees above the horizon; broadcast against ``range_m``.
     altitude_m
-        Height of the antenna above sea level, meters; 0 gives heights above the antenna.
+        Height of the antenna above sea level, metres; 0 gives heights above the antenna.
+
+    Examples
+    --------
+    The lowest beam of a NEXRAD, 100 km away:
+
+    >>> round(float(beam_height_m(100_000.0, 0.5)))
+    1461
     """
     slant = np.asarray(range_m, dtype=np.float64)
     sine = np.sin(np.deg2rad(elevation_deg))
@@ -41,6 +48,11 @@ def ground_range_m(range_m: NDArray[Any] | float, elevation_deg: NDArray[Any] | 
     """Return the distance along the (4/3) Earth's surface to the point below the gate, meters.
 
     Parameters are those of `beam_height_m`.
+
+    Examples
+    --------
+    >>> round(float(ground_range_m(100_000.0, 19.5)))
+    93891
     """
     slant = np.asarray(range_m, dtype=np.float64)
     height = beam_height_m(slant, elevation_deg)

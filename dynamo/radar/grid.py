@@ -31,6 +31,12 @@ class LatLonGrid:
     ------
     InputError
         If the grid is not on the Earth, too small to hold a contour, or has no positive spacing.
+
+    Examples
+    --------
+    >>> grid = LatLonGrid(north_deg=33.0, west_deg=-98.0, dlat_deg=0.5, dlon_deg=0.5, nlat=3, nlon=4)
+    >>> grid.latitudes.tolist(), grid.longitudes.tolist()
+    ([32.0, 32.5, 33.0], [-98.0, -97.5, -97.0, -96.5])
     """
 
     north_deg: float

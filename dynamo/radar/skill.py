@@ -70,6 +70,15 @@ def contingency(
     ------
     InputError
         If the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts = contingency(np.array([35.0, 40.0, 10.0]), np.array([38.0, 20.0, 31.0]), threshold=30.0)
+    >>> counts
+    Contingency(hits=1, misses=1, false_alarms=1, correct_negatives=0)
+    >>> round(counts.csi, 2)
+    0.33
     """
     if forecast.shape != observed.shape:
         raise InputError(f"a forecast of shape {forecast.shape}", expected=f"the shape observed, {observed.shape}")

@@ -24,6 +24,16 @@ def smooth(field: NDArray[np.floating[Any]], passes: int = 3) -> NDArray[np.floa
     -------
     numpy.ndarray
         float32, same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> field = np.zeros((3, 3))
+    >>> field[1, 1] = 8.0
+    >>> print(smooth(field, passes=1).round(2))
+    [[1.33 0.8  1.33]
+     [0.8  4.   0.8 ]
+     [1.33 0.8  1.33]]
     """
     values = np.array(field, dtype=np.float32)
     if passes < 1:

@@ -27,7 +27,13 @@ def height_of_temperature(height_m: NDArray[Any], temperature_c: NDArray[Any], w
     Returns
     -------
     float or None
-        The height, meters; None if the profile never cools through ``wanted_c``.
+        The height, metres; None where the profile never cools through ``wanted_c``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> height_of_temperature(np.array([0.0, 2000.0, 6000.0]), np.array([20.0, 10.0, -20.0]), 0.0)
+    3333.333333333333
     """
     above = np.asarray(temperature_c, dtype=np.float64) - wanted_c
     (crossings,) = np.nonzero((above[:-1] > 0) & (above[1:] <= 0))
@@ -57,6 +63,12 @@ def temperature_at_height(
     -------
     numpy.ndarray
         Degrees Celsius, shape of ``height_m``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> temperature_at_height(np.array([0.0, 4000.0]), np.array([26.0, 0.0]), 2000.0).item()
+    13.0
     """
     heights = np.asarray(height_m, dtype=np.float64)
     temperature = np.interp(heights, profile_height_m, profile_temperature_c)

@@ -48,6 +48,12 @@ class ZRelation:
         -------
         numpy.ndarray
             dBZ, float32, the shape of ``rain_rate``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> print(WSR88D_CONVECTIVE.dbz(np.array([0.0, 1.0, 103.8])).round(1))
+        [-10.   24.8  53. ]
         """
         # The smallest rain rate above the floor keeps the logarithm finite.
         least = (10.0 ** (floor / 10.0) / self.a) ** (1.0 / self.b)
@@ -59,7 +65,14 @@ class ZRelation:
         return result
 
     def rain_rate(self, dbz: NDArray[np.floating[Any]], *, floor: float = NO_ECHO_DBZ) -> NDArray[np.float32]:
-        """Return rain rate, mm/h, float32; 0 at ``floor`` and below, NaN where ``dbz`` is NaN."""
+        """Return rain rate, mm/h, float32; 0 at ``floor`` and below, NaN where ``dbz`` is NaN.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> print(WSR88D_CONVECTIVE.rain_rate(np.array([-10.0, 40.0, 53.0])).round(1))
+        [  0.   12.2 103.8]
+        """
         values = np.asarray(dbz, dtype=np.float32)
         rate = (10.0 ** (values / np.float32(10.0)) / np.float32(self.a)) ** np.float32(1.0 / self.b)
         return np.where(values <= floor, np.float32(0.0), rate).astype(np.float32)

@@ -104,6 +104,11 @@ def render(template: Template, scope: Mapping[str, object]) -> str:
     ------
     InputError
         For an unknown name, a format that does not fit the value, or a list.
+
+    Examples
+    --------
+    >>> render(parse("grid_{lead:02}.nc"), {"lead": 5})
+    'grid_05.nc'
     """
     return "".join(part if isinstance(part, str) else _text(look_up(part, scope), part) for part in template.parts)
 

@@ -45,6 +45,13 @@ def validate(data: object, contracts: Mapping[str, Module]) -> tuple[Problem, ..
         The document as plain data (`dynamo.documents.loading.read_data`).
     contracts
         The registered modules.
+
+    Examples
+    --------
+    >>> from dynamo.modules.registry import contracts
+    >>> problems = validate({"dynamo": 1, "name": "x", "version": "1", "jobz": [], "outputs": []}, contracts())
+    >>> [problem.path for problem in problems]
+    ['$.jobs', '$.outputs', '$.jobz']
     """
     try:
         parse_document(data, contracts)

@@ -59,6 +59,13 @@ def read_workflow(name: str | Path, contracts: Mapping[str, Module]) -> Workflow
         If it does not exist.
     DocumentError
         With every problem.
+
+    Examples
+    --------
+    >>> from dynamo.modules.registry import contracts
+    >>> document = read_workflow("nowcast", contracts())
+    >>> document.name, sorted({job.module for job in document.jobs})
+    ('nowcast', ['contour', 'plot', 'split'])
     """
     path = find_workflow(name)
     return parse_workflow(read_data(path), contracts, where=path)

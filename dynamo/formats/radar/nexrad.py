@@ -1,7 +1,7 @@
 """NEXRAD Level II: volumes (Archive II) and real-time chunks, dual-polarized, super resolution and clear air.
 
-Decoded here and not by a library: Py-ART and xradar need seconds to import and read (figures in docs/reference/formats.md),
-xradar finds no sweep in trimmed clear-air files, and neither goes on behind a damaged record, tells what is missing,
+Decoded here and not by a library: Py-ART and xradar need seconds to import and read (docs/reference/formats.md), xradar
+finds no sweep in trimmed clear-air files, and neither goes on behind a damaged record, tells what is missing,
 or takes chunks as they come. Equality with Py-ART, gate by gate, is tested.
 """
 

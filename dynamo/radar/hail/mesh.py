@@ -168,7 +168,16 @@ def columns(
 
 
 def posh(shi: _Array, melting_level_m: float) -> _Array:
-    """Return the probability of severe hail, percent (Witt et al. 1998)."""
+    """Return the probability of severe hail, per cent (Witt et al. 1998).
+
+    Examples
+    --------
+    With 0 C at 4200 m, SHI of 120.5 J/m/s is as likely severe as not:
+
+    >>> import numpy as np
+    >>> posh(np.array([0.0, 120.5, 600.0]), melting_level_m=4200.0).round().tolist()
+    [0.0, 50.0, 97.0]
+    """
     threshold = max(57.5 * melting_level_m / 1000.0 - 121.0, _MIN_WARNING_THRESHOLD)
     with np.errstate(divide="ignore"):
         result: _Array = np.clip(29.0 * np.log(shi / threshold) + 50.0, 0.0, 100.0)

@@ -97,6 +97,11 @@ def limits_for(band: str) -> HailLimits:
     ------
     InputError
         If the band is not S, C or X.
+
+    Examples
+    --------
+    >>> limits_for("X").core_dbz < limits_for("S").core_dbz
+    True
     """
     if band not in LIMITS:
         raise InputError(f"no hail limits for band {band!r:.20}", expected=", ".join(LIMITS))
