@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+from sphinx.ext.napoleon import NumpyDocstring
+
 import dynamo
 
 project = "DyNamo"
@@ -38,6 +40,8 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+# A comment on a constant, as "Largest file: more is refused", is prose; Napoleon would take it for "type: text".
+NumpyDocstring._parse_attribute_docstring = NumpyDocstring._consume_to_end
 
 # Furo brings its styles and scripts along and uses the system's fonts: pages load nothing from elsewhere.
 html_theme = "furo"

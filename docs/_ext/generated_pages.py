@@ -28,6 +28,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/cli/dynamo-provision.md": cli_pages.dynamo_provision,
     "reference/cli/dynamo-module.md": cli_pages.dynamo_module,
 }
+#: Folders with nothing but generated pages.
+FOLDERS = ("project", "reference/cli", "reference/python")
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -38,9 +40,14 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def write(app: Sphinx) -> None:
-    """Write the pages whose text differs, so that Sphinx reads only what changed."""
-    for name, text in pages():
-        path = Path(app.srcdir) / name
+    """Write the pages whose text differs, so that Sphinx reads only what changed; remove those of earlier builds."""
+    made = dict(pages())
+    folder = Path(app.srcdir)
+    for old in (old for name in FOLDERS for old in (folder / name).glob("*.md")):
+        if str(old.relative_to(folder)) not in made:
+            old.unlink()
+    for name, text in made.items():
+        path = folder / name
         if not path.exists() or path.read_text() != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
