@@ -97,4 +97,4 @@ test-openstack: $(VENV)/.ready ## Bring up an OpenStack with servers that boot, 
 	tests/openstack/down.sh
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
