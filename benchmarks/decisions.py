@@ -23,7 +23,7 @@ from dynamo.simulate.storms import make_scene
 #: Clients of leases at Chameleon: what is installed into an environment of its own, and what is imported of it.
 #: python-chi imports blazarclient but does not declare it.
 _CLIENTS = (
-    (("python-blazarclient",), "blazarclient.client"),
+    (("python-blazarclient",), "blazarclient.client, blazarclient.v1.client"),
     (("python-chi", "python-blazarclient"), "chi, chi.lease"),
 )
 #: Readers of NEXRAD Level II, in this environment (`arm-pyart` and `xradar` come with the extras).
