@@ -16,8 +16,8 @@ import root_pages
 import workflow_schema_page
 from sphinx.application import Sphinx
 
-from dynamo.config.file import docs as config_docs
-from dynamo.provision.spec.fleet import docs as spec_docs
+from dynamo.config import docs as config_docs
+from dynamo.provision.spec import docs as spec_docs
 
 PAGES: dict[str, Callable[[], str]] = {
     "reference/configuration.md": config_docs.markdown,

@@ -1,4 +1,4 @@
-"""The examples of docs/plugins.md, installed as they stand there."""
+"""The examples of docs/howto/plugins.md, installed as they stand there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EXAMPLE = re.compile(r"```toml\n(.*?)```\n\n```python\n(.*?)```", re.DOTALL)
 
 
 def test_every_part_of_the_manual_can_be_used(tmp_path: Path) -> None:
-    text = (CHECKOUT / "docs" / "plugins.md").read_text()
+    text = (CHECKOUT / "docs" / "howto" / "plugins.md").read_text()
     packages = Packages(tmp_path / "site")
     expected = set()
     for index, (points, source) in enumerate(_EXAMPLE.findall(text)):
@@ -32,6 +32,6 @@ def test_every_part_of_the_manual_can_be_used(tmp_path: Path) -> None:
 
 
 def test_the_manual_names_every_group() -> None:
-    text = (CHECKOUT / "docs" / "plugins.md").read_text()
+    text = (CHECKOUT / "docs" / "howto" / "plugins.md").read_text()
     missing = [door.group for door in doors() if f"| `{door.group}` |" not in text]
     assert missing == []
