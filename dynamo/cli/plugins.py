@@ -11,7 +11,8 @@ def plugins(
 ) -> None:
     """List all parts with the packages they come from, and any problems.
 
-    Parts are modules, feeds, triggers, engines, site drivers, policies and channels; see docs/howto/plugins.md to add one.
+    Parts are modules, feeds, triggers, engines, site drivers, policies and channels. docs/howto/plugins.md says how to
+    add one.
     All are imported, so broken ones show up here before a run needs them.
     """
     from dataclasses import asdict
