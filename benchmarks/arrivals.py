@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.report import percentile, show
 from dynamo.config.file import parse_config
 from dynamo.pool import control
-from dynamo.runs.events import Event
+from dynamo.runs.events import RunEvent
 from dynamo.simulate.nowcast import NowcastSimulator
 from dynamo.watch.watcher import Watcher
 
@@ -54,7 +54,7 @@ def _measure(engine: str) -> tuple[object, ...]:
             },
             base=root,
         )
-        events: queue.Queue[Event] = queue.Queue()
+        events: queue.Queue[RunEvent] = queue.Queue()
         simulator = NowcastSimulator("wide", (201, 201), datetime(2019, 6, 10, tzinfo=UTC), ARRIVALS + 1)
         with Watcher(config) as watcher:
             watcher.events.subscribe(events.put)
@@ -71,7 +71,7 @@ def _measure(engine: str) -> tuple[object, ...]:
     return (engine, share("total_s", 0.5), share("total_s", 0.95), share("total_s", 1.0), *steps)
 
 
-def _published(events: queue.Queue[Event]) -> dict[str, float]:
+def _published(events: queue.Queue[RunEvent]) -> dict[str, float]:
     while True:
         event = events.get(timeout=_PATIENCE_S)
         if event.kind == "published":

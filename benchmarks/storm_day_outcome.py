@@ -15,7 +15,7 @@ from benchmarks.report import percentile
 from dynamo.autoscale.decisions import stored_decisions
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Worker, WorkerHour, WorkerUse
-from dynamo.store.models import Arrival, Decision, Run
+from dynamo.store.models import Arrival, Run, RunDecision
 from dynamo.times import to_iso
 
 #: From the end of a file to its products, for both workflows of the day.
@@ -104,7 +104,7 @@ def outcome_of(
     with store.reading() as session:
         arrivals = session.scalars(select(Arrival)).all()
         runs = session.scalars(select(Run).order_by(Run.created_at)).all()
-        decided = set(session.scalars(select(Decision.subject).distinct()))
+        decided = set(session.scalars(select(RunDecision.subject).distinct()))
         workers = session.scalars(select(Worker).order_by(Worker.id)).all()
         paid_s = session.scalar(select(func.sum(WorkerHour.core_s))) or 0.0
         used_s = session.scalar(select(func.sum(WorkerUse.core_s))) or 0.0

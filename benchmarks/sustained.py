@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.report import console, percentile, show
 from dynamo.config.file import Config, parse_config
 from dynamo.pool import control
-from dynamo.runs.events import Event
+from dynamo.runs.events import RunEvent
 from dynamo.simulate.nowcast import NowcastSimulator
 from dynamo.simulate.radar import RadarSimulator
 from dynamo.times import utc_now
@@ -46,7 +46,7 @@ class Tally:
     skipped: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: RunEvent) -> None:
         """Take an event of the daemon."""
         with self._lock:
             if event.kind == "arrival":

@@ -26,7 +26,7 @@ from dynamo.alerts.hazards import hazard_of, read_products
 from dynamo.alerts.places import Places, read_places
 from dynamo.config.alerts import AlertsSection
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
-from dynamo.runs.events import Event
+from dynamo.runs.events import RunEvent
 from dynamo.runs.ledger import decide
 from dynamo.runs.publish import INDEX
 from dynamo.store.engine import Store
@@ -117,8 +117,8 @@ class AlertService:
         names = ",".join(channel.name for channel in self.channels)
         _log.info("alerting", extra={"places": len(self.places), "channels": names})
 
-    def on_event(self, event: Event) -> None:
-        """Queue the products of a publication; return at once."""
+    def on_event(self, event: RunEvent) -> None:
+        """Take the news of a publication; returns at once."""
         if event.kind == "published" and event.data.get("product_dir"):
             self._offer(_Task((Path(str(event.data["product_dir"])),), str(event.data["workflow"]), "", event.subject))
 

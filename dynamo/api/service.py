@@ -17,7 +17,7 @@ from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
 from dynamo.errors import InputError
 from dynamo.provision import ledger
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet
 from dynamo.times import utc_now
@@ -61,7 +61,7 @@ class Service:
             # Locked until the transaction ends; a fleet that does not exist yet is protected by its key.
             session.get(Fleet, fleet, with_for_update=True)
             done = work(session, now)
-            ledger.note(session, fleet, [Note("api", f"{caller} by the API: {what}", data={"token": caller})], now)
+            ledger.note(session, fleet, [FleetNote("api", f"{caller} by the API: {what}", data={"token": caller})], now)
         log.info("ordered", extra={"fleet": fleet, "caller": caller, "order": what})
         return done
 

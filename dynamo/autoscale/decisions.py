@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from dynamo.autoscale.model import Demand, FleetView, Work
 from dynamo.provision.deciding.lifecycle import WorkerState
 from dynamo.store.models import Cursor
-from dynamo.store.models import Decision as StoredDecision
+from dynamo.store.models import RunDecision as StoredDecision
 from dynamo.times import parse_time, to_iso
 
 #: Action names: a change of the requested number; a trace of the inputs without a change.

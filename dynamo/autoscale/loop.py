@@ -31,7 +31,7 @@ from dynamo.config.autoscale import AutoscaleSection
 from dynamo.errors import DynamoError, RetryableError
 from dynamo.provision import ledger
 from dynamo.provision.fleets import OPERATOR
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.store.engine import Store
 from dynamo.times import utc_now
 
@@ -208,7 +208,7 @@ class Autoscaler:
                 )
                 # The event wakes the provisioner.
                 data = {"group": change.group, "wanted": change.after, "before": change.before}
-                ledger.note(session, self.fleet, [Note("autoscale", change.sentence, change.site, data=data)], now)
+                ledger.note(session, self.fleet, [FleetNote("autoscale", change.sentence, change.site, data=data)], now)
             store_overload(session, found.overload, now, _VALID_INTERVALS * settings.every_s)
             write_state(
                 session,

@@ -13,7 +13,7 @@ from dynamo.autoscale.metric_names import COUNTERS, HISTOGRAMS
 from dynamo.provision.states import ENDED
 from dynamo.runs.states import UNFINISHED
 from dynamo.store.fleets import Fleet, FleetEvent, Worker
-from dynamo.store.models import Decision, Run
+from dynamo.store.models import Run, RunDecision
 
 #: Rows may be committed a little later than their timestamp.
 _LATE = timedelta(seconds=30)
@@ -93,8 +93,8 @@ class Counts:
         """Count the rows added since the last call."""
         self._begin_at_zero(session)
         tail = self._decisions
-        decisions = select(Decision.id, Decision.time, Decision.action)
-        for row in session.execute(decisions.where(Decision.time > tail.start)):
+        decisions = select(RunDecision.id, RunDecision.time, RunDecision.action)
+        for row in session.execute(decisions.where(RunDecision.time > tail.start)):
             if row.time >= self._began and tail.fresh(str(row.id), row.time):
                 self.counts["dynamo_decisions"][(row.action,)] += 1
         tail.advance(now)

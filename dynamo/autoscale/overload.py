@@ -22,7 +22,7 @@ from dynamo.autoscale.placement import Need, unfit
 from dynamo.config.file import Config
 from dynamo.errors import RetryableError
 from dynamo.runs.ledger import superseded_by
-from dynamo.runs.shedding import Verdict
+from dynamo.runs.shedding import Shed
 from dynamo.store.engine import Store
 from dynamo.store.models import Cursor, Run
 from dynamo.times import parse_time, to_iso
@@ -186,8 +186,8 @@ class Guard:
             return 0
         return min(threads - 1, max(1, round(self._share * threads)))
 
-    def judge(self, run: Run, now: datetime) -> Verdict | None:
-        """Return why to skip a run that has not started; None to keep it."""
+    def judge(self, run: Run, now: datetime) -> Shed | None:
+        """Return why a run that has not started goes without; None if it does not."""
         found = self._current(now)
         if found is None or self.spared(run):
             return None
@@ -195,7 +195,7 @@ class Guard:
         data: dict[str, Any] = {"deficit_core_s": found.deficit_core_s, "priority": run.priority, "cut": found.cut}
         overload = f"overload: {found.deficit_core_s:.0f} core-s over capacity, {found.reason}"
         if below and found.cut is not None and self._shed.get(run.trigger) == "skip":
-            return Verdict(f"{overload}; priority {run.priority} is below the cutoff of {found.cut}", data)
+            return Shed(f"{overload}; priority {run.priority} is below {found.cut}, which goes first", data)
         if run.deadline_at is None:
             return None
         needs_s = self._duration_s(run.workflow)
@@ -206,12 +206,10 @@ class Guard:
             newer = superseded_by(session, run)
         data |= {"late_s": round(late_s, 3), "superseded_by": newer.id if newer is not None else None}
         if newer is not None:
-            return Verdict(f"{overload}; it would be {late_s:.0f} s late, and {newer.id} supersedes it", data)
+            return Shed(f"{overload}; it would be {late_s:.0f} s late, and {newer.id} is newer", data)
         if below and found.cut is not None:
-            words = (
-                f"it would be {late_s:.0f} s late, and its priority {run.priority} is below the cutoff of {found.cut}"
-            )
-            return Verdict(f"{overload}; {words}", data)
+            words = f"it would be {late_s:.0f} s late, and its priority {run.priority} is below {found.cut}"
+            return Shed(f"{overload}; {words}", data)
         return None
 
     def _current(self, now: datetime) -> Overload | None:

@@ -21,7 +21,7 @@ from dynamo.provision.keeping.opening import pool_folder
 from dynamo.provision.status import the_fleet
 from dynamo.store.engine import Store
 from dynamo.store.lease import RENEW_S, StoreLease, is_free
-from dynamo.store.models import Lease
+from dynamo.store.models import ProcessLease
 
 log = logging.getLogger(__name__)
 #: Time between two attempts to start, seconds: there may be no fleet yet, or another process scales it.
@@ -123,7 +123,7 @@ def is_scaled(config: Config, store: Store, fleet: str) -> bool:
     if config.autoscale.enabled and config.autoscale.fleet in (None, fleet):
         return True
     with store.reading() as session:
-        held = session.get(Lease, lease_name(fleet))
+        held = session.get(ProcessLease, lease_name(fleet))
         return held is not None and not is_free(held)
 
 

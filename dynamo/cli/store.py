@@ -46,7 +46,7 @@ def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> No
     from dynamo.config.file import find_config
     from dynamo.store.engine import open_store
     from dynamo.store.migrations import HEAD
-    from dynamo.store.models import Arrival, Decision, Product, Run
+    from dynamo.store.models import Arrival, Product, Run, RunDecision
 
     store = open_store(find_config(config).store_url)
     with store.reading() as session:
@@ -56,7 +56,7 @@ def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> No
             "arrivals": _counts(session, Arrival.state),
             "runs": _counts(session, Run.state),
             "products": session.scalar(select(func.count(Product.id))),
-            "decisions": session.scalar(select(func.count(Decision.id))),
+            "decisions": session.scalar(select(func.count(RunDecision.id))),
         }
     store.close()
     if as_json:
@@ -120,11 +120,11 @@ def decisions(
     from dynamo.config.file import find_config
     from dynamo.runs.record import decision_json
     from dynamo.store.engine import open_store
-    from dynamo.store.models import Decision
+    from dynamo.store.models import RunDecision
 
     store = open_store(find_config(config).store_url)
     with store.reading() as session:
-        found = session.scalars(select(Decision).order_by(Decision.id.desc()).limit(limit)).all()
+        found = session.scalars(select(RunDecision).order_by(RunDecision.id.desc()).limit(limit)).all()
     store.close()
     data = [decision_json(item) for item in found]
     if as_json:

@@ -15,7 +15,7 @@ from dynamo.cli.console import out, print_json
 if TYPE_CHECKING:
     from dynamo.autoscale.metrics import MetricsServer
     from dynamo.config.file import Config
-    from dynamo.runs.events import Event
+    from dynamo.runs.events import RunEvent
     from dynamo.runs.shedding import Shedding
     from dynamo.store.engine import Store
 
@@ -157,7 +157,7 @@ class _Tally:
         )
         self._lock = threading.Lock()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: RunEvent) -> None:
         name = {
             "arrival": "arrivals",
             "duplicate": "duplicates",

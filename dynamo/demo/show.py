@@ -15,7 +15,7 @@ from dynamo.config.file import parse_config
 from dynamo.demo.sources import NowcastSource, Progress
 from dynamo.errors import DynamoError, RunFailedError
 from dynamo.processing.picture import draw_storms
-from dynamo.runs.events import Event
+from dynamo.runs.events import RunEvent
 from dynamo.watch.watcher import Watcher
 
 LEVELS = (35.0, 45.0, 55.0)
@@ -122,9 +122,9 @@ class _Follower:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._events: list[Event] = []
+        self._events: list[RunEvent] = []
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: RunEvent) -> None:
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()

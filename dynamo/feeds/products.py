@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from dynamo.feeds.base import Candidate, Sink
-from dynamo.runs.events import Event, Events
+from dynamo.runs.events import RunEvent, RunEvents
 from dynamo.store.engine import Store
 from dynamo.store.models import Product, Run
 from dynamo.times import utc_now
@@ -41,7 +41,7 @@ class ProductFeed:
         Of the run service.
     """
 
-    def __init__(self, name: str, *, workflow: str, patterns: Sequence[str], store: Store, events: Events) -> None:
+    def __init__(self, name: str, *, workflow: str, patterns: Sequence[str], store: Store, events: RunEvents) -> None:
         self.name = name
         self._workflow = workflow
         self._patterns = tuple(patterns)
@@ -53,7 +53,7 @@ class ProductFeed:
         """Begin to hand over what is published by this process."""
         self.stop()
 
-        def follow(event: Event) -> None:
+        def follow(event: RunEvent) -> None:
             if event.kind != "published" or event.data.get("trigger") == _BY_HAND:
                 return
             if event.data["workflow"] == self._workflow:

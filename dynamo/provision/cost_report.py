@@ -130,7 +130,7 @@ class Use:
 
 
 @dataclass(slots=True)
-class _Sum:
+class _CostSum:
     workers: set[str] = field(default_factory=set)
     seconds: float = 0.0
     core_s: float = 0.0
@@ -213,8 +213,8 @@ def summed(
     currency: str = "USD",
 ) -> CostReport:
     """Add up paid hours and what jobs used of them; for ``workflow`` and ``run`` the keys of ``uses`` are these."""
-    sums: dict[str, _Sum] = {}
-    total = _Sum()
+    sums: dict[str, _CostSum] = {}
+    total = _CostSum()
     nothing: dict[datetime, dict[str, float]] = {}
     for paid in hours:
         nano = round(paid.cost * 1e9)
@@ -225,14 +225,14 @@ def summed(
             for key, core_s, part in _shared(used, paid.core_s, nano):
                 seconds = paid.seconds * core_s / paid.core_s if paid.core_s > 0 else paid.seconds
                 busy = 0.0 if key == IDLE else core_s
-                sums.setdefault(key, _Sum()).add(paid.worker, seconds, core_s, busy, part)
+                sums.setdefault(key, _CostSum()).add(paid.worker, seconds, core_s, busy, part)
         else:
-            sums.setdefault(_key(paid, by), _Sum()).add(paid.worker, paid.seconds, paid.core_s, busy_s, nano)
+            sums.setdefault(_key(paid, by), _CostSum()).add(paid.worker, paid.seconds, paid.core_s, busy_s, nano)
     rows = tuple(sums[key].row(key, currency) for key in sorted(sums, key=lambda key: _place(key, by, sums[key])))
     return CostReport(fleet, by, since, until, rows, total.row("total", currency))
 
 
-def _place(key: str, by: str, found: _Sum) -> tuple[int, int, str]:
+def _place(key: str, by: str, found: _CostSum) -> tuple[int, int, str]:
     return ((OTHER, IDLE).index(key) + 1 if key in (OTHER, IDLE) else 0, 0 if by == "day" else -found.nano, key)
 
 

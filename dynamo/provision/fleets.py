@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from dynamo.errors import BusyError, NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.deciding.lifecycle import LIVING, SERVING, WorkerState
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.spec.loading import load_spec
 from dynamo.provision.states import ACTIVE, ENDED, ENDING, ENDING_NOW
@@ -52,7 +52,7 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
             session.add(fleet)
         fleet.state, fleet.spec, fleet.document, fleet.base = ACTIVE, body, document, str(base)
         fleet.applied_at = fleet.updated_at = now
-        ledger.note(session, spec.name, [Note("apply", "a new fleet")], now)
+        ledger.note(session, spec.name, [FleetNote("apply", "a new fleet")], now)
         changed = True
     else:
         # Times of leases that count from the start do not move when the same document is applied again.
@@ -60,7 +60,7 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
         changed = not same or bool(overrides)
         if changed:
             reason = "the same spec; what was scaled by hand is undone" if same else "a changed spec"
-            ledger.note(session, spec.name, [Note("apply", reason, data={"undone": list(overrides)})], now)
+            ledger.note(session, spec.name, [FleetNote("apply", reason, data={"undone": list(overrides)})], now)
             fleet.updated_at = now
         if not same:
             fleet.spec, fleet.document, fleet.applied_at = body, document, now
@@ -80,7 +80,7 @@ def set_fleet_state(session: Session, name: str, state: str, now: datetime) -> F
     if fleet.state != state and not (fleet.state == ENDED and state in (ENDING, ENDING_NOW)):
         fleet.state, fleet.updated_at = state, now
         words = {ENDING: "its workers finish their jobs and go", ENDING_NOW: "its workers go at once", ENDED: "ended"}
-        ledger.note(session, name, [Note(state, words.get(state, state))], now)
+        ledger.note(session, name, [FleetNote(state, words.get(state, state))], now)
     return fleet
 
 
@@ -112,7 +112,9 @@ def scale(session: Session, name: str, target: str, wanted: int, now: datetime, 
         raise UsageError(f"{wanted} workers are not allowed", where=group.name, expected=limits, hint="change the spec")
     reason = f"a person wants {wanted}"
     ledger.wish(session, name, group.name, site=group.site, wanted=wanted, source=source, reason=reason, now=now)
-    ledger.note(session, name, [Note("scale", reason, group.site, data={"group": group.name, "wanted": wanted})], now)
+    ledger.note(
+        session, name, [FleetNote("scale", reason, group.site, data={"group": group.name, "wanted": wanted})], now
+    )
     return group.name
 
 
@@ -137,7 +139,7 @@ def drain_worker(session: Session, name: str, worker: str, deadline: datetime, n
     if to is WorkerState.RELEASING and not found.server_id and not found.unsure:
         to = WorkerState.RELEASED
     if ledger.move_worker(session, found.id, to, reason, now, drained_by=OPERATOR, **values):
-        ledger.note(session, name, [Note(to.value, reason, found.site, worker)], now)
+        ledger.note(session, name, [FleetNote(to.value, reason, found.site, worker)], now)
     return to.value
 
 
@@ -156,7 +158,7 @@ def drain_site(session: Session, name: str, site: str, now: datetime) -> list[st
     reason = "a person drains the site"
     for group in groups:
         ledger.wish(session, name, group.name, site=site, wanted=0, source=OPERATOR, reason=reason, now=now)
-    ledger.note(session, name, [Note("drain-site", reason, site)], now)
+    ledger.note(session, name, [FleetNote("drain-site", reason, site)], now)
     return [group.name for group in groups]
 
 

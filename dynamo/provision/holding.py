@@ -13,7 +13,7 @@ from dynamo.provision import ledger
 from dynamo.provision.deciding.groups import Override, plan_groups
 from dynamo.provision.deciding.lifecycle import SERVING
 from dynamo.provision.fleets import OPERATOR, stored_spec
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.provision.site_facts import read_site_facts
 from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec
 from dynamo.provision.states import ACTIVE
@@ -62,7 +62,10 @@ def hold(session: Session, name: str, target: str, now: datetime) -> dict[str, i
                 session, name, group.name, site=group.site, wanted=wanted, source=OPERATOR, reason=reason, now=now
             )
             ledger.note(
-                session, name, [Note("keep", reason, group.site, data={"group": group.name, "wanted": wanted})], now
+                session,
+                name,
+                [FleetNote("keep", reason, group.site, data={"group": group.name, "wanted": wanted})],
+                now,
             )
         held[group.name] = wanted
     return held
@@ -101,7 +104,7 @@ def release(session: Session, name: str, target: str, now: datetime, *, autoscal
             reason = "released by a person; the spec counts"
             session.delete(wish)
             released[group.name] = None
-        ledger.note(session, name, [Note("release-keep", reason, group.site, data={"group": group.name})], now)
+        ledger.note(session, name, [FleetNote("release-keep", reason, group.site, data={"group": group.name})], now)
     session.flush()
     return released
 

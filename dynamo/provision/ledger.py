@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, CursorResult, Row, Table, bindparam, inser
 from sqlalchemy.orm import Session
 
 from dynamo.errors import NotFoundError
-from dynamo.provision.deciding.breaker import Health
+from dynamo.provision.deciding.breaker import SiteTrust
 from dynamo.provision.deciding.lifecycle import FINAL, LIVING, WorkerState, sources
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.store.fleets import Fleet, FleetEvent, FleetWish, SiteHealth, Worker
 from dynamo.times import utc_now
 
@@ -151,7 +151,7 @@ def set_many(session: Session, columns: Sequence[str], rows: Sequence[Mapping[st
     )
 
 
-def note(session: Session, fleet: str, notes: Iterable[Note], now: datetime) -> None:
+def note(session: Session, fleet: str, notes: Iterable[FleetNote], now: datetime) -> None:
     """Store events."""
     rows = [
         {
@@ -210,13 +210,13 @@ def wish(
     found.site, found.wanted, found.source, found.reason, found.updated_at = site, wanted, source, reason, now
 
 
-def site_health(session: Session, fleet: str) -> dict[str, Health]:
+def site_health(session: Session, fleet: str) -> dict[str, SiteTrust]:
     """Return how the sites of a fleet have fared."""
     rows = session.scalars(select(SiteHealth).where(SiteHealth.fleet == fleet))
-    return {row.site: Health(row.failures, row.retry_at, row.kind, row.error) for row in rows}
+    return {row.site: SiteTrust(row.failures, row.retry_at, row.kind, row.error) for row in rows}
 
 
-def store_health(session: Session, fleet: str, site: str, health: Health, listed_at: datetime | None) -> None:
+def store_health(session: Session, fleet: str, site: str, health: SiteTrust, listed_at: datetime | None) -> None:
     """Store how a site fares."""
     session.merge(
         SiteHealth(

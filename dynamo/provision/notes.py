@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class FleetNote:
     """One event to be stored: why a thing happened to a worker, a site, or the fleet (both empty)."""
 
     action: str

@@ -20,7 +20,7 @@ from dynamo.provision import ledger
 from dynamo.provision.deciding.lifecycle import SERVING
 from dynamo.provision.fleets import OPERATOR, drain_site, drain_worker, set_fleet_state, stored_spec
 from dynamo.provision.keeping.opening import open_sites
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.provision.sites.base import SiteDriver
 from dynamo.provision.sites.errors import SiteError
 from dynamo.provision.sites.extras import LeasingSite
@@ -34,7 +34,7 @@ _AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class DrainOrder:
+class Drained:
     """What is drained: one worker, or a site with all its groups.
 
     Attributes
@@ -50,7 +50,7 @@ class DrainOrder:
 
 
 @dataclass(frozen=True)
-class LeaseOrder:
+class Prolonged:
     """The lease of one worker, or of a group as its spec has it (``worker`` is empty then).
 
     ``until`` is when it ends now; ``error`` why it was not prolonged, empty if it was.
@@ -112,7 +112,7 @@ def refuse_other_number(store: Store, name: str, group: str, wanted: int) -> Non
         raise BusyError(f"{later} meanwhile", where=f"{name}: {group}", hint="dynamo-provision events")
 
 
-def drain(session: Session, name: str, target: str, now: datetime, *, deadline_s: float | None = None) -> DrainOrder:
+def drain(session: Session, name: str, target: str, now: datetime, *, deadline_s: float | None = None) -> Drained:
     """Let a worker, or all workers of a site, finish their jobs and go; a site then gets no new ones.
 
     Parameters
@@ -132,7 +132,7 @@ def drain(session: Session, name: str, target: str, now: datetime, *, deadline_s
     deadline = now + timedelta(seconds=spec.policy.drain_deadline_s if deadline_s is None else deadline_s)
     if target not in spec.sites:
         state = drain_worker(session, name, target, deadline, now)
-        return DrainOrder(target, False, (), {target: state})
+        return Drained(target, False, (), {target: state})
     groups = tuple(drain_site(session, name, target, now))
     rows = session.execute(
         select(Worker.name, Worker.state)
@@ -143,7 +143,7 @@ def drain(session: Session, name: str, target: str, now: datetime, *, deadline_s
     if deadline_s is not None:
         # Else the fleet's loop chooses them, a share of the fleet at a time.
         states = {worker: drain_worker(session, name, worker, deadline, now) for worker in states}
-    return DrainOrder(target, True, groups, states)
+    return Drained(target, True, groups, states)
 
 
 def end_fleet(session: Session, name: str, now: datetime, *, at_once: bool = False) -> Fleet:
@@ -159,7 +159,7 @@ def end_fleet(session: Session, name: str, now: datetime, *, at_once: bool = Fal
 
 def extend_leases(
     store: Store, name: str, target: str, *, until: datetime | None = None, by: timedelta | None = None
-) -> list[LeaseOrder]:
+) -> list[Prolonged]:
     """Prolong the leases of a worker, a group or a site, at the sites and in the spec.
 
     Where a group's lease ends in the spec, that end moves along: else its workers would be drained then all the same.
@@ -226,23 +226,23 @@ def _extend(
 
 def _store_workers(
     session: Session, name: str, rows: Sequence[Any], done: Sequence[datetime | SiteError], now: datetime
-) -> list[LeaseOrder]:
+) -> list[Prolonged]:
     orders = []
     for row, result in zip(rows, done, strict=True):
         if isinstance(result, SiteError):
-            ledger.note(session, name, [Note("extend-refused", str(result), row.site, row.name)], now)
-            orders.append(LeaseOrder(row.group, row.site, row.name, _iso(row.lease_end), str(result)))
+            ledger.note(session, name, [FleetNote("extend-refused", str(result), row.site, row.name)], now)
+            orders.append(Prolonged(row.group, row.site, row.name, _iso(row.lease_end), str(result)))
             continue
         ledger.set_worker(session, row.id, lease_end=result)
         reason = f"a person prolongs its lease to {to_iso(result)}"
-        ledger.note(session, name, [Note("extend", reason, row.site, row.name)], now)
-        orders.append(LeaseOrder(row.group, row.site, row.name, to_iso(result)))
+        ledger.note(session, name, [FleetNote("extend", reason, row.site, row.name)], now)
+        orders.append(Prolonged(row.group, row.site, row.name, to_iso(result)))
     return orders
 
 
 def _store_spec(
     session: Session, name: str, groups: Sequence[str], until: datetime | None, by: timedelta | None, now: datetime
-) -> list[LeaseOrder]:
+) -> list[Prolonged]:
     fleet = session.get(Fleet, name, with_for_update=True)
     if fleet is None or not groups:
         return []
@@ -254,8 +254,8 @@ def _store_spec(
             later = max(end, until or max(now, end) + (by or timedelta()))
             part = {**part, "leaseEnd": to_iso(later)}
             reason = f"a person prolongs the lease of {group.name} to {to_iso(later)}"
-            ledger.note(session, name, [Note("extend", reason, group.site, data={"group": group.name})], now)
-            orders.append(LeaseOrder(group.name, group.site, "", to_iso(later)))
+            ledger.note(session, name, [FleetNote("extend", reason, group.site, data={"group": group.name})], now)
+            orders.append(Prolonged(group.name, group.site, "", to_iso(later)))
         compute.append(part)
     fleet.spec, fleet.updated_at = {**fleet.spec, "compute": compute}, now
     return orders

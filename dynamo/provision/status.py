@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.provision import ledger
-from dynamo.provision.deciding.breaker import Health
+from dynamo.provision.deciding.breaker import SiteTrust
 from dynamo.provision.deciding.groups import GroupPlan, Override, plan_groups
 from dynamo.provision.deciding.lifecycle import FINAL, WorkerState
 from dynamo.provision.fleets import stored_spec
@@ -22,7 +22,7 @@ from dynamo.provision.states import ACTIVE, ENDED, lease_name
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet, FleetWish, Worker
 from dynamo.store.lease import is_free
-from dynamo.store.models import Lease
+from dynamo.store.models import ProcessLease
 from dynamo.times import to_iso, utc_now
 
 #: Ended workers are shown for so long.
@@ -218,7 +218,7 @@ def _group(plan: GroupPlan, workers: Sequence[Worker]) -> GroupStatus:
     )
 
 
-def _site(name: str, driver: str, health: Health | None, now: datetime) -> SiteStatus:
+def _site(name: str, driver: str, health: SiteTrust | None, now: datetime) -> SiteStatus:
     retry_at = None if health is None else health.retry_at
     return SiteStatus(
         site=name,
@@ -232,7 +232,7 @@ def _site(name: str, driver: str, health: Health | None, now: datetime) -> SiteS
 def looked_after_by(store: Store, name: str) -> str | None:
     """Return which process looks after a fleet, or None."""
     with store.reading() as session:
-        held = session.get(Lease, lease_name(name))
+        held = session.get(ProcessLease, lease_name(name))
         if held is None or is_free(held):
             return None
         return f"{held.pid} on {held.host.split('/')[0]}"

@@ -29,7 +29,7 @@ _MEGABYTE = 1_000_000
 _DISK_LOOK_S = 1.0
 
 
-class Dispatcher:
+class RunDispatcher:
     """Executes queued runs until it is stopped.
 
     Parameters

@@ -28,7 +28,7 @@ _log = logging.getLogger("dynamo.events")
 
 
 @dataclass(frozen=True)
-class Event:
+class RunEvent:
     """One thing that happened; ``subject`` is a run id or a path."""
 
     kind: Kind
@@ -37,10 +37,10 @@ class Event:
     time: datetime = field(default_factory=utc_now)
 
 
-Listener = Callable[[Event], None]
+Listener = Callable[[RunEvent], None]
 
 
-class Events:
+class RunEvents:
     """Hands each event to all listeners, in the thread where it happened."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Events:
 
     def emit(self, kind: Kind, subject: str, **data: Any) -> None:
         """Tell all listeners; one that fails is logged and does not disturb the work."""
-        event = Event(kind, subject, data)
+        event = RunEvent(kind, subject, data)
         for listener in self._listeners:
             try:
                 listener(event)

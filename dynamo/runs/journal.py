@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from dynamo.runs.events import Events
+from dynamo.runs.events import RunEvents
 from dynamo.runs.ledger import decide, find_run, move
 from dynamo.runs.states import RunState
 from dynamo.store.engine import Store
@@ -26,7 +26,7 @@ class RunJournal:
         Where they are stored, and who is told.
     """
 
-    def __init__(self, store: Store, events: Events) -> None:
+    def __init__(self, store: Store, events: RunEvents) -> None:
         self.store = store
         self.events = events
 

@@ -18,7 +18,7 @@ from dynamo.runs.keys import SHORT, run_key
 from dynamo.runs.planning import Workflow
 from dynamo.runs.states import UNFINISHED, RunState, sources
 from dynamo.store.inserts import insert_new
-from dynamo.store.models import Arrival, Decision, Document, Product, Run
+from dynamo.store.models import Arrival, Product, Run, RunDecision, StoredDocument
 from dynamo.times import utc_now
 
 SOFTWARE = f"dynamo {dynamo.__version__}"
@@ -82,7 +82,7 @@ def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tupl
     workflow = request.workflow
     insert_new(
         session,
-        Document,
+        StoredDocument,
         sha256=workflow.sha256,
         name=workflow.name,
         version=workflow.version,
@@ -181,7 +181,7 @@ def reopen(session: Session, run_id: str, request: RunRequest | None = None) -> 
 
 def decide(session: Session, subject: str, action: str, reason: str, **data: Any) -> None:
     """Record what was decided about ``subject``, why, and with which numbers."""
-    session.add(Decision(time=utc_now(), subject=subject[:400], action=action, reason=reason, data=data))
+    session.add(RunDecision(time=utc_now(), subject=subject[:400], action=action, reason=reason, data=data))
 
 
 def find_run(session: Session, name: str) -> Run:
@@ -248,9 +248,9 @@ def products_of(session: Session, run_id: str) -> Sequence[Product]:
     return session.scalars(select(Product).where(Product.run_id == run_id).order_by(Product.id)).all()
 
 
-def decisions_about(session: Session, subject: str) -> Sequence[Decision]:
+def decisions_about(session: Session, subject: str) -> Sequence[RunDecision]:
     """Return the decisions about a run or a path, oldest first."""
-    return session.scalars(select(Decision).where(Decision.subject == subject).order_by(Decision.id)).all()
+    return session.scalars(select(RunDecision).where(RunDecision.subject == subject).order_by(RunDecision.id)).all()
 
 
 def _rows(result: Any) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dynamo.errors import RetryableError
-from dynamo.runs.events import Events
+from dynamo.runs.events import RunEvents
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, RetryableError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
-def patiently(call: Callable[[], T], *, stop: threading.Event, events: Events, subject: str) -> T:
+def patiently(call: Callable[[], T], *, stop: threading.Event, events: RunEvents, subject: str) -> T:
     """Return ``call()``, tried again with growing pauses while its failure is one that passes.
 
     Raises

@@ -8,7 +8,7 @@ from typing import Any
 
 from dynamo.runs.ledger import SOFTWARE
 from dynamo.runs.results import JobResult
-from dynamo.store.models import Decision, Product, Run
+from dynamo.store.models import Product, Run, RunDecision
 from dynamo.times import to_iso, utc_now
 from dynamo.workflows.model import Plan
 
@@ -119,7 +119,7 @@ def product_json(product: Product) -> dict[str, Any]:
     }
 
 
-def decision_json(decision: Decision) -> dict[str, Any]:
+def decision_json(decision: RunDecision) -> dict[str, Any]:
     """Return one decision as JSON data."""
     return {
         "time": to_iso(decision.time),

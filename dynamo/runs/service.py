@@ -14,7 +14,7 @@ from sqlalchemy import update
 from dynamo.engines.base import Engine, RunFolder
 from dynamo.errors import UsageError
 from dynamo.runs.engines import EngineFactory, Engines
-from dynamo.runs.events import Events
+from dynamo.runs.events import RunEvents
 from dynamo.runs.execution.engine_step import EngineStep
 from dynamo.runs.execution.executor import Executor
 from dynamo.runs.execution.plan_step import PlanStep
@@ -57,12 +57,12 @@ class RunService:
         *,
         planner: Planner,
         engine_factory: EngineFactory,
-        events: Events | None = None,
+        events: RunEvents | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
         self.planner = planner
-        self.events = events or Events()
+        self.events = events or RunEvents()
         self._engines = Engines(engine_factory, settings.engines)
         self._costs = LearnedCosts(store, planner)
         self._journal = RunJournal(store, self.events)

@@ -9,7 +9,7 @@ from typing import Any
 from dynamo.config.file import Config
 from dynamo.engines.base import Engine
 from dynamo.runs.engines import EngineFactory
-from dynamo.runs.events import Events
+from dynamo.runs.events import RunEvents
 from dynamo.runs.planning import Planner
 from dynamo.runs.service import RunService
 from dynamo.runs.settings import RunSettings
@@ -71,7 +71,7 @@ def make_service(
     store: Store | None = None,
     planner: Planner | None = None,
     engine_factory: EngineFactory | None = None,
-    events: Events | None = None,
+    events: RunEvents | None = None,
 ) -> RunService:
     """Return the run service of a configuration; the parts that are given are used in place of the usual ones."""
     return RunService(

@@ -15,7 +15,7 @@ AHEAD = 2001
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Shed:
     """That a run goes without, why, and with which numbers."""
 
     reason: str
@@ -33,6 +33,6 @@ class Shedding(Protocol):
         """Return how many of ``threads`` runs at once are kept for those that are never left out, less than all."""
         ...
 
-    def judge(self, run: Run, now: datetime) -> Verdict | None:
+    def judge(self, run: Run, now: datetime) -> Shed | None:
         """Return why a run that has not started goes without; None if it does not."""
         ...

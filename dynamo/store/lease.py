@@ -18,7 +18,7 @@ from sqlalchemy import delete, select, update
 from dynamo.errors import BusyError
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
-from dynamo.store.models import Lease
+from dynamo.store.models import ProcessLease
 from dynamo.times import to_iso, utc_now
 
 NAME = "watch"
@@ -61,16 +61,16 @@ class StoreLease:
             "expires_at": utc_now() + timedelta(seconds=TERM_S),
         }
         with self._store.transaction() as session:
-            if insert_new(session, Lease, name=self._name, **mine):
+            if insert_new(session, ProcessLease, name=self._name, **mine):
                 return
-            held = session.scalars(select(Lease).where(Lease.name == self._name).with_for_update()).one()
+            held = session.scalars(select(ProcessLease).where(ProcessLease.name == self._name).with_for_update()).one()
             if not is_free(held):
                 raise BusyError(
                     f"another daemon holds {self._what}: process {held.pid} on {held.host.split('/')[0]}",
                     where=self._store.url,
                     hint=f"stop it, or if its machine crashed, wait until {to_iso(held.expires_at)}",
                 )
-            session.execute(update(Lease).where(Lease.name == self._name).values(**mine))
+            session.execute(update(ProcessLease).where(ProcessLease.name == self._name).values(**mine))
 
     def renew(self) -> None:
         """Renew the lease.
@@ -82,10 +82,10 @@ class StoreLease:
         """
         with self._store.transaction() as session:
             result = session.execute(
-                update(Lease)
-                .where(Lease.name == self._name, Lease.token == self._token)
+                update(ProcessLease)
+                .where(ProcessLease.name == self._name, ProcessLease.token == self._token)
                 .values(expires_at=utc_now() + timedelta(seconds=TERM_S))
-                .returning(Lease.name)
+                .returning(ProcessLease.name)
             )
             if result.first() is None:
                 raise BusyError(f"another daemon has taken over {self._what}", where=self._store.url)
@@ -93,7 +93,9 @@ class StoreLease:
     def give_back(self) -> None:
         """Free the lease if it is ours."""
         with self._store.transaction() as session:
-            session.execute(delete(Lease).where(Lease.name == self._name, Lease.token == self._token))
+            session.execute(
+                delete(ProcessLease).where(ProcessLease.name == self._name, ProcessLease.token == self._token)
+            )
 
 
 def machine() -> str:
@@ -115,8 +117,8 @@ def process_start(pid: int) -> str | None:
     return None if fields[0] in ("Z", "X") else fields[19]
 
 
-def is_free(held: Lease) -> bool:
-    """Return whether no running process holds the lease."""
+def is_free(held: ProcessLease) -> bool:
+    """Tell whether nobody living holds a lease."""
     if held.expires_at <= utc_now():
         return True
     here = machine()

@@ -108,8 +108,8 @@ class Arrival(Base):
     recorded_at: Mapped[datetime]
 
 
-class Document(Base):
-    """A workflow document as it was when a run was created from it."""
+class StoredDocument(Base):
+    """A workflow document as it was when a run was made from it."""
 
     __tablename__ = "documents"
 
@@ -184,8 +184,8 @@ class Product(Base):
     valid_at: Mapped[datetime | None]
 
 
-class Decision(Base):
-    """A decision of the system about something, with the reason and supporting numbers."""
+class RunDecision(Base):
+    """What the system decided about something, with the reason and its numbers."""
 
     __tablename__ = "decisions"
     __table_args__ = (Index(None, "subject"), Index(None, "time"))
@@ -227,8 +227,8 @@ class CostCoefficients(Base):
     fitted_at: Mapped[datetime]
 
 
-class Lease(Base):
-    """The holder of a lease, such as this store's daemon, and its expiry."""
+class ProcessLease(Base):
+    """Who may act as the one daemon of this store, and until when."""
 
     __tablename__ = "leases"
 

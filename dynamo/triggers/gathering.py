@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from dynamo.errors import InputError
 from dynamo.runs.ledger import RunRequest
 from dynamo.store.inserts import insert_new
-from dynamo.store.models import Arrival, Cursor, Decision, Run
+from dynamo.store.models import Arrival, Cursor, Run, RunDecision
 from dynamo.times import parse_time, to_iso
 from dynamo.triggers.clock import ahead_of
 from dynamo.triggers.gather import Gathering, GatherTrigger, Piece, gather, open_slots, slot_of
@@ -181,7 +181,7 @@ def _quiet(
         runs.update((arrival_id, state) for arrival_id, state in session.execute(query) if arrival_id is not None)
     unknown: set[str] = set()
     for paths in _chunks(one.path for one in sweeps.values()):
-        for decision in session.scalars(select(Decision).where(Decision.subject.in_(paths))):
+        for decision in session.scalars(select(RunDecision).where(RunDecision.subject.in_(paths))):
             if decision.action == "have" or decision.data.get("unusable"):
                 unknown.add(decision.subject)
     quiet: dict[datetime, list[Arrival]] = {}

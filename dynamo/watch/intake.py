@@ -27,7 +27,7 @@ from dynamo.feeds.quarantine import move_aside
 from dynamo.files import sha256_file
 from dynamo.inspection.facts import InputFacts, facts_from_json, facts_to_json
 from dynamo.inspection.process import inspect
-from dynamo.runs.dispatcher import Dispatcher
+from dynamo.runs.dispatcher import RunDispatcher
 from dynamo.runs.ledger import create_run, decide
 from dynamo.runs.patience import Stopped, passes, patiently
 from dynamo.runs.service import RunService
@@ -73,7 +73,7 @@ class Intake:
     def __init__(
         self,
         service: RunService,
-        dispatcher: Dispatcher,
+        dispatcher: RunDispatcher,
         feeds: Mapping[str, FeedRules],
         rules: tuple[Rule, ...],
     ) -> None:

@@ -20,9 +20,9 @@ from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.feeds.base import Feed
 from dynamo.feeds.registry import create_feed
 from dynamo.inspection import process as inspection
-from dynamo.runs.dispatcher import Dispatcher
+from dynamo.runs.dispatcher import RunDispatcher
 from dynamo.runs.engines import EngineFactory
-from dynamo.runs.events import Events
+from dynamo.runs.events import RunEvents
 from dynamo.runs.planning import Planner
 from dynamo.runs.retention import clean_run_folders
 from dynamo.runs.service import RunService
@@ -96,7 +96,7 @@ class Watcher:
         # It imports while this process does the rest.
         inspection.warm()
         self.config = config
-        self.events = Events()
+        self.events = RunEvents()
         self.failure: DynamoError | None = None
         self._stop = threading.Event()
         self._ended = threading.Event()
@@ -118,7 +118,7 @@ class Watcher:
             self._service.store.close()
             raise
         guard = None if shedding is None else shedding(self._service.store)
-        self.dispatcher = Dispatcher(self._service, config.runs.max_runs, guard)
+        self.dispatcher = RunDispatcher(self._service, config.runs.max_runs, guard)
         self._paused = paused
         if paused:
             self.dispatcher.pause()

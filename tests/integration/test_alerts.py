@@ -36,7 +36,7 @@ from dynamo.formats.nowcast import NowcastHeader, nowcast_name, write_nowcast
 from dynamo.radar.grid import LatLonGrid
 from dynamo.store.alerts import AlertDelivery, AlertEvent, AlertMessage, AlertStream
 from dynamo.store.engine import Store
-from dynamo.store.models import Decision
+from dynamo.store.models import RunDecision
 from dynamo.times import to_iso, utc_now
 from dynamo.watch.watcher import Watcher
 from tests.integration.test_store import store, url  # noqa: F401 - fixtures
@@ -159,7 +159,7 @@ def test_late_and_future_products_change_nothing(store: Store, tmp_path: Path) -
     assert "more than 30 min ago" in book.judge(hail(tmp_path, 30, 60), now=now).skipped
     assert "clock" in book.judge(hail(tmp_path, 90, 60), now=now).skipped
     assert [message.kind for message in rows(store, AlertMessage)] == ["start", "over"]
-    reasons = [decision.action for decision in rows(store, Decision)]
+    reasons = [decision.action for decision in rows(store, RunDecision)]
     assert reasons.count("skip") == 3
     assert reasons.count("tell") == 2
 
@@ -560,7 +560,7 @@ def test_a_bad_product_is_told_and_the_next_one_is_judged(store: Store, tmp_path
         service.offer([write_hail(tmp_path, 0, 20)])
         assert service.wait_idle(10, delivered=False)
     assert [message.place for message in rows(store, AlertMessage)] == ["Alpha"]
-    assert any(item.action == "no-alerts" and "JSON" in item.reason for item in rows(store, Decision))
+    assert any(item.action == "no-alerts" and "JSON" in item.reason for item in rows(store, RunDecision))
 
 
 # -- with the daemon and on the command line

@@ -23,7 +23,7 @@ from dynamo.files import sha256_file
 from dynamo.inspection.facts import facts_to_json
 from dynamo.inspection.look import inspect_input
 from dynamo.runs import ledger
-from dynamo.runs.dispatcher import Dispatcher
+from dynamo.runs.dispatcher import RunDispatcher
 from dynamo.runs.input_facts import input_facts, known_facts
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.retention import clean_run_folders
@@ -42,10 +42,10 @@ from dynamo.store.models import (
     CostCoefficients,
     CostObservation,
     Cursor,
-    Decision,
-    Lease,
+    ProcessLease,
     Product,
     Run,
+    RunDecision,
 )
 from dynamo.times import utc_now
 from dynamo.watch.watcher import Watcher
@@ -283,7 +283,7 @@ def test_many_threads_write_without_losing_anything(store: Store) -> None:
     for thread in threads:
         thread.join()
     with store.reading() as session:
-        assert session.scalar(select(func.count(Decision.id))) == 80
+        assert session.scalar(select(func.count(RunDecision.id))) == 80
 
 
 def test_unusable_urls_are_explained() -> None:
@@ -516,7 +516,7 @@ def test_the_newest_runs_first_and_stale_ones_are_skipped_with_the_reason(
         service.create(request_for(service, tmp_path, minute, deadline_at=past if minute < 2 else None))[0]
         for minute in (0, 3, 1, 2)
     ]
-    dispatcher = Dispatcher(service, 1)
+    dispatcher = RunDispatcher(service, 1)
     dispatcher.start()
     assert dispatcher.wait_idle(300)
     dispatcher.stop(1.0)
@@ -534,7 +534,7 @@ def test_the_newest_runs_first_and_stale_ones_are_skipped_with_the_reason(
 def test_the_newest_is_run_even_past_its_deadline(service: RunService, tmp_path: Path) -> None:
     past = utc_now() - timedelta(seconds=5)
     run, _ = service.create(request_for(service, tmp_path, deadline_at=past))
-    dispatcher = Dispatcher(service, 1)
+    dispatcher = RunDispatcher(service, 1)
     dispatcher.start()
     assert dispatcher.wait_idle(300)
     dispatcher.stop(1.0)
@@ -545,7 +545,7 @@ def test_a_failing_run_does_not_stop_the_others(service: RunService, engine: Thr
     broken = write_small(tmp_path, 9)
     runs = [service.create(request_for(service, tmp_path, minute))[0] for minute in (0, 1, 9)]
     broken.unlink()
-    dispatcher = Dispatcher(service, 2)
+    dispatcher = RunDispatcher(service, 2)
     dispatcher.start()
     assert dispatcher.wait_idle(300)
     dispatcher.stop(1.0)
@@ -556,7 +556,7 @@ def test_never_more_than_max_runs_at_once(service: RunService, engine: ThreadEng
     engine.gate.clear()
     for minute in range(5):
         service.create(request_for(service, tmp_path, minute))
-    dispatcher = Dispatcher(service, 2)
+    dispatcher = RunDispatcher(service, 2)
     dispatcher.start()
     wait_for(lambda: len(engine.started) == 2)
     assert dispatcher.counts() == (3, 2)
@@ -571,14 +571,14 @@ def test_a_stopped_dispatcher_leaves_runs_that_the_next_one_resumes(
 ) -> None:
     engine.gate.clear()
     run, _ = service.create(request_for(service, tmp_path))
-    dispatcher = Dispatcher(service, 1)
+    dispatcher = RunDispatcher(service, 1)
     dispatcher.start()
     wait_for(lambda: service.get(run.id).state == "running")
     dispatcher.stop(0.0)
     assert service.get(run.id).state == "running"
     engine.lose()
     engine.gate.set()
-    second = Dispatcher(service, 1)
+    second = RunDispatcher(service, 1)
     second.start()
     assert second.wait_idle(300)
     second.stop(1.0)
@@ -612,8 +612,8 @@ def test_the_daemon_works_on_this_store(url: str, tmp_path: Path, engine: Thread
     with store.reading() as session:
         assert sorted(session.scalars(select(Arrival.state))) == ["accepted", "quarantined"]
         assert session.scalars(select(Run.state)).all() == ["succeeded"]
-        assert sorted(session.scalars(select(Decision.action))) == ["quarantine", "refuse", "start"]
-        assert session.scalar(select(func.count()).select_from(Lease)) == 0
+        assert sorted(session.scalars(select(RunDecision.action))) == ["quarantine", "refuse", "start"]
+        assert session.scalar(select(func.count()).select_from(ProcessLease)) == 0
     store.close()
 
 
@@ -639,13 +639,13 @@ def test_the_lease_of_a_dead_process_is_free_at_once(store: Store, url: str) -> 
     )
     assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 9
     with store.reading() as session:
-        assert session.scalar(select(func.count()).select_from(Lease)) == 1
+        assert session.scalar(select(func.count()).select_from(ProcessLease)) == 1
     StoreLease(store).take()
 
 
 def test_the_lease_of_another_machine_is_free_when_it_has_run_out(store: Store) -> None:
-    def held(expires: datetime) -> Lease:
-        return Lease(name="watch", token="t", host="elsewhere/1", pid=1, pid_started="1", expires_at=expires)
+    def held(expires: datetime) -> ProcessLease:
+        return ProcessLease(name="watch", token="t", host="elsewhere/1", pid=1, pid_started="1", expires_at=expires)
 
     with store.transaction() as session:
         session.add(held(utc_now() + timedelta(seconds=30)))

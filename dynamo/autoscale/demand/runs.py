@@ -21,7 +21,7 @@ from dynamo.runs.planning import Planner, Workflow
 from dynamo.runs.shedding import AHEAD
 from dynamo.runs.states import UNFINISHED, WAITING
 from dynamo.store.engine import Store
-from dynamo.store.models import Arrival, Document, Run
+from dynamo.store.models import Arrival, Run, StoredDocument
 
 NAME = "runs"
 #: Engines whose runs need the pool's workers.
@@ -150,7 +150,9 @@ class RunsSource:
 
     def _load(self, session: Session, documents: Collection[str]) -> None:
         missing = [digest for digest in documents if digest not in self._workflows]
-        for document in session.scalars(select(Document).where(Document.sha256.in_(missing))) if missing else ():
+        for document in (
+            session.scalars(select(StoredDocument).where(StoredDocument.sha256.in_(missing))) if missing else ()
+        ):
             try:
                 self._workflows[document.sha256] = self._planner.from_body(document.body)
             except DynamoError:

@@ -12,7 +12,7 @@ from dynamo.provision.deciding.groups import GroupPlan
 from dynamo.provision.deciding.lifecycle import WorkerState
 from dynamo.provision.deciding.live import Live
 from dynamo.provision.deciding.sights import Orphan
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.provision.sites.runner import SiteRunner
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
@@ -85,7 +85,7 @@ class Actor:
         if not self._due(f"delete {server_id}", now):
             return
         with self._store.transaction() as session:
-            told = Note("delete-orphan", f"server {server_id}: {orphan.why}", orphan.site, orphan.worker)
+            told = FleetNote("delete-orphan", f"server {server_id}: {orphan.why}", orphan.site, orphan.worker)
             ledger.note(session, self._effects.fleet, [told], now)
         runner = self._runners[orphan.site]
         runner.start(f"delete {server_id}", partial(self._effects.delete, runner, server_id, orphan.worker))

@@ -18,7 +18,7 @@ from dynamo.provision.deciding.health import HealthBook
 from dynamo.provision.deciding.lifecycle import WorkerState
 from dynamo.provision.deciding.site_parts import network_name, scripts_for
 from dynamo.provision.ledger import move_worker, note, set_worker
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.provision.pool_link import PoolLink
 from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, ServerRequest
 from dynamo.provision.sites.errors import SiteError, SiteQuotaError, SiteRetryableError
@@ -65,7 +65,7 @@ class Effects:
             )
         except DynamoError as error:
             # The site was not asked.
-            self._store(row, [Note("wait", f"no papers for it: {error}", row.site, row.name)], unsure=row.unsure)
+            self._store(row, [FleetNote("wait", f"no papers for it: {error}", row.site, row.name)], unsure=row.unsure)
             return
         request = ServerRequest(
             name=row.name,
@@ -87,7 +87,7 @@ class Effects:
         except SiteRetryableError as error:
             self.health.failure(row.site, error.kind, _short(error))
             # From now on, not from the attempt's beginning, it may take a while until a list has the server.
-            told = Note("create-unsure", _short(error), row.site, row.name)
+            told = FleetNote("create-unsure", _short(error), row.site, row.name)
             self._store(row, [told], attempted_at=self.clock())
         except SiteError as error:
             self._refused(runner, row, error)
@@ -105,7 +105,7 @@ class Effects:
             if row.state != WorkerState.REQUESTED:
                 set_worker(session, row.id, server_id=server_id, unsure=False)
             elif move_worker(session, row.id, WorkerState.BOOTING, "the site makes its server", now, **known):
-                note(session, self.fleet, [Note("booting", f"server {server_id}", row.site, row.name)], now)
+                note(session, self.fleet, [FleetNote("booting", f"server {server_id}", row.site, row.name)], now)
             else:
                 # It was given up meanwhile; its end has to know what to delete.
                 set_worker(session, row.id, **known)
@@ -119,7 +119,7 @@ class Effects:
             reason = f"not made ({error.kind}): {_short(error)}"
             set_worker(session, row.id, unsure=False)
             if move_worker(session, row.id, WorkerState.RELEASED, reason, now):
-                found = Note("refused", _short(error), row.site, row.name, {"kind": error.kind})
+                found = FleetNote("refused", _short(error), row.site, row.name, {"kind": error.kind})
                 note(session, self.fleet, [found], now)
 
     def delete(self, runner: SiteRunner, server_id: str, worker: str) -> None:
@@ -128,7 +128,7 @@ class Effects:
             runner.driver.delete(server_id)
         except SiteError as error:
             self.health.failure(runner.name, error.kind, _short(error))
-            self._note(Note("delete-failed", _short(error), runner.name, worker, {"server": server_id}))
+            self._note(FleetNote("delete-failed", _short(error), runner.name, worker, {"server": server_id}))
         else:
             runner.refresh()
 
@@ -145,7 +145,7 @@ class Effects:
         with self.store.transaction() as session:
             if move_worker(session, row.id, WorkerState.LOST, reason, now, jobs_killed=row.jobs):
                 data = {"jobs_killed": row.jobs, "server": row.server_id}
-                note(session, self.fleet, [Note("lost", reason, row.site, row.name, data)], now)
+                note(session, self.fleet, [FleetNote("lost", reason, row.site, row.name, data)], now)
 
     def drain(self, row: Any, deadline_s: float) -> None:
         """Tell the pool that the worker takes no more jobs; repeated until the collector shows it."""
@@ -154,13 +154,13 @@ class Effects:
         except DynamoError as error:
             log.info("%s: cannot drain %s yet: %s", row.site, row.name, error)
 
-    def _store(self, row: Any, notes: list[Note], **values: Any) -> None:
+    def _store(self, row: Any, notes: list[FleetNote], **values: Any) -> None:
         with self.store.transaction() as session:
             if values:
                 set_worker(session, row.id, **values)
             note(session, self.fleet, notes, self.clock())
 
-    def _note(self, item: Note) -> None:
+    def _note(self, item: FleetNote) -> None:
         with self.store.transaction() as session:
             note(session, self.fleet, [item], self.clock())
 

@@ -11,7 +11,7 @@ from dynamo.errors import RetryableError
 from dynamo.provision.deciding.health import HealthBook
 from dynamo.provision.deciding.lifecycle import Patience, WorkerState
 from dynamo.provision.deciding.live import Live
-from dynamo.provision.deciding.sights import SiteIndex, Watch, sight_of
+from dynamo.provision.deciding.sights import SiteIndex, WatchedSince, sight_of
 from dynamo.provision.pool_link import PoolLink, PoolView
 from dynamo.provision.sites.runner import SiteRunner
 from dynamo.provision.spec.fleet import FleetSpec
@@ -92,7 +92,7 @@ class Lookout:
         if row.unsure and index is not None and runner is not None and runner.is_under_way(f"create {row.name}"):
             # Its answer is still to come: that the list lacks it says nothing.
             index = SiteIndex(_NEVER, index.by_id, index.by_worker)
-        watch = Watch(self._began_at, self._pool_since)
+        watch = WatchedSince(self._began_at, self._pool_since)
         sight = sight_of(row, index, seen.view, seen.trusted, self.patience.get(row.site, Patience()), watch)
         return Live(row, sight, WorkerState(row.state))
 

@@ -15,7 +15,7 @@ from dynamo.provision.deciding.health import HealthBook
 from dynamo.provision.deciding.lifecycle import SitePresence, WorkerState
 from dynamo.provision.deciding.live import Live
 from dynamo.provision.deciding.sights import Foreign, Orphan, SiteIndex, sort_foreigners
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.provision.sites.base import GROUP_TAG, Flavor
 from dynamo.provision.sites.runner import SiteRunner
 from dynamo.store.engine import Store
@@ -52,7 +52,7 @@ def request_workers(
             )
             number += 1
         data = {"group": group, "count": count, "flavor": plan.flavor.name if plan.flavor else ""}
-        notes.append(Note("grow", f"+{count} workers: {plan.why}", plan.spec.site, data=data))
+        notes.append(FleetNote("grow", f"+{count} workers: {plan.why}", plan.spec.site, data=data))
     ledger.add_workers(session, fleet, rows)
     ledger.note(session, fleet, notes, now)
 
@@ -106,7 +106,7 @@ def adopt(
         if number.isascii() and number.isdigit():
             ledger.skip_numbers(session, fleet, int(number))
         reason = f"server {server.id} is ours but was unknown"
-        ledger.note(session, fleet, [Note("adopted", reason, plan.spec.site, item.worker)], now)
+        ledger.note(session, fleet, [FleetNote("adopted", reason, plan.spec.site, item.worker)], now)
 
 
 def mark_attempts(

@@ -11,20 +11,20 @@ from sqlalchemy.orm import Session
 from dynamo.provision import ledger
 from dynamo.provision.deciding.health import HealthBook
 from dynamo.provision.deciding.live import Live, Move
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.provision.sites.runner import SiteRunner
 
 #: When a worker was last seen is stored this often; the store need not know the second.
 _SEEN_STEP = timedelta(seconds=20)
 
 
-def store_moves(session: Session, fleet: str, moves: Iterable[Move], notes: Iterable[Note], now: datetime) -> None:
+def store_moves(session: Session, fleet: str, moves: Iterable[Move], notes: Iterable[FleetNote], now: datetime) -> None:
     """Store changes of state, each with its event, and further events."""
     told = list(notes)
     for item in moves:
         row = item.live.row
         if ledger.move_worker(session, row.id, item.to, item.reason, now, **item.values):
-            told.append(Note(item.action, item.reason, row.site, row.name, item.data))
+            told.append(FleetNote(item.action, item.reason, row.site, row.name, item.data))
     ledger.note(session, fleet, told, now)
 
 

@@ -16,7 +16,7 @@ from dynamo.provision.deciding.live import Live, Move
 from dynamo.provision.deciding.removals import Removals
 from dynamo.provision.deciding.shrinking import drain
 from dynamo.provision.deciding.site_parts import SiteParts, VolumeWish, impossible, parts_of
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.provision.sites.errors import SiteError
 from dynamo.provision.sites.extras import LeasingSite, NetworkingSite, StorageSite, SweepingSite, VlanSite
 from dynamo.provision.sites.runner import SiteRunner
@@ -122,7 +122,7 @@ class Upkeep:
             self._tell(site, str(error))
         else:
             if site not in self._ready:
-                self._note(Note("networks", "its networks are there", site))
+                self._note(FleetNote("networks", "its networks are there", site))
             self._ready[site] = self._clock()
             self._problems.pop(site, None)
 
@@ -166,7 +166,7 @@ class Upkeep:
             self._tell(runner.name, str(error))
         else:
             self._volumes.add((wish.key, name))
-            self._note(Note("volume", f"{wish.size_gb} GB attached: {volume}", runner.name, row.name))
+            self._note(FleetNote("volume", f"{wish.size_gb} GB attached: {volume}", runner.name, row.name))
 
     def _sweep(self, runner: SiteRunner, driver: SweepingSite, keep: Sequence[str]) -> None:
         try:
@@ -175,7 +175,7 @@ class Upkeep:
             log.info("%s: remains of workers are looked for later: %s", runner.name, error)
             return
         for worker in gone:
-            self._note(Note("swept", "what was left of it at the site was removed", runner.name, worker))
+            self._note(FleetNote("swept", "what was left of it at the site was removed", runner.name, worker))
 
     def _care_for_leases(
         self, lives: Sequence[Live], plans: Mapping[str, GroupPlan], removals: Removals, now: datetime
@@ -213,18 +213,18 @@ class Upkeep:
         try:
             end = runner.driver.extend(row.server_id, todo.until)
         except SiteError as error:
-            self._note(Note("lease-refused", str(error), runner.name, row.name, {"kind": error.kind}))
+            self._note(FleetNote("lease-refused", str(error), runner.name, row.name, {"kind": error.kind}))
             return
         self._refused.pop(row.name, None)
         with self._store.transaction() as session:
             ledger.set_worker(session, row.id, lease_end=end)
-            told = Note("lease", f"prolonged to {end:%Y-%m-%d %H:%M} UTC: {todo.reason}", runner.name, row.name)
+            told = FleetNote("lease", f"prolonged to {end:%Y-%m-%d %H:%M} UTC: {todo.reason}", runner.name, row.name)
             ledger.note(session, self._fleet, [told], self._clock())
 
     def _tell(self, site: str, problem: str) -> None:
         self._problems[site] = problem
         log.info("%s: %s", site, problem)
 
-    def _note(self, item: Note) -> None:
+    def _note(self, item: FleetNote) -> None:
         with self._store.transaction() as session:
             ledger.note(session, self._fleet, [item], self._clock())

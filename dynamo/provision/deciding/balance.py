@@ -67,7 +67,7 @@ def targets(needs: Sequence[GroupNeed]) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class RemovalCandidate:
     """A worker that could go."""
 
     name: str
@@ -81,7 +81,7 @@ class Candidate:
 _ORDER = {WorkerState.REQUESTED: 0, WorkerState.BOOTING: 1, WorkerState.JOINING: 2, WorkerState.READY: 3}
 
 
-def victims(candidates: Iterable[Candidate], count: int) -> list[Candidate]:
+def victims(candidates: Iterable[RemovalCandidate], count: int) -> list[RemovalCandidate]:
     """Return the ``count`` workers to let go: those not yet there, then the idle, then the least busy.
 
     Of equal ones those go first whose lease, paid ahead, ends soonest; then the newest.

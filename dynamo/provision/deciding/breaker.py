@@ -24,7 +24,7 @@ class BreakerSettings:
 
 
 @dataclass(frozen=True)
-class Health:
+class SiteTrust:
     """How a site has fared lately.
 
     Attributes
@@ -52,12 +52,14 @@ class Health:
         return self.retry_at is not None
 
 
-HEALTHY = Health()
+HEALTHY = SiteTrust()
 #: These do not pass by asking again at once, so the first one suffices.
 _AT_ONCE = frozenset({"auth", "permanent", "no-capacity", "quota"})
 
 
-def failed(health: Health, kind: str, error: str, now: datetime, settings: BreakerSettings, jitter: float) -> Health:
+def failed(
+    health: SiteTrust, kind: str, error: str, now: datetime, settings: BreakerSettings, jitter: float
+) -> SiteTrust:
     """Return the health after a failure.
 
     Parameters
@@ -73,6 +75,6 @@ def failed(health: Health, kind: str, error: str, now: datetime, settings: Break
     failures = health.failures + 1
     excess = failures - 1 if kind in _AT_ONCE else failures - settings.failures
     if excess < 0:
-        return Health(failures, None, kind, error)
+        return SiteTrust(failures, None, kind, error)
     wait_s = min(settings.max_s, settings.base_s * 2.0 ** min(excess, 30))
-    return Health(failures, now + timedelta(seconds=wait_s * (1.0 - 0.25 * jitter)), kind, error)
+    return SiteTrust(failures, now + timedelta(seconds=wait_s * (1.0 - 0.25 * jitter)), kind, error)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dynamo.provision.deciding.breaker import Health
+from dynamo.provision.deciding.breaker import SiteTrust
 from dynamo.provision.deciding.groups import GroupPlan
 from dynamo.provision.sites.base import Quota
 
@@ -36,7 +36,7 @@ class SiteRoom:
         All workers at the site that may have a server.
     """
 
-    health: Health
+    health: SiteTrust
     open: bool
     quota: Quota | None
     pending: int

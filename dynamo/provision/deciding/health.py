@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from dynamo.provision.deciding.breaker import HEALTHY, BreakerSettings, Health, failed
-from dynamo.provision.notes import Note
+from dynamo.provision.deciding.breaker import HEALTHY, BreakerSettings, SiteTrust, failed
+from dynamo.provision.notes import FleetNote
 
 
 class HealthBook:
@@ -28,7 +28,7 @@ class HealthBook:
 
     def __init__(
         self,
-        known: Mapping[str, Health],
+        known: Mapping[str, SiteTrust],
         settings: BreakerSettings,
         clock: Callable[[], datetime],
         rng: random.Random | None = None,
@@ -39,12 +39,12 @@ class HealthBook:
         # Not for secrets: it only spreads attempts.
         self._rng = rng or random.Random()  # noqa: S311
         self._lock = threading.Lock()
-        self._notes: list[Note] = []
+        self._notes: list[FleetNote] = []
         self._changed: set[str] = set()
         #: Sites that answer, but whose newest failure was that of a worker: an answer is no proof that they work.
         self._undelivered: set[str] = set()
 
-    def of(self, site: str) -> Health:
+    def of(self, site: str) -> SiteTrust:
         """Return how a site fares."""
         with self._lock:
             return self._health.get(site, HEALTHY)
@@ -62,7 +62,9 @@ class HealthBook:
             if after.retry_at is not None and after.retry_at != before.retry_at:
                 wait_s = (after.retry_at - now).total_seconds()
                 self._notes.append(
-                    Note("leave-alone", f"no new workers for {wait_s:.0f} s: {error}", site=site, data={"kind": kind})
+                    FleetNote(
+                        "leave-alone", f"no new workers for {wait_s:.0f} s: {error}", site=site, data={"kind": kind}
+                    )
                 )
 
     def success(self, site: str) -> None:
@@ -75,7 +77,7 @@ class HealthBook:
             self._health[site] = HEALTHY
             self._changed.add(site)
             if before.retry_at is not None:
-                self._notes.append(Note("trust-again", f"it works again after: {before.error}", site=site))
+                self._notes.append(FleetNote("trust-again", f"it works again after: {before.error}", site=site))
 
     def answered(self, site: str) -> None:
         """Take note that a site has agreed to make a server; where workers came to nothing, that is not enough."""
@@ -92,7 +94,7 @@ class HealthBook:
         if self.of(site).error == error:
             self.success(site)
 
-    def take_changes(self) -> tuple[dict[str, Health], list[Note]]:
+    def take_changes(self) -> tuple[dict[str, SiteTrust], list[FleetNote]]:
         """Return what has changed since the last call, to be stored."""
         with self._lock:
             changed = {site: self._health[site] for site in self._changed}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 
 #: What lasts is said again after this; see `ledger.LOOK_BACK`.
 AGAIN = timedelta(minutes=50)
@@ -24,7 +24,7 @@ class Holds:
         self._said: dict[str, str] = dict(known or {})
         self._at: dict[str, datetime] = {}
 
-    def say(self, held: Mapping[str, str], sites: Mapping[str, str], now: datetime) -> list[Note]:
+    def say(self, held: Mapping[str, str], sites: Mapping[str, str], now: datetime) -> list[FleetNote]:
         """Return the events for what stands in the way now; numbers in a sentence may change without its being new.
 
         Parameters
@@ -40,12 +40,12 @@ class Holds:
         for key, text in held.items():
             new = _gist(text) != _gist(self._said.get(key, ""))
             if new or now - self._at.setdefault(key, now) >= AGAIN:
-                notes.append(Note("hold", text, sites.get(key, ""), data={"about": key}))
+                notes.append(FleetNote("hold", text, sites.get(key, ""), data={"about": key}))
                 self._at[key] = now
         for key in self._said:
             if key not in held:
                 reason = "it no longer stands in the way"
-                notes.append(Note("released-hold", reason, sites.get(key, ""), data={"about": key}))
+                notes.append(FleetNote("released-hold", reason, sites.get(key, ""), data={"about": key}))
                 self._at.pop(key, None)
         self._said = dict(held)
         return notes

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamo.provision.deciding.health import HealthBook
-from dynamo.provision.deciding.lifecycle import COMING, Patience, PoolPresence, Verdict, WorkerState, observe
+from dynamo.provision.deciding.lifecycle import COMING, Patience, PoolPresence, WorkerState, WorkerVerdict, observe
 from dynamo.provision.deciding.live import Live, Move, move
 from dynamo.provision.deciding.removals import Removals
 from dynamo.provision.sites.base import Server, ServerStatus
@@ -69,7 +69,7 @@ def judge(
     return result
 
 
-def _gives_up_a_running_server(live: Live, verdict: Verdict) -> bool:
+def _gives_up_a_running_server(live: Live, verdict: WorkerVerdict) -> bool:
     if verdict.to is not _S.FAILED or live.state is not _S.READY:
         return False
     server = live.sight.server
@@ -80,7 +80,7 @@ def _found(server: Server, now: datetime) -> dict[str, Any]:
     return {"server_id": server.id, "unsure": False, "started_at": server.created_at or now}
 
 
-def _record(live: Live, verdict: Verdict, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
+def _record(live: Live, verdict: WorkerVerdict, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the columns to set and the event's numbers."""
     row, server = live.row, live.sight.server
     values: dict[str, Any] = {}

@@ -133,7 +133,7 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class WorkerVerdict:
     """A state to come to, and why.
 
     ``blame`` says whether it speaks against the site: a server that does not boot does, one that somebody deleted
@@ -146,7 +146,7 @@ class Verdict:
     no_capacity: bool = False
 
 
-def observe(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
+def observe(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict | None:
     """Return the state that a worker comes to by what is seen of it; None where it stays.
 
     Removals that somebody wants (scaling, draining) are not decided here; nor is a creation repeated here.
@@ -157,13 +157,13 @@ def observe(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
     shown = sight.pool in (PoolPresence.PRESENT, PoolPresence.DRAINED)
     if sight.state in (_S.RELEASING, _S.FAILED):
         if gone:
-            return Verdict(_S.RELEASED, "the site no longer has its server")
+            return WorkerVerdict(_S.RELEASED, "the site no longer has its server")
         if sight.state is _S.FAILED:
-            return Verdict(_S.RELEASING, "its server is to be deleted")
+            return WorkerVerdict(_S.RELEASING, "its server is to be deleted")
         return None
     # A list can be wrong; jobs that run are not.
     if gone and not shown and sight.has_server_id and sight.state is not _S.REQUESTED:
-        return Verdict(_S.LOST, "its server is gone, and not by us")
+        return WorkerVerdict(_S.LOST, "its server is gone, and not by us")
     if sight.site is SitePresence.PRESENT and sight.server is not None:
         bad = _bad_server(sight, sight.server)
         if bad is not None:
@@ -171,20 +171,22 @@ def observe(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
     if sight.state is _S.DRAINING:
         return _drained(sight, now, patience)
     if shown:
-        return None if sight.state is _S.READY else Verdict(_S.READY, "the collector shows it")
+        return None if sight.state is _S.READY else WorkerVerdict(_S.READY, "the collector shows it")
     if sight.state is _S.READY:
         return _missing(sight, now, patience)
     return _coming(sight, now, patience)
 
 
-def _bad_server(sight: Sight, server: Server) -> Verdict | None:
+def _bad_server(sight: Sight, server: Server) -> WorkerVerdict | None:
     if server.status is ServerStatus.ERROR and not _may_run(sight):
         fault = server.fault or "no reason given"
-        return Verdict(_S.FAILED, f"the site could not make it: {fault}", blame=True, no_capacity=server.no_capacity)
+        return WorkerVerdict(
+            _S.FAILED, f"the site could not make it: {fault}", blame=True, no_capacity=server.no_capacity
+        )
     if server.status in (ServerStatus.STOPPED, ServerStatus.DELETING):
         # A worker whose dead-man switch fell, or whose lease ran out; jobs cannot run on it.
         what = "was shut down" if server.status is ServerStatus.STOPPED else "is being deleted by somebody else"
-        return Verdict(_S.FAILED, f"its server {what}", blame=sight.state in COMING)
+        return WorkerVerdict(_S.FAILED, f"its server {what}", blame=sight.state in COMING)
     return None
 
 
@@ -195,16 +197,16 @@ def _may_run(sight: Sight) -> bool:
     return sight.pool is not PoolPresence.ABSENT
 
 
-def _drained(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
+def _drained(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict | None:
     if sight.pool is PoolPresence.DRAINED:
-        return Verdict(_S.RELEASING, "its last job has ended")
+        return WorkerVerdict(_S.RELEASING, "its last job has ended")
     if sight.drain_deadline is not None and now >= sight.drain_deadline:
         left = len(sight.slots.jobs) if sight.slots else 0
-        return Verdict(_S.RELEASING, f"the deadline for draining has passed, {left} jobs were still running")
+        return WorkerVerdict(_S.RELEASING, f"the deadline for draining has passed, {left} jobs were still running")
     # Jobs may run on a worker that a look missed; there are none on one that was never seen.
     unseen_s = _unseen_s(sight, now)
     if sight.pool is PoolPresence.ABSENT and (sight.seen_at is None or unseen_s > patience.missing_s):
-        return Verdict(_S.RELEASING, "it has left the pool")
+        return WorkerVerdict(_S.RELEASING, "it has left the pool")
     return None
 
 
@@ -214,31 +216,31 @@ def _unseen_s(sight: Sight, now: datetime) -> float:
     return (now - max(moment for moment in moments if moment is not None)).total_seconds()
 
 
-def _missing(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
+def _missing(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict | None:
     if sight.pool is PoolPresence.UNKNOWN:
         return None
     unseen_s = _unseen_s(sight, now)
     if unseen_s <= patience.missing_s:
         return None
-    return Verdict(_S.FAILED, f"the collector has not shown it for {unseen_s:.0f} s", blame=True)
+    return WorkerVerdict(_S.FAILED, f"the collector has not shown it for {unseen_s:.0f} s", blame=True)
 
 
-def _coming(sight: Sight, now: datetime, patience: Patience) -> Verdict | None:
+def _coming(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict | None:
     if sight.state is _S.REQUESTED:
         if sight.site is not SitePresence.PRESENT or sight.server is None:
             return None
         to = _S.JOINING if sight.server.status is ServerStatus.ACTIVE else _S.BOOTING
-        return Verdict(to, "the site has it, though its answer was lost")
+        return WorkerVerdict(to, "the site has it, though its answer was lost")
     if sight.state is _S.BOOTING:
         if sight.server is not None and sight.server.status is ServerStatus.ACTIVE:
-            return Verdict(_S.JOINING, "its server runs")
+            return WorkerVerdict(_S.JOINING, "its server runs")
         # An old list says nothing of how long it took.
         looked_s = (sight.listed_at - sight.since).total_seconds() if sight.listed_at is not None else 0.0
         if sight.server is not None and looked_s > patience.boot_s:
-            return Verdict(_S.FAILED, f"its server does not run after {looked_s:.0f} s", blame=True)
+            return WorkerVerdict(_S.FAILED, f"its server does not run after {looked_s:.0f} s", blame=True)
         return None
     # A pool that does not answer cannot show it, nor be joined: no fault of the worker.
     unseen_s = _unseen_s(sight, now)
     if sight.pool is PoolPresence.ABSENT and unseen_s > patience.join_s:
-        return Verdict(_S.FAILED, f"it has not joined the pool {unseen_s:.0f} s after its server ran", blame=True)
+        return WorkerVerdict(_S.FAILED, f"it has not joined the pool {unseen_s:.0f} s after its server ran", blame=True)
     return None

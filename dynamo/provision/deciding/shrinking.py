@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from dynamo.provision.deciding.balance import Candidate, victims
+from dynamo.provision.deciding.balance import RemovalCandidate, victims
 from dynamo.provision.deciding.groups import GroupPlan
 from dynamo.provision.deciding.lifecycle import SERVING, PoolPresence, WorkerState
 from dynamo.provision.deciding.live import Live, Move, move
@@ -71,6 +71,6 @@ def drain(live: Live, reason: str, deadline_s: float, now: datetime) -> Move:
     return move(live, _S.DRAINING, reason, values, {"deadline_s": deadline_s})
 
 
-def _candidate(live: Live) -> Candidate:
+def _candidate(live: Live) -> RemovalCandidate:
     busy = live.sight.slots.busy_cpus if live.sight.slots else live.row.busy_cpus
-    return Candidate(live.row.name, live.state, busy, live.row.requested_at, live.row.lease_end)
+    return RemovalCandidate(live.row.name, live.state, busy, live.row.requested_at, live.row.lease_end)

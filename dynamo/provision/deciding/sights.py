@@ -67,7 +67,7 @@ def server_of(row: Any, index: SiteIndex | None) -> Server | None:
 
 
 @dataclass(frozen=True)
-class Watch:
+class WatchedSince:
     """Since when there was somebody to see.
 
     Attributes
@@ -83,7 +83,7 @@ class Watch:
 
 
 def site_presence(
-    row: Any, index: SiteIndex | None, server: Server | None, patience: Patience, watch: Watch
+    row: Any, index: SiteIndex | None, server: Server | None, patience: Patience, watch: WatchedSince
 ) -> SitePresence:
     """Return what a list says of a worker's server; absence counts only in a list that began late enough."""
     if server is not None:
@@ -113,7 +113,7 @@ def pool_presence(name: str, view: PoolView | None, trusted: bool) -> PoolPresen
 
 
 def sight_of(
-    row: Any, index: SiteIndex | None, view: PoolView | None, trusted: bool, patience: Patience, watch: Watch
+    row: Any, index: SiteIndex | None, view: PoolView | None, trusted: bool, patience: Patience, watch: WatchedSince
 ) -> Sight:
     """Return everything that is seen of one stored worker."""
     server = server_of(row, index)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from dynamo.errors import BusyError, DynamoError
 from dynamo.provision import ledger
-from dynamo.provision.keeping.keeper import Keeper
+from dynamo.provision.keeping.keeper import FleetKeeper
 from dynamo.provision.keeping.presence import ANY_FLEET, daemon_lease
 from dynamo.provision.retention import KEEP_DAYS, prune
 from dynamo.provision.states import ENDED
@@ -58,7 +58,7 @@ class Daemon:
         self._only = tuple(fleets)
         self._keep_days = keep_days
         self._clock = clock
-        self._keepers: dict[str, Keeper] = {}
+        self._keepers: dict[str, FleetKeeper] = {}
         self._others: dict[str, float] = {}
         self._prune_at = time.monotonic()
         self._store_away = False
@@ -167,6 +167,6 @@ class Daemon:
             self._others[name] = time.monotonic() + _TRY_S
             return
         self._others.pop(name, None)
-        keeper = Keeper(self._store, name, lease)
+        keeper = FleetKeeper(self._store, name, lease)
         self._keepers[name] = keeper
         keeper.start()

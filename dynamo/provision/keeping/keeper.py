@@ -28,7 +28,7 @@ _CALM_AFTER_S = 30.0
 _FIRST_LISTS_S = 5.0
 
 
-class Keeper(threading.Thread):
+class FleetKeeper(threading.Thread):
     """Looks after one fleet until it ends or `stop` is called.
 
     Parameters

@@ -6,7 +6,7 @@ from dynamo.errors import RetryableError
 from dynamo.provision.status import looked_after_by
 from dynamo.store.engine import Store
 from dynamo.store.lease import is_free
-from dynamo.store.models import Lease
+from dynamo.store.models import ProcessLease
 
 #: What a daemon holds that takes new fleets, too; no fleet is called so.
 ANY_FLEET = "fleet-daemon:*"
@@ -20,7 +20,7 @@ def daemon_lease(fleet: str) -> str:
 def daemon_for(store: Store, fleet: str) -> bool:
     """Tell whether a daemon looks after a fleet, or will within seconds."""
     with store.reading() as session:
-        held = [session.get(Lease, name) for name in (daemon_lease(fleet), ANY_FLEET)]
+        held = [session.get(ProcessLease, name) for name in (daemon_lease(fleet), ANY_FLEET)]
         return any(lease is not None and not is_free(lease) for lease in held)
 
 

@@ -78,7 +78,7 @@ class QuotaOptions(Options):
     ram_mb: int | None = Field(default=None, ge=0)
 
 
-class Outage(Options):
+class SiteOutage(Options):
     """A time in which the site's API does not answer; servers go on."""
 
     start: AwareDatetime
@@ -134,7 +134,7 @@ class SimulatedOptions(Options):
     api_s: Delay = Field(
         default=Delay(constant_s=0.0), description="How long one call would take, s; it is added up, not waited for."
     )
-    outages: tuple[Outage, ...] = Field(
+    outages: tuple[SiteOutage, ...] = Field(
         default=(), description="When its API does not answer: a list of `start` and `end`, ISO 8601."
     )
     seed: int = Field(default=0, description="The same seed and the same calls give the same site.")

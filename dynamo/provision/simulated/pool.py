@@ -19,12 +19,12 @@ from dynamo.errors import UsageError
 from dynamo.provision.pool_link import FinishedJob, JoinPapers, PoolSilentError, PoolView
 from dynamo.provision.simulated.clock import Clock
 from dynamo.provision.simulated.jobs import Machine, SimulatedJob
-from dynamo.provision.simulated.work import Work
+from dynamo.provision.simulated.work import SimulatedWork
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-class SimulatedPool(Work):
+class SimulatedPool(SimulatedWork):
     """A `PoolLink` without HTCondor.
 
     Parameters

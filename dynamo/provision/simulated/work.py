@@ -12,7 +12,7 @@ from dynamo.provision.pool_link import FinishedJob, WorkerSlots
 from dynamo.provision.simulated.jobs import FreeList, JobQueue, Machine, SimulatedJob
 
 
-class Work:
+class SimulatedWork:
     """Machines, the jobs on them and the jobs that wait, and what is to happen next.
 
     Parameters

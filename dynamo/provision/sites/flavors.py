@@ -12,7 +12,7 @@ _NEAR_MISSES = 3
 
 
 @dataclass(frozen=True)
-class Need:
+class FlavorNeed:
     """What one worker must have at least.
 
     Attributes
@@ -46,7 +46,7 @@ class Need:
         return tuple(f"{what} {has} of {wanted}{unit}" for what, has, wanted, unit in found if has < wanted)
 
 
-def choose(flavors: Sequence[Flavor], need: Need, *, where: object = None) -> Flavor:
+def choose(flavors: Sequence[Flavor], need: FlavorNeed, *, where: object = None) -> Flavor:
     """Return the flavor for ``need``: the cheapest, among those the smallest.
 
     Flavors whose cost is not told come after those whose cost is. Flavors with GPUs that nobody asked for come last:
@@ -83,7 +83,7 @@ def named(flavors: Sequence[Flavor], name: str, *, where: object = None) -> Flav
     )
 
 
-def _order(flavor: Flavor, need: Need) -> tuple[bool, bool, float, int, int, int, str]:
+def _order(flavor: Flavor, need: FlavorNeed) -> tuple[bool, bool, float, int, int, int, str]:
     told = flavor.cost_per_hour is not None
     return (
         flavor.gpus > 0 and need.gpus == 0,
@@ -96,7 +96,7 @@ def _order(flavor: Flavor, need: Need) -> tuple[bool, bool, float, int, int, int
     )
 
 
-def _words(need: Need) -> str:
+def _words(need: FlavorNeed) -> str:
     parts = [f"{need.cpus} cpus"]
     if need.ram_mb or need.ram_per_cpu_mb:
         parts.append(f"{max(need.ram_mb, need.ram_per_cpu_mb * need.cpus)} MB of memory")

@@ -16,7 +16,7 @@ _NAME_LENGTH = 40
 
 
 @dataclass(frozen=True)
-class Parts:
+class SpecParts:
     """Those parts of a spec that are well-formed, by their place in the document."""
 
     sites: Mapping[str, SiteSpec] = field(default_factory=dict)
@@ -61,7 +61,7 @@ def plain_name(text: str) -> str:
     return "-".join(words).lower()[:_NAME_LENGTH].strip("-") or "fleet"
 
 
-def check(parts: Parts) -> tuple[Problem, ...]:
+def check(parts: SpecParts) -> tuple[Problem, ...]:
     """Return everything that is wrong between the parts."""
     problems = Problems()
     if parts.pool_config == ("existing", None):
@@ -85,7 +85,7 @@ def check(parts: Parts) -> tuple[Problem, ...]:
     return problems.all
 
 
-def _check_names(parts: Parts, problems: Problems) -> None:
+def _check_names(parts: SpecParts, problems: Problems) -> None:
     seen: dict[str, int] = {}
     for position, group in parts.compute.items():
         if group.name in seen:
@@ -109,7 +109,7 @@ def _check_names(parts: Parts, problems: Problems) -> None:
             )
 
 
-def _check_site(path: str, site: str, parts: Parts, problems: Problems) -> None:
+def _check_site(path: str, site: str, parts: SpecParts, problems: Problems) -> None:
     # Without any sites they are derived; with some, a name that is not among them is more likely misspelt.
     if parts.sites and site not in parts.sites and parts.all_sites:
         problems.add_unknown(path, "site", site, parts.sites)
@@ -136,7 +136,7 @@ def _check_group(path: str, group: ComputeSpec, problems: Problems) -> None:
         problems.add(f"{path}.imageUrl", "missing", expected="the address of the image that imageHash is of")
 
 
-def _check_network_name(path: str, group: ComputeSpec, parts: Parts, problems: Problems) -> None:
+def _check_network_name(path: str, group: ComputeSpec, parts: SpecParts, problems: Problems) -> None:
     known = {network.name: network.site for network in parts.network.values() if network.name and not network.is_link}
     if group.network is None or not known:
         return
@@ -156,7 +156,7 @@ def _check_network_name(path: str, group: ComputeSpec, parts: Parts, problems: P
         problems.add(path, f"no entry {shown(group.network)} in network", expected="an entry", nearest=close[0])
 
 
-def _check_network(path: str, network: NetworkSpec, parts: Parts, problems: Problems) -> None:
+def _check_network(path: str, network: NetworkSpec, parts: SpecParts, problems: Problems) -> None:
     if network.is_link:
         for field_name, value in (("source", network.source), ("destination", network.destination)):
             if value is None:
@@ -177,7 +177,7 @@ def _check_network(path: str, network: NetworkSpec, parts: Parts, problems: Prob
         problems.add(f"{path}.cidr", "missing", expected="the addresses of the network to create, as 10.20.0.0/24")
 
 
-def _check_target(path: str, target: str, parts: Parts, problems: Problems) -> None:
+def _check_target(path: str, target: str, parts: SpecParts, problems: Problems) -> None:
     if not parts.compute or not parts.all_groups:
         return  # Mobius: it is a worker of an earlier request.
     names = derived_names(parts.compute)
@@ -197,7 +197,7 @@ def _check_lease(path: str, thing: ComputeSpec | NetworkSpec | StorageSpec, prob
         problems.add(path, "is not after leaseStart", expected=f"a time after {start}")
 
 
-def _check_room(parts: Parts, problems: Problems) -> None:
+def _check_room(parts: SpecParts, problems: Problems) -> None:
     for name, site in parts.sites.items():
         if site.max_workers is None:
             continue

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dynamo.provision.sites.base import Flavor
-from dynamo.provision.sites.flavors import Need, choose, named
+from dynamo.provision.sites.flavors import FlavorNeed, choose, named
 from dynamo.provision.spec.marks import NotActedOn
 from dynamo.provision.spec.types import (
     Address,
@@ -257,7 +257,7 @@ class ComputeSpec(Part):
         return start, None if self.lease_end is None else self.lease_end.at(start)
 
     @property
-    def need(self) -> Need:
+    def need(self) -> FlavorNeed:
         """What each worker must have, where no flavour is named."""
         together = self.coallocate and self.cpus is not None
         cpus = max(self.worker_cpus, self.cpus or 1) if together else self.worker_cpus
@@ -266,7 +266,7 @@ class ComputeSpec(Part):
             gpus = self.gpus
         elif self.count:
             gpus = -(-self.gpus // self.count)
-        return Need(
+        return FlavorNeed(
             cpus=cpus,
             ram_mb=self.worker_ram_mb,
             disk_gb=self.worker_disk_gb,

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dynamo.provision.sites.base import Flavor
-from dynamo.provision.spec.checks import Parts, check, default_driver, derived_names
+from dynamo.provision.spec.checks import SpecParts, check, default_driver, derived_names
 from dynamo.provision.spec.compute import ComputeSpec
 from dynamo.provision.spec.marks import NotActedOn
 from dynamo.provision.spec.network import NetworkSpec, ScriptSpec, StitchSpec, StorageSpec
@@ -221,9 +221,9 @@ class FleetSpec(Part):
         return document
 
 
-def _parts(spec: FleetSpec) -> Parts:
+def _parts(spec: FleetSpec) -> SpecParts:
     """Return what is checked between the parts of a whole spec."""
-    return Parts(
+    return SpecParts(
         sites=spec.sites,
         compute=dict(enumerate(spec.compute)),
         network=dict(enumerate(spec.network)),

@@ -14,7 +14,7 @@ from dynamo.documents.loading import parse_json
 from dynamo.documents.problems import Problems
 from dynamo.errors import InputError, NotFoundError
 from dynamo.provision.spec import mobius
-from dynamo.provision.spec.checks import Parts, check, plain_name
+from dynamo.provision.spec.checks import SpecParts, check, plain_name
 from dynamo.provision.spec.errors import SpecError, add_validation_errors, spec_path
 from dynamo.provision.spec.fleet import (
     BreakerPolicy,
@@ -97,7 +97,7 @@ def check_request(kind: str, data: object) -> Part:
         except ValidationError as error:
             add_validation_errors(problems, error, data, model=_LISTS[kind])
         else:
-            found = check(Parts(**{kind: {0: part}}))  # type: ignore[arg-type]
+            found = check(SpecParts(**{kind: {0: part}}))  # type: ignore[arg-type]
             for problem in found:
                 problems.add(
                     problem.path.removeprefix(f"{kind}[0]").lstrip("."), problem.what, expected=problem.expected
@@ -178,7 +178,7 @@ def _add_references(document: Mapping[str, Any], problems: Problems) -> None:
         breaker = _as_far_as_right(BreakerPolicy, policy.get("breaker", {}))[0]
         if isinstance(breaker, BreakerPolicy):
             found["breaker_s"] = (breaker.base_s, breaker.max_s)
-    for problem in check(Parts(**found)):
+    for problem in check(SpecParts(**found)):
         place, _, field = problem.path.partition(".")
         if place not in partial or field in _SURE_FIELDS:
             problems.add(problem.path, problem.what, expected=problem.expected, nearest=problem.nearest)

@@ -36,7 +36,7 @@ def kind_of(data: Mapping[str, Any]) -> str | None:
 
 
 @dataclass(frozen=True)
-class Document:
+class SpecDocument:
     """Data in the form of a fleet spec.
 
     Attributes
@@ -57,12 +57,12 @@ class Document:
         return f"{found}{dot}{rest}" if found else rest
 
 
-def as_document(data: object, problems: Problems) -> Document | None:
+def as_document(data: object, problems: Problems) -> SpecDocument | None:
     """Return a fleet spec as it is, and plain requests as one; None, with the problem noted, for anything else."""
     if isinstance(data, Mapping):
         kind = None if _is_spec(data) else kind_of(data)
         # Neither: read as a spec, so that a misspelt field is told with the nearest one.
-        return Document(dict(data)) if kind is None else Document({kind: [data]}, {f"{kind}[0]": ""})
+        return SpecDocument(dict(data)) if kind is None else SpecDocument({kind: [data]}, {f"{kind}[0]": ""})
     if isinstance(data, Sequence) and not isinstance(data, str | bytes):
         return _requests(data, problems)
     problems.add("", "not a JSON object", expected=_NOT_ONE)
@@ -75,7 +75,7 @@ def _is_spec(data: Mapping[str, Any]) -> bool:
     return any(isinstance(data.get(kind), list | Mapping) for kind in KINDS) and "target" not in data
 
 
-def _requests(data: Sequence[Any], problems: Problems) -> Document | None:
+def _requests(data: Sequence[Any], problems: Problems) -> SpecDocument | None:
     document: dict[str, Any] = {}
     places: dict[str, str] = {}
     if not data:
@@ -88,4 +88,4 @@ def _requests(data: Sequence[Any], problems: Problems) -> Document | None:
         items = document.setdefault(kind, [])
         places[f"{kind}[{len(items)}]"] = f"[{position}]"
         items.append(item)
-    return None if problems.all else Document(document, places)
+    return None if problems.all else SpecDocument(document, places)

@@ -110,7 +110,7 @@ def _unquote(value: Any) -> Any:
     return value
 
 
-class Truth:
+class QuotedTruth:
     """Marks a true or false that may also be written in quotes, as Mobius clients do."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -124,7 +124,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Moment:
+class SpecTime:
     """A time as a spec gives it.
 
     Attributes
@@ -149,28 +149,28 @@ class Moment:
         return self.text
 
 
-def moment_of(time: datetime) -> Moment:
+def moment_of(time: datetime) -> SpecTime:
     """Return an instant as a spec gives it."""
-    return Moment(to_iso(time), time.astimezone(UTC))
+    return SpecTime(to_iso(time), time.astimezone(UTC))
 
 
-def parse_moment(value: object) -> Moment:
+def parse_moment(value: object) -> SpecTime:
     """Read seconds since 1970 (number or text), ISO 8601, ``+1d12h``, or ``now``; raises `PydanticCustomError`."""
-    if isinstance(value, Moment):
+    if isinstance(value, SpecTime):
         return value
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if text.isascii() and text.isdigit():
         if len(text) <= 15 and int(text) <= _MAX_EPOCH_S:
-            return Moment(text, from_epoch(int(text)))
+            return SpecTime(text, from_epoch(int(text)))
         raise _no_time("not seconds since 1970; are they milliseconds?")
     if text == "now":
-        return Moment(text)
+        return SpecTime(text)
     offset = _OFFSET.match(text)
     if offset is not None:
         days, hours, minutes, seconds = (int(part or 0) for part in offset.groups())
         total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
         if 0 < total <= MAX_SECONDS:
-            return Moment(text, offset_s=total)
+            return SpecTime(text, offset_s=total)
         raise _no_time("an offset out of range")
     try:
         time = datetime.fromisoformat(text)
@@ -241,7 +241,7 @@ HostPrefix = Annotated[str, StringConstraints(pattern=HOST_PREFIX_PATTERN)]
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 PathText = Annotated[str, StringConstraints(pattern=PATH_PATTERN)]
 Whole = Annotated[int, Digits()]
-YesNo = Annotated[bool, Truth()]
+YesNo = Annotated[bool, QuotedTruth()]
 Vlan = Annotated[int, Digits(), Field(ge=1, le=4094)]
 BitsPerSecond = Annotated[int, Digits(), Field(ge=1, le=10**13)]
 Cidr = Annotated[str, StringConstraints(max_length=64), AfterValidator(lambda value: _cidr(value, strict=True))]
@@ -249,7 +249,7 @@ Cidr = Annotated[str, StringConstraints(max_length=64), AfterValidator(lambda va
 Subnet = Annotated[str, StringConstraints(max_length=64), AfterValidator(lambda value: _cidr(value, strict=False))]
 Address = Annotated[str, StringConstraints(max_length=64), AfterValidator(_address)]
 LeaseTime = Annotated[
-    Moment,
+    SpecTime,
     PlainValidator(parse_moment),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(

@@ -12,7 +12,7 @@ from dynamo.runs.journal import RunJournal
 from dynamo.runs.learning import LearnedCosts
 from dynamo.runs.planning import Planner
 from dynamo.runs.shedding import AHEAD
-from dynamo.store.models import Arrival, Document, Run
+from dynamo.store.models import Arrival, Run, StoredDocument
 from dynamo.times import utc_now
 
 
@@ -40,7 +40,7 @@ class PlanStep:
         planner = self._planner
         paths = keep_inputs(run)
         with self._journal.store.reading() as session:
-            document = session.get_one(Document, run.document)
+            document = session.get_one(StoredDocument, run.document)
             arrival = None if run.arrival_id is None else session.get_one(Arrival, run.arrival_id)
         workflow = planner.from_body(document.body)
         levels = planner.levels(workflow, run.parameters)

@@ -34,7 +34,7 @@ from dynamo.provision.spec.loading import load_spec
 from dynamo.provision.status import fleet_status
 from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import Worker
-from dynamo.store.models import Decision, Run
+from dynamo.store.models import Run, RunDecision
 from dynamo.times import utc_now
 from dynamo.watch.watcher import Watcher
 from tests.integration.watch.watch_support import write_small
@@ -186,7 +186,7 @@ def test_in_overload_the_lower_priority_is_skipped_with_its_reason_and_alerts_ru
         wait_for(lambda: _states(store).count("succeeded") + _states(store).count("skipped") == 6, 60, "all decided")
         with store.reading() as session:
             runs = session.scalars(select(Run)).all()
-            skips = session.scalars(select(Decision).where(Decision.action == "skip")).all()
+            skips = session.scalars(select(RunDecision).where(RunDecision.action == "skip")).all()
         assert {run.trigger: run.state for run in runs} == {"alerts": "succeeded", "extras": "skipped"}
         # Their jobs go before any that somebody may have declared more urgent.
         alerts = [watcher.service.folder(run).read_plan() for run in runs if run.trigger == "alerts"]

@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 from dynamo.config.file import Config, parse_config
 from dynamo.feeds.base import Candidate
 from dynamo.feeds.products import ProductFeed
-from dynamo.runs.events import Event
+from dynamo.runs.events import RunEvent
 from dynamo.simulate.radar import RadarSimulator
 from dynamo.simulate.radar_storms import RegimeName
-from dynamo.store.models import Arrival, Cursor, Decision, Run
+from dynamo.store.models import Arrival, Cursor, Run, RunDecision
 from dynamo.times import utc_now
 from dynamo.watch.watcher import Watcher
 
@@ -66,9 +66,9 @@ def write(root: Path, regime: RegimeName, radars: int = 3) -> int:
     return len([simulator.write(root / "sweeps", sweep) for sweep in simulator.sweeps()])
 
 
-def decisions(watcher: Watcher, trigger: str) -> list[Decision]:
+def decisions(watcher: Watcher, trigger: str) -> list[RunDecision]:
     with watcher.service.store.reading() as session:
-        found = session.scalars(select(Decision).order_by(Decision.id)).all()
+        found = session.scalars(select(RunDecision).order_by(RunDecision.id)).all()
     return [one for one in found if one.data.get("trigger") == trigger]
 
 
@@ -200,5 +200,5 @@ def test_clear_air_starts_nothing_and_says_why(tmp_path: Path) -> None:
             assert session.scalars(select(Run)).all() == []
 
 
-def _is_composite(event: Event) -> bool:
+def _is_composite(event: RunEvent) -> bool:
     return event.kind == "published" and event.data["workflow"] == "hail_composite"

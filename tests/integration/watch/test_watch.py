@@ -20,9 +20,9 @@ from sqlalchemy import select
 
 from dynamo.config.file import Config, parse_config
 from dynamo.errors import BusyError, InputError
-from dynamo.runs.events import Event
+from dynamo.runs.events import RunEvent
 from dynamo.store.engine import open_store
-from dynamo.store.models import Arrival, Cursor, Decision, Run
+from dynamo.store.models import Arrival, Cursor, Run, RunDecision
 from dynamo.times import utc_now
 from dynamo.watch.watcher import Watcher
 from tests.integration.watch.watch_support import (
@@ -68,13 +68,13 @@ class Followed:
     def __init__(self, config: Config) -> None:
         self.engine = ThreadEngine()
         self.watcher = Watcher(config, engine_factory=factory(self.engine))
-        self.events: list[Event] = []
+        self.events: list[RunEvent] = []
         self.watcher.events.subscribe(self.events.append)
 
-    def of(self, kind: str) -> list[Event]:
+    def of(self, kind: str) -> list[RunEvent]:
         return [event for event in self.events if event.kind == kind]
 
-    def wait(self, kind: str, count: int = 1, timeout_s: float = 20.0) -> list[Event]:
+    def wait(self, kind: str, count: int = 1, timeout_s: float = 20.0) -> list[RunEvent]:
         wait_for(lambda: len(self.of(kind)) >= count, timeout_s, f"{count} x {kind}")
         return self.of(kind)
 
@@ -283,7 +283,7 @@ def test_a_condition_that_is_not_met_is_a_stored_decision_with_its_numbers(root:
         write_small(root / "incoming", 1, peak_dbz=60.0)
         followed.wait("published")
         followed.wait("arrival", 2)
-    decisions = {Path(row.subject).name: row for row in stored(root, Decision)}
+    decisions = {Path(row.subject).name: row for row in stored(root, RunDecision)}
     quiet = decisions["MERGE_DARTS_202605201800.nc"]
     assert quiet.action == "refuse"
     assert quiet.data["area_km2"] == 0
@@ -549,7 +549,7 @@ def test_the_watching_process_starts_fast_enough_to_be_killed_fifty_times(root: 
 def test_events_come_from_threads_that_a_failing_listener_does_not_stop(followed: Followed, root: Path) -> None:
     names: set[str] = set()
 
-    def fail(_event: Event) -> None:
+    def fail(_event: RunEvent) -> None:
         names.add(threading.current_thread().name)
         raise RuntimeError("a display that is broken")
 

@@ -13,7 +13,7 @@ from dynamo.autoscale.loop import Autoscaler
 from dynamo.autoscale.model import Policy, Work
 from dynamo.autoscale.policies.registry import make_policy
 from dynamo.config.autoscale import AutoscaleSection
-from dynamo.store.models import Decision
+from dynamo.store.models import RunDecision
 from tests.unit.provision.fleet_world import World, spec_of
 
 SITE = "Cloud:one"
@@ -63,7 +63,9 @@ class ScaledWorld(World):
             self.loop.cycle()
             self.clock.advance(step_s)
 
-    def decisions(self, action: str = "scale") -> list[Decision]:
+    def decisions(self, action: str = "scale") -> list[RunDecision]:
         """Return the stored decisions."""
         with self.store.reading() as session:
-            return list(session.scalars(select(Decision).where(Decision.action == action).order_by(Decision.id)))
+            return list(
+                session.scalars(select(RunDecision).where(RunDecision.action == action).order_by(RunDecision.id))
+            )

@@ -17,7 +17,7 @@ from dynamo.autoscale.metric_names import exposed_names
 from dynamo.autoscale.metrics import StoreCollector, serve_metrics
 from dynamo.errors import UsageError
 from dynamo.store.engine import open_store
-from dynamo.store.models import Arrival, Document, Run
+from dynamo.store.models import Arrival, Run, StoredDocument
 from tests.unit.autoscale.autoscale_world import SITE, ScaledWorld, work
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -61,8 +61,8 @@ def add_run(world: ScaledWorld, name: str, state: str, *, took_s: float | None, 
     now = world.clock.now()
     began = now - timedelta(seconds=took_s or 0.0)
     with world.store.transaction() as session:
-        if session.get(Document, "doc") is None:
-            session.add(Document(sha256="doc", name="nowcast", version="1", body={}, recorded_at=now))
+        if session.get(StoredDocument, "doc") is None:
+            session.add(StoredDocument(sha256="doc", name="nowcast", version="1", body={}, recorded_at=now))
             session.flush()
         deadline: datetime | None = None if deadline_s is None else began + timedelta(seconds=deadline_s)
         session.add(

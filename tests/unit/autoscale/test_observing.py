@@ -11,7 +11,7 @@ from dynamo.autoscale.boots import PRIORS, expected_left_s, failure_rate, learn_
 from dynamo.autoscale.model import BootTimes
 from dynamo.autoscale.observing import Observed, _paid_until, observe
 from dynamo.provision import ledger
-from dynamo.provision.deciding.breaker import Health
+from dynamo.provision.deciding.breaker import SiteTrust
 from dynamo.provision.fleets import scale
 from dynamo.provision.site_facts import SiteFacts, SiteFactsWriter, read_site_facts
 from dynamo.provision.sites.base import Flavor, Quota
@@ -127,7 +127,7 @@ def test_a_site_that_is_left_alone_is_closed(tmp_path: Path) -> None:
     world = World(tmp_path, spec_of({SITE: {}}, [GROUP]))
     until = world.clock.now() + timedelta(minutes=5)
     with world.store.transaction() as session:
-        ledger.store_health(session, "fleet", SITE, Health(3, until, "retryable", "away"), None)
+        ledger.store_health(session, "fleet", SITE, SiteTrust(3, until, "retryable", "away"), None)
     assert not look(world).view.groups[0].open
     world.clock.advance(600)
     assert look(world).view.groups[0].open

@@ -14,7 +14,7 @@ from dynamo.autoscale.overload import Guard, Overload, assess, store_overload
 from dynamo.config.file import parse_config
 from dynamo.provision.deciding.lifecycle import WorkerState
 from dynamo.store.engine import Store, open_store
-from dynamo.store.models import Document, Run
+from dynamo.store.models import Run, StoredDocument
 from tests.unit.autoscale.autoscale_world import work
 
 NOW = datetime(2026, 5, 20, 18, tzinfo=UTC)
@@ -110,8 +110,8 @@ def guard(store: Store, tmp_path: Path) -> Guard:
 def run_of(store: Store, trigger: str, *, priority: int = 0, due_in_s: float | None = 60, minute: int = 0) -> Run:
     name = f"{trigger}-{priority}-{minute}"
     with store.transaction() as session:
-        if session.get(Document, "doc") is None:
-            session.add(Document(sha256="doc", name="nowcast", version="1", body={}, recorded_at=NOW))
+        if session.get(StoredDocument, "doc") is None:
+            session.add(StoredDocument(sha256="doc", name="nowcast", version="1", body={}, recorded_at=NOW))
             session.flush()
         run = Run(
             id=name,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dynamo.provision.deciding.balance import (
-    Candidate,
     Fate,
     GroupNeed,
+    RemovalCandidate,
     black_holes,
     removal_allowance,
     targets,
@@ -53,8 +53,8 @@ def test_nobody_stands_in_twice_for_the_same_worker() -> None:
     assert targets([need("a", 4, 0, open=False), need("b", 1, 5)]) == {"a": 4, "b": 5}
 
 
-def candidate(name: str, state: WorkerState, busy: int = 0, age_s: float = 0.0) -> Candidate:
-    return Candidate(name, state, busy, NOW - timedelta(seconds=age_s))
+def candidate(name: str, state: WorkerState, busy: int = 0, age_s: float = 0.0) -> RemovalCandidate:
+    return RemovalCandidate(name, state, busy, NOW - timedelta(seconds=age_s))
 
 
 def test_what_costs_least_to_give_up_goes_first() -> None:

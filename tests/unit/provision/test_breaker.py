@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dynamo.provision.deciding.breaker import HEALTHY, BreakerSettings, Health, failed
+from dynamo.provision.deciding.breaker import HEALTHY, BreakerSettings, SiteTrust, failed
 from dynamo.provision.deciding.health import HealthBook
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ def test_answers_to_earlier_calls_do_not_prolong_the_wait() -> None:
 
 
 def test_open_and_probing() -> None:
-    health = Health(3, NOW, "retryable", "error")
+    health = SiteTrust(3, NOW, "retryable", "error")
     assert not health.closed(NOW - timedelta(seconds=1))
     assert health.closed(NOW)
     assert health.probing

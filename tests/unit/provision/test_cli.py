@@ -17,7 +17,7 @@ from dynamo.errors import BusyError, DynamoError, InputError, NotFoundError, Usa
 from dynamo.provision import ledger
 from dynamo.provision.fleets import scale
 from dynamo.provision.keeping.attending import attend
-from dynamo.provision.notes import Note
+from dynamo.provision.notes import FleetNote
 from dynamo.provision.orders import (
     drain,
     end_fleet,
@@ -310,8 +310,8 @@ class TestRetention:
         put(store, tmp_path, spec_of("one"))
         now = utc_now()
         with store.transaction() as session:
-            ledger.note(session, "one", [Note("grow", "old")], now - timedelta(days=31))
-            ledger.note(session, "one", [Note("grow", "new")], now - timedelta(days=29))
+            ledger.note(session, "one", [FleetNote("grow", "old")], now - timedelta(days=31))
+            ledger.note(session, "one", [FleetNote("grow", "new")], now - timedelta(days=29))
             rows = [("old", 31, "released", True), ("open", 31, "released", False), ("young", 29, "lost", True)]
             rows.append(("alive", 31, "ready", False))
             common = {"site": "Sim:A", "group": "a", "reason": "", "flavor": "f", "cpus": 1, "ram_mb": 1}

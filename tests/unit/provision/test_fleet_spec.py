@@ -12,8 +12,8 @@ import pytest
 from dynamo.doors import SITES
 from dynamo.errors import InputError, NotFoundError
 from dynamo.provision.sites.base import Flavor
-from dynamo.provision.sites.flavors import Need, choose
-from dynamo.provision.sites.registry import option_models
+from dynamo.provision.sites.flavors import FlavorNeed, choose
+from dynamo.provision.sites.registry import KINDS, option_models
 from dynamo.provision.spec.docs import SECTIONS, markdown
 from dynamo.provision.spec.errors import SpecError
 from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec
@@ -302,16 +302,16 @@ def test_the_flavour_by_need() -> None:
 def test_the_cheapest_then_the_smallest() -> None:
     dear, cheap, free = Flavor("a", 2, 9, 9, cost_per_hour=2.0), Flavor("b", 4, 9, 9, cost_per_hour=1.0), SMALL
     gpu = Flavor("g", 1, 9000, 99, gpus=1, cost_per_hour=0.1)
-    assert choose([dear, cheap, free], Need()) == cheap
-    assert choose([dear, gpu], Need()) == dear
-    assert choose([dear, gpu], Need(gpus=1)) == gpu
-    assert choose([Flavor("volume", 1, 1, 0)], Need(disk_gb=100)).name == "volume"
+    assert choose([dear, cheap, free], FlavorNeed()) == cheap
+    assert choose([dear, gpu], FlavorNeed()) == dear
+    assert choose([dear, gpu], FlavorNeed(gpus=1)) == gpu
+    assert choose([Flavor("volume", 1, 1, 0)], FlavorNeed(disk_gb=100)).name == "volume"
     with pytest.raises(NotFoundError) as caught:
-        choose([TINY, BIG], Need(cpus=8, ram_mb=64000, disk_gb=50), where="Local:here")
+        choose([TINY, BIG], FlavorNeed(cpus=8, ram_mb=64000, disk_gb=50), where="Local:here")
     assert "at least 8 cpus, 64000 MB of memory, 50 GB of disk" in str(caught.value)
     assert "big (ram 30000 of 64000 MB)" in str(caught.value)
     with pytest.raises(NotFoundError, match="offers no flavours"):
-        choose([], Need())
+        choose([], FlavorNeed())
 
 
 def test_leases() -> None:

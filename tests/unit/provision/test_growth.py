@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from dynamo.errors import UsageError
-from dynamo.provision.deciding.breaker import HEALTHY, Health
+from dynamo.provision.deciding.breaker import HEALTHY, SiteTrust
 from dynamo.provision.deciding.groups import GroupPlan, plan_groups
 from dynamo.provision.deciding.growth import Growth, SiteRoom, plan_growth, quota_words
 from dynamo.provision.sites.base import Flavor, Quota
@@ -54,7 +54,7 @@ def test_what_is_missing_is_asked_for() -> None:
         ({}, {"quota": Quota(servers=20, servers_used=18), "pending": 1}, "18 of 20 servers used"),
         ({}, {"quota": Quota(cpus=10, cpus_used=8)}, "8 of 10 cpus used"),
         ({"site": {"max_workers": 10}}, {"living": 9}, "the site's cap of 10 workers"),
-        ({}, {"health": Health(3, NOW, "retryable", "it was away")}, "it was away"),
+        ({}, {"health": SiteTrust(3, NOW, "retryable", "it was away")}, "it was away"),
         ({"costPerHour": 1.0}, {"affordable": {"a": (1, "the cap of 4 USD"), "b": (1, "the cap of 4 USD")}}, "4 USD"),
     ],
     ids=["servers", "cpus", "site", "probe", "budget"],
@@ -74,7 +74,7 @@ def test_a_groups_cap_counts_those_that_leave() -> None:
 
 
 def test_a_site_that_is_left_alone_gets_nobody_and_says_until_when() -> None:
-    found = grow(plans(), {"a": 1}, open=False, health=Health(3, NOW, "auth", "credentials expired"))
+    found = grow(plans(), {"a": 1}, open=False, health=SiteTrust(3, NOW, "auth", "credentials expired"))
     assert found.add == {}
     assert "left alone until 00:00:00 UTC: credentials expired" in found.held["a"]
 

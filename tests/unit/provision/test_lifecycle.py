@@ -24,14 +24,14 @@ from dynamo.provision.deciding.lifecycle import (
     PoolPresence,
     Sight,
     SitePresence,
-    Verdict,
     WorkerState,
+    WorkerVerdict,
     observe,
     sources,
 )
 from dynamo.provision.deciding.live import Live
 from dynamo.provision.deciding.removals import Removals
-from dynamo.provision.deciding.sights import SiteIndex, Watch, site_presence
+from dynamo.provision.deciding.sights import SiteIndex, WatchedSince, site_presence
 from dynamo.provision.pool_link import WorkerSlots
 from dynamo.provision.sites.base import Server, ServerStatus
 from dynamo.provision.sites.runner import Listing
@@ -196,7 +196,7 @@ def test_from_everywhere_to_an_end() -> None:
         assert WorkerState.RELEASED in seen
 
 
-def verdict_of(**changes: Any) -> Verdict | None:
+def verdict_of(**changes: Any) -> WorkerVerdict | None:
     seen = sight(WorkerState.READY, "active", PoolPresence.ABSENT, OLD)
     return observe(replace(seen, **changes), NOW, PATIENCE)
 
@@ -261,18 +261,18 @@ def index_of(*servers: Server, began_at: datetime = NOW) -> SiteIndex:
 def test_a_lost_request_is_waited_for_from_the_later_of_its_sending_and_our_beginning() -> None:
     for attempted, began, settled in ((0, -900, 30), (0, 60, 90)):
         given = row(attempted_at=NOW + timedelta(seconds=attempted))
-        watch = Watch(NOW + timedelta(seconds=began), NOW)
+        watch = WatchedSince(NOW + timedelta(seconds=began), NOW)
         for second, expected in ((settled, SitePresence.UNKNOWN), (settled + 1, SitePresence.ABSENT)):
             index = index_of(began_at=NOW + timedelta(seconds=second))
             assert site_presence(given, index, None, PATIENCE, watch) is expected
 
 
 def test_a_request_that_was_never_made_is_absent_without_a_list() -> None:
-    assert site_presence(row(unsure=False), None, None, PATIENCE, Watch(NOW, NOW)) is SitePresence.ABSENT
+    assert site_presence(row(unsure=False), None, None, PATIENCE, WatchedSince(NOW, NOW)) is SitePresence.ABSENT
 
 
 def test_a_known_server_is_absent_only_in_a_later_list() -> None:
-    given, watch = row(server_id="id", unsure=False, started_at=NOW), Watch(NOW, NOW)
+    given, watch = row(server_id="id", unsure=False, started_at=NOW), WatchedSince(NOW, NOW)
     assert site_presence(given, index_of(), None, PATIENCE, watch) is SitePresence.UNKNOWN
     later = index_of(began_at=NOW + timedelta(seconds=1))
     assert site_presence(given, later, None, PATIENCE, watch) is SitePresence.ABSENT

@@ -36,7 +36,7 @@ from dynamo.simulate.fleet.truth import SeenWeather, find_truth
 from dynamo.simulate.fleet.weather import DAYS, Storms, make_storms
 from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import WorkerUse
-from dynamo.store.models import Document, Run
+from dynamo.store.models import Run, StoredDocument
 
 CLOUD = Cloud("Quick:one", "quick", 1, 6, 60.0, 90.0)
 PNG = b"\x89PNG"
@@ -335,7 +335,7 @@ def real_store(folder: Path, *, named: bool = True) -> Store:
             "ended_at": over,
         }
         add_workers(session, "real", [{**row, "name": f"w{number}"} for number in (1, 2)])
-        session.add(Document(sha256="d", name="hail", version="1", body={}, recorded_at=BEGAN))
+        session.add(StoredDocument(sha256="d", name="hail", version="1", body={}, recorded_at=BEGAN))
         session.flush()
         for number in range(60):
             came = BEGAN + timedelta(seconds=5.0 * number)
