@@ -13,7 +13,7 @@ from dynamo.doors import SITES
 from dynamo.errors import InputError, NotFoundError
 from dynamo.provision.sites.base import Flavor
 from dynamo.provision.sites.flavors import FlavorNeed, choose
-from dynamo.provision.sites.registry import KINDS, option_models
+from dynamo.provision.sites.registry import option_models
 from dynamo.provision.spec.docs import SECTIONS, markdown
 from dynamo.provision.spec.errors import SpecError
 from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec
