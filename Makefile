@@ -12,7 +12,8 @@ EXTRAS := alerts,api,chameleon,dev,hail,metrics,nowcast,openstack,postgres
 # The versions that the tests passed with.
 INSTALL = $(BIN)/python tools/install.py --constraint constraints.txt
 
-.PHONY: demo test bench bench-elastic bench-sustained coverage docs lint format clean help test-containers test-openstack
+.PHONY: demo test test-fast test-oldest test-newest test-bare test-containers test-openstack peers constraints \
+	bench bench-elastic bench-sustained coverage docs lint format clean help
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -48,8 +49,9 @@ $(VENV)/.uv: $(VENV)/.ready
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet -e '.[docs]'
-	touch $@
+	@echo "What the documentation site needs"
+	@$(INSTALL) --editable '.[docs]'
+	@touch $@
 
 # Real composites need the libraries that read and move them.
 demo: $(if $(findstring --data,$(DEMO_ARGS)),$(VENV)/.nowcast,$(VENV)/.core) ## Watch simulated storms become contours and images (DEMO_ARGS="--data ../shared/data": real ones)
@@ -58,17 +60,43 @@ demo: $(if $(findstring --data,$(DEMO_ARGS)),$(VENV)/.nowcast,$(VENV)/.core) ## 
 test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
-coverage: $(VENV)/.ready ## Run the tests and say which lines they reach, in subprocesses too (COVERAGE_ARGS="tests/unit": only those)
+FAST := $(TEST_ARGS) -m "not slow" tests/unit tests/property
+test-fast: $(VENV)/.ready ## Run the unit and property tests, without daemons (2 min)
+	$(BIN)/python -m pytest $(FAST)
+
+test-oldest: $(VENV)/.uv ## Run the fast tests with the oldest versions that setup.cfg allows (VERSION_ARGS: other tests)
+	$(call test_with,oldest,lowest-direct)
+
+test-newest: $(VENV)/.uv ## Run the fast tests with the newest versions there are (VERSION_ARGS: other tests)
+	$(call test_with,newest,highest)
+
+VERSION_ARGS ?= $(FAST)
+define test_with
+$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$(1)
+$(BIN)/uv pip install --quiet --python .venv-$(1) --resolution $(2) --editable '.[$(EXTRAS)]'
+.venv-$(1)/bin/python -m pytest $(VERSION_ARGS)
+endef
+
+test-bare: ## Run demo and fast tests on a debootstrapped Debian without compiler, data and root (root, Debian; 8 min)
+	tests/bare_machine.sh
+
+constraints: $(VENV)/.uv ## Renew constraints.txt: the newest versions that go together; run the tests after it
+	printf 'pip\nuv\n' | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+		--no-annotate --custom-compile-command 'make constraints' --output-file constraints.txt setup.cfg -
+
+peers: $(VENV)/.peers ## Install what tests and benchmarks compare with (C compiler)
+
+coverage: $(VENV)/.ready ## Run the tests and report which lines they reach, in subprocesses too (COVERAGE_ARGS="tests/unit": only those)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(or $(COVERAGE_ARGS),$(TEST_ARGS))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-docs: $(VENV)/.docs ## Build the documentation site into build/docs, all links checked
+docs: $(VENV)/.docs ## Build the documentation site into build/docs and check all links
 	$(BIN)/sphinx-build --quiet --jobs auto --keep-going --fail-on-warning docs build/docs
 	@echo "open build/docs/index.html"
 
-bench: $(VENV)/.ready ## Measure speed against peers, in one run
+bench: $(VENV)/.peers ## Measure speed against peers, in one run
 	$(BIN)/python -m benchmarks --data $(DATA)
 
 bench-sustained: $(VENV)/.ready ## Keep a radar network up on HTCondor, then find how many this machine carries (20 min)
@@ -97,4 +125,4 @@ test-openstack: $(VENV)/.ready ## Bring up an OpenStack with servers that boot, 
 	tests/openstack/down.sh
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
