@@ -25,7 +25,7 @@ from dynamo.processing.hail import MOMENTS, fields, hail_product, temperatures_o
 from dynamo.radar.hail.hsda import LOWER_BOUND_MM
 from dynamo.radar.hail.regions import Region, find_regions
 from dynamo.times import to_iso
-from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger
+from dynamo.triggers.spells import Precursor, PrecursorState
 
 _SOUNDING = Path("soundings") / "current_sounding.txt"
 #: Monte Lema's reflectivity before its clutter filter: what the filter removed by this much (dB) was clutter.
@@ -141,8 +141,8 @@ def _find(paths: Sequence[Path], sounding: Path) -> _Found:
 
 def fires(paths: Sequence[Path]) -> bool:
     """Return whether the default precursor starts hail work on a sweep or volume, of one file or several."""
-    trigger = PrecursorTrigger(feed="")
-    verdict, _, _ = trigger.judge(inspect_inputs(paths, trigger.levels), PrecursorState())
+    precursor = Precursor()
+    verdict, _, _ = precursor.judge(inspect_inputs(paths, precursor.levels), PrecursorState())
     return verdict.start
 
 

@@ -73,6 +73,31 @@ MODULES: Door[Module] = Door(
     _module_problem,
 )
 
+#: Kinds of feeds; each part is a `dynamo.feeds.base.FeedKind`.
+FEEDS: Door[Any] = Door(
+    "dynamo.feeds",
+    "feed kind",
+    {
+        "directory": "dynamo.feeds.directory:KIND",
+        "nexrad-chunks": "dynamo.feeds.chunks:KIND",
+        "products": "dynamo.feeds.products:KIND",
+    },
+    _is_a("dynamo.feeds.base:FeedKind"),
+)
+
+#: Kinds of triggers; each part is a `dynamo.triggers.base.TriggerKind`.
+TRIGGERS: Door[Any] = Door(
+    "dynamo.triggers",
+    "trigger kind",
+    {
+        "arrival": "dynamo.triggers.arrival:KIND",
+        "schedule": "dynamo.triggers.schedule:KIND",
+        "precursor": "dynamo.triggers.precursor:KIND",
+        "gather": "dynamo.triggers.gather:KIND",
+    },
+    _is_a("dynamo.triggers.base:TriggerKind"),
+)
+
 #: Engines that execute runs; calling a part with its options makes a `dynamo.engines.base.Engine`.
 ENGINES: Door[Any] = Door(
     "dynamo.engines",

@@ -45,7 +45,7 @@ class ChannelSection(Section):
 class AlertsSection(Section):
     """Who is told of storms and hail; without `places` nobody is."""
 
-    places: str | None = Field(None, description="GeoJSON of the places, see docs/howto/alerts.md.")
+    places: str | None = Field(None, description="GeoJSON of the places, see docs/alerts.md.")
     distance_km: float = Field(
         5.0, ge=0, le=200, description="How near is near, km, for places that do not say it themselves."
     )

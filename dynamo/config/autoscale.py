@@ -16,7 +16,7 @@ Site = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*:[A-Za-z0-9_.@
 
 
 class AutoscaleSection(BaseModel):
-    """How the fleet on whose pool the runs are follows demand; see docs/howto/autoscale.md."""
+    """How the fleet on whose pool the runs are follows demand; see docs/autoscale.md."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

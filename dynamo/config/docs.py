@@ -2,46 +2,69 @@
 
 from __future__ import annotations
 
-import copy
 import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 import orjson
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from dynamo.config.alerts import AlertsSection, ChannelSection
+from dynamo.config.alerts import AlertsSection
 from dynamo.config.autoscale import AutoscaleSection
 from dynamo.config.file import (
-    ConditionSection,
+    Config,
     EngineSection,
-    FeedSection,
     FoldersSection,
-    GatherSection,
-    PrecursorSection,
     RunsSection,
     StoreSection,
-    TriggerSection,
     WatchSection,
 )
-from dynamo.doors import CHANNELS
+from dynamo.plugins import BUILT_IN
 
-#: Header in the file, the model, whether it may be repeated.
-SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
-    ("[store]", StoreSection),
-    ("[folders]", FoldersSection),
-    ("[runs]", RunsSection),
-    ("[watch]", WatchSection),
-    ("[engines.NAME]", EngineSection),
-    ("[[feeds]]", FeedSection),
-    ("[[triggers]]", TriggerSection),
-    ("condition = { ... }", ConditionSection),
-    ("precursor = { ... }", PrecursorSection),
-    ("gather = { ... }", GatherSection),
-    ("[alerts]", AlertsSection),
-    ("[[alerts.channels]]", ChannelSection),
-    ("[autoscale]", AutoscaleSection),
-)
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the manual: options under a header.
+
+    Attributes
+    ----------
+    header
+        As in the file; that of the whole section, where ``kind`` is not empty.
+    text
+        What it is.
+    options
+        By name.
+    kind, default_kind
+        The kind whose own options they are; of the options that all kinds have, the kind that needs no name.
+    inside
+        Whether it is a table inside of another one.
+    """
+
+    header: str
+    text: str
+    options: Mapping[str, FieldInfo]
+    kind: str = ""
+    default_kind: str = ""
+    inside: bool = False
+
+
+def tables() -> list[Table]:
+    """Return all tables, with those of the kinds that other packages add."""
+    return [
+        _plain("[store]", StoreSection),
+        _plain("[folders]", FoldersSection),
+        _plain("[runs]", RunsSection),
+        _plain("[watch]", WatchSection),
+        _plain("[engines.NAME]", EngineSection),
+        *_by_kind("feeds", Config, "feeds"),
+        *_by_kind("triggers", Config, "triggers"),
+        _plain("[alerts]", AlertsSection),
+        *_by_kind("alerts.channels", AlertsSection, "channels"),
+        _plain("[autoscale]", AutoscaleSection),
+    ]
+
 
 #: Values of the example where the default says too little; the others appear commented out, at their default.
 _GIVEN: dict[str, dict[str, Any]] = {
@@ -62,27 +85,17 @@ _NO_DEFAULT: dict[str, Any] = {
     "quarantine": ".dynamo/quarantine",
     "[[alerts.channels]] url": "https://example.org/alerts",
     "slots": 2,
-    "workflow": "hail",
     "places": "places.geojson",
     "fleet": "dallas",
     "url_env": "DYNAMO_ALERT_URLS",
     "url_file": "alert-urls.txt",
     "batch": 100,
-    "spool": ".dynamo/spool/nowcasts",
     "job_overhead_s": 0.005,
     "single_threshold_s": 0.03,
-    "every_min": 5,
-    "at_minutes": [0, 30],
-    "input": "nowcast",
-    "engine": "condor",
-    "priority": 10,
-    "deadline_s": 60,
-    "precursor": {"level_dbz": 45, "area_km2": 2, "sounding": "sounding.txt"},
-    "gather": {"radars": ["addison.tx", "midlothian.tx"], "deadline_s": 30},
 }
+#: Options without which no kind of a section is read, beside its name.
+_NEEDED = ("feed", "workflow")
 _WIDTH = 96
-#: Tables inside a trigger; the example shows them in one line.
-_NESTED: tuple[type[BaseModel], ...] = (ConditionSection, PrecursorSection, GatherSection)
 
 
 def markdown() -> str:
@@ -93,18 +106,21 @@ def markdown() -> str:
         "`dynamo.toml` is read by `dynamo watch`, `submit`, `runs` and `store`: the file named with `-c`, else the one",
         "in `$DYNAMO_CONFIG`, else `./dynamo.toml`, else the defaults below. Relative paths are relative to the folder",
         "of the file. An unknown option is an error that names the nearest one. `dynamo config show` prints what is in",
-        "force, `dynamo config example` a commented file ([dynamo.toml](dynamo.toml)), `dynamo watch --check` checks a",
-        "file with its workflows. This page is printed by `dynamo config docs`.",
+        "force, `dynamo config example` a commented file (`docs/dynamo.toml`), `dynamo watch --check` checks a file",
+        "with its workflows. This page is printed by `dynamo config docs`.",
         "",
     ]
-    for header, model in SECTIONS:
-        lines += [f"## `{header}`", "", _text(model), "", "| option | type | default | meaning |", "|---|---|---|---|"]
-        for name, info in _fields(model).items():
-            default = (
-                "required" if info.is_required() else f"`{toml(_default(info))}`" if _default(info) is not None else ""
-            )
+    for table in tables():
+        title = f"`{table.header}` with `kind = {toml(table.kind)}`" if table.kind else f"`{table.header}`"
+        level = "###" if table.kind or table.inside else "##"
+        lines += [f"{level} {title}", "", table.text, "", "| option | type | default | meaning |", "|---|---|---|---|"]
+        for name, info in table.options.items():
+            kind, default = _kind(info.annotation), _default(info)
+            shown = "required" if info.is_required() else "" if default is None else f"`{toml(default)}`"
+            if name == "kind" and table.default_kind:
+                kind, shown = "text", f"`{toml(table.default_kind)}`"
             meaning = (info.description or "").replace("|", "\\|")
-            lines.append(f"| `{name}` | {_kind(info.annotation)} | {default} | {meaning} |")
+            lines.append(f"| `{name}` | {kind} | {shown} | {meaning} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -112,43 +128,33 @@ def markdown() -> str:
 def example() -> str:
     """Return a commented file with every option; what has a default is commented out."""
     lines = ["# DyNamo: example of a configuration with every option. `dynamo watch -c dynamo.toml` reads it.", ""]
-    for header, model in SECTIONS:
-        if model in _NESTED:
+    default_kind = ""
+    for table in tables():
+        if table.inside:
             continue
-        given = _GIVEN.get(header, {})
-        lines += [*_comment(_text(model)), header.replace("NAME", "local")]
-        for name, info in _fields(model).items():
+        given = dict(_GIVEN.get(table.header, {}))
+        own = table.kind and table.kind != default_kind
+        default_kind = table.default_kind or (default_kind if table.kind else given.get("kind", ""))
+        if table.kind and not own:
+            lines.pop()  # it is the same table as the one above
+        lines += _comment(f"Kind {table.kind}: {table.text[:1].lower()}{table.text[1:]}" if table.kind else table.text)
+        if own:
+            # A table of its own, with what it needs to be read.
+            header = {"name": table.kind, "kind": table.kind} | {key: given[key] for key in _NEEDED if key in given}
+            lines += [f"# {table.header}", *(f"# {name} = {toml(value)}" for name, value in header.items())]
+            given = {}
+        elif not table.kind:
+            lines.append(table.header.replace("NAME", "local"))
+        for name, info in table.options.items():
             if name == "channels":
                 continue  # tables of their own, below
             lines += _comment(info.description or "")
             if name in given:
                 lines.append(f"{name} = {toml(given[name])}")
             else:
-                default = _default(info)
-                value = (
-                    _NO_DEFAULT.get(f"{header} {name}", _NO_DEFAULT.get(name))
-                    if default is None or default == []
-                    else default
-                )
-                lines.append(f"# {name} = {toml(value)}")
+                lines.append(f"# {name} = {toml(_example(table, name, info))}")
         lines.append("")
     return "\n".join(lines)
-
-
-def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the options of a section; for channels also those that only some kinds have."""
-    fields = dict(model.model_fields)
-    if model is not ChannelSection:
-        return fields
-    having: dict[str, list[str]] = {}
-    for kind, part in CHANNELS.usable().items():
-        for name, info in part.options.model_fields.items():
-            if name not in model.model_fields:
-                having.setdefault(name, []).append(kind)
-                told = copy.copy(fields.get(name, info))
-                told.description = f"{info.description} (Kind {' and '.join(having[name])}.)"
-                fields[name] = told
-    return fields
 
 
 def toml(value: Any) -> str:
@@ -160,10 +166,50 @@ def toml(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+def _plain(header: str, model: type[BaseModel], *, inside: bool = False) -> Table:
+    return Table(header, _text(model), model.model_fields, inside=inside)
+
+
+def _by_kind(name: str, parent: type[BaseModel], field: str) -> Iterator[Table]:
+    """Give the tables of a section in kinds: what all have, what each adds, and the tables inside."""
+    base, by_kind = get_args(get_args(parent.model_fields[field].annotation)[0])
+    header = f"[[{name}]]"
+    yield Table(header, _text(base), base.model_fields, default_kind=by_kind.default or "")
+    inside: dict[str, type[BaseModel]] = {}
+    for kind, part in by_kind.door.usable().items():
+        model: type[BaseModel] = part.options
+        options = {option: info for option, info in model.model_fields.items() if option not in base.model_fields}
+        origin = by_kind.door.origin(kind)
+        text = _text(model) if origin == BUILT_IN else f"{_text(model)} (Of the package {origin}.)"
+        yield Table(header, text, options, kind=kind)
+        inside |= {option: section for option, info in options.items() if (section := _section(info.annotation))}
+    for option, section in inside.items():
+        yield _plain(f"{option} = {{ ... }}", section, inside=True)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of an option that is a table."""
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    return next((one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), None)
+
+
+def _example(table: Table, name: str, info: FieldInfo) -> Any:
+    if name == "kind" and table.default_kind:
+        return table.default_kind
+    default = _default(info)
+    if default is not None and default != []:
+        return default
+    if info.examples:
+        return info.examples[0]
+    return _NO_DEFAULT.get(f"{table.header} {name}", _NO_DEFAULT.get(name))
+
+
 def _default(info: FieldInfo) -> Any:
+    """Return the default of an option; None where it has none that can be shown."""
     if info.is_required():
         return None
-    return info.default_factory() if info.default_factory is not None else info.default  # type: ignore[call-arg]
+    default = info.default_factory() if info.default_factory is not None else info.default  # type: ignore[call-arg]
+    return None if isinstance(default, BaseModel) else default
 
 
 def _text(model: type[BaseModel]) -> str:
@@ -192,5 +238,6 @@ def _kind(annotation: Any) -> str:
         return "table"
     if origin is not None:
         return _kind(get_args(annotation)[0])
-    names = {str: "text", int: "whole number", float: "number", bool: "true or false"} | dict.fromkeys(_NESTED, "table")
-    return names.get(annotation, "text")
+    if _section(annotation):
+        return "table"
+    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(annotation, "text")

@@ -5,34 +5,30 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from dynamo.config.alerts import AlertsSection
 from dynamo.config.autoscale import AutoscaleSection
-from dynamo.documents.part_name import PartName
-from dynamo.doors import CHANNELS, ENGINES
+from dynamo.config.feeds import FeedSection
+from dynamo.config.names import EngineName
+from dynamo.config.problems import describe
+from dynamo.config.triggers import TriggerSection
+from dynamo.documents.section import ByKind, Section
+from dynamo.doors import FEEDS, TRIGGERS
 from dynamo.errors import InputError, NotFoundError
 
 #: Read when no file is named; the environment variable comes first.
 DEFAULT_FILE = "dynamo.toml"
 ENVIRONMENT = "DYNAMO_CONFIG"
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
-EngineName = Annotated[str, PartName(ENGINES)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class StoreSection(_Section):
+class StoreSection(Section):
     """Where everything that must survive a crash is kept."""
 
     url: str | None = Field(
@@ -41,7 +37,7 @@ class StoreSection(_Section):
     )
 
 
-class FoldersSection(_Section):
+class FoldersSection(Section):
     """Folders. Relative paths are relative to the folder of this file."""
 
     state: str = Field(".dynamo", description="State of the daemon: SQLite store, run folders, quarantine.")
@@ -50,12 +46,10 @@ class FoldersSection(_Section):
     quarantine: str | None = Field(None, description="Bad files. Without it, `quarantine` in `state`.")
 
 
-class RunsSection(_Section):
+class RunsSection(Section):
     """How runs are executed and published."""
 
-    engine: EngineName = Field(
-        "local", description="Engine of runs whose trigger names none: local, condor or pegasus."
-    )
+    engine: EngineName = Field("local", description="Engine of runs whose trigger names none.")
     max_runs: int = Field(2, ge=1, le=1000, description="Runs at the same time; the freshest go first.")
     keep_succeeded_h: float = Field(
         24.0, ge=0, description="Hours until the run folder of a succeeded run is removed (not its products)."
@@ -76,7 +70,7 @@ class RunsSection(_Section):
     refit_runs: int = Field(20, ge=0, description="Fit the cost model anew after this many runs; 0 never.")
 
 
-class WatchSection(_Section):
+class WatchSection(Section):
     """How the daemon behaves."""
 
     stop_grace_s: float = Field(
@@ -92,7 +86,7 @@ class WatchSection(_Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
 
-class EngineSection(_Section):
+class EngineSection(Section):
     """Options of one engine and how its jobs are grouped."""
 
     options: dict[str, Any] = Field(
@@ -105,163 +99,7 @@ class EngineSection(_Section):
     )
 
 
-class FeedSection(_Section):
-    """A source of files; one `[[feeds]]` for each."""
-
-    name: Name = Field(description="Name of the feed, as triggers use it.")
-    kind: Literal["directory", "nexrad-chunks", "products"] = Field(
-        "directory",
-        description="`directory`: files. `nexrad-chunks`: real-time chunks of Level II volumes, joined as they come. "
-        "`products`: what a workflow of this store publishes.",
-    )
-    path: str = Field("", description="The folder; kind products has none.")
-    workflow: str | None = Field(None, description="The workflow whose products are taken (kind products).")
-    patterns: list[str] = Field(
-        default=["*.nc"],
-        min_length=1,
-        description="Shell patterns of file names; hidden and `.part` files never match.",
-    )
-    recursive: bool = Field(False, description="Look into folders below too; links to folders are not followed.")
-    rescan_s: float = Field(
-        30.0, gt=0, description="How often, in seconds, to look for what the kernel did not tell of (NFS)."
-    )
-    settle_s: float = Field(
-        2.0,
-        ge=0,
-        description="Seconds that size and time of a file must be unchanged when nobody told of its closing, and "
-        "before a file that cannot be read goes to quarantine.",
-    )
-    spool: str | None = Field(
-        None, description="Where chunks are joined (kind nexrad-chunks). Without it, `spool/NAME` in `folders.state`."
-    )
-    timeout_s: float = Field(
-        420.0, gt=0, description="A volume to which no chunk came for so many seconds is taken as it is."
-    )
-    keep_h: float = Field(24.0, gt=0, description="Hours that joined volumes are kept (kind nexrad-chunks).")
-    early: bool = Field(True, description="Take the lowest elevation before the volume ends (kind nexrad-chunks).")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.kind == "products") != (self.workflow is not None):
-            raise ValueError("kind products, and only that, needs a workflow")
-        if (self.kind == "products") == bool(self.path):
-            raise ValueError("path: every kind but products needs one, and that has none")
-        return self
-
-
-class ConditionSection(_Section):
-    """On the data of an arrival: at least `area_km2` at or above `level_dbz` at some leads."""
-
-    area_km2: float = Field(ge=0, description="Least area, km2.")
-    level_dbz: float = Field(ge=-30, le=100, description="Reflectivity at or above which area counts, dBZ.")
-    leads: Literal["any", "all"] | list[int] = Field(
-        "any", description="`any` lead, `all` leads, or any of a list of leads in minutes."
-    )
-
-
-class PrecursorSection(_Section):
-    """Kind precursor: work begins where strong echo reaches above 0 C, and ends when it has been gone a while."""
-
-    sounding: str | None = Field(
-        None, description="Sounding (Wyoming text) that tells the 0 C height; refused ones are replaced by the number."
-    )
-    freezing_level_m: float = Field(
-        4200.0, ge=-500, le=8000, description="Height of 0 C above sea level, m, where no sounding tells it."
-    )
-    level_dbz: float = Field(45.0, ge=0, le=80, description="Reflectivity of strong echo above the 0 C height, dBZ.")
-    area_km2: float = Field(2.0, gt=0, description="Area of it that begins the work, km2.")
-    low_level_dbz: float = Field(
-        50.0,
-        ge=0,
-        le=80,
-        description="Reflectivity that counts at any height, over ground where no beam is above 0 C, dBZ.",
-    )
-    low_area_km2: float = Field(2.0, gt=0, description="Area of that which begins the work, km2.")
-    stop_share: float = Field(0.5, gt=0, le=1, description="Below this share of the area it counts as gone.")
-    hold_min: float = Field(
-        20.0,
-        ge=0,
-        le=1440,
-        description="Minutes for which the work goes on after that; more than `alerts.clear_min`, or no product ever "
-        "says that the hail is over.",
-    )
-
-
-class GatherSection(_Section):
-    """Kind gather: one run for all radars of a network, when they are together or the deadline has passed."""
-
-    radars: list[Name] = Field(min_length=1, max_length=500, description="The radars of the network.")
-    period_s: float = Field(60.0, gt=0, le=86400, description="Length of a slot, from midnight UTC, s.")
-    deadline_s: float = Field(30.0, ge=0, le=86400, description="Seconds after the slot's end until it runs anyway.")
-    minimum: int = Field(1, ge=1, description="Fewer radars than this are not worth a run.")
-    each: int = Field(1, ge=1, le=100, description="Products of each radar to wait for in a slot (its sweeps).")
-    sweeps: Name | None = Field(
-        None,
-        description="Feed of the sweeps from which the products are made: a radar whose sweeps started no run is "
-        "quiet, not missing.",
-    )
-
-
-class TriggerSection(_Section):
-    """A rule: which arrivals start which workflow; one `[[triggers]]` for each."""
-
-    name: Name = Field(description="Name of the trigger, as it appears with runs and decisions.")
-    kind: Literal["arrival", "schedule", "precursor", "gather"] = Field(
-        "arrival",
-        description="`arrival`: each file. `schedule`: at fixed times, with the newest file. `precursor`: each file of "
-        "a radar while hail may form. `gather`: all radars of a network together.",
-    )
-    feed: Name = Field(description="Feed whose files it takes.")
-    pattern: str = Field("*", description="Shell pattern of file names (not kind schedule).")
-    every_min: int | None = Field(
-        None, ge=1, le=1440, description="Every so many minutes, from 00:00 UTC (kind schedule)."
-    )
-    at_minutes: list[int] = Field(default_factory=list, description="At these minutes of each hour (kind schedule).")
-    workflow: str = Field(description="A template or the path of a workflow document.")
-    input: str | None = Field(
-        None, description="Input of the workflow that the file is; may be left out if it has one."
-    )
-    files: dict[str, str] = Field(
-        default_factory=dict, description="Further inputs that are the same each time, as a sounding: input = path."
-    )
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the workflow.")
-    precursor: PrecursorSection | None = Field(None, description="Numbers of kind precursor.")
-    gather: GatherSection | None = Field(None, description="Network of kind gather.")
-    condition: ConditionSection | None = Field(None, description="Start only if the data are so.")
-    engine: EngineName | None = Field(None, description="Engine; without it that of `[runs]`.")
-    priority: int | None = Field(None, ge=-1000, le=1000, description="Higher runs first; without it the workflow's.")
-    deadline_s: float | None = Field(
-        None,
-        ge=0,
-        description="Seconds from arrival after which a run that has not started is skipped if a newer one exists; "
-        "without it the workflow's, 0 for none.",
-    )
-    shed: Literal["never", "late", "skip"] = Field(
-        "late",
-        description="While more work is due than can be bought (`[autoscale]`): which runs are left out. `never`: "
-        "none, as for those that alerts are made of, and in a pool their jobs go before all others; `late`: one that "
-        "cannot be in time any more, if a newer one exists or work of higher priority is due; `skip`: also at once "
-        "where work of higher priority is due.",
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        scheduled = (self.every_min is not None) + bool(self.at_minutes)
-        if self.kind == "schedule" and scheduled != 1:
-            raise ValueError("a schedule needs one of every_min and at_minutes")
-        if self.kind != "schedule" and scheduled:
-            raise ValueError("every_min and at_minutes belong to kind schedule")
-        for name in ("precursor", "gather"):
-            if getattr(self, name) is not None and self.kind != name:
-                raise ValueError(f"{name} belongs to kind {name}")
-        if self.kind == "gather" and self.gather is None:
-            raise ValueError("kind gather needs gather = { radars = [...] }")
-        if self.kind in ("precursor", "gather") and self.condition is not None:
-            raise ValueError(f"kind {self.kind} takes no condition")
-        return self
-
-
-class Config(_Section):
+class Config(Section):
     """The whole file."""
 
     store: StoreSection = StoreSection()
@@ -269,8 +107,8 @@ class Config(_Section):
     runs: RunsSection = RunsSection()
     watch: WatchSection = WatchSection()
     engines: dict[str, EngineSection] = Field(default_factory=dict)
-    feeds: list[FeedSection] = Field(default_factory=list)
-    triggers: list[TriggerSection] = Field(default_factory=list)
+    feeds: list[Annotated[FeedSection, ByKind(FEEDS, "directory")]] = Field(default_factory=list)
+    triggers: list[Annotated[TriggerSection, ByKind(TRIGGERS, "arrival")]] = Field(default_factory=list)
     alerts: AlertsSection = AlertsSection()
     autoscale: AutoscaleSection = AutoscaleSection()
     #: Where relative paths begin; not an option of the file.
@@ -287,23 +125,8 @@ class Config(_Section):
                 raise ValueError(f"two {kind}s are named {min(twice)}")
         feeds = [feed.name for feed in self.feeds]
         for trigger in self.triggers:
-            if trigger.feed not in feeds:
-                raise ValueError(
-                    f"trigger {trigger.name} names the feed {trigger.feed}, which does not exist"
-                    + _nearest(trigger.feed, feeds)
-                )
-            sweeps = None if trigger.gather is None else trigger.gather.sweeps
-            if sweeps is not None and sweeps not in feeds:
-                raise ValueError(
-                    f"trigger {trigger.name} names the feed of sweeps {sweeps}, which does not exist"
-                    + _nearest(sweeps, feeds)
-                )
-            hold_min = (trigger.precursor or PrecursorSection()).hold_min
-            if trigger.kind == "precursor" and self.alerts.places and hold_min <= self.alerts.clear_min:
-                raise ValueError(
-                    f"trigger {trigger.name}: precursor.hold_min {hold_min:g} must be more than alerts.clear_min "
-                    f"{self.alerts.clear_min:g}, or nobody is told that the hail is over"
-                )
+            if problem := trigger.problem(feeds, self.alerts):
+                raise ValueError(problem)
         return self
 
     def path(self, text: str) -> Path:
@@ -381,58 +204,5 @@ def parse_config(data: Mapping[str, Any], *, base: Path, where: object = None) -
     try:
         return Config.model_validate({**data, "base": base})
     except ValidationError as error:
-        problems = [_describe(problem, data) for problem in error.errors()]
-        raise InputError("; ".join(problems), where=where, hint="dynamo config docs") from error
-
-
-def _describe(problem: Any, data: Any) -> str:
-    location = problem["loc"]
-    path = _path(location)
-    if problem["type"] == "extra_forbidden":
-        known = sorted(_options(location[:-1], data))
-        return f"{path}: unknown option{_nearest(str(location[-1]), known)}, expected one of {', '.join(known)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    value = problem.get("input")
-    shown = f" (it is {value!r:.60})" if isinstance(value, str | int | float | bool) else ""
-    return f"{path or 'file'}: {message[:1].lower()}{message[1:]}{shown}"
-
-
-def _path(location: tuple[str | int, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _options(location: tuple[str | int, ...], data: Any) -> list[str]:
-    """Return the names that are allowed at a place in the file."""
-    sections: dict[str, type[BaseModel]] = {
-        "store": StoreSection,
-        "folders": FoldersSection,
-        "runs": RunsSection,
-        "watch": WatchSection,
-        "engines": EngineSection,
-        "feeds": FeedSection,
-        "triggers": TriggerSection,
-        "alerts": AlertsSection,
-        "autoscale": AutoscaleSection,
-    }
-    words = [part for part in location if isinstance(part, str)]
-    if not words:
-        return list(sections)
-    if words[-1] == "channels":
-        for part in location:
-            data = data[part]
-        return list(CHANNELS.load(data["kind"]).options.model_fields)
-    nested: dict[str, type[BaseModel]] = {
-        "condition": ConditionSection,
-        "precursor": PrecursorSection,
-        "gather": GatherSection,
-    }
-    model = nested.get(words[-1]) or sections[words[0]]
-    return list(model.model_fields)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+        problems = "; ".join(describe(problem, Config, data) for problem in error.errors())
+        raise InputError(problems, where=where, hint="dynamo config docs") from error

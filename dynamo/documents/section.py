@@ -59,7 +59,13 @@ class ByKind:
                 raise _at_kind(
                     source.__name__, kind, f"{self.door.word} {kind}: its options do not derive from {source.__name__}"
                 )
-            return model.model_validate(value)
+            try:
+                return model.model_validate(value)
+            except ValidationError:
+                raise
+            except Exception as error:  # somebody else's model may fail in every way
+                who = f"{self.door.word} {kind} of {self.door.origin(kind)}"
+                raise _at_kind(source.__name__, kind, f"{who}: {type(error).__name__}: {error}") from error
 
         return core_schema.no_info_plain_validator_function(validate)
 

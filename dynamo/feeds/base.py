@@ -1,4 +1,7 @@
-"""The interface of a feed, and what it hands over."""
+"""What a kind of feed is: its options, and a source of files made of them.
+
+A kind is one file with both, and one line in `dynamo.doors` or an entry point in the group ``dynamo.feeds``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from dynamo.config.feeds import FeedSection
+from dynamo.config.file import Config
+from dynamo.runs.events import RunEvents
+from dynamo.store.engine import Store
 
 How = Literal["closed", "moved", "scan"]
 
@@ -39,6 +47,7 @@ class Candidate:
 Sink = Callable[[Candidate], None]
 
 
+@runtime_checkable
 class Feed(Protocol):
     """A source of files. It may hand over the same file many times: the store knows what it has."""
 
@@ -59,3 +68,39 @@ class Feed(Protocol):
     def stop(self) -> None:
         """End the handing over."""
         ...
+
+
+@dataclass(frozen=True)
+class FeedParts:
+    """What feeds may be made of, beside their options.
+
+    Attributes
+    ----------
+    config
+        The whole configuration; `Config.path` makes its paths absolute.
+    store, events
+        Of the daemon: what it did, and what it does.
+    """
+
+    config: Config
+    store: Store
+    events: RunEvents
+
+
+@dataclass(frozen=True)
+class FeedKind:
+    """One kind of feed, as the configuration names it.
+
+    Attributes
+    ----------
+    options
+        The model of its options, a subclass of `FeedSection`; the documentation is made from it.
+    make
+        Makes the feed of its options; it may lock what it watches.
+    movable
+        Whether bad files may be moved into quarantine; where not, they are recorded only.
+    """
+
+    options: type[FeedSection]
+    make: Callable[[Any, FeedParts], Feed]
+    movable: bool = True

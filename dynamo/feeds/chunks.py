@@ -21,9 +21,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
+from pydantic import Field
+
+from dynamo.config.feeds import FeedSection
 from dynamo.errors import InputError
-from dynamo.feeds.base import Candidate, Sink
+from dynamo.feeds.base import Candidate, FeedKind, FeedParts, Sink
 from dynamo.feeds.chunk_content import is_whole, is_whole_cut, station_of
 from dynamo.feeds.chunk_spool import ChunkSpool
 from dynamo.feeds.directory import DirectoryFeed
@@ -36,6 +40,25 @@ _Key = tuple[Path, str, str]
 #: The largest chunk that is looked into; real ones have up to 0.3 MB.
 _MAX_CHUNK_BYTES = 32 * 1024 * 1024
 _log = logging.getLogger("dynamo.feeds")
+
+
+class ChunkOptions(FeedSection):
+    """Real-time chunks of Level II volumes, joined as they come."""
+
+    kind: Literal["nexrad-chunks"] = "nexrad-chunks"
+    path: str = Field(
+        min_length=1, description="The folder in which, or below which, chunks arrive.", examples=["chunks"]
+    )
+    spool: str | None = Field(
+        None,
+        description="Where chunks are joined. Without it, `spool/NAME` in `folders.state`.",
+        examples=[".dynamo/spool/nowcasts"],
+    )
+    timeout_s: float = Field(
+        420.0, gt=0, description="A volume to which no chunk came for so many seconds is taken as it is."
+    )
+    keep_h: float = Field(24.0, gt=0, description="Hours that joined volumes are kept.")
+    early: bool = Field(True, description="Take the lowest elevation before the volume ends.")
 
 
 @dataclass
@@ -251,3 +274,18 @@ class ChunkFeed:
 
 def _joined_name(key: _Key) -> str:
     return f"{key[1] or 'RADAR'}{key[2].replace('-', '_')}"
+
+
+def _make(options: ChunkOptions, parts: FeedParts) -> ChunkFeed:
+    config = parts.config
+    return ChunkFeed(
+        options.name,
+        path=config.path(options.path),
+        spool=config.path(options.spool) if options.spool else config.state_dir / "spool" / options.name,
+        timeout_s=options.timeout_s,
+        early=options.early,
+        keep_h=options.keep_h,
+    )
+
+
+KIND = FeedKind(ChunkOptions, _make)

@@ -13,15 +13,31 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import Field
+
+from dynamo.config.feeds import FeedSection
 from dynamo.errors import BusyError, InputError
-from dynamo.feeds.base import Candidate, How, Sink
+from dynamo.feeds.base import Candidate, FeedKind, FeedParts, How, Sink
 from dynamo.feeds.completeness import shown
 from dynamo.times import utc_now
 
 _log = logging.getLogger("dynamo.feeds")
 _PARTIAL_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload")
+
+
+class DirectoryOptions(FeedSection):
+    """Files that are written into, or moved into, a folder."""
+
+    kind: Literal["directory"] = "directory"
+    path: str = Field(min_length=1, description="The folder.", examples=["incoming"])
+    patterns: list[str] = Field(
+        default=["*.nc"],
+        min_length=1,
+        description="Shell patterns of file names; hidden and `.part` files never match.",
+    )
+    recursive: bool = Field(False, description="Look into folders below too; links to folders are not followed.")
 
 
 class DirectoryFeed:
@@ -149,3 +165,15 @@ def _lock_folder(folder: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def _make(options: DirectoryOptions, parts: FeedParts) -> DirectoryFeed:
+    return DirectoryFeed(
+        options.name,
+        path=parts.config.path(options.path),
+        patterns=options.patterns,
+        recursive=options.recursive,
+    )
+
+
+KIND = FeedKind(DirectoryOptions, _make)

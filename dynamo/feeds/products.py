@@ -11,10 +11,13 @@ import fnmatch
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
+from pydantic import Field
 from sqlalchemy import select
 
-from dynamo.feeds.base import Candidate, Sink
+from dynamo.config.feeds import FeedSection
+from dynamo.feeds.base import Candidate, FeedKind, FeedParts, Sink
 from dynamo.runs.events import RunEvent, RunEvents
 from dynamo.store.engine import Store
 from dynamo.store.models import Product, Run
@@ -24,6 +27,19 @@ from dynamo.times import utc_now
 _HORIZON = timedelta(hours=6)
 #: The trigger of runs that `dynamo submit` makes.
 _BY_HAND = "submit"
+
+
+class ProductOptions(FeedSection):
+    """What a workflow of this store publishes."""
+
+    kind: Literal["products"] = "products"
+    workflow: str = Field(description="The workflow whose products are taken.", examples=["hail"])
+    patterns: list[str] = Field(default=["*.nc"], min_length=1, description="Shell patterns of file names.")
+
+    @property
+    def made_by(self) -> str:
+        """The workflow of this store that makes its files."""
+        return self.workflow
 
 
 class ProductFeed:
@@ -93,3 +109,13 @@ class ProductFeed:
             return False
         sink(Candidate(self.name, path, "moved", utc_now()))
         return True
+
+
+def _make(options: ProductOptions, parts: FeedParts) -> ProductFeed:
+    return ProductFeed(
+        options.name, workflow=options.workflow, patterns=options.patterns, store=parts.store, events=parts.events
+    )
+
+
+# What was published stays: a bad product is recorded only.
+KIND = FeedKind(ProductOptions, _make, movable=False)

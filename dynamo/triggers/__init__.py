@@ -1,1 +1,1 @@
-"""Rules: which arrivals, under which condition or at which times, start which workflow. Pure; one file a kind."""
+"""Rules: which arrivals, under which condition or at which times, start which workflow; one file a kind."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
+from dynamo.config.triggers import ConditionSection
 from dynamo.errors import InputError
 from dynamo.inspection.facts import InputFacts
+from dynamo.triggers.verdict import Verdict
 
 Leads = Literal["any", "all"] | tuple[int, ...]
 
@@ -21,13 +23,17 @@ class Condition:
     leads: Leads = "any"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a trigger starts its workflow, why, and the numbers behind it."""
+def condition_of(section: ConditionSection | None) -> Condition | None:
+    """Return the condition that a section of the configuration says."""
+    if section is None:
+        return None
+    leads = section.leads
+    return Condition(section.area_km2, section.level_dbz, tuple(leads) if isinstance(leads, list) else leads)
 
-    start: bool
-    reason: str
-    data: dict[str, Any] = field(default_factory=dict)
+
+def levels_of(condition: Condition | None) -> frozenset[float]:
+    """Return the levels, dBZ, that the facts must hold to be judged."""
+    return frozenset() if condition is None else frozenset({condition.level_dbz})
 
 
 def judge(condition: Condition | None, facts: InputFacts | None) -> Verdict:

@@ -1,204 +1,227 @@
-"""Trigger part `gather`: when the radars of a minute are together, or the deadline has passed; pure.
-
-A network's composite of a minute runs once: as soon as every radar of the network has its products of that minute (one,
-or as many as it makes sweeps), or at the deadline with those that are there. What comes later starts nothing. A radar
-whose sweeps were found not worth the work is quiet: it is there, with nothing to show.
-"""
+"""Trigger kind `gather`: all radars of a network together, once for each slot; the store keeps which slots are done."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from dynamo.errors import InputError
+from pydantic import Field
 
-Action = Literal["wait", "run", "skip"]
+from dynamo.config.alerts import AlertsSection
+from dynamo.config.file import Config
+from dynamo.config.names import Name
+from dynamo.config.triggers import FilePattern, TriggerSection
+from dynamo.contract import Value
+from dynamo.documents.section import Section
+from dynamo.store.models import Arrival
+from dynamo.times import parse_time, to_iso
+from dynamo.triggers.base import Due, Trigger, TriggerKind
+from dynamo.triggers.book import Book
+from dynamo.triggers.outlook.base import Activity, Outlook, Start
+from dynamo.triggers.pieces import Pieces, pieces_of, unfit
+from dynamo.triggers.quiet import quiet_sweeps
+from dynamo.triggers.slots import Gathering, GatherSettings, gather, open_slots, slot_of
+from dynamo.triggers.verdict import Verdict
+
+#: Pieces that arrived longer ago than this play no part any more, at least.
+_HORIZON = timedelta(minutes=10)
+#: So many finished slots are remembered beside those that still have pieces within the horizon.
+_REMEMBERED = 500
+
+
+class GatherSection(Section):
+    """One run for all radars of a network, when they are together or the deadline has passed."""
+
+    radars: list[Name] = Field(min_length=1, max_length=500, description="The radars of the network.")
+    period_s: float = Field(60.0, gt=0, le=86400, description="Length of a slot, from midnight UTC, s.")
+    deadline_s: float = Field(30.0, ge=0, le=86400, description="Seconds after the slot's end until it runs anyway.")
+    minimum: int = Field(1, ge=1, description="Fewer radars than this are not worth a run.")
+    each: int = Field(1, ge=1, le=100, description="Products of each radar to wait for in a slot (its sweeps).")
+    sweeps: Name | None = Field(
+        None,
+        description="Feed of the sweeps from which the products are made: a radar whose sweeps started no run is "
+        "quiet, not missing.",
+    )
+
+
+class GatherOptions(TriggerSection):
+    """All radars of a network together."""
+
+    kind: Literal["gather"] = "gather"
+    pattern: FilePattern = "*"
+    gather: GatherSection = Field(
+        description="Its network, as `gather = { radars = [...] }`.",
+        examples=[{"radars": ["addison.tx", "midlothian.tx"], "deadline_s": 30}],
+    )
+
+    def problem(self, feeds: Sequence[str], alerts: AlertsSection) -> str:
+        """Return what does not fit to the rest of the file, as a feed of sweeps that does not exist."""
+        sweeps = self.gather.sweeps
+        return super().problem(feeds, alerts) or (
+            "" if sweeps is None else self.no_feed("feed of sweeps", sweeps, feeds)
+        )
 
 
 @dataclass(frozen=True)
-class GatherSettings:
-    """How the products of a network are put together.
+class GatherTrigger(Trigger):
+    """Which arrivals are pieces of a network's products, and when they are together."""
 
-    Parameters
-    ----------
-    radars
-        The network.
-    period
-        Length of a slot; the valid times of the products decide to which they belong.
-    deadline
-        After the end of the slot: what is not there by then is missing.
-    minimum
-        Fewer radars than this are not worth a composite.
-    each
-        Products of a radar in a slot, as the sweeps that it makes: with fewer it is waited for. At the deadline a
-        radar with fewer is used as it is, and told as incomplete.
+    ask_s: ClassVar[float | None] = 1.0
+    takes_many: ClassVar[bool] = True
 
-    Raises
-    ------
-    InputError
-        If there is no radar, one is named twice, or a number makes no sense.
-    """
-
-    radars: tuple[str, ...]
-    period: timedelta = timedelta(minutes=1)
-    deadline: timedelta = timedelta(seconds=30)
-    minimum: int = 1
-    each: int = 1
-
-    def __post_init__(self) -> None:
-        if not self.radars or len(set(self.radars)) != len(self.radars):
-            raise InputError(
-                f"a network of {list(self.radars)}", where="radars", expected="different names, at least one"
-            )
-        if self.period <= timedelta(0) or self.deadline < timedelta(0):
-            raise InputError("a period or deadline below zero", where="gather", expected="seconds above zero")
-        if not 1 <= self.minimum <= len(self.radars):
-            raise InputError(f"at least {self.minimum} radars", where="minimum", expected=f"1 to {len(self.radars)}")
-        if self.each < 1:
-            raise InputError(f"{self.each} products of each radar", where="each", expected="1 or more")
-
-
-@dataclass(frozen=True)
-class GatherTrigger:
-    """Which arrivals are pieces of a network's products."""
-
-    feed: str
     pattern: str
     settings: GatherSettings
     #: The feed of the sweeps from which the products are made, and the workflow that makes them.
     sweeps: str | None = None
     maker: str | None = None
 
+    @property
+    def offers(self) -> Mapping[str, Value]:
+        """The radars that are expected, so that the workflow can say which are missing."""
+        return self._expected(())
+
+    @property
+    def witness(self) -> str | None:
+        """The feed of sweeps: that no radar has hail is an outcome; without it no file tells it from an outage."""
+        return self.sweeps
+
     def concerns(self, feed: str, path: PurePath) -> bool:
-        """Whether the trigger has to do with this file at all, as a piece."""
+        """Whether this file may make a slot complete, as a piece or by being quiet."""
+        return feed == self.sweeps or self.is_piece(feed, path)
+
+    def is_piece(self, feed: str, path: PurePath) -> bool:
+        """Whether this file is a piece."""
         return feed == self.feed and fnmatch.fnmatchcase(path.name, self.pattern)
 
-    def follows(self, feed: str, path: PurePath) -> bool:
-        """Whether this file may make a slot complete, as a piece or by being quiet."""
-        return feed == self.sweeps or self.concerns(feed, path)
+    def due(self, book: Book) -> Sequence[Due]:
+        """Decide about the slots that are complete or late, and keep that they are done: so none is run twice.
+
+        Pieces of radars outside the network, and those whose clock is ahead, are left out; each is told once.
+        """
+        settings = self.settings
+        since = book.now - max(_HORIZON, 3 * (settings.period + settings.deadline))
+        pieces = pieces_of(book.arrivals(self.feed, since), settings.period, self.is_piece)
+        sweeps = pieces_of(() if self.sweeps is None else book.arrivals(self.sweeps, since), settings.period)
+        if not pieces and not sweeps:
+            return ()
+        note = book.recall().data
+        done = [parse_time(text) for text in note.get("done", [])]
+        told = set(note.get("left_out", []))
+        here = {arrival.id for arrival in pieces.values()}
+
+        due = list(self._left_out(book, pieces, told))
+        pieces = pieces.where(lambda piece: pieces[piece].id not in told)
+        sweeps = sweeps.where(lambda sweep: not unfit(sweep, settings.radars, book.now))
+        with_pieces = {slot_of(piece.time, settings.period) for piece in (*sweeps, *pieces)}
+        for slot, decision in self._together(book, pieces, sweeps, done):
+            done.append(slot)
+            due.append(self._due(book, decision, [pieces[piece] for piece in decision.pieces]))
+        if due:
+            old = [slot for slot in done if slot not in with_pieces][-_REMEMBERED:]
+            slots = [*old, *(slot for slot in done if slot in with_pieces)]
+            book.keep({"done": [to_iso(slot) for slot in slots], "left_out": sorted(told & here)})
+        return due
+
+    def expects(self, outlook: Outlook) -> Iterable[Start]:
+        """Expect a run at the end of each slot in which some radar of the network will have a product."""
+        settings, now = self.settings, outlook.now
+        mine = self._makers(outlook)
+        streams = outlook.streams(self.is_piece)
+        arrived = max((stream.newest for stream in streams), key=lambda row: row.id, default=None)
+        facts = None if arrived is None else outlook.facts([arrived]).get(arrived.id)
+        if mine is None and not any(stream.expected(now, outlook.horizon_s) for stream in streams):
+            return
+        sources = streams if mine is None else [one.stream for one in mine]
+        # Slots are of data time; in a replay they pass as fast as the data.
+        pace = max((stream.pace for stream in sources), default=1.0)
+        today = max((stream.data_time(now) for stream in sources), default=now)
+        known_as = None if facts is None else ("composite", facts.format, facts.shape)
+        slot = slot_of(today, settings.period)
+        while True:
+            close = slot + settings.period + settings.deadline
+            time = now + (close - today) / pace
+            if time > now + timedelta(seconds=outlook.horizon_s):
+                return
+            if time >= now:
+                none = 1.0
+                for one in mine or ():
+                    if one.stream.cadence is not None and not one.stream.cadence.silent(now):
+                        none *= 1.0 - one.chance(now, max(now, time - settings.deadline / pace))
+                yield Start(time, 1.0 if mine is None else 1.0 - none, facts, known_as)
+            slot += settings.period
+
+    # -- what is due
+
+    def _left_out(self, book: Book, pieces: Pieces, told: set[int]) -> Iterator[Due]:
+        """Give what is told of pieces that cannot be used, and add them to those that were told of."""
+        for piece, arrival in pieces.items():
+            if arrival.id in told or not (reason := unfit(piece, self.settings.radars, book.now)):
+                continue
+            told.add(arrival.id)
+            slot = to_iso(slot_of(piece.time, self.settings.period))
+            data = {"feed": arrival.feed, "radar": piece.radar, "slot": slot}
+            yield Due(arrival.path, Verdict(False, reason, data, "skip"))
+
+    def _together(
+        self, book: Book, pieces: Pieces, sweeps: Pieces, done: Sequence[datetime]
+    ) -> Iterator[tuple[datetime, Gathering]]:
+        """Give the slots that need not be waited for any longer, oldest first.
+
+        The deadline of a slot counts from its end, or from the arrival of its first piece where that came later: a
+        replay of old data must not find every deadline passed.
+        """
+        settings, closed = self.settings, set(done)
+        by_slot = pieces.by_slot()
+        waiting = sweeps.where(lambda sweep: slot_of(sweep.time, settings.period) not in closed)
+        quiet = quiet_sweeps(book, waiting, by_slot, self.maker)
+        known = [*sweeps, *pieces]
+        oldest = min((slot_of(piece.time, settings.period) for piece in known), default=book.now)
+        for slot in open_slots(known, settings, closed, oldest):
+            here = by_slot.get(slot, [])
+            silent = quiet.get(slot, [])
+            if not here and not silent:
+                continue
+            first = min(one.detected_at for one in ([pieces[piece] for piece in here] or silent))
+            late = max(first - (slot + settings.period), timedelta(0))
+            count = Counter((one.facts or {})["radar"] for one in silent)
+            decision = gather(here, slot, book.now - late, settings, quiet=count)
+            if decision.action != "wait":
+                yield slot, decision
+
+    def _due(self, book: Book, decision: Gathering, arrivals: Sequence[Arrival]) -> Due:
+        run = decision.action == "run"
+        verdict = Verdict(run, decision.reason, dict(decision.data), "start" if run else "skip")
+        subject = f"{book.name} {to_iso(decision.slot)}"
+        # Radars that are quiet are not missing.
+        return Due(subject, verdict, arrivals if run else (), self._expected(decision.data["quiet"]))
+
+    def _expected(self, quiet: Sequence[str]) -> dict[str, Value]:
+        return {"expected": ",".join(radar for radar in self.settings.radars if radar not in quiet)}
+
+    # -- what is expected
+
+    def _makers(self, outlook: Outlook) -> list[Activity] | None:
+        """Return the activity of the radars of whose products the pieces are; None where no trigger tells it."""
+        makers = outlook.makers(self.maker, self.sweeps)
+        return None if makers is None else [one for one in makers if one.stream.radar in self.settings.radars]
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One product of one radar that could go into a composite: its valid time, and what the caller knows it by."""
-
-    radar: str
-    time: datetime
-    name: str
-
-
-@dataclass(frozen=True)
-class Gathering:
-    """What to do about a slot, and why.
-
-    ``pieces`` are the products to use, the newest of each radar first, in the order of the network; ``check_at`` is
-    when to look again where nothing else happens (None: never).
-    """
-
-    action: Action
-    slot: datetime
-    pieces: tuple[Piece, ...]
-    missing: tuple[str, ...]
-    reason: str
-    check_at: datetime | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+def _make(options: GatherOptions, config: Config) -> GatherTrigger:
+    network = options.gather
+    settings = GatherSettings(
+        radars=tuple(network.radars),
+        period=timedelta(seconds=network.period_s),
+        deadline=timedelta(seconds=network.deadline_s),
+        minimum=network.minimum,
+        each=network.each,
+    )
+    maker = next((feed.made_by for feed in config.feeds if feed.name == options.feed), None)
+    return GatherTrigger(options.feed, options.pattern, settings, network.sweeps, maker)
 
 
-def slot_of(time: datetime, period: timedelta) -> datetime:
-    """Return the start of the slot to which a time belongs; slots are counted from midnight UTC."""
-    midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + (time - midnight) // period * period
-
-
-def gather(
-    pieces: Iterable[Piece],
-    slot: datetime,
-    now: datetime,
-    settings: GatherSettings,
-    *,
-    done: bool = False,
-    quiet: Mapping[str, int] | None = None,
-) -> Gathering:
-    """Decide about the composite of one slot.
-
-    Parameters
-    ----------
-    pieces
-        The products at hand, of any slot and radar; those of others are left alone.
-    slot
-        The start of the slot, see `slot_of`.
-    now
-        The caller's clock.
-    settings
-        The network, its period and deadline.
-    done
-        Whether the composite of this slot has been started already: then it is never started again.
-    quiet
-        How many sweeps of this slot, by radar, were found not worth a product.
-
-    Returns
-    -------
-    Gathering
-        ``run`` where all radars are there or quiet, or the deadline has passed and enough are; ``skip`` where all are
-        quiet, it has passed and too few are there, or the composite is done; else ``wait``, with the time of the
-        deadline.
-    """
-    mine = [
-        piece for piece in pieces if piece.radar in settings.radars and slot_of(piece.time, settings.period) == slot
-    ]
-    by_radar: dict[str, list[Piece]] = {}
-    for piece in sorted(mine, key=lambda piece: (piece.time, piece.name), reverse=True):
-        by_radar.setdefault(piece.radar, []).append(piece)
-    used = tuple(piece for radar in settings.radars for piece in by_radar.get(radar, []))
-    seen = {radar: len(by_radar.get(radar, [])) + (quiet or {}).get(radar, 0) for radar in settings.radars}
-    missing = tuple(radar for radar, count in seen.items() if not count)
-    few = tuple(radar for radar, count in seen.items() if 0 < count < settings.each)
-    silent = tuple(radar for radar, count in seen.items() if count and radar not in by_radar)
-    close = slot + settings.period + settings.deadline
-    all_ = len(settings.radars)
-    there = all_ - len(missing)
-    but = f", quiet {', '.join(silent)}" if silent else ""
-    data = {
-        "slot": slot.isoformat(),
-        "radars": [radar for radar in settings.radars if radar in by_radar],
-        "missing": list(missing),
-        "quiet": list(silent),
-        "incomplete": list(few),
-        "pieces": len(used),
-        "deadline": close.isoformat(),
-    }
-
-    def result(action: Action, reason: str, check_at: datetime | None = None) -> Gathering:
-        return Gathering(action, slot, used, missing, reason, check_at, data)
-
-    if done:
-        return result("skip", "the composite of this slot was started before")
-    if not missing:
-        if not few and not used:
-            return result("skip", f"all {all_} radars are quiet")
-        if not few:
-            return result("run", f"all {all_} radars are there{but}")
-        if now >= close and used:
-            return result("run", f"the deadline has passed; incomplete {', '.join(few)}{but}")
-    if now < close:
-        return result(
-            "wait", f"{there - len(few)} of {all_} radars are there, missing {', '.join((*missing, *few))}", close
-        )
-    if not used and silent:
-        return result("skip", f"the deadline has passed; nothing to compose{but}")
-    if there < settings.minimum:
-        return result("skip", f"the deadline has passed with {there} of {all_} radars, {settings.minimum} wanted")
-    return result("run", f"the deadline has passed; missing {', '.join(missing)}{but}")
-
-
-def open_slots(
-    pieces: Iterable[Piece], settings: GatherSettings, done: Iterable[datetime], horizon: datetime
-) -> list[datetime]:
-    """Return the slots, oldest first, that have pieces, are not done and are not older than ``horizon``."""
-    closed = set(done)
-    slots = {slot_of(piece.time, settings.period) for piece in pieces if piece.radar in settings.radars}
-    return sorted(slot for slot in slots if slot not in closed and slot >= horizon)
+KIND = TriggerKind(GatherOptions, _make)

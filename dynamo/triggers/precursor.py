@@ -1,166 +1,189 @@
-"""Trigger kind `precursor`: hail work starts by itself when strong echo reaches the freezing level, and stops; pure.
-
-Each radar has a state of its own. It becomes active when the area of strong echo above the 0 C height is large enough;
-it goes on, with hysteresis, until the area has been below a smaller limit for some time. Over ground where no beam of
-the file is above the 0 C height (near the radar in a low sweep), a higher reflectivity at any height stands in.
-"""
+"""Trigger kind `precursor`: each file of a radar while hail may form; the store keeps the spell of each radar."""
 
 from __future__ import annotations
 
 import fnmatch
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import PurePath
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path, PurePath
+from typing import Literal
 
-from dynamo.errors import InputError
-from dynamo.inspection.facts import ALOFT_STEP_M, InputFacts
-from dynamo.radar.hail.precursor import area_above_km2, area_below_km2
-from dynamo.times import parse_time, to_iso
-from dynamo.triggers.condition import Verdict
+from pydantic import Field
 
-#: What radar readers say of a file in which no gate has a value; `InputFacts.flags`.
-_NO_DATA = "no valid reflectivity"
+from dynamo.config.alerts import AlertsSection
+from dynamo.config.file import Config
+from dynamo.config.triggers import FilePattern, TriggerSection
+from dynamo.documents.section import Section
+from dynamo.formats.sounding import choose_sounding
+from dynamo.inspection.facts import InputFacts
+from dynamo.triggers.base import Trigger, TriggerKind
+from dynamo.triggers.book import Book
+from dynamo.triggers.clock import ahead_of
+from dynamo.triggers.outlook.base import Outlook, Start
+from dynamo.triggers.outlook.hail import Spell
+from dynamo.triggers.spells import Precursor, PrecursorState, state_from_json
+from dynamo.triggers.verdict import Verdict
+
+#: Between 0 C and -20 C in the fallback atmosphere, metres; only the 0 C height matters here.
+_ICE_LAYER_M = 3000.0
+
+
+class PrecursorSection(Section):
+    """Work begins where strong echo reaches above 0 C, and ends when it has been gone a while."""
+
+    sounding: str | None = Field(
+        None, description="Sounding (Wyoming text) that tells the 0 C height; refused ones are replaced by the number."
+    )
+    freezing_level_m: float = Field(
+        4200.0, ge=-500, le=8000, description="Height of 0 C above sea level, m, where no sounding tells it."
+    )
+    level_dbz: float = Field(45.0, ge=0, le=80, description="Reflectivity of strong echo above the 0 C height, dBZ.")
+    area_km2: float = Field(2.0, gt=0, description="Area of it that begins the work, km2.")
+    low_level_dbz: float = Field(
+        50.0,
+        ge=0,
+        le=80,
+        description="Reflectivity that counts at any height, over ground where no beam is above 0 C, dBZ.",
+    )
+    low_area_km2: float = Field(2.0, gt=0, description="Area of that which begins the work, km2.")
+    stop_share: float = Field(0.5, gt=0, le=1, description="Below this share of the area it counts as gone.")
+    hold_min: float = Field(
+        20.0,
+        ge=0,
+        le=1440,
+        description="Minutes for which the work goes on after that; more than `alerts.clear_min`, or no product ever "
+        "says that the hail is over.",
+    )
+
+
+class PrecursorOptions(TriggerSection):
+    """Each file of a radar while hail may form."""
+
+    kind: Literal["precursor"] = "precursor"
+    pattern: FilePattern = "*"
+    precursor: PrecursorSection = Field(
+        PrecursorSection(),
+        description="Its numbers.",
+        examples=[{"level_dbz": 45, "area_km2": 2, "sounding": "sounding.txt"}],
+    )
+
+    def problem(self, feeds: Sequence[str], alerts: AlertsSection) -> str:
+        """Return what does not fit to the rest of the file, as a hold that is shorter than an alert needs."""
+        hold_min = self.precursor.hold_min
+        if alerts.places and hold_min <= alerts.clear_min:
+            return (
+                f"trigger {self.name}: precursor.hold_min {hold_min:g} must be more than alerts.clear_min "
+                f"{alerts.clear_min:g}, or nobody is told that the hail is over"
+            )
+        return super().problem(feeds, alerts)
 
 
 @dataclass(frozen=True)
-class PrecursorState:
-    """Whether hail work is on for one radar, and when the precursor was last seen."""
-
-    active: bool = False
-    seen: datetime | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the state as JSON data."""
-        return {"active": self.active, "seen": None if self.seen is None else to_iso(self.seen)}
-
-
-def state_from_json(data: Mapping[str, Any]) -> PrecursorState:
-    """Read what `PrecursorState.to_json` wrote; anything else is the state at rest."""
-    seen = data.get("seen")
-    return PrecursorState(bool(data.get("active")), parse_time(seen) if isinstance(seen, str) else None)
-
-
-@dataclass(frozen=True)
-class PrecursorTrigger:
+class PrecursorTrigger(Trigger):
     """When hail work is worth it.
 
     Parameters
     ----------
     feed, pattern
         The files it looks at.
-    freezing_level_m
-        Height of 0 C above sea level, metres.
-    level_dbz, area_km2
-        This much area at or above this reflectivity, above the freezing level, starts the work.
-    low_level_dbz, low_area_km2
-        The same at any height, over ground where no beam is above the freezing level.
-    stop_share
-        Below this share of the area the precursor counts as gone.
-    hold
-        The work goes on for this long after the precursor was last seen; after a longer silence it begins anew.
-
-    Raises
-    ------
-    InputError
-        If a number makes no sense.
+    precursor
+        How a spell begins and ends.
+    sounding
+        Tells the height of 0 C, in place of the number of ``precursor``.
     """
 
-    feed: str
     pattern: str = "*"
-    freezing_level_m: float = 4200.0
-    level_dbz: float = 45.0
-    area_km2: float = 2.0
-    low_level_dbz: float = 50.0
-    low_area_km2: float = 2.0
-    stop_share: float = 0.5
-    hold: timedelta = timedelta(minutes=20)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.stop_share <= 1:
-            raise InputError(f"stop_share {self.stop_share:g}", where="precursor", expected="above 0, at most 1")
-        if self.hold < timedelta(0):
-            raise InputError(f"hold {self.hold}", where="precursor", expected="0 or longer")
+    precursor: Precursor = field(default_factory=Precursor)
+    sounding: Path | None = None
 
     @property
-    def levels(self) -> tuple[float, float]:
-        """The reflectivities for which the facts of an arrival must tell the areas."""
-        return self.level_dbz, self.low_level_dbz
+    def levels(self) -> frozenset[float]:
+        """The reflectivities of the precursor."""
+        return frozenset(self.precursor.levels)
 
     def concerns(self, feed: str, path: PurePath) -> bool:
         """Whether the trigger has to do with this file at all."""
         return feed == self.feed and fnmatch.fnmatchcase(path.name, self.pattern)
 
-    def judge(self, facts: InputFacts | None, state: PrecursorState) -> tuple[Verdict, PrecursorState, str]:
-        """Decide about one arrival of one radar.
+    def judge(self, facts: InputFacts | None, book: Book) -> Verdict:
+        """Judge a file of a radar, and keep the state of its spell.
 
-        Parameters
-        ----------
-        facts
-            Of the arrival.
-        state
-            Of its radar, as it was left by the arrival before.
-
-        Returns
-        -------
-        Verdict, PrecursorState, str
-            Whether the workflow runs on this arrival, the state afterwards, and the action: ``begin`` (the first of a
-            spell), ``start`` (the spell goes on), ``end`` (the spell is over) or ``refuse``.
+        A file whose clock is ahead is refused before it touches the state: every later file would be an old one. The
+        data of the verdict name the sounding that told the freezing level.
 
         Raises
         ------
         InputError
-            If the facts are not those of a radar.
+            If the file is not of a radar.
         """
-        if facts is None or not facts.radar or any(level not in facts.area_km2 for level in self.levels):
-            raise InputError("not a radar's sweep or volume", where="precursor", expected="a file of one radar")
-        data: dict[str, Any] = {"radar": facts.radar, "flags": list(facts.flags), "was_active": state.active}
-        if _NO_DATA in facts.flags and all(map(math.isnan, facts.maximum_dbz)):
-            # A radar that sees nothing at all says neither that the precursor is there nor that it is gone.
-            return Verdict(False, _NO_DATA, {**data, "unusable": True}), state, "refuse"
-        areas = (
-            area_above_km2(facts.aloft_km2.get(self.level_dbz, ()), self.freezing_level_m, ALOFT_STEP_M),
-            area_below_km2(facts.low_km2.get(self.low_level_dbz, ()), self.freezing_level_m, ALOFT_STEP_M),
+        if facts is not None and (ahead := ahead_of(facts.issue_time, book.now)):
+            data = {"radar": facts.radar, "flags": list(facts.flags), "unusable": True}
+            return Verdict(False, f"{ahead}: not judged", data)
+        precursor, told_by = self._at(facts)
+        key = "" if facts is None else facts.radar
+        known = book.recall(key).data if key else {}
+        before = state_from_json(known)
+        if before.seen is not None and ahead_of(before.seen, book.now):
+            before = PrecursorState()
+        verdict, after, action = precursor.judge(facts, before)
+        if after.to_json() != known:
+            book.keep(after.to_json(), key=key)
+        return replace(verdict, data={**verdict.data, "sounding": told_by}, action=action)
+
+    def expects(self, outlook: Outlook) -> Iterable[Start]:
+        """Expect a run of each coming file of a radar whose spell lasts or will begin."""
+        spells = self.activity(outlook)
+        outlook.remark_on([spell.stream for spell in spells])
+        newest = outlook.facts([spell.stream.newest for spell in spells])
+        for spell in spells:
+            facts = newest.get(spell.stream.newest.id)
+            known_as = None if facts is None else ("radar", facts.format, facts.shape, len(facts.leads), facts.radar)
+            for time in spell.stream.expected(outlook.now, outlook.horizon_s):
+                yield Start(time, spell.chance(outlook.now, time), facts, known_as)
+
+    def activity(self, outlook: Outlook) -> Sequence[Spell]:
+        """Return the spell of each radar, with the storms that the newest nowcast shows near it."""
+        streams = outlook.streams(self.concerns)
+        newest = outlook.facts([stream.newest for stream in streams])
+        known = outlook.recall()
+        return [
+            Spell(
+                stream,
+                state_from_json(known.get(stream.radar, {})),
+                self.precursor,
+                outlook.storms_near(newest.get(stream.newest.id)),
+            )
+            for stream in streams
+        ]
+
+    def _at(self, facts: InputFacts | None) -> tuple[Precursor, str]:
+        """Return the precursor with the freezing level of the time, and what told it."""
+        if self.sounding is None or facts is None:
+            return self.precursor, "number of the configuration"
+        height_m = self.precursor.freezing_level_m
+        chosen = choose_sounding(
+            self.sounding,
+            facts.issue_time,
+            fallback_zero_c_m=height_m,
+            fallback_minus_20_c_m=height_m + _ICE_LAYER_M,
         )
-        low = areas[1] / self.low_area_km2 > areas[0] / self.area_km2
-        area, level, needed = (
-            (areas[1], self.low_level_dbz, self.low_area_km2) if low else (areas[0], self.level_dbz, self.area_km2)
-        )
-        height = f"{self.freezing_level_m:.0f} m (0 C)"
-        data |= {
-            "area_km2": round(area, 2),
-            "needed_km2": needed,
-            "level_dbz": level,
-            "low": low,
-            "aloft_area_km2": round(areas[0], 2),
-            "low_area_km2": round(areas[1], 2),
-            "freezing_level_m": self.freezing_level_m,
-            "top_m": facts.top_m,
-        }
-        where = f"where no beam is above {height}" if low else f"above {height}"
-        measured = f"{area:.1f} km2 at or above {level:g} dBZ {where}"
-        time = facts.issue_time
-        if state.seen is not None and time < state.seen - self.hold:
-            # An old file must not end or prolong the spell of today.
-            return Verdict(area >= needed, f"{measured}; an old file", data), state, _action(area >= needed)
-        # After an outage that was longer than the hold, a spell is over though no file has said so.
-        active = state.active and state.seen is not None and time - state.seen <= self.hold
-        enough = needed * (self.stop_share if active else 1.0)
-        if area >= enough:
-            seen = time if state.seen is None else max(time, state.seen)
-            reason = f"{measured}, {enough:g} km2 are enough"
-            return Verdict(True, reason, data), PrecursorState(True, seen), "start" if active else "begin"
-        if active and state.seen is not None:
-            gone_s = (time - state.seen).total_seconds()
-            reason = f"{measured}, gone for {max(gone_s, 0):.0f} s of {self.hold.total_seconds():.0f} s"
-            return Verdict(True, reason, data), state, "start"
-        if state.active:
-            reason = f"{measured}, gone for more than {self.hold.total_seconds():.0f} s"
-            return Verdict(False, reason, data), PrecursorState(False, state.seen), "end"
-        return Verdict(False, f"{measured}, {needed:g} km2 are needed", data), state, "refuse"
+        return replace(self.precursor, freezing_level_m=chosen.zero_c_m), chosen.reason
 
 
-def _action(start: bool) -> str:
-    return "start" if start else "refuse"
+def _make(options: PrecursorOptions, config: Config) -> PrecursorTrigger:
+    numbers = options.precursor
+    precursor = Precursor(
+        freezing_level_m=numbers.freezing_level_m,
+        level_dbz=numbers.level_dbz,
+        area_km2=numbers.area_km2,
+        low_level_dbz=numbers.low_level_dbz,
+        low_area_km2=numbers.low_area_km2,
+        stop_share=numbers.stop_share,
+        hold=timedelta(minutes=numbers.hold_min),
+    )
+    sounding = None if numbers.sounding is None else config.path(numbers.sounding)
+    return PrecursorTrigger(options.feed, options.pattern, precursor, sounding)
+
+
+KIND = TriggerKind(PrecursorOptions, _make)

@@ -8,23 +8,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dynamo.config.file import Config, GatherSection, PrecursorSection, TriggerSection
+from dynamo.config.file import Config
+from dynamo.config.triggers import TriggerSection
 from dynamo.contract import Value
+from dynamo.doors import TRIGGERS
 from dynamo.errors import InputError
 from dynamo.files import sha256_file
 from dynamo.plugins import PluginError
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.planning import Planner, Workflow
 from dynamo.store.models import Arrival
-from dynamo.triggers.arrival import ArrivalTrigger
-from dynamo.triggers.condition import Condition
-from dynamo.triggers.gather import GatherSettings, GatherTrigger
-from dynamo.triggers.precursor import PrecursorTrigger
-from dynamo.triggers.schedule import ScheduleTrigger
+from dynamo.triggers.base import Trigger
 
 _log = logging.getLogger("dynamo.triggers")
-
-Trigger = ArrivalTrigger | ScheduleTrigger | PrecursorTrigger | GatherTrigger
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,7 @@ class Rule:
     """One trigger with its workflow, checked when the daemon starts."""
 
     name: str
+    kind: str
     trigger: Trigger
     workflow: Workflow
     port: str
@@ -42,11 +39,26 @@ class Rule:
     deadline_s: float | None
     #: Further inputs that are the same each time, by port.
     files: Mapping[str, Path] = field(default_factory=dict)
-    #: Tells the height of 0 C to a precursor.
-    sounding: Path | None = None
 
-    def request(self, arrivals: Sequence[Arrival], now: datetime) -> RunRequest:
+    @property
+    def who(self) -> str:
+        """Whose trigger it is, for the lines that tell of its defects."""
+        return f"trigger {self.name}: kind {self.kind} of {TRIGGERS.origin(self.kind)}"
+
+    def request(
+        self, arrivals: Sequence[Arrival], now: datetime, offers: Mapping[str, Value] | None = None
+    ) -> RunRequest:
         """Return the run that this rule wants for an arrival, or for several that belong together.
+
+        Parameters
+        ----------
+        arrivals
+            At least one.
+        now
+            When.
+        offers
+            What the trigger offers for this run in place of what it offers for all; the configuration's own values
+            stay.
 
         Raises
         ------
@@ -59,7 +71,7 @@ class Rule:
         return RunRequest(
             workflow=self.workflow,
             inputs=(*inputs, *self._fixed()),
-            parameters=self.parameters,
+            parameters={**self.parameters, **self._offered(offers or {})},
             engine=self.engine,
             trigger=self.name,
             priority=self.priority,
@@ -74,6 +86,14 @@ class Rule:
         """Return the fixed files that a request of `request` does without, as ``input: path``."""
         there = {item.port for item in request.inputs}
         return [f"{port}: {path}" for port, path in self.files.items() if port not in there]
+
+    def _offered(self, offers: Mapping[str, Value]) -> dict[str, Value]:
+        usual = self.trigger.offers
+        return {
+            name: value
+            for name, value in offers.items()
+            if name in self.parameters and self.parameters[name] == usual.get(name)
+        }
 
     def _fixed(self) -> list[InputFile]:
         found = (_fixed(port, path, port in self.workflow.optional) for port, path in self.files.items())
@@ -113,8 +133,44 @@ def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
     where = f"trigger {section.name}"
     local = config.path(section.workflow)
     workflow = planner.load(str(local) if local.is_file() else section.workflow)
-    port = section.input
     files = {name: config.path(text) for name, text in section.files.items()}
+    port = _port(section, workflow, files, where)
+    with TRIGGERS.blamed(section.kind):
+        trigger = _made(section, config)
+        offers, looked_at, many = dict(trigger.offers), set(trigger.levels), trigger.takes_many
+    if many and port not in workflow.many:
+        raise InputError(
+            f"input {port} of {workflow.name} takes one file", where=where, expected="an input that takes many"
+        )
+    offered = {name: value for name, value in offers.items() if name in workflow.body.get("parameters", {})}
+    try:
+        parameters = planner.parameters(workflow, {**offered, **section.parameters})
+    except InputError as error:
+        raise InputError(f"{where}: {error.what}", where=error.where, expected=error.expected) from error
+    return Rule(
+        name=section.name,
+        kind=section.kind,
+        trigger=trigger,
+        workflow=workflow,
+        port=port,
+        parameters=parameters,
+        levels=frozenset(looked_at | set(planner.levels(workflow, parameters))),
+        engine=section.engine or config.runs.engine,
+        priority=workflow.priority if section.priority is None else section.priority,
+        deadline_s=workflow.deadline_s if section.deadline_s is None else section.deadline_s,
+        files=files,
+    )
+
+
+def _made(section: TriggerSection, config: Config) -> Trigger:
+    trigger = TRIGGERS.load(section.kind).make(section, config)
+    if not isinstance(trigger, Trigger):
+        raise TypeError(f"makes a {type(trigger).__name__}, not a dynamo.triggers.base.Trigger")
+    return trigger
+
+
+def _port(section: TriggerSection, workflow: Workflow, files: Mapping[str, Path], where: str) -> str:
+    """Return the input of the workflow that the arrivals are."""
     unknown = sorted(set(files) - set(workflow.inputs))
     if unknown:
         raise InputError(
@@ -123,6 +179,7 @@ def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
             expected=", ".join(workflow.inputs),
         )
     free = [name for name in workflow.inputs if name not in files and name not in workflow.optional]
+    port = section.input
     if port is None:
         if len(free) != 1:
             raise InputError(
@@ -130,87 +187,14 @@ def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
                 where=where,
                 expected=f"input = one of {', '.join(workflow.inputs)}",
             )
-        port = free[0]
-    elif port not in workflow.inputs or set(free) - {port}:
+        return free[0]
+    if port not in workflow.inputs or set(free) - {port}:
         raise InputError(
             f"the file alone cannot be the inputs of {workflow.name}: {', '.join(workflow.inputs)}",
             where=f"{where}: input {port}",
             expected="a workflow with this one input, the others in files",
         )
-    if section.kind == "gather" and port not in workflow.many:
-        raise InputError(
-            f"input {port} of {workflow.name} takes one file", where=where, expected="an input that takes many"
-        )
-    given = dict(section.parameters)
-    if section.gather is not None and "expected" in workflow.body.get("parameters", {}):
-        given.setdefault("expected", ",".join(section.gather.radars))
-    try:
-        parameters = planner.parameters(workflow, given)
-    except InputError as error:
-        raise InputError(f"{where}: {error.what}", where=error.where, expected=error.expected) from error
-    condition = None
-    if section.condition is not None:
-        leads = section.condition.leads
-        condition = Condition(
-            section.condition.area_km2,
-            section.condition.level_dbz,
-            tuple(leads) if isinstance(leads, list) else leads,
-        )
-    trigger: Trigger
-    if section.kind == "schedule":
-        trigger = ScheduleTrigger(section.feed, section.every_min, tuple(section.at_minutes), condition)
-    elif section.kind == "precursor":
-        trigger = _precursor(section)
-    elif section.gather is not None:
-        trigger = _gather(section, section.gather, config)
-    else:
-        trigger = ArrivalTrigger(section.feed, section.pattern, condition)
-    levels = set(planner.levels(workflow, parameters))
-    if condition is not None:
-        levels.add(condition.level_dbz)
-    if isinstance(trigger, PrecursorTrigger):
-        levels.update(trigger.levels)
-    sounding = section.precursor.sounding if section.precursor is not None else None
-    return Rule(
-        name=section.name,
-        trigger=trigger,
-        workflow=workflow,
-        port=port,
-        parameters=parameters,
-        levels=frozenset(levels),
-        engine=section.engine or config.runs.engine,
-        priority=workflow.priority if section.priority is None else section.priority,
-        deadline_s=workflow.deadline_s if section.deadline_s is None else section.deadline_s,
-        files=files,
-        sounding=None if sounding is None else config.path(sounding),
-    )
-
-
-def _precursor(section: TriggerSection) -> PrecursorTrigger:
-    numbers = section.precursor or PrecursorSection()
-    return PrecursorTrigger(
-        feed=section.feed,
-        pattern=section.pattern,
-        freezing_level_m=numbers.freezing_level_m,
-        level_dbz=numbers.level_dbz,
-        area_km2=numbers.area_km2,
-        low_level_dbz=numbers.low_level_dbz,
-        low_area_km2=numbers.low_area_km2,
-        stop_share=numbers.stop_share,
-        hold=timedelta(minutes=numbers.hold_min),
-    )
-
-
-def _gather(section: TriggerSection, network: GatherSection, config: Config) -> GatherTrigger:
-    settings = GatherSettings(
-        radars=tuple(network.radars),
-        period=timedelta(seconds=network.period_s),
-        deadline=timedelta(seconds=network.deadline_s),
-        minimum=network.minimum,
-        each=network.each,
-    )
-    maker = next((feed.workflow for feed in config.feeds if feed.name == section.feed), None)
-    return GatherTrigger(section.feed, section.pattern, settings, network.sweeps, maker)
+    return port
 
 
 def _fixed(port: str, path: Path, optional: bool) -> InputFile | None:

@@ -1,20 +1,54 @@
-"""Trigger kind `schedule`: every N minutes, or at minutes of the hour, with the newest arrival of a feed; pure."""
+"""Trigger kind `schedule`: every N minutes, or at minutes of the hour, with the newest arrival of a feed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar, Literal, Self
 
+from pydantic import Field, model_validator
+
+from dynamo.config.file import Config
+from dynamo.config.triggers import ConditionOption, TriggerSection
 from dynamo.errors import InputError
-from dynamo.inspection.facts import InputFacts
-from dynamo.triggers.condition import Condition, Verdict, judge
+from dynamo.inspection.facts import facts_from_json
+from dynamo.store.models import Arrival
+from dynamo.times import to_iso
+from dynamo.triggers.base import Due, Trigger, TriggerKind
+from dynamo.triggers.book import Book
+from dynamo.triggers.condition import Condition, condition_of, judge, levels_of
+from dynamo.triggers.outlook.base import Outlook, Start
+from dynamo.triggers.outlook.pictures import chance, shifted, steps
+from dynamo.triggers.verdict import Verdict, unusable
 
 _HOUR = 60
 _DAY = 24 * _HOUR
+_log = logging.getLogger("dynamo.triggers")
+
+
+class ScheduleOptions(TriggerSection):
+    """At fixed times, with the newest file of the feed. It has one of `every_min` and `at_minutes`."""
+
+    kind: Literal["schedule"] = "schedule"
+    every_min: int | None = Field(
+        None, ge=1, le=_DAY, description="Every so many minutes, from 00:00 UTC.", examples=[5]
+    )
+    at_minutes: list[int] = Field(
+        default_factory=list, description="At these minutes of each hour.", examples=[[0, 30]]
+    )
+    condition: ConditionOption = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.every_min is None) == (not self.at_minutes):
+            raise ValueError("a schedule needs one of every_min and at_minutes")
+        return self
 
 
 @dataclass(frozen=True)
-class ScheduleTrigger:
+class ScheduleTrigger(Trigger):
     """Slots in time, in UTC; exactly one of ``every_min`` and ``at_minutes`` is given.
 
     Slots of ``every_min`` are counted from midnight, so that a restart does not shift them.
@@ -25,7 +59,10 @@ class ScheduleTrigger:
         If none or both are given, or a number is out of range.
     """
 
-    feed: str
+    ask_s: ClassVar[float | None] = 1.0
+    # The first question begins the schedule.
+    ask_at_start: ClassVar[bool] = True
+
     every_min: int | None = None
     at_minutes: tuple[int, ...] = ()
     condition: Condition | None = None
@@ -53,7 +90,7 @@ class ScheduleTrigger:
         ]
         return next(slot for slot in slots if slot > utc)
 
-    def due(self, last: datetime | None, now: datetime) -> datetime | None:
+    def newest_slot(self, last: datetime | None, now: datetime) -> datetime | None:
         """Return the newest slot in ``(last, now]``, or None; slots that were missed while down count once.
 
         Without a ``last`` (the first start) nothing is due: the schedule begins at its next slot.
@@ -68,6 +105,53 @@ class ScheduleTrigger:
             found, slot = slot, self.next_after(slot)
         return found
 
-    def judge(self, facts: InputFacts | None) -> Verdict:
-        """Return whether the newest arrival starts the workflow; raises `InputError` as `judge`."""
-        return judge(self.condition, facts)
+    @property
+    def levels(self) -> frozenset[float]:
+        """The level of its condition."""
+        return levels_of(self.condition)
+
+    def due(self, book: Book) -> Sequence[Due]:
+        """Decide about the newest slot that has passed; it is done when that is stored."""
+        slot = self.newest_slot(book.recall().at, book.now)
+        if slot is None:
+            return ()
+        book.keep({}, at=slot)
+        newest = book.newest(self.feed)
+        if newest is None:
+            _log.warning("the schedule finds no arrival", extra={"trigger": book.name, "slot": to_iso(slot)})
+            return ()
+        verdict = self._judge(newest)
+        verdict = replace(verdict, data={"feed": newest.feed, "path": newest.path, **verdict.data})
+        return (Due(f"schedule {book.name} {to_iso(slot)}", verdict, (newest,)),)
+
+    def expects(self, outlook: Outlook) -> Iterable[Start]:
+        """Expect a run in each slot, with what the newest file foretells for then."""
+        arrived = outlook.newest()
+        if arrived is None:
+            outlook.remark_on(())
+            return
+        facts = outlook.facts([arrived]).get(arrived.id)
+        time, end = self.next_after(outlook.now), outlook.now + timedelta(seconds=outlook.horizon_s)
+        while time <= end:
+            if facts is None:
+                yield Start(time, 1.0, None)
+            else:
+                # A file will have come in between; where the feed is silent, the old one is taken again.
+                minutes = (time - arrived.time).total_seconds() / 60.0
+                picture = shifted(facts, minutes)
+                known_as = ("arrival", arrived.id, steps(facts, minutes))
+                yield Start(time, chance(self.condition, picture, minutes), picture, known_as)
+            time = self.next_after(time)
+
+    def _judge(self, arrival: Arrival) -> Verdict:
+        try:
+            return judge(self.condition, None if arrival.facts is None else facts_from_json(arrival.facts))
+        except InputError as error:
+            return unusable(f"cannot be judged: {error}")
+
+
+def _make(options: ScheduleOptions, config: Config) -> ScheduleTrigger:
+    return ScheduleTrigger(options.feed, options.every_min, tuple(options.at_minutes), condition_of(options.condition))
+
+
+KIND = TriggerKind(ScheduleOptions, _make)

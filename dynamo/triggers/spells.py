@@ -1,64 +1,156 @@
-"""The spells of hail work: the stored state of each radar, and the freezing level of the time."""
+"""The spells of hail work: begun when strong echo reaches the freezing level, ended when it has gone a while; pure.
+
+Each radar has a state of its own. It becomes active when the area of strong echo above the 0 C height is large enough;
+it goes on, with hysteresis, until the area has been below a smaller limit for some time. Over ground where no beam of
+the file is above the 0 C height (near the radar in a low sweep), a higher reflectivity at any height stands in.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from dynamo.errors import InputError
+from dynamo.inspection.facts import ALOFT_STEP_M, InputFacts
+from dynamo.radar.hail.precursor import area_above_km2, area_below_km2
+from dynamo.times import parse_time, to_iso
+from dynamo.triggers.verdict import Verdict
 
-from dynamo.formats.sounding import choose_sounding
-from dynamo.inspection.facts import InputFacts
-from dynamo.store.inserts import insert_new
-from dynamo.store.models import Cursor
-from dynamo.times import utc_now
-from dynamo.triggers.clock import ahead_of
-from dynamo.triggers.condition import Verdict
-from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger, state_from_json
-from dynamo.triggers.rules import Rule
-
-#: Between 0 C and -20 C in the fallback atmosphere, metres; only the 0 C height matters here.
-_ICE_LAYER_M = 3000.0
+#: What radar readers say of a file in which no gate has a value; `InputFacts.flags`.
+_NO_DATA = "no valid reflectivity"
 
 
-def judge_precursor(
-    session: Session, rule: Rule, trigger: PrecursorTrigger, facts: InputFacts | None, now: datetime
-) -> tuple[Verdict, str]:
-    """Judge an arrival by a precursor trigger and store the state of its radar, in the caller's transaction.
+@dataclass(frozen=True)
+class PrecursorState:
+    """Whether hail work is on for one radar, and when the precursor was last seen."""
 
-    A file whose clock is ahead of ``now`` is refused before it touches the state: every later file would be an old one.
+    active: bool = False
+    seen: datetime | None = None
 
-    Returns
-    -------
-    Verdict, str
-        The verdict, whose data name the sounding that told the freezing level, and the action.
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as JSON data."""
+        return {"active": self.active, "seen": None if self.seen is None else to_iso(self.seen)}
+
+
+def state_from_json(data: Mapping[str, Any]) -> PrecursorState:
+    """Read what `PrecursorState.to_json` wrote; anything else is the state at rest."""
+    seen = data.get("seen")
+    return PrecursorState(bool(data.get("active")), parse_time(seen) if isinstance(seen, str) else None)
+
+
+@dataclass(frozen=True)
+class Precursor:
+    """When hail work is worth it.
+
+    Parameters
+    ----------
+    freezing_level_m
+        Height of 0 C above sea level, metres.
+    level_dbz, area_km2
+        This much area at or above this reflectivity, above the freezing level, starts the work.
+    low_level_dbz, low_area_km2
+        The same at any height, over ground where no beam is above the freezing level.
+    stop_share
+        Below this share of the area the precursor counts as gone.
+    hold
+        The work goes on for this long after the precursor was last seen; after a longer silence it begins anew.
 
     Raises
     ------
     InputError
-        If the arrival is not of a radar.
+        If a number makes no sense.
     """
-    if facts is not None and (ahead := ahead_of(facts.issue_time, now)):
-        data = {"radar": facts.radar, "flags": list(facts.flags), "unusable": True}
-        return Verdict(False, f"{ahead}: not judged", data), "refuse"
-    sounding = "number of the configuration"
-    if rule.sounding is not None and facts is not None:
-        chosen = choose_sounding(
-            rule.sounding,
-            facts.issue_time,
-            fallback_zero_c_m=trigger.freezing_level_m,
-            fallback_minus_20_c_m=trigger.freezing_level_m + _ICE_LAYER_M,
+
+    freezing_level_m: float = 4200.0
+    level_dbz: float = 45.0
+    area_km2: float = 2.0
+    low_level_dbz: float = 50.0
+    low_area_km2: float = 2.0
+    stop_share: float = 0.5
+    hold: timedelta = timedelta(minutes=20)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.stop_share <= 1:
+            raise InputError(f"stop_share {self.stop_share:g}", where="precursor", expected="above 0, at most 1")
+        if self.hold < timedelta(0):
+            raise InputError(f"hold {self.hold}", where="precursor", expected="0 or longer")
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """The reflectivities for which the facts of an arrival must tell the areas."""
+        return self.level_dbz, self.low_level_dbz
+
+    def judge(self, facts: InputFacts | None, state: PrecursorState) -> tuple[Verdict, PrecursorState, str]:
+        """Decide about one arrival of one radar.
+
+        Parameters
+        ----------
+        facts
+            Of the arrival.
+        state
+            Of its radar, as it was left by the arrival before.
+
+        Returns
+        -------
+        Verdict, PrecursorState, str
+            Whether the workflow runs on this arrival, the state afterwards, and the action: ``begin`` (the first of a
+            spell), ``start`` (the spell goes on), ``end`` (the spell is over) or ``refuse``.
+
+        Raises
+        ------
+        InputError
+            If the facts are not those of a radar.
+        """
+        if facts is None or not facts.radar or any(level not in facts.area_km2 for level in self.levels):
+            raise InputError("not a radar's sweep or volume", where="precursor", expected="a file of one radar")
+        data: dict[str, Any] = {"radar": facts.radar, "flags": list(facts.flags), "was_active": state.active}
+        if _NO_DATA in facts.flags and all(map(math.isnan, facts.maximum_dbz)):
+            # A radar that sees nothing at all says neither that the precursor is there nor that it is gone.
+            return Verdict(False, _NO_DATA, {**data, "unusable": True}), state, "refuse"
+        areas = (
+            area_above_km2(facts.aloft_km2.get(self.level_dbz, ()), self.freezing_level_m, ALOFT_STEP_M),
+            area_below_km2(facts.low_km2.get(self.low_level_dbz, ()), self.freezing_level_m, ALOFT_STEP_M),
         )
-        trigger, sounding = replace(trigger, freezing_level_m=chosen.zero_c_m), chosen.reason
-    name = f"precursor {rule.name} {facts.radar if facts is not None else ''}"
-    cursor = session.scalar(select(Cursor).where(Cursor.name == name).with_for_update())
-    before = PrecursorState() if cursor is None else state_from_json(cursor.data)
-    if before.seen is not None and ahead_of(before.seen, now):
-        before = PrecursorState()
-    verdict, after, action = trigger.judge(facts, before)
-    if cursor is None:
-        insert_new(session, Cursor, name=name, data=after.to_json(), updated_at=utc_now())
-    elif after != before:
-        cursor.data, cursor.updated_at = after.to_json(), utc_now()
-    return replace(verdict, data={**verdict.data, "sounding": sounding}), action
+        low = areas[1] / self.low_area_km2 > areas[0] / self.area_km2
+        area, level, needed = (
+            (areas[1], self.low_level_dbz, self.low_area_km2) if low else (areas[0], self.level_dbz, self.area_km2)
+        )
+        height = f"{self.freezing_level_m:.0f} m (0 C)"
+        data |= {
+            "area_km2": round(area, 2),
+            "needed_km2": needed,
+            "level_dbz": level,
+            "low": low,
+            "aloft_area_km2": round(areas[0], 2),
+            "low_area_km2": round(areas[1], 2),
+            "freezing_level_m": self.freezing_level_m,
+            "top_m": facts.top_m,
+        }
+        where = f"where no beam is above {height}" if low else f"above {height}"
+        measured = f"{area:.1f} km2 at or above {level:g} dBZ {where}"
+        time = facts.issue_time
+        if state.seen is not None and time < state.seen - self.hold:
+            # An old file must not end or prolong the spell of today.
+            return Verdict(area >= needed, f"{measured}; an old file", data), state, _action(area >= needed)
+        # After an outage that was longer than the hold, a spell is over though no file has said so.
+        active = state.active and state.seen is not None and time - state.seen <= self.hold
+        enough = needed * (self.stop_share if active else 1.0)
+        if area >= enough:
+            seen = time if state.seen is None else max(time, state.seen)
+            reason = f"{measured}, {enough:g} km2 are enough"
+            return Verdict(True, reason, data), PrecursorState(True, seen), "start" if active else "begin"
+        if active and state.seen is not None:
+            gone_s = (time - state.seen).total_seconds()
+            reason = f"{measured}, gone for {max(gone_s, 0):.0f} s of {self.hold.total_seconds():.0f} s"
+            return Verdict(True, reason, data), state, "start"
+        if state.active:
+            reason = f"{measured}, gone for more than {self.hold.total_seconds():.0f} s"
+            return Verdict(False, reason, data), PrecursorState(False, state.seen), "end"
+        return Verdict(False, f"{measured}, {needed:g} km2 are needed", data), state, "refuse"
+
+
+def _action(start: bool) -> str:
+    return "start" if start else "refuse"

@@ -10,15 +10,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import select
-
-from dynamo.config.file import Config, FeedSection
+from dynamo.config.file import Config
+from dynamo.doors import FEEDS
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
-from dynamo.feeds.base import Feed
-from dynamo.feeds.registry import create_feed
+from dynamo.feeds.base import FeedParts
 from dynamo.inspection import process as inspection
 from dynamo.runs.dispatcher import RunDispatcher
 from dynamo.runs.engines import EngineFactory
@@ -29,33 +27,21 @@ from dynamo.runs.service import RunService
 from dynamo.runs.setup import make_service
 from dynamo.runs.shedding import Shedding
 from dynamo.store.engine import Store
-from dynamo.store.inserts import insert_new
 from dynamo.store.lease import RENEW_S, StoreLease
-from dynamo.store.models import Arrival, Cursor
-from dynamo.times import to_iso, utc_now
-from dynamo.triggers.gather import GatherTrigger
-from dynamo.triggers.rules import Rule, make_rules
-from dynamo.triggers.schedule import ScheduleTrigger
+from dynamo.triggers.rules import levels_of, make_rules
+from dynamo.watch.chores import Chore, Timer
+from dynamo.watch.deciding import Decider
+from dynamo.watch.defects import Defects
 from dynamo.watch.intake import FeedRules, Intake
+from dynamo.watch.sources import Source
 
 if TYPE_CHECKING:
     from dynamo.alerts.service import AlertService
 
 _log = logging.getLogger("dynamo.watch")
 _TIDY_S = 60.0
-_SCHEDULE_LOOK_S = 1.0
 #: How long `run_once` waits for alerts to be delivered.
 _DELIVERY_GRACE_S = 20.0
-
-
-@dataclass
-class _Chore:
-    """Something that is due again and again."""
-
-    name: str
-    every_s: float
-    call: Callable[[], None]
-    due: float = 0.0
 
 
 class Watcher:
@@ -76,8 +62,8 @@ class Watcher:
 
     Raises
     ------
-    InputError, NotFoundError
-        If a feed, workflow or parameter of the configuration is not right.
+    InputError, NotFoundError, PluginError
+        If a feed, workflow or parameter of the configuration is not right, or one of another package fails.
     BusyError
         If another daemon works on this store or watches one of these folders.
     """
@@ -100,21 +86,23 @@ class Watcher:
         self.failure: DynamoError | None = None
         self._stop = threading.Event()
         self._ended = threading.Event()
-        self._feeds: list[Feed] = []
+        self._defects = Defects(self.events)
+        self._sources: list[Source] = []
         self._service = make_service(config, planner=planner, engine_factory=engine_factory, events=self.events)
         self._lease = StoreLease(self._service.store)
         try:
             self._lease.take()
             try:
+                parts = FeedParts(config, self._service.store, self.events)
                 for section in config.feeds:
-                    self._feeds.append(_make_feed(section, config, self._service))
+                    self._sources.append(Source(section, parts, self._defects))
                 self._rules = make_rules(config, self._service.planner)
             except BaseException:
                 self._lease.give_back()
                 raise
         except BaseException:
-            for feed in self._feeds:
-                feed.stop()
+            for source in self._sources:
+                source.stop()
             self._service.store.close()
             raise
         guard = None if shedding is None else shedding(self._service.store)
@@ -122,14 +110,9 @@ class Watcher:
         self._paused = paused
         if paused:
             self.dispatcher.pause()
-        rules = {
-            # What was published stays: a bad product is recorded only.
-            feed.name: FeedRules(feed.settle_s, None if feed.kind == "products" else config.quarantine_dir)
-            for feed in config.feeds
-        }
-        self._intake = Intake(self._service, self.dispatcher, rules, self._rules)
-        self._chores = self._make_chores()
-        self._timer = threading.Thread(target=self._keep_time, name="timer", daemon=True)
+        self._decider = Decider(self._service, self.dispatcher, self._rules, self._defects)
+        self._intake = Intake(self._service, self._decider, self._feed_rules())
+        self._timer = Timer(self._chores(), self.events, self._stop, self._end)
         self._started = False
         self._alerts = self._make_alerts()
 
@@ -143,18 +126,17 @@ class Watcher:
         self._started = True
         _log.info(
             "starting",
-            extra={"store": self._service.store.url, "feeds": ",".join(f.name for f in self._feeds)},
+            extra={"store": self._service.store.url, "feeds": ",".join(source.name for source in self._sources)},
         )
         if self._alerts is not None:
             self.events.subscribe(self._alerts.on_event)
             self._alerts.start()
         self._intake.start()
-        for feed in self._feeds:
+        for source in self._sources:
             # First the news, then the scan: what comes in between is seen twice, and known the second time.
-            self._start_feed(feed)
+            source.start(self._intake.candidates)
         self.dispatcher.start()
-        for feed in self._feeds:
-            self._scan(feed)
+        self.rescan()
         for name in sorted({rule.engine for rule in self._rules}) if not self._paused else ():
             # Warm workers before the first file comes; a pool that is away now may be back by then.
             threading.Thread(target=self._warm, args=(name,), name=f"warm-{name}", daemon=True).start()
@@ -184,7 +166,7 @@ class Watcher:
         try:
             while not (self._idle() or self._stop.is_set() or (stop is not None and stop.is_set())):
                 time.sleep(0.02)
-            self._do(_Chore("tidy", _TIDY_S, self._tidy))
+            self._timer.do(Chore("tidy", _TIDY_S, self._tidy))
             if self._alerts is not None:
                 # Nobody sends what is left before the next start.
                 self._alerts.wait_idle(_DELIVERY_GRACE_S)
@@ -204,8 +186,8 @@ class Watcher:
 
     def rescan(self) -> None:
         """Look at once for files that nobody told of."""
-        for feed in self._feeds:
-            self._scan(feed)
+        for source in self._sources:
+            source.scan(self._intake.candidates)
 
     def stop(self) -> None:
         """End: no new files, runs get their grace and are resumed at the next start."""
@@ -213,12 +195,12 @@ class Watcher:
             return
         self._ended.set()
         self._stop.set()
-        for feed in self._feeds:
-            feed.stop()
+        for source in self._sources:
+            source.stop()
         if self._started:
             self._intake.stop()
             self.dispatcher.stop(self.config.watch.stop_grace_s)
-            self._timer.join(2.0)
+            self._timer.join()
         if self._alerts is not None:
             self._alerts.stop()
         inspection.close()
@@ -239,7 +221,7 @@ class Watcher:
 
     def _idle(self) -> bool:
         told = self._alerts is None or self._alerts.wait_idle(0.0, delivered=False)
-        return self._intake.wait_idle(0.0) and self.dispatcher.idle() and told
+        return self._intake.candidates.wait_idle(0.0) and self.dispatcher.idle() and told
 
     def _make_alerts(self) -> AlertService | None:
         if not self.config.alerts.places:
@@ -251,80 +233,43 @@ class Watcher:
             return AlertService(self._service.store, self.config.alerts, base=self.config.base)
         except BaseException:
             self._lease.give_back()
-            for feed in self._feeds:
-                feed.stop()
+            for source in self._sources:
+                source.stop()
             self._service.store.close()
             raise
 
     # -- what is due at times
 
-    def _make_chores(self) -> list[_Chore]:
-        chores = [
-            _Chore(f"rescan {section.name}", section.rescan_s, lambda feed=feed: self._rescan(feed))  # type: ignore[misc]
-            for section, feed in zip(self.config.feeds, self._feeds, strict=True)
+    def _chores(self) -> list[Chore]:
+        candidates = self._intake.candidates
+        return [
+            *(
+                Chore(f"rescan {source.name}", source.rescan_s, partial(source.rescan, candidates))
+                for source in self._sources
+            ),
+            Chore("lease", RENEW_S, self._lease.renew),
+            Chore("resume", self.config.watch.resume_s, self.dispatcher.resume),
+            Chore("tidy", _TIDY_S, self._tidy),
+            *(
+                Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
+                for rule in self._rules
+                if (every_s := rule.trigger.ask_s) is not None
+            ),
         ]
-        chores.append(_Chore("lease", RENEW_S, self._lease.renew))
-        chores.append(_Chore("resume", self.config.watch.resume_s, self._resume))
-        chores.append(_Chore("tidy", _TIDY_S, self._tidy))
-        chores += [
-            _Chore(f"gather {rule.name}", _SCHEDULE_LOOK_S, lambda rule=rule: self._intake.gather(rule))  # type: ignore[misc]
-            for rule in self._rules
-            if isinstance(rule.trigger, GatherTrigger)
-        ]
-        chores += [
-            _Chore(f"schedule {rule.name}", _SCHEDULE_LOOK_S, lambda rule=rule: self._schedule(rule))  # type: ignore[misc]
-            for rule in self._rules
-            if isinstance(rule.trigger, ScheduleTrigger)
-        ]
-        return chores
 
-    def _keep_time(self) -> None:
-        now = time.monotonic()
-        for chore in self._chores:
-            # A schedule begins at once; the rest was just done by `start`.
-            chore.due = now if chore.name.startswith("schedule") else now + chore.every_s
-        while not self._stop.wait(max(0.0, min(chore.due for chore in self._chores) - time.monotonic())):
-            for chore in self._chores:
-                if chore.due <= time.monotonic() and not self._stop.is_set():
-                    self._do(chore)
-                    chore.due = time.monotonic() + chore.every_s
+    def _feed_rules(self) -> dict[str, FeedRules]:
+        return {
+            feed.name: FeedRules(
+                feed.settle_s,
+                self.config.quarantine_dir if FEEDS.load(feed.kind).movable else None,
+                levels_of(self._rules, feed.name),
+            )
+            for feed in self.config.feeds
+        }
 
-    def _do(self, chore: _Chore) -> None:
-        try:
-            chore.call()
-        except BusyError as error:
-            # Two daemons on one store would publish the same things: the one that lost its lease must go.
-            _log.error("ending", extra={"reason": str(error)})
-            self.failure = error
-            self._stop.set()
-        except (DynamoError, OSError) as error:
-            _log.warning("%s failed, tried again later", chore.name, extra={"reason": str(error)})
-            self.events.emit("trouble", chore.name, reason=str(error), retry_s=chore.every_s)
-        except Exception:  # a defect in one chore must not end the others
-            _log.exception("a defect in %s", chore.name)
-
-    def _start_feed(self, feed: Feed) -> None:
-        try:
-            feed.start(self._intake.offer)
-        except OSError as error:
-            # Out of inotify watches, or a file system without them: the rescan does it, slower.
-            _log.warning("no news from the kernel, only rescans", extra={"feed": feed.name, "reason": str(error)})
-            self.events.emit("trouble", feed.name, reason=str(error), retry_s=0.0)
-
-    def _rescan(self, feed: Feed) -> None:
-        if not feed.healthy():
-            self._start_feed(feed)
-        self._scan(feed)
-        self._intake.forget_missing(feed.name)
-
-    def _scan(self, feed: Feed) -> None:
-        try:
-            count = feed.scan(self._intake.offer)
-        except OSError as error:
-            _log.warning("the feed cannot be read", extra={"feed": feed.name, "reason": str(error)})
-            self.events.emit("trouble", feed.name, reason=str(error), retry_s=0.0)
-        else:
-            _log.debug("scanned", extra={"feed": feed.name, "files": count})
+    def _end(self, error: BusyError) -> None:
+        self.failure = error
+        self._stop.set()
 
     def _warm(self, engine: str) -> None:
         try:
@@ -332,57 +277,8 @@ class Watcher:
         except (DynamoError, OSError, RuntimeError) as error:
             _log.warning("the engine is not ready", extra={"engine": engine, "reason": str(error)})
 
-    def _resume(self) -> None:
-        self.dispatcher.resume()
-
     def _tidy(self) -> None:
         removed = clean_run_folders(self._service.store, self._service.settings)
         if removed:
             _log.info("run folders removed", extra={"count": removed})
         self._service.refit()
-
-    def _schedule(self, rule: Rule) -> None:
-        trigger = rule.trigger
-        if not isinstance(trigger, ScheduleTrigger):
-            return
-        now = utc_now()
-        name = f"schedule {rule.name}"
-        with self._service.store.transaction() as session:
-            if insert_new(session, Cursor, name=name, data={}, updated_at=now):
-                return
-            cursor = session.scalars(select(Cursor).where(Cursor.name == name).with_for_update()).one()
-            slot = trigger.due(cursor.updated_at, now)
-            if slot is None:
-                return
-            newest = session.scalar(
-                select(Arrival)
-                .where(Arrival.feed == trigger.feed, Arrival.state == "accepted")
-                .order_by(Arrival.valid_at.desc())
-                .limit(1)
-            )
-        if newest is None:
-            _log.warning("the schedule finds no arrival", extra={"trigger": rule.name, "slot": to_iso(slot)})
-        else:
-            self._intake.apply_rule(rule, newest, f"{name} {to_iso(slot)}")
-        # The slot counts as done only now: a kill in between judges it again, and the run key makes it one run.
-        with self._service.store.transaction() as session:
-            session.get_one(Cursor, name).updated_at = slot
-
-
-def _make_feed(section: FeedSection, config: Config, service: RunService) -> Feed:
-    if section.kind == "products":
-        return create_feed(
-            section.kind,
-            section.name,
-            workflow=section.workflow,
-            patterns=section.patterns,
-            store=service.store,
-            events=service.events,
-        )
-    options: dict[str, Any] = {"path": config.path(section.path)}
-    if section.kind == "nexrad-chunks":
-        spool = config.path(section.spool) if section.spool else config.state_dir / "spool" / section.name
-        options |= {"spool": spool, "timeout_s": section.timeout_s, "early": section.early, "keep_h": section.keep_h}
-    else:
-        options |= {"patterns": section.patterns, "recursive": section.recursive}
-    return create_feed(section.kind, section.name, **options)

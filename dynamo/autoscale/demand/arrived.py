@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import PurePath
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dynamo.autoscale.demand.cadence import Cadence, learn_cadence
 from dynamo.inspection.facts import InputFacts, facts_from_json
 from dynamo.store.models import Arrival
+from dynamo.triggers.outlook.cadence import Cadence, learn_cadence
+from dynamo.triggers.outlook.streams import Arrived, Stream
 
 #: So many arrivals of each feed are remembered, and so many of each radar.
 _KEPT = 4000
@@ -25,51 +26,8 @@ _KEPT_EACH = 40
 _SAME_PACE = 0.1
 
 
-@dataclass(frozen=True)
-class Arrived:
-    """One arrival: when its file was closed and valid, and the radar that it is of (empty for none)."""
-
-    id: int
-    name: PurePath
-    time: datetime
-    valid_at: datetime
-    radar: str
-
-
-@dataclass(frozen=True)
-class Stream:
-    """The files of one radar, or of none, as they come.
-
-    Attributes
-    ----------
-    newest
-        The newest of them.
-    cadence
-        None where they are too few to tell.
-    pace
-        How fast their valid times go by, against the clock: 1 in life, more in a replay.
-    """
-
-    radar: str
-    newest: Arrived
-    cadence: Cadence | None
-    pace: float = 1.0
-
-    def data_time(self, time: datetime) -> datetime:
-        """Return the valid time of a file that is closed at a time."""
-        return self.newest.valid_at + (time - self.newest.time) * self.pace
-
-    def minutes_to(self, time: datetime) -> float:
-        """Return by how many minutes of data a file that is closed at a time is later than the newest one."""
-        return (self.data_time(time) - self.newest.valid_at).total_seconds() / 60.0
-
-
-class Concerned(Hashable, Protocol):
-    """A trigger that takes some files of a feed."""
-
-    def concerns(self, feed: str, path: PurePath) -> bool:
-        """Whether it has to do with this file."""
-        ...
+#: Which files of a feed count, by feed and name.
+Takes = Callable[[str, PurePath], bool]
 
 
 @dataclass
@@ -84,7 +42,7 @@ class ArrivalMemory:
     def __init__(self) -> None:
         self._feeds: dict[str, _Feed] = defaultdict(_Feed)
         self._facts: dict[int, InputFacts] = {}
-        self._streams: dict[tuple[str, Concerned | None], tuple[int, list[Stream]]] = {}
+        self._streams: dict[tuple[str, str], tuple[int, list[Stream]]] = {}
 
     def refresh(self, session: Session, feed: str) -> None:
         """Ask for what is new in a feed."""
@@ -119,18 +77,28 @@ class ArrivalMemory:
         rows = self._feeds[feed].rows
         return max(rows, key=lambda row: (row.valid_at, row.id)) if rows else None
 
-    def streams(self, feed: str, trigger: Concerned | None = None) -> list[Stream]:
-        """Return the streams of a feed, one for each radar; only of the files that a trigger takes."""
-        known = self._streams.get((feed, trigger))
+    def streams(self, feed: str, takes: Takes | None = None, *, known_as: str = "") -> list[Stream]:
+        """Return the streams of a feed, one for each radar.
+
+        Parameters
+        ----------
+        feed
+            The feed.
+        takes
+            Only of the files for which it is true; None for all.
+        known_as
+            A name of ``takes``, under which the answer is kept until the feed brings something new.
+        """
+        known = self._streams.get((feed, known_as))
         if known is None or known[0] != self._feeds[feed].last_id:
-            known = (self._feeds[feed].last_id, self._find_streams(feed, trigger))
-            self._streams[feed, trigger] = known
+            known = (self._feeds[feed].last_id, self._find_streams(feed, takes))
+            self._streams[feed, known_as] = known
         return known[1]
 
-    def _find_streams(self, feed: str, trigger: Concerned | None) -> list[Stream]:
+    def _find_streams(self, feed: str, takes: Takes | None) -> list[Stream]:
         by_radar: dict[str, list[Arrived]] = defaultdict(list)
         for row in self._feeds[feed].rows:
-            if trigger is None or trigger.concerns(feed, row.name):
+            if takes is None or takes(feed, row.name):
                 by_radar[row.radar].append(row)
         streams = []
         for radar, rows in by_radar.items():

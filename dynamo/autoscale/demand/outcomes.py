@@ -15,7 +15,6 @@ from dynamo.inspection.facts import facts_from_json
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Cursor, Run
-from dynamo.triggers.gather import GatherTrigger
 from dynamo.triggers.rules import Rule
 
 _PREFIX = "demand forecast "
@@ -105,13 +104,9 @@ def load_between(session: Session, rule: Rule, costs: RunCosts, begin: datetime,
 
 def _feed_was_there(rule: Rule, memory: ArrivalMemory, begin: datetime, end: datetime) -> bool:
     """Whether the feed brought what it should: while it is away, nothing is learned about the weather."""
-    trigger = rule.trigger
-    feed = trigger.feed
-    if isinstance(trigger, GatherTrigger):
-        if trigger.sweeps is None:
-            # That no radar has hail is an outcome; no file tells it from an outage.
-            return True
-        feed = trigger.sweeps
+    feed = rule.trigger.witness
+    if feed is None:
+        return True
     if memory.came_between(feed, begin, end):
         return True
     slowest = max((one.cadence.interval_s for one in memory.streams(feed) if one.cadence is not None), default=0.0)

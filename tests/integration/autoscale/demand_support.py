@@ -17,8 +17,8 @@ from dynamo.runs.ledger import create_run
 from dynamo.runs.setup import make_planner
 from dynamo.store.engine import Store, open_store
 from dynamo.store.models import Arrival, Cursor, Run
-from dynamo.triggers.precursor import PrecursorState
 from dynamo.triggers.rules import Rule, make_rules
+from dynamo.triggers.spells import PrecursorState
 from dynamo.workflows.model import Plan
 
 NOON = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)

@@ -13,7 +13,6 @@ import pytest
 
 from dynamo.autoscale.demand.base import gather
 from dynamo.autoscale.demand.costing import RunCosts
-from dynamo.autoscale.demand.pictures import shifted
 from dynamo.autoscale.demand.queue import QueueSource, pool_tools
 from dynamo.autoscale.demand.registry import SOURCES, make_sources
 from dynamo.engines.condor.description import TAG
@@ -25,6 +24,7 @@ from dynamo.pool.record import PoolRecord
 from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.models import Cursor
 from dynamo.times import utc_now
+from dynamo.triggers.outlook.pictures import shifted
 from tests.integration.autoscale.demand_support import HAIL, NOON, NOWCASTS, Day, every, nowcast_facts, sweep_facts
 from tests.simulated import composite_files, radar_files
 from tests.waiting import PATIENCE

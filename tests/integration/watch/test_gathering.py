@@ -17,10 +17,8 @@ from dynamo.runs.ledger import create_run, decide
 from dynamo.runs.setup import make_planner
 from dynamo.store.engine import Store, open_store
 from dynamo.store.models import Arrival, Cursor
-from dynamo.triggers.gathering import Due, due_gatherings
-from dynamo.triggers.precursor import PrecursorTrigger
+from dynamo.triggers.deciding import Wish, on_arrival, on_time
 from dynamo.triggers.rules import Rule, make_rules
-from dynamo.triggers.spells import judge_precursor
 
 NOW = datetime(2026, 6, 9, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -81,9 +79,9 @@ class Network:
             request = (rule or self.hail).request([session.get_one(Arrival, arrival_id)], NOW)
             create_run(session, request, runs_dir=self.root / "runs")
 
-    def due(self, now: datetime = NOW) -> list[Due]:
+    def due(self, now: datetime = NOW) -> list[Wish]:
         with self.store.transaction() as session:
-            return due_gatherings(session, self.rule, now)
+            return on_time(session, self.rule, now)
 
 
 @pytest.fixture
@@ -195,16 +193,15 @@ def test_a_composite_that_cannot_be_asked_for_is_decided_on_once(tmp_path: Path,
 
 
 def test_a_file_of_the_future_touches_no_spell(network: Network) -> None:
-    trigger = network.hail.trigger
-    assert isinstance(trigger, PrecursorTrigger)
-
     def judge(minute: float) -> tuple[str, str]:
         time = NOW + timedelta(minutes=minute)
         areas = {45.0: (9.0,), 50.0: (9.0,)}
         facts = InputFacts("radar-sweep", time, (0,), (1, 1), areas, radar="A", aloft_km2={45.0: (9.0,) * 12})
+        number = network.arrive("sweeps", "A", time, NOW)
         with network.store.transaction() as session:
-            verdict, action = judge_precursor(session, network.hail, trigger, facts, NOW)
-        return action, verdict.reason
+            wish = on_arrival(session, replace(network.hail, files={}), session.get_one(Arrival, number), facts, NOW)
+        assert wish is not None
+        return wish.action, wish.reason
 
     assert judge(60 * 24 * 30) == ("refuse", "its clock is in the future by 43200 min: not judged")
     assert judge(0)[0] == "begin"

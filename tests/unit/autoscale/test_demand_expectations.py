@@ -7,18 +7,16 @@ from pathlib import PurePath
 
 import pytest
 
-from dynamo.autoscale.demand.arrived import Arrived, Stream
-from dynamo.autoscale.demand.cadence import Cadence, learn_cadence
-from dynamo.autoscale.demand.hail import Spell, nearest_nowcast
-from dynamo.autoscale.demand.pictures import StormMap, StormsNear, chance, likely, shifted, steps
 from dynamo.inspection.facts import InputFacts
 from dynamo.triggers.condition import Condition
-from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger
+from dynamo.triggers.outlook.cadence import Cadence, learn_cadence
+from dynamo.triggers.outlook.hail import Spell, nearest_nowcast
+from dynamo.triggers.outlook.pictures import StormMap, StormsNear, chance, likely, shifted, steps
+from dynamo.triggers.outlook.streams import Arrived, Stream
+from dynamo.triggers.spells import Precursor, PrecursorState
 
 NOON = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
-TRIGGER = PrecursorTrigger(
-    feed="sweeps",
-    pattern="*",
+PRECURSOR = Precursor(
     freezing_level_m=4200.0,
     level_dbz=45.0,
     area_km2=2.0,
@@ -134,7 +132,7 @@ def test_near_a_threshold_nothing_is_certain_and_less_so_further_ahead() -> None
 def spell(*, active: bool = True, seen: datetime = NOON, near: StormsNear | None = None, pace: float = 1.0) -> Spell:
     newest = Arrived(1, PurePath("a.nc"), NOON, NOON, "A")
     return Spell(
-        Stream("A", newest, Cadence(60.0, 60.0, NOON), pace), PrecursorState(active, seen), TRIGGER, near
+        Stream("A", newest, Cadence(60.0, 60.0, NOON), pace), PrecursorState(active, seen), PRECURSOR, near
     )  # fmt: skip
 
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dynamo.config.docs import SECTIONS, example, markdown
-from dynamo.config.file import Config, PrecursorSection, find_config, load_config, parse_config
+from dynamo.config.docs import example, markdown, tables
+from dynamo.config.file import Config, find_config, load_config, parse_config
+from dynamo.doors import FEEDS, TRIGGERS
 from dynamo.errors import InputError, NotFoundError
+from dynamo.triggers.precursor import PrecursorOptions
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 FEED = {"name": "a", "path": "in"}
 TRIGGER = {"name": "t", "feed": "a", "workflow": "nowcast"}
 
@@ -24,23 +27,22 @@ def test_the_manual_and_the_example_in_the_tree_are_those_of_the_models() -> Non
 
 
 def test_every_option_is_documented() -> None:
-    for _, model in SECTIONS:
-        assert all(info.description for info in model.model_fields.values()), model
+    for table in tables():
+        assert all(info.description for info in table.options.values()), table
 
 
 def test_the_example_is_read_as_it_is_and_with_every_option_uncommented(tmp_path: Path) -> None:
     config = load_config(DOCS / "dynamo.toml")
     assert [trigger.name for trigger in config.triggers] == ["storms"]
     # Options are commented as "# name = value", words of prose never look so.
-    lines = [
-        line[2:] if line.startswith("# ") and line[2:].split(" ")[1:2] == ["="] and line[2].islower() else line
-        for line in example().splitlines()
-    ]
-    exclusive = ("every_min", "at_minutes", 'kind = "arrival"', "url", "precursor", "gather", 'workflow = "hail"')
+    lines = [line[2:] if re.match(r"# ([a-z]\w* = |\[\[)", line) else line for line in example().splitlines()]
+    exclusive = ("at_minutes", "url =", "url_env")
     path = tmp_path / "full.toml"
     path.write_text("\n".join(line for line in lines if not line.startswith(exclusive)))
     full = load_config(path)
     assert full.triggers[0].deadline_s == 60
+    assert [feed.kind for feed in full.feeds] == list(FEEDS.names())
+    assert [trigger.kind for trigger in full.triggers] == list(TRIGGERS.names())
     assert full.runs == config.runs
     assert full.watch == config.watch
 
@@ -63,11 +65,42 @@ def test_relative_paths_begin_at_the_file() -> None:
         ({"feeds": [{**FEED, "pattern": ["*"]}]}, ["feeds[0].pattern", "did you mean patterns?"]),
         ({"runs": {"max_runs": "2"}}, ["runs.max_runs", "valid integer", "'2'"]),
         ({"runs": {"max_runs": 0}}, ["runs.max_runs", "greater than or equal to 1"]),
-        ({"feeds": [{"name": "a"}]}, ["feeds[0]", "path"]),
+        ({"feeds": [{"name": "a"}]}, ["feeds[0].path: is required: The folder"]),
+        ({"feeds": [{**FEED, "path": ""}]}, ["feeds[0].path", "at least 1 character"]),
+        ({"feeds": [{**FEED, "workflow": "hail"}]}, ["feeds[0].workflow: belongs to kind products"]),
+        ({"feeds": [{**FEED, "kind": "products", "workflow": "hail"}]}, ["feeds[0].path: belongs to kind directory"]),
+        ({"feeds": [{"name": "a", "kind": "products"}]}, ["feeds[0].workflow: is required"]),
+        ({"feeds": ["in"]}, ["feeds[0]: not a table"]),
+        ({"feeds": [{**FEED, "kind": 3}]}, ["feeds[0].kind", "expected one of directory, nexrad-chunks, products"]),
         ({"feeds": [{**FEED, "kind": "ftp"}]}, ["feeds[0].kind", "directory"]),
         ({"feeds": [FEED, FEED]}, ["two feeds are named a"]),
         ({"feeds": [FEED], "triggers": [{**TRIGGER, "feed": "b"}]}, ["trigger t", "feed b"]),
-        ({"feeds": [FEED], "triggers": [{**TRIGGER, "every_min": 5}]}, ["belong to kind schedule"]),
+        ({"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "arival"}]}, ["triggers[0].kind", "did you mean arrival?"]),
+        (
+            {"feeds": [FEED], "triggers": [{**TRIGGER, "every_min": 5, "patern": "*"}]},
+            [
+                "triggers[0].every_min: belongs to kind schedule",
+                "triggers[0].patern: unknown option (did you mean pattern?)",
+            ],
+        ),
+        (
+            {
+                "feeds": [FEED],
+                "triggers": [{**TRIGGER, "kind": "precursor", "condition": {"area_km2": 1.0, "level_dbz": 45.0}}],
+            },
+            ["triggers[0].condition: belongs to kind arrival and schedule"],
+        ),
+        (
+            {"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "gather"}]},
+            ["triggers[0].gather: is required: Its network"],
+        ),
+        (
+            {"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "gather", "gather": {"radar": ["A"]}}]},
+            [
+                "triggers[0].gather.radar: unknown option (did you mean radars?)",
+                "triggers[0].gather.radars: is required",
+            ],
+        ),
         ({"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "schedule"}]}, ["every_min and at_minutes"]),
         (
             {"feeds": [FEED], "triggers": [{**TRIGGER, "condition": {"area": 1, "level_dbz": 45}}]},
@@ -97,9 +130,12 @@ def test_what_is_wrong_is_named_with_the_nearest_option(data: dict[str, Any], wo
 
 def test_hail_work_holds_longer_than_it_takes_to_say_that_it_is_over() -> None:
     config = parse(feeds=[FEED], triggers=[{**TRIGGER, "kind": "precursor"}], alerts={"places": "places.geojson"})
-    assert PrecursorSection().hold_min > config.alerts.clear_min
+    (trigger,) = config.triggers
+    assert isinstance(trigger, PrecursorOptions)
+    assert trigger.precursor.hold_min > config.alerts.clear_min
+    # Where nobody is told of anything, it may be short.
     short = {**TRIGGER, "kind": "precursor", "precursor": {"hold_min": 5.0}}
-    assert parse(feeds=[FEED], triggers=[short]).triggers[0].precursor
+    assert len(parse(feeds=[FEED], triggers=[short]).triggers) == 1
 
 
 def test_files_that_are_not_there_or_not_toml(tmp_path: Path) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dynamo.errors import BusyError, InputError, NotFoundError
+from dynamo.errors import BusyError, InputError
 from dynamo.feeds.base import Candidate
 from dynamo.feeds.completeness import Look, is_being_written, is_settled, look, name_problem, shown
 from dynamo.feeds.directory import DirectoryFeed
 from dynamo.feeds.quarantine import move_aside
-from dynamo.feeds.registry import create_feed
 from dynamo.inspection.look import inspect_input
 
 
@@ -136,15 +135,13 @@ def test_a_scan_finds_what_belongs_to_the_feed(tmp_path: Path) -> None:
 
 
 def test_a_folder_has_one_watcher(tmp_path: Path) -> None:
-    first = create_feed("directory", "f", path=tmp_path)
+    first = DirectoryFeed("f", path=tmp_path)
     with pytest.raises(BusyError):
-        create_feed("directory", "g", path=tmp_path)
+        DirectoryFeed("g", path=tmp_path)
     first.stop()
-    create_feed("directory", "g", path=tmp_path).stop()
+    DirectoryFeed("g", path=tmp_path).stop()
     with pytest.raises(InputError, match="not a folder"):
-        create_feed("directory", "f", path=tmp_path / "none")
-    with pytest.raises(NotFoundError, match="directory"):
-        create_feed("ftp", "f")
+        DirectoryFeed("f", path=tmp_path / "none")
 
 
 def test_a_folder_that_cannot_be_read_does_not_end_the_scan(caplog: pytest.LogCaptureFixture) -> None:

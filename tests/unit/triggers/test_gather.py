@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dynamo.errors import InputError
-from dynamo.triggers.gather import GatherSettings, Piece, gather, open_slots, slot_of
+from dynamo.triggers.slots import GatherSettings, Piece, gather, open_slots, slot_of
 
 SLOT = datetime(2019, 6, 10, 0, 20, tzinfo=UTC)
 NETWORK = GatherSettings(("A", "B", "C"), deadline=timedelta(seconds=30), minimum=2)

@@ -22,10 +22,10 @@ from dynamo.radar.hail.precursor import (
 )
 from dynamo.simulate.radar import RadarSimulator
 from dynamo.triggers.clock import ahead_of
-from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger, state_from_json
+from dynamo.triggers.spells import Precursor, PrecursorState, state_from_json
 
 NOON = datetime(2019, 6, 9, 12, tzinfo=UTC)
-TRIGGER = PrecursorTrigger("radar", freezing_level_m=4200.0, hold=timedelta(minutes=5))
+PRECURSOR = Precursor(freezing_level_m=4200.0, hold=timedelta(minutes=5))
 
 
 def facts(minute: float, area: float = 0.0, *, low: float = 0.0, top_m: float = 12_000.0) -> InputFacts:
@@ -73,7 +73,7 @@ def test_a_spell_begins_goes_on_and_ends() -> None:
     state = PrecursorState()
     actions = []
     for minute, area in enumerate([0, 1.9, 2.0, 8, 1.2, 0.9, 0, 0, 0, 0, 0, 0, 0, 2.5]):
-        verdict, state, action = TRIGGER.judge(facts(minute, area), state)
+        verdict, state, action = PRECURSOR.judge(facts(minute, area), state)
         actions.append(action)
         assert verdict.start == (action in ("begin", "start"))
         assert verdict.data["area_km2"] == pytest.approx(area)
@@ -83,38 +83,38 @@ def test_a_spell_begins_goes_on_and_ends() -> None:
 
 
 def test_low_sweeps_ask_for_more_reflectivity() -> None:
-    verdict, _, action = TRIGGER.judge(facts(0, low=1.0, top_m=2300.0), PrecursorState())
+    verdict, _, action = PRECURSOR.judge(facts(0, low=1.0, top_m=2300.0), PrecursorState())
     assert action == "refuse"
     assert "where no beam is above 4200 m" in verdict.reason
-    assert TRIGGER.judge(facts(0, low=3.0, top_m=2300.0), PrecursorState())[2] == "begin"
+    assert PRECURSOR.judge(facts(0, low=3.0, top_m=2300.0), PrecursorState())[2] == "begin"
 
 
 def test_a_core_near_the_radar_counts_though_the_sweep_ends_high() -> None:
     """The lowest cut of a long-range radar is above 0 C only far away."""
-    verdict, state, action = TRIGGER.judge(facts(0, 0.5, low=30.0, top_m=16_000.0), PrecursorState())
+    verdict, state, action = PRECURSOR.judge(facts(0, 0.5, low=30.0, top_m=16_000.0), PrecursorState())
     assert (action, verdict.data["low"], verdict.data["area_km2"]) == ("begin", True, 30.0)
     assert (verdict.data["aloft_area_km2"], verdict.data["low_area_km2"]) == (0.5, 30.0)
     # It goes on by either.
-    assert TRIGGER.judge(facts(4, 1.2), state)[2] == "start"
+    assert PRECURSOR.judge(facts(4, 1.2), state)[2] == "start"
 
 
 def test_after_a_long_silence_a_spell_begins_anew() -> None:
     state = PrecursorState(True, NOON)
-    assert TRIGGER.judge(facts(5, 1.2), state)[2] == "start"
-    verdict, after, action = TRIGGER.judge(facts(3 * 24 * 60, 1.2), state)
+    assert PRECURSOR.judge(facts(5, 1.2), state)[2] == "start"
+    verdict, after, action = PRECURSOR.judge(facts(3 * 24 * 60, 1.2), state)
     assert (verdict.start, action, after.active) == (False, "end", False)
-    assert TRIGGER.judge(facts(3 * 24 * 60, 3.0), state)[2] == "begin"
+    assert PRECURSOR.judge(facts(3 * 24 * 60, 3.0), state)[2] == "begin"
 
 
 def test_a_file_without_any_value_says_nothing() -> None:
     state = PrecursorState(True, NOON)
     nothing = replace(facts(30), flags=("no valid reflectivity",), maximum_dbz=(math.nan,))
-    verdict, after, action = TRIGGER.judge(nothing, state)
+    verdict, after, action = PRECURSOR.judge(nothing, state)
     assert (verdict.start, verdict.reason, action, after) == (False, "no valid reflectivity", "refuse", state)
     assert verdict.data["flags"] == ["no valid reflectivity"]
     # One empty sweep of a volume that has others is a remark, no more.
     partly = replace(facts(2), flags=("no valid reflectivity",), maximum_dbz=(55.0,))
-    assert TRIGGER.judge(partly, state)[2] == "start"
+    assert PRECURSOR.judge(partly, state)[2] == "start"
 
 
 def test_clocks_may_differ_a_little() -> None:
@@ -143,14 +143,14 @@ def test_the_facts_of_a_sweep_tell_what_lies_below_its_beam(tmp_path: Path) -> N
 def test_an_old_file_changes_no_spell() -> None:
     state = PrecursorState(True, NOON)
     for area, action in ((0.0, "refuse"), (9.0, "start")):
-        verdict, after, found = TRIGGER.judge(facts(-60, area), state)
+        verdict, after, found = PRECURSOR.judge(facts(-60, area), state)
         assert (found, after) == (action, state)
         assert "old file" in verdict.reason
 
 
 def test_refusals() -> None:
     with pytest.raises(InputError, match="radar"):
-        TRIGGER.judge(None, PrecursorState())
+        PRECURSOR.judge(None, PrecursorState())
     with pytest.raises(InputError, match="stop_share"):
-        PrecursorTrigger("f", stop_share=0)
+        Precursor(stop_share=0)
     assert state_from_json({"seen": 3}) == PrecursorState()

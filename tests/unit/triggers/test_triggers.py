@@ -74,10 +74,10 @@ def test_slots(every: int | None, at: tuple[int, ...], after: str, expected: str
 
 def test_missed_slots_count_once_and_the_first_start_waits_for_the_next() -> None:
     schedule = ScheduleTrigger("f", 10)
-    assert schedule.due(None, NOON) is None
-    assert schedule.due(NOON - timedelta(hours=3, minutes=1), NOON + timedelta(minutes=4)) == NOON
-    assert schedule.due(NOON, NOON + timedelta(minutes=9)) is None
-    assert schedule.due(NOON - timedelta(days=400), NOON) == NOON
+    assert schedule.newest_slot(None, NOON) is None
+    assert schedule.newest_slot(NOON - timedelta(hours=3, minutes=1), NOON + timedelta(minutes=4)) == NOON
+    assert schedule.newest_slot(NOON, NOON + timedelta(minutes=9)) is None
+    assert schedule.newest_slot(NOON - timedelta(days=400), NOON) == NOON
 
 
 @pytest.mark.parametrize(("every", "at"), [(None, ()), (5, (0,)), (0, ()), (2000, ()), (None, (60,)), (None, (-1,))])

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from dynamo.autoscale.demand.arrived import Stream
-from dynamo.autoscale.demand.pictures import StormMap, StormsNear, likely
 from dynamo.inspection.facts import InputFacts
-from dynamo.triggers.precursor import PrecursorState, PrecursorTrigger
+from dynamo.triggers.outlook.pictures import StormMap, StormsNear, likely
+from dynamo.triggers.outlook.streams import Stream
+from dynamo.triggers.spells import Precursor, PrecursorState
 
 #: Without a nowcast, half of the spells are over so many minutes after their hold.
 _HALF_SPELL_MIN = 60.0
@@ -27,7 +27,7 @@ class Spell:
     ----------
     stream
         The radar's files.
-    state, trigger
+    state, precursor
         As the last file left it, and when work is worth it.
     near
         The strong echo around it as the newest nowcast shows it; None where no nowcast covers it.
@@ -35,7 +35,7 @@ class Spell:
 
     stream: Stream
     state: PrecursorState
-    trigger: PrecursorTrigger
+    precursor: Precursor
     near: StormsNear | None = None
 
     def chance(self, now: datetime, time: datetime) -> float:
@@ -43,21 +43,23 @@ class Spell:
         then, today = self.stream.data_time(time), self.stream.data_time(now)
         minutes = max(0.0, (then - today).total_seconds() / 60.0)
         seen = self.state.seen if self.state.active else None
-        active = seen is not None and self.stream.newest.valid_at - seen <= self.trigger.hold
-        if active and seen is not None and then - seen <= self.trigger.hold:
+        active = seen is not None and self.stream.newest.valid_at - seen <= self.precursor.hold
+        if active and seen is not None and then - seen <= self.precursor.hold:
             # Whatever the weather does, the spell holds.
             return 1.0
         near = self.near
         if active and seen is not None:
-            beyond = (then - seen - self.trigger.hold).total_seconds() / 60.0
+            beyond = (then - seen - self.precursor.hold).total_seconds() / 60.0
             lasting = float(0.5 ** (beyond / _HALF_SPELL_MIN))
             if near is None or near.at(today) <= 0:
                 return lasting
             # It ends one hold after the storms have gone.
-            return likely(near.at(then - self.trigger.hold), self.trigger.area_km2 * self.trigger.stop_share, minutes)
+            return likely(
+                near.at(then - self.precursor.hold), self.precursor.area_km2 * self.precursor.stop_share, minutes
+            )
         if near is None:
             return 0.0
-        needed = max(self.trigger.area_km2, _GROWTH * near.at(self.stream.newest.valid_at))
+        needed = max(self.precursor.area_km2, _GROWTH * near.at(self.stream.newest.valid_at))
         return likely(near.at(then), needed, minutes)
 
 

@@ -1,0 +1,98 @@
+"""What is wrong with a configuration file, in words: where, what, the nearest option, the kind that it belongs to."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from dynamo.documents.problems import nearest
+from dynamo.documents.section import ByKind
+from dynamo.errors import DynamoError
+
+
+def describe(problem: Mapping[str, Any], root: type[BaseModel], data: object) -> str:
+    """Return one problem that pydantic found.
+
+    Parameters
+    ----------
+    problem
+        One of `pydantic.ValidationError.errors`.
+    root
+        The model of the whole file.
+    data
+        What is in the file.
+    """
+    location = problem["loc"]
+    path = _path(location)
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: {_unknown(str(location[-1]), *_section(root, data, location[:-1]))}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        model, _ = _section(root, data, location[:-1])
+        info = None if model is None else model.model_fields.get(str(location[-1]))
+        message = f"is required: {info.description}" if info is not None and info.description else message
+    value = problem.get("input")
+    shown = f" (it is {value!r:.60})" if isinstance(value, str | int | float | bool) else ""
+    return f"{path or 'file'}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _unknown(name: str, model: type[BaseModel] | None, by_kind: ByKind | None) -> str:
+    if by_kind is not None:
+        kinds = [kind for kind, part in by_kind.door.usable().items() if name in part.options.model_fields]
+        if kinds:
+            return f"belongs to kind {' and '.join(kinds)}"
+    known = [] if model is None else sorted(model.model_fields)
+    near = nearest(name, known)
+    hint = f" (did you mean {near}?)" if near else ""
+    return f"unknown option{hint}, expected one of {', '.join(known)}"
+
+
+def _path(location: Sequence[str | int]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _section(
+    root: type[BaseModel], data: object, location: Sequence[str | int]
+) -> tuple[type[BaseModel] | None, ByKind | None]:
+    """Return the model of the section at a place, and what its kinds are, if it has any."""
+    annotation: Any = root
+    by_kind: ByKind | None = None
+    for part in location:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            info = annotation.model_fields.get(str(part))
+            annotation = None if info is None else info.annotation
+        elif get_origin(annotation) in (list, dict):
+            annotation = get_args(annotation)[-1]
+        else:
+            return None, None
+        data = _item(data, part)
+        annotation, by_kind = _plain(annotation, data)
+    return (annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None), by_kind
+
+
+def _item(data: object, part: str | int) -> object:
+    if isinstance(part, int):
+        return data[part] if isinstance(data, list) and part < len(data) else None
+    return data.get(part) if isinstance(data, Mapping) else None
+
+
+def _plain(annotation: Any, data: object) -> tuple[Any, ByKind | None]:
+    """Return an annotation without None and remarks; of a section in kinds, the model of its kind."""
+    by_kind = None
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = next((one for one in get_args(annotation) if one is not type(None)), None)
+    if get_origin(annotation) is Annotated:
+        annotation, *remarks = get_args(annotation)
+        by_kind = next((remark for remark in remarks if isinstance(remark, ByKind)), None)
+    if by_kind is not None and isinstance(data, Mapping):
+        try:
+            annotation = by_kind.door.load(str(data.get("kind", by_kind.default))).options
+        except DynamoError:
+            return annotation, by_kind
+    return annotation, by_kind

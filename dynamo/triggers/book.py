@@ -1,0 +1,117 @@
+"""What a trigger may ask the store while it decides, and what it remembers: all in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dynamo.store.inserts import insert_new
+from dynamo.store.models import Arrival, Cursor, Run, RunDecision
+
+T = TypeVar("T")
+
+#: So many values go into one question to the store.
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a trigger remembers under one key, and when it was kept; None where it never was."""
+
+    data: Mapping[str, Any]
+    at: datetime | None
+
+
+class Book:
+    """The book of one trigger, open for one decision.
+
+    Parameters
+    ----------
+    session
+        A transaction.
+    kind, name
+        Of the trigger.
+    now
+        The caller's clock.
+    """
+
+    def __init__(self, session: Session, kind: str, name: str, now: datetime) -> None:
+        self.name = name
+        self.now = now
+        self._session = session
+        self._prefix = prefix_of(kind, name)
+        self._kept: dict[str, tuple[dict[str, Any], datetime]] = {}
+
+    def recall(self, key: str = "") -> Note:
+        """Return what was kept; until the transaction ends no other one can read it here."""
+        name = f"{self._prefix} {key}".rstrip()
+        query = select(Cursor).where(Cursor.name == name).with_for_update()
+        cursor = self._session.scalar(query)
+        if cursor is None:
+            if insert_new(self._session, Cursor, name=name, data={}, updated_at=self.now):
+                return Note({}, None)
+            cursor = self._session.scalars(query).one()
+        return Note(cursor.data, cursor.updated_at)
+
+    def keep(self, data: Mapping[str, Any], *, key: str = "", at: datetime | None = None) -> None:
+        """Keep JSON data in place of what was kept, as of a time; raises `TypeError` where it is no JSON."""
+        orjson.dumps(data)
+        self._kept[f"{self._prefix} {key}".rstrip()] = (dict(data), at or self.now)
+
+    def newest(self, feed: str) -> Arrival | None:
+        """Return the accepted arrival of a feed that is valid last."""
+        return self._session.scalar(
+            select(Arrival)
+            .where(Arrival.feed == feed, Arrival.state == "accepted")
+            .order_by(Arrival.valid_at.desc())
+            .limit(1)
+        )
+
+    def arrivals(self, feed: str, since: datetime) -> Sequence[Arrival]:
+        """Return the accepted arrivals of a feed that were detected since a time, in their order."""
+        return self._session.scalars(
+            select(Arrival)
+            .where(Arrival.feed == feed, Arrival.state == "accepted", Arrival.detected_at >= since)
+            .order_by(Arrival.id)
+        ).all()
+
+    def run_states(self, arrivals: Iterable[int], workflow: str | None = None) -> dict[int, str]:
+        """Return the state of the newest run of each arrival that has one, of one workflow or of any."""
+        states: dict[int, str] = {}
+        for ids in _chunks(arrivals):
+            query = select(Run.arrival_id, Run.state).where(Run.arrival_id.in_(ids)).order_by(Run.created_at)
+            if workflow is not None:
+                query = query.where(Run.workflow == workflow)
+            states.update((number, state) for number, state in self._session.execute(query) if number is not None)
+        return states
+
+    def decisions(self, subjects: Iterable[str]) -> Iterator[RunDecision]:
+        """Give every decision on these subjects."""
+        for some in _chunks(subjects):
+            yield from self._session.scalars(select(RunDecision).where(RunDecision.subject.in_(some)))
+
+    def write(self) -> None:
+        """Put what was kept into the transaction; until then it has not touched the store."""
+        for name, (data, at) in self._kept.items():
+            if not insert_new(self._session, Cursor, name=name, data=data, updated_at=at):
+                cursor = self._session.get_one(Cursor, name)
+                cursor.data, cursor.updated_at = data, at
+        self._kept.clear()
+
+
+def prefix_of(kind: str, name: str) -> str:
+    """Return how the names of all notes of a trigger begin."""
+    return f"{kind} {name}"
+
+
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    remaining = iter(values)
+    while chunk := list(islice(remaining, _CHUNK)):
+        yield chunk

@@ -1,0 +1,110 @@
+"""What a rule decides about an arrival, or by itself: its trigger is asked, and its run is put together.
+
+All of it happens in the caller's transaction, in which the caller also stores the decision and makes the run. A trigger
+that fails in a way that it must not decides nothing, and holds up no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+from typing import Any
+
+import orjson
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from dynamo.contract import Value
+from dynamo.errors import InputError, RetryableError
+from dynamo.inspection.facts import InputFacts
+from dynamo.runs.ledger import RunRequest
+from dynamo.store.models import Arrival
+from dynamo.triggers.book import Book
+from dynamo.triggers.rules import Rule
+from dynamo.triggers.verdict import Verdict, unusable
+
+#: What says nothing against the trigger: the store is asked again.
+STORE_TROUBLE = (SQLAlchemyError, RetryableError)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A decision that is to be stored: what it is about, the run to make (None for none), why, and the numbers.
+
+    ``defect`` is what the trigger failed with.
+    """
+
+    request: RunRequest | None
+    subject: str
+    action: str
+    reason: str
+    data: dict[str, Any]
+    defect: Exception | None = None
+
+
+def on_arrival(session: Session, rule: Rule, arrival: Arrival, facts: InputFacts, now: datetime) -> Wish | None:
+    """Return what a rule decides about an arrival; None where it has nothing to do with it by itself."""
+    book = Book(session, rule.kind, rule.name, now)
+    defect: Exception | None = None
+    try:
+        if not rule.trigger.concerns(arrival.feed, PurePath(arrival.path)):
+            return None
+        verdict = rule.trigger.judge(facts, book)
+        if verdict is None:
+            return None
+        _check(verdict)
+    except STORE_TROUBLE:
+        raise
+    except InputError as error:
+        verdict = unusable(f"cannot be judged: {error}")
+    except Exception as error:  # one rule must not hold up the others, nor the arrival
+        verdict, defect = unusable(f"cannot be judged: {rule.who}: {type(error).__name__}: {error}"), error
+    else:
+        book.write()
+    data = {"feed": arrival.feed, "path": arrival.path}
+    return _wish(rule, arrival.path, verdict, [arrival], now, data=data, defect=defect)
+
+
+def on_time(session: Session, rule: Rule, now: datetime) -> list[Wish]:
+    """Return what a rule decides by itself; raises whatever its trigger fails with."""
+    book = Book(session, rule.kind, rule.name, now)
+    found = list(rule.trigger.due(book))
+    for due in found:
+        _check(due.verdict)
+    wishes = [_wish(rule, due.subject, due.verdict, due.arrivals, now, offers=due.offers) for due in found]
+    book.write()
+    return wishes
+
+
+def _wish(
+    rule: Rule,
+    subject: str,
+    verdict: Verdict,
+    arrivals: Sequence[Arrival],
+    now: datetime,
+    *,
+    offers: Mapping[str, Value] | None = None,
+    data: Mapping[str, Any] | None = None,
+    defect: Exception | None = None,
+) -> Wish:
+    request, action, reason = None, verdict.word, verdict.reason
+    data = {"trigger": rule.name, **(data or {}), **verdict.data}
+    if verdict.start:
+        try:
+            request = rule.request(arrivals, now, offers)
+        except InputError as error:
+            action, reason = "refuse", f"{reason}; cannot be asked for: {error}"
+            data["unusable"] = True
+    if request is not None and (left_out := rule.left_out(request)):
+        reason = f"{reason}; not there: {', '.join(left_out)}"
+        data["left_out"] = left_out
+    return Wish(request, subject, action, reason, data, defect)
+
+
+def _check(verdict: object) -> None:
+    """Raise `TypeError` for what cannot be stored as a verdict."""
+    if not isinstance(verdict, Verdict):
+        raise TypeError(f"the verdict is a {type(verdict).__name__}, not a dynamo.triggers.verdict.Verdict")
+    orjson.dumps(verdict.data)

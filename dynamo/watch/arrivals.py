@@ -1,0 +1,74 @@
+"""Arrivals in the store: finding the one of a file's present state, and recording it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from dynamo.feeds.base import Candidate
+from dynamo.feeds.completeness import Look, shown
+from dynamo.store.inserts import insert_new
+from dynamo.store.models import Arrival
+from dynamo.times import from_epoch, utc_now
+
+
+def arrival_of(session: Session, candidate: Candidate, seen: Look) -> Arrival | None:
+    """Return the arrival of this state of the file, if it is stored."""
+    return session.scalar(select(Arrival).where(*_is(candidate, seen)))
+
+
+def first_with(session: Session, feed: str, sha256: str) -> Arrival | None:
+    """Return the accepted arrival of a feed that had this content."""
+    return session.scalar(
+        select(Arrival).where(Arrival.feed == feed, Arrival.sha256 == sha256, Arrival.state == "accepted")
+    )
+
+
+def record(session: Session, candidate: Candidate, seen: Look, **values: Any) -> Arrival | None:
+    """Store an arrival with ``state``, ``reason`` and more, in place of a bad one of the same state of the file.
+
+    Returns
+    -------
+    Arrival or None
+        None where it is stored already, and not as a bad one.
+    """
+    values |= {
+        "closed_at": _closed_at(candidate, seen),
+        "detected_at": candidate.seen_at,
+        "recorded_at": utc_now(),
+    }
+    new = insert_new(
+        session,
+        Arrival,
+        feed=candidate.feed,
+        path=shown(candidate.path),
+        size=seen.size,
+        mtime_ns=seen.mtime_ns,
+        **values,
+    )
+    arrival = session.scalars(select(Arrival).where(*_is(candidate, seen))).one()
+    if not new:
+        if arrival.state != "quarantined":
+            return None
+        for name, value in {**values, "moved_to": None}.items():
+            setattr(arrival, name, value)
+        session.flush()
+    return arrival
+
+
+def _is(candidate: Candidate, seen: Look) -> tuple[ColumnElement[bool], ...]:
+    """Return what is true of the arrival of this state of the file."""
+    return (
+        Arrival.feed == candidate.feed,
+        Arrival.path == shown(candidate.path),
+        Arrival.size == seen.size,
+        Arrival.mtime_ns == seen.mtime_ns,
+    )
+
+
+def _closed_at(candidate: Candidate, seen: Look) -> datetime:
+    """The file's last change of content or name, which for a file that was moved in is the moving."""
+    return min(from_epoch(seen.changed_s), candidate.seen_at)

@@ -1,0 +1,40 @@
+"""What feeds and triggers do that they must not: told once, with the package they come from, until it goes well."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from dynamo.runs.events import RunEvents
+
+_log = logging.getLogger("dynamo.watch")
+
+
+class Defects:
+    """The defects of parts that may come from other packages.
+
+    Parameters
+    ----------
+    events
+        Where each is told, too.
+    """
+
+    def __init__(self, events: RunEvents) -> None:
+        self._events = events
+        self._told: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def tell(self, who: str, error: Exception, *, retry_s: float = 0.0) -> None:
+        """Tell of a defect, unless it was the last one told of that part."""
+        reason = f"{type(error).__name__}: {error}"
+        with self._lock:
+            if self._told.get(who) == reason:
+                return
+            self._told[who] = reason
+        _log.error("a defect", extra={"part": who, "reason": reason}, exc_info=error)
+        self._events.emit("trouble", who, reason=reason, retry_s=retry_s)
+
+    def well(self, who: str) -> None:
+        """Note that a part works: its next defect is told again."""
+        with self._lock:
+            self._told.pop(who, None)

@@ -1,0 +1,95 @@
+"""Looking at a candidate file: is it complete, is it good, what does it say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dynamo.errors import InputError, RetryableError
+from dynamo.feeds.base import Candidate
+from dynamo.feeds.completeness import Look, is_being_written, is_settled, look, name_problem
+from dynamo.files import sha256_file
+from dynamo.inspection.facts import InputFacts
+from dynamo.inspection.process import inspect
+from dynamo.runs.patience import passes
+
+#: A file that changes while it is read is looked at again after this time, at least.
+_SOON_S = 0.05
+
+
+@dataclass(frozen=True)
+class Later:
+    """It is not complete: to be looked at again after a time, seconds."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True)
+class Bad:
+    """It is complete and cannot be used."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Good:
+    """It is complete: what it says, and its sum."""
+
+    facts: InputFacts
+    sha256: str
+
+
+def examine(candidate: Candidate, seen: Look, levels: Sequence[float], settle_s: float) -> Later | Bad | Good:
+    """Look at a candidate.
+
+    Parameters
+    ----------
+    candidate, seen
+        The file, and the first look at it.
+    levels
+        Reflectivities, dBZ, at which it is looked at.
+    settle_s
+        For how long it must be unchanged where nobody told that its writer is done, and before it counts as bad.
+
+    Raises
+    ------
+    OSError, RetryableError
+        If it cannot be read now, but perhaps later.
+    """
+    path = candidate.path
+    settled = is_settled(seen, time.time(), settle_s)
+    if problem := seen.problem or name_problem(path):
+        return _bad(candidate, seen, problem, settled, settle_s)
+    if (not candidate.told and not settled) or is_being_written(path):
+        return Later(_wait_s(seen, settle_s))
+    try:
+        facts = inspect(path, levels)
+        digest = sha256_file(path)
+    except InputError as error:
+        return _bad(candidate, seen, str(error).removeprefix(f"{path}: "), settled, settle_s)
+    except (OSError, RetryableError) as error:
+        if passes(error) or look(path) is None:
+            raise
+        why = error.strerror if isinstance(error, OSError) else error
+        return _bad(candidate, seen, f"cannot be read: {why}", settled, settle_s)
+    except Exception as error:  # broken files make the NetCDF libraries fail in every way
+        return _bad(candidate, seen, f"cannot be read: {type(error).__name__}: {error}", settled, settle_s)
+    after = look(path)
+    if after is None or (after.size, after.mtime_ns) != (seen.size, seen.mtime_ns):
+        return Later(max(_SOON_S, min(settle_s, 0.5)))
+    return Good(facts, digest)
+
+
+def _bad(candidate: Candidate, seen: Look, reason: str, settled: bool, settle_s: float) -> Later | Bad:
+    """Return that a file is bad once it has not changed for a while: its writer may not be done."""
+    # The look into it may have taken longer than that.
+    settled = settled or (look(candidate.path) == seen and is_settled(seen, time.time(), settle_s))
+    if not settled or (not seen.problem and is_being_written(candidate.path)):
+        return Later(_wait_s(seen, settle_s))
+    return Bad(reason)
+
+
+def _wait_s(seen: Look, settle_s: float) -> float:
+    remaining = seen.changed_s + settle_s - time.time()
+    return max(_SOON_S, min(remaining, settle_s)) if remaining > 0 else max(_SOON_S, min(settle_s, 1.0))

@@ -1,0 +1,95 @@
+"""The feeds of a daemon: started, scanned and stopped so that the trouble of one holds up no other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from dynamo.config.feeds import FeedSection
+from dynamo.doors import FEEDS
+from dynamo.errors import DynamoError
+from dynamo.feeds.base import FeedParts
+from dynamo.feeds.making import make_feed
+from dynamo.runs.events import RunEvents
+from dynamo.watch.candidates import Candidates
+from dynamo.watch.defects import Defects
+
+_log = logging.getLogger("dynamo.watch")
+
+
+class Source:
+    """One feed of a daemon.
+
+    Parameters
+    ----------
+    section, parts
+        What it is made of.
+    defects
+        Is told where the feed fails as it must not; then it is tried again.
+
+    Raises
+    ------
+    InputError, BusyError, PluginError
+        If the feed cannot be made.
+    """
+
+    def __init__(self, section: FeedSection, parts: FeedParts, defects: Defects) -> None:
+        self.name = section.name
+        self.rescan_s = section.rescan_s
+        self.who = f"feed {section.name}: kind {section.kind} of {FEEDS.origin(section.kind)}"
+        self._feed = make_feed(section, parts)
+        self._events: RunEvents = parts.events
+        self._defects = defects
+
+    def start(self, candidates: Candidates) -> None:
+        """Begin to hand over what the feed is told of."""
+
+        def start() -> None:
+            try:
+                self._feed.start(candidates.offer)
+            except (OSError, DynamoError) as error:
+                # Out of inotify watches, or a file system without them: the rescan does it, slower.
+                self._trouble("no news from the kernel, only rescans", error)
+
+        self._safely("start", start)
+
+    def scan(self, candidates: Candidates) -> None:
+        """Hand over what lies in the feed."""
+
+        def scan() -> None:
+            try:
+                count = self._feed.scan(candidates.offer)
+            except (OSError, DynamoError) as error:
+                self._trouble("the feed cannot be read", error)
+            else:
+                _log.debug("scanned", extra={"feed": self.name, "files": count})
+
+        self._safely("scan", scan)
+
+    def rescan(self, candidates: Candidates) -> None:
+        """Scan, after a new start where no news come any more; what is gone is forgotten."""
+
+        def revive() -> None:
+            if not self._feed.healthy():
+                self.start(candidates)
+
+        self._safely("healthy", revive)
+        self.scan(candidates)
+        candidates.forget_missing(self.name)
+
+    def stop(self) -> None:
+        """End the handing over."""
+        self._safely("stop", self._feed.stop)
+
+    def _safely(self, what: str, call: Callable[[], None]) -> None:
+        who = f"{self.who}, {what}"
+        try:
+            call()
+        except Exception as error:  # a defect in one feed must not end the daemon
+            self._defects.tell(who, error, retry_s=self.rescan_s)
+        else:
+            self._defects.well(who)
+
+    def _trouble(self, what: str, error: Exception) -> None:
+        _log.warning(what, extra={"feed": self.name, "reason": str(error)})
+        self._events.emit("trouble", self.name, reason=str(error), retry_s=0.0)
