@@ -249,7 +249,7 @@ def test_what_cannot_be_had_in_time_is_told(cli: Cli) -> None:
     waiting.send_signal(signal.SIGINT)
     _, told = waiting.communicate(timeout=300)
     assert waiting.returncode == 130, told
-    assert "go on with `dynamo-provision apply`" in told.lower()
+    assert "continue with `dynamo-provision apply`" in told.lower()
     assert list(cli.states().values()) == ["ready"]
 
 
