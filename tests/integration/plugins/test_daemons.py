@@ -62,7 +62,7 @@ def test_the_daemon_goes_on_without_them(tmp_path: Path) -> None:
     try:
         assert daemon.stderr is not None
         driver = "driver garage of yard 0.3: cannot be used: ModuleNotFoundError"
-        policy = "no scaling for now: policy tide of tide 2: cannot be used: ModuleNotFoundError"
+        policy = "autoscaling paused: policy tide of tide 2: cannot be used: ModuleNotFoundError"
         for line in daemon.stderr:
             lines.append(line)
             if all(any(words in one for one in lines) for words in (driver, policy, "http://")):
@@ -80,7 +80,7 @@ def test_the_daemon_goes_on_without_them(tmp_path: Path) -> None:
         store.close()
     assert daemon.returncode == 0
     assert "Traceback" not in text + rest
-    assert (text + rest).count("no scaling for now") == 1
+    assert (text + rest).count("autoscaling paused") == 1
 
 
 def _address(log: str) -> str:
