@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from dynamo.store.engine import open_store
-from dynamo.store.models import Arrival, Cursor, Decision, Run
-from tests.integration.watch.watch_support import DaemonProcess, run_dynamo, wait_for, write_small
+from dynamo.store.models import Arrival, Cursor, Run, RunDecision
+from tests.integration.watch.watch_support import DaemonProcess, run_dynamo, write_small
+from tests.waiting import wait_for
 
 PACKAGE = "storm-kinds 1.2"
 GOOD = '''
@@ -220,7 +221,7 @@ parameters = { levels = [30], min_points = 4 }
     store = open_store(tmp_path / ".dynamo" / "store.sqlite")
     with store.reading() as session:
         assert session.scalars(select(Run.state)).all() == ["succeeded"] * 2
-        decisions = session.scalars(select(Decision).order_by(Decision.id)).all()
+        decisions = session.scalars(select(RunDecision).order_by(RunDecision.id)).all()
         assert session.get_one(Cursor, "nth some").data == {"count": 4}
     store.close()
     assert [(one.action, one.data["count"]) for one in decisions] == [
@@ -341,7 +342,7 @@ workflow = "nowcast"
     store = open_store(tmp_path / ".dynamo" / "store.sqlite")
     with store.reading() as session:
         assert len(session.scalars(select(Arrival).where(Arrival.state == "accepted")).all()) == 2
-        refused = session.scalars(select(Decision).where(Decision.action == "refuse")).all()
+        refused = session.scalars(select(RunDecision).where(RunDecision.action == "refuse")).all()
         assert {run.trigger for run in session.scalars(select(Run))} == {"storms"}
         assert session.get_one(Cursor, "failing never").data == {}
     store.close()
