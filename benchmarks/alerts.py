@@ -14,7 +14,7 @@ import shapely
 
 from benchmarks.report import show, time_in_turn
 from dynamo.alerts.book import AlertBook
-from dynamo.alerts.hazards import Product, read_products
+from dynamo.alerts.hazards import HazardProduct, read_products
 from dynamo.alerts.matching import match
 from dynamo.alerts.places import Places, parse_places
 from dynamo.config.alerts import AlertsSection
@@ -109,7 +109,7 @@ def _places(*, mixed: bool) -> tuple[Places, float]:
     return places, time.perf_counter() - start
 
 
-def _store(path: Path, places: Places, product: Product) -> tuple[float, float]:
+def _store(path: Path, places: Places, product: HazardProduct) -> tuple[float, float]:
     """Return the seconds to judge a nowcast that is news to every place, and the next one, which is not."""
     store = open_store(path)
     try:
@@ -117,7 +117,7 @@ def _store(path: Path, places: Places, product: Product) -> tuple[float, float]:
         times = []
         for minute in (0, 1):
             later = product.issued.replace(minute=minute)
-            again = Product(**{**vars(product), "issued": later, "key": str(minute)})
+            again = HazardProduct(**{**vars(product), "issued": later, "key": str(minute)})
             start = time.perf_counter()
             book.judge(again)
             times.append(time.perf_counter() - start)
@@ -126,7 +126,7 @@ def _store(path: Path, places: Places, product: Product) -> tuple[float, float]:
     return times[0], times[1]
 
 
-def _loop_ms(places: Places, product: Product) -> float:
+def _loop_ms(places: Places, product: HazardProduct) -> float:
     """Return the time that a plain loop over places and polygons would take for all places, from a sample.
 
     It is given the projection for nothing, prepared polygons, and stops at the first polygon that is near, in the

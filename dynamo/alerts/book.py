@@ -15,8 +15,8 @@ from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from dynamo.alerts.events import Event, Step, advance
-from dynamo.alerts.hazards import Product
+from dynamo.alerts.events import HazardEvent, Step, advance
+from dynamo.alerts.hazards import HazardProduct
 from dynamo.alerts.matching import Finding, match
 from dynamo.alerts.places import Places
 from dynamo.alerts.texts import line, message_key, payload
@@ -31,14 +31,14 @@ _CHUNK = 2000
 #: A product further in the future comes from a wrong clock; accepting it would make all later ones late.
 _AHEAD = timedelta(minutes=10)
 _KEYS = 500
-_EVENT_FIELDS = tuple(field.name for field in fields(Event))
+_EVENT_FIELDS = tuple(field.name for field in fields(HazardEvent))
 
 
 @dataclass(frozen=True)
 class Judged:
     """The outcome of one product: places affected, messages created, or why it was skipped."""
 
-    product: Product
+    product: HazardProduct
     concerned: int = 0
     messages: tuple[str, ...] = ()
     skipped: str = ""
@@ -64,7 +64,7 @@ class AlertBook:
         self.channels = tuple(channels)
         self._number = {place.id: index for index, place in enumerate(places.places)}
 
-    def judge(self, product: Product, *, now: datetime | None = None) -> Judged:
+    def judge(self, product: HazardProduct, *, now: datetime | None = None) -> Judged:
         """Update all places from a product, and store the resulting messages.
 
         Parameters
@@ -111,7 +111,7 @@ class AlertBook:
                 session.execute(delete(AlertEvent).where(AlertEvent.seen < old_event))
             session.execute(delete(AlertStream).where(AlertStream.updated_at < before))
 
-    def _why_not(self, product: Product, now: datetime | None) -> str | None:
+    def _why_not(self, product: HazardProduct, now: datetime | None) -> str | None:
         """Return why to skip the product (empty if already judged), or None to judge it."""
         with self.store.reading() as session:
             stream = session.get(AlertStream, product.stream[:400])
@@ -125,11 +125,11 @@ class AlertBook:
             return f"issued {to_iso(product.issued)}, which is in the future: check the clocks"
         return None
 
-    def _record(self, product: Product, action: str, reason: str) -> None:
+    def _record(self, product: HazardProduct, action: str, reason: str) -> None:
         with self.store.transaction() as session:
             decide(session, f"alerts {product.stream}"[:400], action, reason, key=product.key)
 
-    def _steps(self, product: Product, found: Mapping[str, Finding]) -> list[tuple[str, Step]]:
+    def _steps(self, product: HazardProduct, found: Mapping[str, Finding]) -> list[tuple[str, Step]]:
         events = self._events(product.hazard, found)
         steps = []
         for place in {**found, **events}:
@@ -141,18 +141,18 @@ class AlertBook:
                 steps.append((place, step))
         return steps
 
-    def _events(self, hazard: str, found: Mapping[str, Finding]) -> dict[str, Event]:
+    def _events(self, hazard: str, found: Mapping[str, Finding]) -> dict[str, HazardEvent]:
         columns = [AlertEvent.place, *(getattr(AlertEvent, name) for name in _EVENT_FIELDS)]
         # With many findings, read all events of the hazard; with few, only those that matter. One query either way.
         query = select(*columns).where(AlertEvent.hazard == hazard)
         if len(found) <= _KEYS:
             query = query.where(or_(AlertEvent.open, AlertEvent.place.in_(list(found))))
         with self.store.reading() as session:
-            return {row[0]: Event(*row[1:]) for row in session.execute(query)}
+            return {row[0]: HazardEvent(*row[1:]) for row in session.execute(query)}
 
     def _write(
         self,
-        product: Product,
+        product: HazardProduct,
         steps: Sequence[tuple[str, Step]],
         found: Mapping[str, Finding],
         made: datetime,
@@ -226,7 +226,7 @@ def _unless_there(session: Session, table: Any, row: Iterable[str]) -> Any:
     return build(table.__table__).values({name: bindparam(name) for name in row}).on_conflict_do_nothing()
 
 
-def _mark(session: Session, product: Product) -> None:
+def _mark(session: Session, product: HazardProduct) -> None:
     """Record how far the stream has been judged."""
     name = product.stream[:400]
     stream = session.get(AlertStream, name)

@@ -19,7 +19,7 @@ Kind = Literal["start", "worse", "over"]
 
 
 @dataclass(frozen=True)
-class Event:
+class HazardEvent:
     """The newest event of one place and hazard.
 
     Attributes
@@ -39,7 +39,7 @@ class Event:
     messages
         Number of messages so far.
     eyes
-        Who saw the hazard last (see `dynamo.alerts.hazards.Product`), one name per line; empty if unknown.
+        Who saw the hazard last (see `dynamo.alerts.hazards.HazardProduct`), one name per line; empty if unknown.
     """
 
     number: int
@@ -58,17 +58,17 @@ class Event:
 class Step:
     """The event after a product, and the message to send, if any: none if ``kind`` is None.
 
-    ``only_seen`` means that only `Event.seen` (now the product's time) and `Event.eyes` have changed.
+    ``only_seen`` means that only `HazardEvent.seen` (now the product's time) and `HazardEvent.eyes` have changed.
     """
 
-    event: Event
+    event: HazardEvent
     kind: Kind | None
     why: str = ""
     only_seen: bool = False
 
 
 def advance(
-    event: Event | None,
+    event: HazardEvent | None,
     finding: Finding | None,
     issued: datetime,
     hazard: Hazard,
@@ -107,8 +107,8 @@ def _seen_by(finding: Finding, eyes: frozenset[str]) -> str:
     return "\n".join(sorted(eyes.intersection(finding.facts.get("radars", ())) or eyes))
 
 
-def _begin(before: Event | None, finding: Finding, issued: datetime, eyes: str) -> Event:
-    return Event(
+def _begin(before: HazardEvent | None, finding: Finding, issued: datetime, eyes: str) -> HazardEvent:
+    return HazardEvent(
         number=1 if before is None else before.number + 1,
         open=True,
         began=issued,
@@ -123,7 +123,7 @@ def _begin(before: Event | None, finding: Finding, issued: datetime, eyes: str) 
 
 
 def _go_on(
-    event: Event, finding: Finding, issued: datetime, hazard: Hazard, settings: AlertsSection, eyes: str
+    event: HazardEvent, finding: Finding, issued: datetime, hazard: Hazard, settings: AlertsSection, eyes: str
 ) -> Step | None:
     step = settings.step_dbz if hazard == "storm" else settings.step_mm
     stronger = finding.strength >= event.told_strength + step
@@ -147,7 +147,7 @@ def _go_on(
     return Step(told, "worse", "stronger" if stronger else "sooner")
 
 
-def _maybe_over(event: Event, issued: datetime, settings: AlertsSection, eyes: frozenset[str]) -> Step | None:
+def _maybe_over(event: HazardEvent, issued: datetime, settings: AlertsSection, eyes: frozenset[str]) -> Step | None:
     if event.eyes and not eyes.issuperset(event.eyes.split("\n")):
         return None
     if issued - event.seen < timedelta(minutes=settings.clear_min) or issued == event.seen:

@@ -38,7 +38,7 @@ _MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
-class Product:
+class HazardProduct:
     """The hazards of one publication: all leads of a nowcast, or the hail of one sweep, volume or composite.
 
     Attributes
@@ -92,7 +92,7 @@ def hazard_of(path: Path) -> Hazard | None:
     return "hail" if HAIL_FILE.match(path.name) else None
 
 
-def read_products(paths: Iterable[Path], *, stream: str = "", key: str = "") -> list[Product]:
+def read_products(paths: Iterable[Path], *, stream: str = "", key: str = "") -> list[HazardProduct]:
     """Read the alert products among files and folders; the leads of one nowcast become one product.
 
     Parameters
@@ -100,11 +100,11 @@ def read_products(paths: Iterable[Path], *, stream: str = "", key: str = "") -> 
     paths
         Files, or folders whose alert products, by name, are read.
     stream, key
-        See `Product`; a workflow's name and a run's key if known.
+        See `HazardProduct`; a workflow's name and a run's key if known.
 
     Returns
     -------
-    list of Product
+    list of HazardProduct
         The oldest first.
 
     Raises
@@ -308,7 +308,7 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _join(hazard: Hazard, issued: datetime, stream: str, key: str, files: Sequence[_File]) -> Product:
+def _join(hazard: Hazard, issued: datetime, stream: str, key: str, files: Sequence[_File]) -> HazardProduct:
     """Gather the polygons of all files into flat arrays."""
     points: list[Any] = []
     rings, parts = [0], [0]
@@ -352,7 +352,7 @@ def _join(hazard: Hazard, issued: datetime, stream: str, key: str, files: Sequen
             position += len(file.features)
             cleaned.append(replace(file, features=mine))
         return _join(hazard, issued, stream, key, cleaned)
-    return Product(
+    return HazardProduct(
         hazard,
         issued,
         stream,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynamo.alerts.hazards import Product
+from dynamo.alerts.hazards import HazardProduct
 from dynamo.alerts.places import Places
 
 #: More distinct strengths than this (hail sizes that differ in every polygon) are binned to 1 mm or 1 dBZ.
@@ -47,7 +47,7 @@ class Finding:
     facts: Mapping[str, Any]
 
 
-def match(places: Places, product: Product) -> list[Finding]:
+def match(places: Places, product: HazardProduct) -> list[Finding]:
     """Return a finding for each place that the product affects, ordered by place."""
     if not len(product.polygons) or not len(places):
         return []
@@ -65,7 +65,7 @@ def match(places: Places, product: Product) -> list[Finding]:
     return _findings(places, product, product.strength[near.polygon], near.place, near.polygon, near.step)
 
 
-def _findings(places: Places, product: Product, level: Any, place: Any, polygon: Any, step: Any) -> list[Finding]:
+def _findings(places: Places, product: HazardProduct, level: Any, place: Any, polygon: Any, step: Any) -> list[Finding]:
     # Each place's first time, and the lowest level at that time: its edge is the nearest.
     order = np.lexsort((level, step, place))
     starts = np.flatnonzero(np.diff(place[order], prepend=-1))

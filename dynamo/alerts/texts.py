@@ -7,8 +7,8 @@ import math
 from datetime import datetime
 from typing import Any
 
-from dynamo.alerts.events import Event, Step
-from dynamo.alerts.hazards import Product
+from dynamo.alerts.events import HazardEvent, Step
+from dynamo.alerts.hazards import HazardProduct
 from dynamo.alerts.matching import Finding
 from dynamo.alerts.places import Place
 from dynamo.times import to_iso
@@ -22,7 +22,7 @@ def direction(azimuth_deg: float) -> str:
     return _WINDS[math.floor(azimuth_deg / 45 + 0.5) % 8]
 
 
-def message_key(place_id: str, hazard: str, event: Event) -> str:
+def message_key(place_id: str, hazard: str, event: HazardEvent) -> str:
     """Return the key of a message, the same however often it is created or sent.
 
     It is derived from the place, the hazard, the event's start time and the message's number.
@@ -31,7 +31,7 @@ def message_key(place_id: str, hazard: str, event: Event) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def line(place: Place, product: Product, step: Step, finding: Finding | None) -> str:
+def line(place: Place, product: HazardProduct, step: Step, finding: Finding | None) -> str:
     """Return the message as one line: place, what, how strong, when, how far, where."""
     name = f"{place.name} ({place.locality})" if place.locality else place.name
     if step.kind == "over" or finding is None:
@@ -50,7 +50,7 @@ def line(place: Place, product: Product, step: Step, finding: Finding | None) ->
     return ", ".join(parts)
 
 
-def what(product: Product, finding: Finding) -> str:
+def what(product: HazardProduct, finding: Finding) -> str:
     """Return hazard and strength in words, such as ``50 dBZ storm``."""
     if product.hazard == "hail":
         name, source = finding.facts.get("hail_class"), finding.facts.get("size_from")
@@ -65,7 +65,7 @@ def what(product: Product, finding: Finding) -> str:
 
 
 def payload(
-    place: Place, product: Product, step: Step, finding: Finding | None, *, key: str, text: str, made: datetime
+    place: Place, product: HazardProduct, step: Step, finding: Finding | None, *, key: str, text: str, made: datetime
 ) -> dict[str, Any]:
     """Return the message as data."""
     event = step.event
@@ -107,7 +107,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _when(place: Place, product: Product, finding: Finding) -> str:
+def _when(place: Place, product: HazardProduct, finding: Finding) -> str:
     clock = _clock(finding.at)
     over = finding.azimuth_deg is None
     if finding.lead_min:
@@ -116,7 +116,7 @@ def _when(place: Place, product: Product, finding: Finding) -> str:
     return f"overhead now ({clock})" if over else f"within {place.distance_km:g} km now ({clock})"
 
 
-def _amount(product: Product, strength: float) -> str:
+def _amount(product: HazardProduct, strength: float) -> str:
     return f"{strength:g} {_UNITS[product.hazard]}" if product.hazard == "storm" else f"{strength:.0f} mm"
 
 

@@ -20,7 +20,7 @@ from dynamo.api.docs_page import docs_page
 from dynamo.api.fleet import fleets, specs
 from dynamo.api.gate import Gate
 from dynamo.api.mobius import routes as mobius
-from dynamo.api.models import Problem
+from dynamo.api.models import ProblemDetails
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
 from dynamo.provision.spec.fleet import FleetSpec
@@ -96,7 +96,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS
         )
         parts = made["components"]["schemas"]
-        for model in (FleetSpec, Problem):
+        for model in (FleetSpec, ProblemDetails):
             schema = model.model_json_schema(by_alias=True, ref_template=_REF)
             parts |= schema.pop("$defs", {})
             parts[model.__name__] = schema

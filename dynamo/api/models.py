@@ -75,7 +75,7 @@ class SpecProblem(BaseModel):
     nearest: str = ""
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """An error (RFC 9457): what is wrong, where, what was expected, and what to do."""
 
     type: Annotated[str, Field(examples=["urn:dynamo:problem:not-found"])]

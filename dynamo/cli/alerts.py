@@ -12,7 +12,7 @@ from dynamo.cli.runs import JsonOption
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
-    from dynamo.alerts.hazards import Product
+    from dynamo.alerts.hazards import HazardProduct
     from dynamo.alerts.matching import Finding
     from dynamo.alerts.places import Places
     from dynamo.config.alerts import AlertsSection
@@ -261,7 +261,7 @@ def _settings(
     return settings, section, read_places(settings.base / Path(section.places).expanduser(), section)
 
 
-def _line(places: Places, product: Product, finding: Finding) -> str:
+def _line(places: Places, product: HazardProduct, finding: Finding) -> str:
     from dynamo.alerts.events import advance
     from dynamo.alerts.texts import line
     from dynamo.config.alerts import AlertsSection
@@ -270,7 +270,7 @@ def _line(places: Places, product: Product, finding: Finding) -> str:
     return "" if step is None else line(places.places[finding.place], product, step, finding)
 
 
-def _product_json(places: Places, product: Product, findings: list[Finding]) -> dict[str, Any]:
+def _product_json(places: Places, product: HazardProduct, findings: list[Finding]) -> dict[str, Any]:
     from dynamo.alerts.texts import finding_json
     from dynamo.times import to_iso
 

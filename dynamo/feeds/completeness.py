@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Look:
+class FileLook:
     """One look at a path, without following a link into nothing or opening what blocks.
 
     ``problem`` is why it can never be a file of a feed; the rest is zero then, as far as it is unknown.
@@ -29,20 +29,20 @@ class Look:
         return max(self.mtime_ns / 1e9, self.ctime_s)
 
 
-def look(path: Path) -> Look | None:
+def look(path: Path) -> FileLook | None:
     """Look at a path; None if nothing is there."""
     try:
         own = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISLNK(own.st_mode):
-        return Look(own.st_size, own.st_mtime_ns, own.st_ctime, _problem(own.st_mode))
+        return FileLook(own.st_size, own.st_mtime_ns, own.st_ctime, _problem(own.st_mode))
     try:
         real = path.stat()
     except OSError as error:
         what = "a link in a circle" if error.errno == errno.ELOOP else f"a link that leads nowhere: {error.strerror}"
-        return Look(own.st_size, own.st_mtime_ns, own.st_ctime, what)
-    return Look(real.st_size, real.st_mtime_ns, max(own.st_ctime, real.st_ctime), _problem(real.st_mode))
+        return FileLook(own.st_size, own.st_mtime_ns, own.st_ctime, what)
+    return FileLook(real.st_size, real.st_mtime_ns, max(own.st_ctime, real.st_ctime), _problem(real.st_mode))
 
 
 def shown(path: Path) -> str:
@@ -55,7 +55,7 @@ def name_problem(path: Path) -> str:
     return "" if shown(path) == str(path) else "its name is not UTF-8"
 
 
-def is_settled(seen: Look, now_s: float, settle_s: float) -> bool:
+def is_settled(seen: FileLook, now_s: float, settle_s: float) -> bool:
     """Whether nothing has changed for ``settle_s``; a time in the future (another machine's clock) counts as now."""
     return now_s - seen.changed_s >= settle_s or seen.changed_s > now_s + settle_s
 

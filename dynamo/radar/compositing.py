@@ -72,7 +72,7 @@ def union_grid(grids: Sequence[LatLonGrid]) -> LatLonGrid:
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
+class ViewPlacement:
     """The location of a view on the composite: a rectangle, and the view's row and column for each of its nodes."""
 
     rows: slice
@@ -88,11 +88,11 @@ class Placement:
         return taken
 
 
-def place(view: LatLonGrid, target: LatLonGrid) -> Placement:
+def place(view: LatLonGrid, target: LatLonGrid) -> ViewPlacement:
     """Return the location of ``view`` on ``target``, by the nearest node."""
     rows, row_of = _along(view.latitudes, target.latitudes, view.dlat_deg)
     columns, column_of = _along(view.longitudes, target.longitudes, view.dlon_deg)
-    return Placement(rows, columns, row_of, column_of)
+    return ViewPlacement(rows, columns, row_of, column_of)
 
 
 def choose(views: Sequence[View], target: LatLonGrid, method: Method) -> NDArray[np.int8]:

@@ -25,7 +25,7 @@ class AlertStream(Base):
 
 
 class AlertEvent(Base):
-    """The newest event of one place and hazard; see `dynamo.alerts.events.Event`."""
+    """The newest event of one place and hazard; see `dynamo.alerts.events.HazardEvent`."""
 
     __tablename__ = "alert_events"
     __table_args__ = (Index(None, "hazard", "open"),)

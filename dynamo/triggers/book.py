@@ -22,7 +22,7 @@ _CHUNK = 500
 
 
 @dataclass(frozen=True)
-class Note:
+class TriggerNote:
     """What a trigger remembers under one key, and when it was kept; None where it never was."""
 
     data: Mapping[str, Any]
@@ -49,16 +49,16 @@ class Book:
         self._prefix = prefix_of(kind, name)
         self._kept: dict[str, tuple[dict[str, Any], datetime]] = {}
 
-    def recall(self, key: str = "") -> Note:
+    def recall(self, key: str = "") -> TriggerNote:
         """Return what was kept; until the transaction ends no other one can read it here."""
         name = f"{self._prefix} {key}".rstrip()
         query = select(Cursor).where(Cursor.name == name).with_for_update()
         cursor = self._session.scalar(query)
         if cursor is None:
             if insert_new(self._session, Cursor, name=name, data={}, updated_at=self.now):
-                return Note({}, None)
+                return TriggerNote({}, None)
             cursor = self._session.scalars(query).one()
-        return Note(cursor.data, cursor.updated_at)
+        return TriggerNote(cursor.data, cursor.updated_at)
 
     def keep(self, data: Mapping[str, Any], *, key: str = "", at: datetime | None = None) -> None:
         """Keep JSON data in place of what was kept, as of a time; raises `TypeError` where it is no JSON."""

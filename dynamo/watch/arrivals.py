@@ -9,13 +9,13 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from dynamo.feeds.base import Candidate
-from dynamo.feeds.completeness import Look, shown
+from dynamo.feeds.completeness import FileLook, shown
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival
 from dynamo.times import from_epoch, utc_now
 
 
-def arrival_of(session: Session, candidate: Candidate, seen: Look) -> Arrival | None:
+def arrival_of(session: Session, candidate: Candidate, seen: FileLook) -> Arrival | None:
     """Return the arrival of this state of the file, if it is stored."""
     return session.scalar(select(Arrival).where(*_is(candidate, seen)))
 
@@ -27,7 +27,7 @@ def first_with(session: Session, feed: str, sha256: str) -> Arrival | None:
     )
 
 
-def record(session: Session, candidate: Candidate, seen: Look, **values: Any) -> Arrival | None:
+def record(session: Session, candidate: Candidate, seen: FileLook, **values: Any) -> Arrival | None:
     """Store an arrival with ``state``, ``reason`` and more, in place of a bad one of the same state of the file.
 
     Returns
@@ -59,7 +59,7 @@ def record(session: Session, candidate: Candidate, seen: Look, **values: Any) ->
     return arrival
 
 
-def _is(candidate: Candidate, seen: Look) -> tuple[ColumnElement[bool], ...]:
+def _is(candidate: Candidate, seen: FileLook) -> tuple[ColumnElement[bool], ...]:
     """Return what is true of the arrival of this state of the file."""
     return (
         Arrival.feed == candidate.feed,
@@ -69,6 +69,6 @@ def _is(candidate: Candidate, seen: Look) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _closed_at(candidate: Candidate, seen: Look) -> datetime:
+def _closed_at(candidate: Candidate, seen: FileLook) -> datetime:
     """The file's last change of content or name, which for a file that was moved in is the moving."""
     return min(from_epoch(seen.changed_s), candidate.seen_at)

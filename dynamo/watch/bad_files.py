@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import update
 
 from dynamo.feeds.base import Candidate
-from dynamo.feeds.completeness import Look, shown
+from dynamo.feeds.completeness import FileLook, shown
 from dynamo.feeds.quarantine import move_aside
 from dynamo.runs.ledger import decide
 from dynamo.runs.service import RunService
@@ -41,7 +41,7 @@ class BadFiles:
         self._candidates = candidates
         self._patiently = patiently
 
-    def refuse(self, candidate: Candidate, seen: Look, reason: str, folder: Path | None) -> None:
+    def refuse(self, candidate: Candidate, seen: FileLook, reason: str, folder: Path | None) -> None:
         """Record a bad file with its reason, then move it into a folder; None leaves it where it is."""
 
         def stored() -> Arrival | None:

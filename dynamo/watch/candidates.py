@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from dynamo.feeds.base import Candidate
-from dynamo.feeds.completeness import Look, look
+from dynamo.feeds.completeness import FileLook, look
 
 _Key = tuple[str, Path]
 
@@ -90,7 +90,7 @@ class Candidates:
 
     # -- what was decided on
 
-    def knows(self, candidate: Candidate, seen: Look) -> bool:
+    def knows(self, candidate: Candidate, seen: FileLook) -> bool:
         """Whether this state of the file was decided on."""
         return self._known.get((candidate.feed, candidate.path)) == (seen.size, seen.mtime_ns)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dynamo.errors import InputError, RetryableError
 from dynamo.feeds.base import Candidate
-from dynamo.feeds.completeness import Look, is_being_written, is_settled, look, name_problem
+from dynamo.feeds.completeness import FileLook, is_being_written, is_settled, look, name_problem
 from dynamo.files import sha256_file
 from dynamo.inspection.facts import InputFacts
 from dynamo.inspection.process import inspect
@@ -40,7 +40,7 @@ class Good:
     sha256: str
 
 
-def examine(candidate: Candidate, seen: Look, levels: Sequence[float], settle_s: float) -> Later | Bad | Good:
+def examine(candidate: Candidate, seen: FileLook, levels: Sequence[float], settle_s: float) -> Later | Bad | Good:
     """Look at a candidate.
 
     Parameters
@@ -81,7 +81,7 @@ def examine(candidate: Candidate, seen: Look, levels: Sequence[float], settle_s:
     return Good(facts, digest)
 
 
-def _bad(candidate: Candidate, seen: Look, reason: str, settled: bool, settle_s: float) -> Later | Bad:
+def _bad(candidate: Candidate, seen: FileLook, reason: str, settled: bool, settle_s: float) -> Later | Bad:
     """Return that a file is bad once it has not changed for a while: its writer may not be done."""
     # The look into it may have taken longer than that.
     settled = settled or (look(candidate.path) == seen and is_settled(seen, time.time(), settle_s))
@@ -90,6 +90,6 @@ def _bad(candidate: Candidate, seen: Look, reason: str, settled: bool, settle_s:
     return Bad(reason)
 
 
-def _wait_s(seen: Look, settle_s: float) -> float:
+def _wait_s(seen: FileLook, settle_s: float) -> float:
     remaining = seen.changed_s + settle_s - time.time()
     return max(_SOON_S, min(remaining, settle_s)) if remaining > 0 else max(_SOON_S, min(settle_s, 1.0))

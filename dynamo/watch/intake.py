@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from dynamo.errors import RetryableError
 from dynamo.feeds.base import Candidate
-from dynamo.feeds.completeness import Look, look, shown
+from dynamo.feeds.completeness import FileLook, look, shown
 from dynamo.inspection.facts import InputFacts, facts_to_json
 from dynamo.runs.patience import Stopped, patiently
 from dynamo.runs.service import RunService
@@ -105,7 +105,7 @@ class Intake:
             case Good(facts, digest):
                 self._patiently(lambda: self._accept(candidate, seen, facts, digest), candidate)
 
-    def _is_known(self, candidate: Candidate, seen: Look) -> bool:
+    def _is_known(self, candidate: Candidate, seen: FileLook) -> bool:
         if self.candidates.knows(candidate, seen):
             return True
 
@@ -120,7 +120,7 @@ class Intake:
         self.candidates.remember(candidate, seen.size, seen.mtime_ns)
         return True
 
-    def _accept(self, candidate: Candidate, seen: Look, facts: InputFacts, digest: str) -> None:
+    def _accept(self, candidate: Candidate, seen: FileLook, facts: InputFacts, digest: str) -> None:
         decided: list[Decided] = []
         with self._service.store.transaction() as session:
             earlier = first_with(session, candidate.feed, digest)

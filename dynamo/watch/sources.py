@@ -17,7 +17,7 @@ from dynamo.watch.defects import Defects
 _log = logging.getLogger("dynamo.watch")
 
 
-class Source:
+class FeedSource:
     """One feed of a daemon.
 
     Parameters

@@ -33,7 +33,7 @@ from dynamo.watch.chores import Chore, Timer
 from dynamo.watch.deciding import Decider
 from dynamo.watch.defects import Defects
 from dynamo.watch.intake import FeedRules, Intake
-from dynamo.watch.sources import Source
+from dynamo.watch.sources import FeedSource
 
 if TYPE_CHECKING:
     from dynamo.alerts.service import AlertService
@@ -87,7 +87,7 @@ class Watcher:
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._defects = Defects(self.events)
-        self._sources: list[Source] = []
+        self._sources: list[FeedSource] = []
         self._service = make_service(config, planner=planner, engine_factory=engine_factory, events=self.events)
         self._lease = StoreLease(self._service.store)
         try:
@@ -95,7 +95,7 @@ class Watcher:
             try:
                 parts = FeedParts(config, self._service.store, self.events)
                 for section in config.feeds:
-                    self._sources.append(Source(section, parts, self._defects))
+                    self._sources.append(FeedSource(section, parts, self._defects))
                 self._rules = make_rules(config, self._service.planner)
             except BaseException:
                 self._lease.give_back()

@@ -25,7 +25,7 @@ from dynamo.alerts.channels.file import FileOptions
 from dynamo.alerts.channels.registry import make_channels
 from dynamo.alerts.channels.webhook import WebhookOptions
 from dynamo.alerts.courier import Courier
-from dynamo.alerts.hazards import Product, read_products
+from dynamo.alerts.hazards import HazardProduct, read_products
 from dynamo.alerts.places import Places, parse_places
 from dynamo.alerts.service import AlertService
 from dynamo.cli.alerts import register
@@ -80,7 +80,7 @@ def write_hail(folder: Path, minute: float, *sizes: float | None, lons: Sequence
     return path
 
 
-def hail(folder: Path, minute: float, *sizes: float | None) -> Product:
+def hail(folder: Path, minute: float, *sizes: float | None) -> HazardProduct:
     (product,) = read_products([write_hail(folder, minute, *sizes)])
     return product
 
@@ -173,7 +173,9 @@ def test_another_radar_that_is_late_does_not_bring_back_what_is_over(store: Stor
     assert book.judge(other).messages == ()
 
 
-def seen_by(folder: Path, name: str, minute: float, radars: Sequence[str], *looked: str, size: float = 20) -> Product:
+def seen_by(
+    folder: Path, name: str, minute: float, radars: Sequence[str], *looked: str, size: float = 20
+) -> HazardProduct:
     """Return the hail over Alpha that ``radars`` of those that looked have seen; none where there are none."""
     valid = to_iso(START + timedelta(minutes=minute))
     ring = [[-97, 33], [-96.98, 33], [-96.98, 33.02], [-97, 33]]

@@ -16,7 +16,7 @@ from dynamo.autoscale.demand.arrived import ArrivalMemory
 from dynamo.autoscale.demand.bands import bins_ahead
 from dynamo.autoscale.demand.costing import RunCost, RunCosts
 from dynamo.autoscale.demand.expected import FORECAST, Expected, as_work, loads_of
-from dynamo.autoscale.demand.outlook import Look, RuleOutlook
+from dynamo.autoscale.demand.outlook import OutlookView, RuleOutlook
 from dynamo.autoscale.demand.runs import POOL_ENGINES
 from dynamo.autoscale.model import Work
 from dynamo.inspection.facts import InputFacts
@@ -86,7 +86,7 @@ class ForecastSource:
             return []
         with self._store.reading() as session:
             self._costs.use(learning.current(session))
-            look = Look(session, self._memory, self._rules, now, horizon_s, self._notes)
+            look = OutlookView(session, self._memory, self._rules, now, horizon_s, self._notes)
             look.refresh()
             expected = {rule.name: self._expected(look, rule) for rule in rules}
             tracks = outcomes.load(session, [rule.name for rule in rules])
@@ -109,7 +109,7 @@ class ForecastSource:
             work += as_work(rule, site, expected[rule.name], loads[rule.name], bands)
         return work
 
-    def _expected(self, look: Look, rule: Rule) -> list[Expected]:
+    def _expected(self, look: OutlookView, rule: Rule) -> list[Expected]:
         """Return the runs that a rule will start, with their cost; none where its trigger fails as it must not."""
         try:
             return list(self._priced(rule, rule.trigger.expects(RuleOutlook(look, rule))))

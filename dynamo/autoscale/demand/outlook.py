@@ -24,7 +24,7 @@ from dynamo.triggers.rules import Rule
 
 
 @dataclass
-class Look:
+class OutlookView:
     """One look into the store.
 
     Attributes
@@ -70,7 +70,7 @@ class Look:
 class RuleOutlook:
     """A look, as the trigger of one rule may see it; a `dynamo.triggers.outlook.base.Outlook`."""
 
-    def __init__(self, look: Look, rule: Rule) -> None:
+    def __init__(self, look: OutlookView, rule: Rule) -> None:
         self.now = look.now
         self.horizon_s = look.horizon_s
         self._look = look

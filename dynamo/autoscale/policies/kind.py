@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamo.autoscale.model import Policy
-from dynamo.autoscale.policies.options import Options
+from dynamo.autoscale.policies.options import PolicyOptions
 
 
 @dataclass(frozen=True)
@@ -22,5 +22,5 @@ class PolicyKind:
         Makes the policy of its options.
     """
 
-    options: type[Options]
+    options: type[PolicyOptions]
     make: Callable[[Any], Policy]

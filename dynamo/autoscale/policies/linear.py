@@ -19,13 +19,13 @@ from dynamo.autoscale.model import Capacity, Decision, Demand, FleetView
 from dynamo.autoscale.placement import Need, rank
 from dynamo.autoscale.policies.kind import PolicyKind
 from dynamo.autoscale.policies.limits import Purse, bounded, busy_floor, serving
-from dynamo.autoscale.policies.options import Options
+from dynamo.autoscale.policies.options import PolicyOptions
 
 #: Longest step, so that a pause of the loop is not made up for.
 _LONGEST_STEP_S = 120.0
 
 
-class LinearOptions(Options):
+class LinearOptions(PolicyOptions):
     """Options of `linear`."""
 
     low_utilisation: Annotated[float, Field(ge=0, le=1, description="Demand falls below this share of busy cores.")] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 
-class Options(BaseModel):
+class PolicyOptions(BaseModel):
     """Options of a policy; each field's description gives its meaning and unit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from dynamo.autoscale.model import GroupOption
-from dynamo.autoscale.policies.options import Options
+from dynamo.autoscale.policies.options import PolicyOptions
 
 
-class PredictiveOptions(Options):
+class PredictiveOptions(PolicyOptions):
     """Options of `predictive`."""
 
     caution: Annotated[

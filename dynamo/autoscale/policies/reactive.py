@@ -18,11 +18,11 @@ from dynamo.autoscale.model import Decision, Demand, FleetView
 from dynamo.autoscale.placement import Need, rank
 from dynamo.autoscale.policies.kind import PolicyKind
 from dynamo.autoscale.policies.limits import Purse, bounded, busy_floor, serving
-from dynamo.autoscale.policies.options import Options
+from dynamo.autoscale.policies.options import PolicyOptions
 from dynamo.autoscale.policies.settling import Settling
 
 
-class ReactiveOptions(Options):
+class ReactiveOptions(PolicyOptions):
     """Options of `reactive`."""
 
     sources: Annotated[

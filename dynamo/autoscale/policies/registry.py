@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dynamo.autoscale.model import Policy
-from dynamo.autoscale.policies.options import Options
+from dynamo.autoscale.policies.options import PolicyOptions
 from dynamo.doors import POLICIES
 from dynamo.errors import InputError
 
@@ -19,7 +19,7 @@ def policy_names() -> tuple[str, ...]:
     return tuple(POLICIES.usable())
 
 
-def options_model(name: str) -> type[Options]:
+def options_model(name: str) -> type[PolicyOptions]:
     """Return the options of a policy, with their defaults and descriptions.
 
     Raises
@@ -32,7 +32,7 @@ def options_model(name: str) -> type[Options]:
     if name not in POLICIES:
         known = POLICIES.names()
         raise InputError(f"unknown policy {name!r}{_nearest(name, list(known))}", expected=f"one of {', '.join(known)}")
-    options: type[Options] = POLICIES.load(name).options
+    options: type[PolicyOptions] = POLICIES.load(name).options
     return options
 
 
@@ -64,7 +64,7 @@ def make_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
         return policy
 
 
-def _words(problem: Any, model: type[Options]) -> str:
+def _words(problem: Any, model: type[PolicyOptions]) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = list(model.model_fields)

@@ -11,10 +11,10 @@ from pydantic import Field
 from dynamo.autoscale.model import Decision, Demand, FleetView
 from dynamo.autoscale.policies.kind import PolicyKind
 from dynamo.autoscale.policies.limits import bounded, serving
-from dynamo.autoscale.policies.options import Options
+from dynamo.autoscale.policies.options import PolicyOptions
 
 
-class StaticOptions(Options):
+class StaticOptions(PolicyOptions):
     """Options of `static`."""
 
     workers: Annotated[

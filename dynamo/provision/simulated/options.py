@@ -10,14 +10,14 @@ from typing import Any, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from dynamo.provision.sites.base import Flavor
-from dynamo.provision.sites.options import Options
+from dynamo.provision.sites.options import DriverOptions
 
 _NORMAL = NormalDist()
 #: The 90 % quantile of the standard normal distribution.
 _Z90 = _NORMAL.inv_cdf(0.9)
 
 
-class Delay(Options):
+class Delay(DriverOptions):
     """How long something takes, seconds: always the same, or lognormal by its median and 90 % quantile.
 
     A bare number is a constant. Boot times of clouds have a long tail to the right, which the lognormal has too.
@@ -52,7 +52,7 @@ class Delay(Options):
         return self.median_s * math.exp(sigma * _NORMAL.inv_cdf(max(uniform, 1e-12)))
 
 
-class FlavorOptions(Options):
+class FlavorOptions(DriverOptions):
     """One size of server."""
 
     name: str = Field(min_length=1)
@@ -70,7 +70,7 @@ class FlavorOptions(Options):
         return Flavor(self.name, self.cpus, self.ram_mb, self.disk_gb, self.gpus, cost)
 
 
-class QuotaOptions(Options):
+class QuotaOptions(DriverOptions):
     """What the project may use; no limit where nothing is said."""
 
     servers: int | None = Field(default=None, ge=0)
@@ -78,7 +78,7 @@ class QuotaOptions(Options):
     ram_mb: int | None = Field(default=None, ge=0)
 
 
-class SiteOutage(Options):
+class SiteOutage(DriverOptions):
     """A time in which the site's API does not answer; servers go on."""
 
     start: AwareDatetime
@@ -97,7 +97,7 @@ _FLAVORS = tuple(
 )
 
 
-class SimulatedOptions(Options):
+class SimulatedOptions(DriverOptions):
     """Options of a simulated site."""
 
     flavors: tuple[FlavorOptions, ...] = Field(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynamo.provision.sites.base import SiteContext, SiteDriver
-from dynamo.provision.sites.options import Options
+from dynamo.provision.sites.options import DriverOptions
 
 
 @dataclass(frozen=True)
@@ -22,5 +22,5 @@ class SiteKind:
     """
 
     open: Callable[[SiteContext], SiteDriver]
-    site_options: tuple[type[Options], ...] = ()
-    group_options: tuple[type[Options], ...] = ()
+    site_options: tuple[type[DriverOptions], ...] = ()
+    group_options: tuple[type[DriverOptions], ...] = ()

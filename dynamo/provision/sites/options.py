@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dynamo.errors import InputError
 
 
-class Options(BaseModel):
+class DriverOptions(BaseModel):
     """Base of all options: strict about names, read from a mapping."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,7 +34,7 @@ class Options(BaseModel):
             raise InputError(f"option {path}: {first['msg'].lower()}", where=where) from None
 
 
-def split_options(values: Mapping[str, object], *kinds: type[Options], where: str) -> list[dict[str, object]]:
+def split_options(values: Mapping[str, object], *kinds: type[DriverOptions], where: str) -> list[dict[str, object]]:
     """Return the part of ``values`` that belongs to each kind, in their order.
 
     Raises

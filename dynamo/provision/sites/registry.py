@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynamo.doors import SITES
 from dynamo.provision.sites.base import SiteContext, SiteDriver
-from dynamo.provision.sites.options import Options
+from dynamo.provision.sites.options import DriverOptions
 
 
 def open_site(kind: str, context: SiteContext) -> SiteDriver:
@@ -25,7 +25,7 @@ def open_site(kind: str, context: SiteContext) -> SiteDriver:
         return driver
 
 
-def option_models(kind: str, *, group: bool) -> tuple[type[Options], ...]:
+def option_models(kind: str, *, group: bool) -> tuple[type[DriverOptions], ...]:
     """Return the models of what a site of that kind, or a group of workers there, may say in ``options``.
 
     Raises
@@ -34,5 +34,5 @@ def option_models(kind: str, *, group: bool) -> tuple[type[Options], ...]:
         As `open_site`.
     """
     found = SITES.load(kind)
-    models: tuple[type[Options], ...] = found.group_options if group else found.site_options
+    models: tuple[type[DriverOptions], ...] = found.group_options if group else found.site_options
     return models

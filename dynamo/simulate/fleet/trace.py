@@ -60,7 +60,7 @@ class FileArrival:
 
 
 @dataclass(frozen=True)
-class SiteOutage:
+class TraceOutage:
     """Loss of a site (by index) with everything on it; times in seconds after the start of the trace."""
 
     site: int
@@ -93,7 +93,7 @@ class Trace:
     forecaster: Forecaster
     cpus: int = 1
     handling_s: float = 0.0
-    outages: tuple[SiteOutage, ...] = ()
+    outages: tuple[TraceOutage, ...] = ()
 
     @property
     def core_hours(self) -> float:
@@ -145,7 +145,7 @@ def weather_trace(day: str, network: Network, seed: int = 1) -> Trace:
         for column in range(len(network.radars_km) if feed.per_radar else network.parts):
             arrivals += _arrivals(feed, column, truth, network.overhead_s, rng)
     arrivals.sort(key=lambda item: (item.at_s, item.kind))
-    outages = (SiteOutage(0, 11.5 * 3600.0, 13.5 * 3600.0),) if day == "outage" else ()
+    outages = (TraceOutage(0, 11.5 * 3600.0, 13.5 * 3600.0),) if day == "outage" else ()
     forecaster = StormForecaster(network, storms, truth, seed)
     return Trace(f"{network.name}, {day}", START, DAY_S, tuple(arrivals), forecaster, network.cpus, outages=outages)
 

@@ -28,7 +28,7 @@ from dynamo.provision.sites.base import SiteContext
 from dynamo.provision.sites.runner import SiteRunner
 from dynamo.provision.spec.loading import load_spec
 from dynamo.simulate.fleet.sites import CYCLE_S, Cloud, fleet_spec
-from dynamo.simulate.fleet.trace import SiteOutage
+from dynamo.simulate.fleet.trace import TraceOutage
 from dynamo.store.engine import open_store
 from dynamo.store.fleets import Worker
 
@@ -65,7 +65,7 @@ class World:
         start: datetime,
         seed: int,
         *,
-        outages: Sequence[SiteOutage] = (),
+        outages: Sequence[TraceOutage] = (),
         cycle_s: float = CYCLE_S,
         every_cycle: bool = False,
     ) -> None:

@@ -24,7 +24,7 @@ from dynamo.simulate.formats.nexrad_messages import (
     VOLUME_END,
     VOLUME_START,
     Cut,
-    Ray,
+    SimulatedRay,
     metadata,
     ray_message,
     record,
@@ -130,7 +130,7 @@ def _rays(site: Site, station: bytes, cut: _Cut, index: int, cuts: int) -> Itera
             status = VOLUME_START if index == 0 else CUT_START
         elif ray == scan.rays - 1:
             status = VOLUME_END if index == cuts - 1 else CUT_END
-        header = Ray(
+        header = SimulatedRay(
             station=station,
             time=from_epoch(float(seconds[ray])),
             number=ray + 1,

@@ -40,7 +40,7 @@ _FEEDHORN_M = 20
 
 
 @dataclass(frozen=True)
-class Ray:
+class SimulatedRay:
     """Header of a ray; ``status`` is `CUT_START` or one of the others."""
 
     station: bytes
@@ -96,7 +96,7 @@ def metadata(cuts: Sequence[Cut], time: datetime) -> bytes:
     return b"".join(segments)
 
 
-def ray_message(ray: Ray, moments: Mapping[bytes, NDArray[Any]]) -> bytes:
+def ray_message(ray: SimulatedRay, moments: Mapping[bytes, NDArray[Any]]) -> bytes:
     """Return message 31.
 
     Parameters
@@ -133,7 +133,7 @@ def ray_message(ray: Ray, moments: Mapping[bytes, NDArray[Any]]) -> bytes:
     return _CTM + _message_header(31, len(body), 1, 1, ray.time) + body
 
 
-def _moment(ray: Ray, name: bytes, values: NDArray[Any]) -> bytes:
+def _moment(ray: SimulatedRay, name: bytes, values: NDArray[Any]) -> bytes:
     scale, offset, bits = MOMENTS[name]
     head = struct.pack(
         ">4sIHhhHhBBff",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dynamo.alerts.events import Event, advance
+from dynamo.alerts.events import HazardEvent, advance
 from dynamo.alerts.matching import Finding
 from dynamo.config.alerts import AlertsSection, Hazard
 
@@ -20,7 +20,7 @@ Row = tuple[int, tuple[float, int] | None]
 
 def play(rows: list[Row], hazard: Hazard = "storm", settings: AlertsSection = SETTINGS) -> list[tuple[int, str]]:
     """Return the minutes at which something was told, and what."""
-    event: Event | None = None
+    event: HazardEvent | None = None
     told = []
     for minute, seen in rows:
         issued = START + timedelta(minutes=minute)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamo.alerts.hazards import Product, read_products
+from dynamo.alerts.hazards import HazardProduct, read_products
 from dynamo.alerts.matching import match
 from dynamo.alerts.places import Places, parse_places
 from dynamo.config.alerts import AlertsSection
@@ -61,7 +61,7 @@ def places(*wishes: dict[str, Any]) -> Places:
     return parse_places({"type": "FeatureCollection", "features": features}, AlertsSection())
 
 
-def nowcast(folder: Path, leads: int = 4) -> Product:
+def nowcast(folder: Path, leads: int = 4) -> HazardProduct:
     """A storm that grows and moves east by 0.1 degree a lead, as the contour module writes it."""
     grid = LatLonGrid(33.5, -98.0, 0.01, 0.01, 101, 201)
     header = NowcastHeader(grid, ISSUED, leads)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dynamo.alerts.events import Step, advance
-from dynamo.alerts.hazards import Product
+from dynamo.alerts.hazards import HazardProduct
 from dynamo.alerts.matching import Finding
 from dynamo.alerts.places import Place
 from dynamo.alerts.texts import direction, line, message_key, payload
@@ -21,9 +21,9 @@ PLACE = Place("1", "City Hospital", "Dallas, Texas", 5.0, 45.0, 0.0, 30, ("storm
 FINDING = Finding(0, ISSUED + timedelta(minutes=12), 12, 55.0, 50.0, 20, 3.21, 228.0, {})
 
 
-def product(hazard: Hazard = "storm") -> Product:
+def product(hazard: Hazard = "storm") -> HazardProduct:
     none = Polygons(np.zeros((0, 2)), np.zeros(1, dtype=int), np.zeros(1, dtype=int))
-    return Product(hazard, ISSUED, hazard, "k", none, np.zeros(0), np.zeros(0, dtype=int), (), 30)
+    return HazardProduct(hazard, ISSUED, hazard, "k", none, np.zeros(0), np.zeros(0, dtype=int), (), 30)
 
 
 def first(finding: Finding, hazard: Hazard = "storm") -> Step:

@@ -10,7 +10,7 @@ import pytest
 
 from dynamo.errors import BusyError, InputError
 from dynamo.feeds.base import Candidate
-from dynamo.feeds.completeness import Look, is_being_written, is_settled, look, name_problem, shown
+from dynamo.feeds.completeness import FileLook, is_being_written, is_settled, look, name_problem, shown
 from dynamo.feeds.directory import DirectoryFeed
 from dynamo.feeds.quarantine import move_aside
 from dynamo.inspection.look import inspect_input
@@ -38,7 +38,7 @@ def test_looks_tell_what_can_never_be_a_file(tmp_path: Path) -> None:
     [(100.0, 101.9, False), (100.0, 102.0, True), (100.0, 99.0, False), (500.0, 99.0, True)],
 )
 def test_a_file_is_settled_when_it_has_not_changed_for_a_while(changed: float, now: float, settled: bool) -> None:
-    assert is_settled(Look(1, int(changed * 1e9), 0.0), now, 2.0) is settled
+    assert is_settled(FileLook(1, int(changed * 1e9), 0.0), now, 2.0) is settled
 
 
 def test_a_file_that_is_open_for_writing_is_seen(tmp_path: Path) -> None:

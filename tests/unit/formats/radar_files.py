@@ -11,7 +11,7 @@ import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamo.simulate.formats.nexrad_messages import Ray, ray_message, record, volume_header
+from dynamo.simulate.formats.nexrad_messages import SimulatedRay, ray_message, record, volume_header
 
 START = datetime(2019, 6, 9, 22, 25, tzinfo=UTC)
 ADDISON = {"RadarName": "addison.tx", "Latitude": 32.9814, "Longitude": -96.8391, "Height": 210.0}
@@ -71,7 +71,7 @@ def level2_ray(
     station: bytes = b"KFWS",
     place: tuple[float, float] = (32.573, -97.303),
 ) -> bytes:
-    ray = Ray(
+    ray = SimulatedRay(
         station=station,
         time=START + timedelta(milliseconds=milliseconds),
         number=number,

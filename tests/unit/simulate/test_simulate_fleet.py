@@ -31,7 +31,7 @@ from dynamo.simulate.fleet.network import Network, casa, make_network, nexrad
 from dynamo.simulate.fleet.outcome import DayOutcome, DecisionMade, turns
 from dynamo.simulate.fleet.sites import Cloud
 from dynamo.simulate.fleet.store import PersistenceForecaster, trace_from_store
-from dynamo.simulate.fleet.trace import START, FileArrival, SiteOutage, Trace, weather_trace
+from dynamo.simulate.fleet.trace import START, FileArrival, Trace, TraceOutage, weather_trace
 from dynamo.simulate.fleet.truth import SeenWeather, find_truth
 from dynamo.simulate.fleet.weather import DAYS, Storms, make_storms
 from dynamo.store.engine import Store, open_store
@@ -64,7 +64,7 @@ def arrival(at_s: float, kind: str = "sweeps/0", *, task_s: float = 5.0, **more:
     return FileArrival(at_s, kind.split("/", maxsplit=1)[0], "hail", kind, task_s, task_s, 60.0, **more)
 
 
-def day(arrivals: Sequence[FileArrival], span_s: float = 3600.0, *, outages: tuple[SiteOutage, ...] = ()) -> Trace:
+def day(arrivals: Sequence[FileArrival], span_s: float = 3600.0, *, outages: tuple[TraceOutage, ...] = ()) -> Trace:
     found = tuple(arrivals)
     return Trace("a test", START, span_s, found, PersistenceForecaster(found), outages=outages)
 
@@ -243,7 +243,7 @@ def test_the_same_seed_gives_the_same_outcome() -> None:
 @pytest.mark.slow
 def test_cycles_that_are_left_out_make_no_difference() -> None:
     failing = replace(CLOUD, failure_rate=0.3)
-    trace = replace(burst(), outages=(SiteOutage(0, 1300.0, 1700.0),))
+    trace = replace(burst(), outages=(TraceOutage(0, 1300.0, 1700.0),))
     some, every = (
         simulate(trace, "queue", Queue(), Setting((failing,), every_cycle=every_cycle)) for every_cycle in (False, True)
     )
@@ -253,7 +253,7 @@ def test_cycles_that_are_left_out_make_no_difference() -> None:
 
 def test_a_site_that_goes_away_takes_its_jobs_with_it() -> None:
     outcome = simulate(
-        replace(burst(), outages=(SiteOutage(0, 1202.0, 1800.0),)),
+        replace(burst(), outages=(TraceOutage(0, 1202.0, 1800.0),)),
         "fixed",
         Fixed(quick=3, other=1),
         Setting((CLOUD, replace(CLOUD, site="Other:two", group="other"))),
@@ -290,7 +290,7 @@ def test_every_policy_plays_a_day() -> None:
 
 
 def test_the_figure_is_a_picture(fixed: DayOutcome, tmp_path: Path) -> None:
-    draw(replace(burst(), outages=(SiteOutage(0, 600.0, 700.0),)), [fixed], tmp_path / "fleet.png")
+    draw(replace(burst(), outages=(TraceOutage(0, 600.0, 700.0),)), [fixed], tmp_path / "fleet.png")
     assert (tmp_path / "fleet.png").read_bytes().startswith(PNG)
 
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from dynamo.provision.sites.options import Options
+from dynamo.provision.sites.options import DriverOptions
 
 
-class LeaseSiteOptions(Options):
+class LeaseSiteOptions(DriverOptions):
     """Options of a Chameleon site."""
 
     lease_h: float = Field(
@@ -20,7 +20,7 @@ class LeaseSiteOptions(Options):
     )
 
 
-class LeaseOptions(Options):
+class LeaseOptions(DriverOptions):
     """What of a request concerns its lease; a site's options may have it too, for all servers."""
 
     reserve: Literal["", "host", "flavor", "none"] = Field(

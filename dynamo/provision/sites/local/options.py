@@ -6,10 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dynamo.provision.sites.options import Options
+from dynamo.provision.sites.options import DriverOptions
 
 
-class FlavorOption(Options):
+class FlavorOption(DriverOptions):
     """A size that an operator offers on this machine."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -19,7 +19,7 @@ class FlavorOption(Options):
     cost_per_hour: float | None = Field(default=None, ge=0)
 
 
-class LocalOptions(Options):
+class LocalOptions(DriverOptions):
     """Options of a local site."""
 
     cpus: int | None = Field(

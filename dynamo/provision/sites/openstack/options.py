@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from dynamo.provision.sites.options import Options
+from dynamo.provision.sites.options import DriverOptions
 
 
-class SiteOptions(Options):
+class SiteOptions(DriverOptions):
     """Options of a site."""
 
     cloud: str = Field(
@@ -29,14 +29,14 @@ class SiteOptions(Options):
     )
 
 
-class ServerGroupOptions(Options):
+class ServerGroupOptions(DriverOptions):
     """A server group: workers that shall be apart or together."""
 
     name: str
     policy: Literal["soft-anti-affinity", "anti-affinity", "soft-affinity", "affinity"] = "soft-anti-affinity"
 
 
-class RequestOptions(Options):
+class RequestOptions(DriverOptions):
     """Options of one server; a site's options may have them too, for all servers that do not say otherwise.
 
     ``first_attempt`` is set by a caller that knows that it has never asked for this server before: it saves the look
