@@ -98,11 +98,6 @@ def victims(candidates: Iterable[RemovalCandidate], count: int) -> list[RemovalC
     return ranked[: max(0, count)]
 
 
-def removal_allowance(living: int, share: float) -> int:
-    """Return how many workers one cycle may remove: the share of those that live, at least one."""
-    return max(1, int(living * share)) if living else 0
-
-
 @dataclass(frozen=True)
 class Fate:
     """How one job fared on a worker."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime, timedelta
 
-from dynamo.provision.deciding.balance import removal_allowance
-
 
 class Removals:
     """Counts removals so that no cycle's time sees more than a share of the fleet go.
@@ -32,3 +30,8 @@ class Removals:
             return False
         self._times.append(now)
         return True
+
+
+def removal_allowance(living: int, share: float) -> int:
+    """Return how many workers one cycle may remove: the share of those that live, at least one."""
+    return max(1, int(living * share)) if living else 0

@@ -12,12 +12,11 @@ from dynamo.provision.deciding.balance import (
     GroupNeed,
     RemovalCandidate,
     black_holes,
-    removal_allowance,
     targets,
     victims,
 )
 from dynamo.provision.deciding.lifecycle import WorkerState
-from dynamo.provision.deciding.removals import Removals
+from dynamo.provision.deciding.removals import Removals, removal_allowance
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
