@@ -44,7 +44,7 @@ class HereEngine:
 SITE = """
 from dynamo.provision.sites.base import Flavor, Quota, Server, ServerStatus
 from dynamo.provision.sites.kind import SiteKind
-from dynamo.provision.sites.options import Options
+from dynamo.provision.sites.options import DriverOptions as Options
 from pydantic import Field
 
 class GarageOptions(Options):
@@ -83,7 +83,7 @@ KIND = SiteKind(Garage, (GarageOptions,))
 POLICY = """
 from dynamo.autoscale.model import Decision
 from dynamo.autoscale.policies.kind import PolicyKind
-from dynamo.autoscale.policies.options import Options
+from dynamo.autoscale.policies.options import PolicyOptions as Options
 from pydantic import Field
 
 class TideOptions(Options):
