@@ -118,7 +118,7 @@ class AlertService:
         _log.info("alerting", extra={"places": len(self.places), "channels": names})
 
     def on_event(self, event: RunEvent) -> None:
-        """Take the news of a publication; returns at once."""
+        """Queue the products of a publication; return at once."""
         if event.kind == "published" and event.data.get("product_dir"):
             self._offer(_Task((Path(str(event.data["product_dir"])),), str(event.data["workflow"]), "", event.subject))
 

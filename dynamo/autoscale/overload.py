@@ -187,7 +187,7 @@ class Guard:
         return min(threads - 1, max(1, round(self._share * threads)))
 
     def judge(self, run: Run, now: datetime) -> Shed | None:
-        """Return why a run that has not started goes without; None if it does not."""
+        """Return why to skip a run that has not started; None to keep it."""
         found = self._current(now)
         if found is None or self.spared(run):
             return None
@@ -195,7 +195,7 @@ class Guard:
         data: dict[str, Any] = {"deficit_core_s": found.deficit_core_s, "priority": run.priority, "cut": found.cut}
         overload = f"overload: {found.deficit_core_s:.0f} core-s over capacity, {found.reason}"
         if below and found.cut is not None and self._shed.get(run.trigger) == "skip":
-            return Shed(f"{overload}; priority {run.priority} is below {found.cut}, which goes first", data)
+            return Shed(f"{overload}; priority {run.priority} is below the cutoff of {found.cut}", data)
         if run.deadline_at is None:
             return None
         needs_s = self._duration_s(run.workflow)
@@ -206,9 +206,11 @@ class Guard:
             newer = superseded_by(session, run)
         data |= {"late_s": round(late_s, 3), "superseded_by": newer.id if newer is not None else None}
         if newer is not None:
-            return Shed(f"{overload}; it would be {late_s:.0f} s late, and {newer.id} is newer", data)
+            return Shed(f"{overload}; it would be {late_s:.0f} s late, and {newer.id} supersedes it", data)
         if below and found.cut is not None:
-            words = f"it would be {late_s:.0f} s late, and its priority {run.priority} is below {found.cut}"
+            words = (
+                f"it would be {late_s:.0f} s late, and its priority {run.priority} is below the cutoff of {found.cut}"
+            )
             return Shed(f"{overload}; {words}", data)
         return None
 

@@ -183,7 +183,7 @@ def load_config(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not TOML: {error}", where=path) from error
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+        raise InputError(f"cannot read: {error.strerror}", where=path) from error
     return parse_config(data, base=path.absolute().parent, where=path)
 
 

@@ -14,7 +14,7 @@ def find_module(name: str) -> Module:
     Raises
     ------
     NotFoundError
-        If no module has that name.
+        If the module does not exist.
     PluginError
         If it is one of another package that cannot be used.
     """

@@ -16,7 +16,7 @@ from dynamo.radar.geometry import EARTH_RADIUS_M
 from dynamo.radar.grid import LatLonGrid
 from dynamo.radar.gridding import places
 
-#: Radars of one network are nearer than this to another of it, km; one further off says a wrong place.
+#: Largest distance of a radar from the rest of its network, km; one further off has a wrong position.
 NETWORK_GAP_KM = 1000.0
 _LARGEST_AGE_S = 32767
 
@@ -29,32 +29,32 @@ def composite_grids(
     max_age: timedelta = timedelta(minutes=5),
     time: datetime | None = None,
 ) -> HailGrid:
-    """Put the grids of several radars together.
+    """Merge the grids of several radars.
 
     Parameters
     ----------
     grids
-        Grids of single radars, in any order; of a radar that is there several times the newest view counts where it
-        covers a node, then the next. Those more than 1000 km from the network (see `astray`) are left out and flagged.
+        Grids of single radars, in any order; of several grids of a radar, the newest that covers a node is used. Those
+        more than 1000 km from the network (see `astray`) are left out and flagged.
     method
         See `dynamo.radar.compositing`.
     expected
-        Names of the radars of the network; those not there are told as missing.
+        Names of the radars of the network; absent ones are reported as missing.
     max_age
-        Views further than this from the time of the composite, before or after, are left out.
+        Grids further than this from the composite's time, before or after, are left out.
     time
-        The time of the composite; by default that of the newest view.
+        The time of the composite; by default that of the newest grid.
 
     Raises
     ------
     InputError
-        If there is no grid, one is not of a single radar, or no view is near enough in time.
+        If there is no grid, one is not of a single radar, or none is near enough in time.
     """
     _check(grids)
     time = max(grid.time for grid in grids) if time is None else time
     near = [grid for grid in grids if abs(time - grid.time) <= max_age]
     if not near:
-        raise InputError(f"no view is within {max_age} of {time:%Y-%m-%dT%H:%M:%SZ}", expected="views of that minute")
+        raise InputError(f"no grid within {max_age} of {time:%Y-%m-%dT%H:%M:%SZ}", expected="grids of that minute")
     fresh = sorted(near, key=lambda grid: grid.time, reverse=True)
     lost = astray(fresh)
     fresh = [grid for grid in fresh if grid not in lost]
@@ -81,11 +81,11 @@ def composite_grids(
 
 def _check(grids: Sequence[HailGrid]) -> None:
     if not grids:
-        raise InputError("no grid to put together", expected="at least one")
+        raise InputError("no grids to merge", expected="at least one")
     if any(grid.kind != "radar" for grid in grids):
         raise InputError("a composite among the grids", expected="grids of single radars")
     if any(grid.classes_only for grid in grids):
-        raise InputError("a grid of hydrometeor classes alone", expected="grids of what the module hail found")
+        raise InputError("a grid of hydrometeor classes only", expected="grids with output of the module hail")
 
 
 def _join(
@@ -108,7 +108,7 @@ def _join(
             if name in view.fields:
                 np.copyto(fields[name][spot.rows, spot.columns], spot.take(view.fields[name]), where=mine)
             elif name == "hail_size_class":
-                # This radar's band tells no sizes; it covers the node all the same.
+                # This radar's band gives no sizes, but it still covers the node.
                 fields[name][spot.rows, spot.columns][mine] = 0
         age = min(max(round((time - view.time).total_seconds()), -_LARGEST_AGE_S), _LARGEST_AGE_S)
         fields["radar"][spot.rows, spot.columns][mine] = radars.index(view.radars[0].name)
@@ -133,10 +133,10 @@ def _flags(
 
 
 def astray(grids: Sequence[HailGrid]) -> list[HailGrid]:
-    """Return the grids of radars that cannot be of the network, so that one wrong place does not undo a composite.
+    """Return the grids of radars outside the network, so that one wrong position does not ruin a composite.
 
-    Radars nearer than 1000 km to each other, or joined by others in between, belong together; the network is where
-    most of them are. Where two parts have as many radars nobody can say which is wrong, and none is left out.
+    Radars within 1000 km of each other, or linked by others in between, belong together; the network is the largest
+    such group. If two groups are equally large, it is unclear which is wrong, and none is left out.
     """
     parts: list[list[HailGrid]] = []
     for grid in grids:
@@ -162,7 +162,7 @@ def _apart_km(one: HailGrid, other: HailGrid) -> float:
 
 
 def _shared_sources(grids: Sequence[HailGrid]) -> dict[str, object]:
-    """Return what the views that say it say alike."""
+    """Return the values on which all views that have them agree."""
     shared: dict[str, object] = {}
     for name in ("sounding", "floor_dbz", "mesh_method", "grid_method"):
         values = [grid.sources[name] for grid in grids if name in grid.sources]
@@ -172,7 +172,7 @@ def _shared_sources(grids: Sequence[HailGrid]) -> dict[str, object]:
 
 
 def _view(grid: HailGrid) -> View:
-    # Sizes come first; where none is told, the evidence of hail (1 to 3) stands below the smallest size.
+    # Sizes come first; without one, the evidence of hail (1 to 3) ranks below the smallest size.
     rank: NDArray[np.float32] = grid.fields["hail_class"].astype(np.float32) / np.float32(10)
     size = grid.get("hail_size")
     if size is not None:

@@ -70,7 +70,7 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
 
 
 def stored_spec(fleet: Fleet) -> FleetSpec:
-    """Return the spec of a fleet as it was applied."""
+    """Return the spec of a fleet as applied."""
     return load_spec(fleet.spec, name=fleet.name, check_options=False)
 
 

@@ -123,7 +123,7 @@ def the_fleet(session: Session, name: str | None) -> str:
     Raises
     ------
     NotFoundError
-        If there is no such fleet, or not exactly one that lives where none is named.
+        If the fleet does not exist, or none is named and there is not exactly one live fleet.
     """
     if name is not None:
         return ledger.fleet_named(session, name).name

@@ -28,7 +28,7 @@ def beam_height_m(
     elevation_deg
         Elevation of the beam, degrees above the horizon; broadcast against ``range_m``.
     altitude_m
-        Height of the antenna above sea level, metres; 0 gives heights above the antenna.
+        Height of the antenna above sea level, meters; 0 gives heights above the antenna.
 
     Examples
     --------

@@ -27,7 +27,7 @@ def height_of_temperature(height_m: NDArray[Any], temperature_c: NDArray[Any], w
     Returns
     -------
     float or None
-        The height, metres; None where the profile never cools through ``wanted_c``.
+        The height, meters; None if the profile never cools through ``wanted_c``.
 
     Examples
     --------

@@ -208,7 +208,7 @@ class Watcher:
         try:
             self._lease.give_back()
         except RetryableError as error:
-            _log.warning("the lease is left to run out", extra={"reason": str(error)})
+            _log.warning("lease not released; it will expire", extra={"reason": str(error)})
         self._service.store.close()
         _log.info("stopped")
 

@@ -53,5 +53,5 @@ class AddressOptions(ChannelSection):
         try:
             return path.read_text()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "is not text"
+            reason = error.strerror if isinstance(error, OSError) else "not text"
             raise NotFoundError(f"url_file {path}: {reason}", where=self._where) from None

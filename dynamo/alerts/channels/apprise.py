@@ -67,7 +67,7 @@ class AppriseChannel:
         body = "\n".join(note.text for note in notes)
         text = self._apprise.NotifyFormat.TEXT
         if not self._sender.notify(body=body, title=_TITLE, notify_type=kind, body_format=text):
-            raise RetryableError("the service did not take it", where=f"channel {self.name}")
+            raise RetryableError("the service did not accept the message", where=f"channel {self.name}")
 
 
 def _open(section: AppriseOptions, base: Path) -> list[AppriseChannel]:

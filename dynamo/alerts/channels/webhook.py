@@ -121,7 +121,7 @@ def _reason(error: Exception) -> str:
         return f"untrusted certificate: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"the connection failed ({type(error).__name__})"
+    return f"connection failed ({type(error).__name__})"
 
 
 def _open(section: WebhookOptions, base: Path) -> list[WebhookChannel]:

@@ -136,7 +136,7 @@ def status(service: Service, workflow_id: str | None) -> str:
 
 
 def request(service: Service, caller: str, kind: str, workflow_id: str | None, body: Any) -> tuple[Ignored, ...]:
-    """Add what a Mobius request asks for to the workflow's spec, take it away, or renew it.
+    """Add the resources of a Mobius request to the workflow's spec, or remove or renew them.
 
     Returns what of the request changes nothing.
 

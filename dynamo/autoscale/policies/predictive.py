@@ -150,8 +150,8 @@ def _order(groups: Mapping[str, GroupOption]) -> list[str]:
 
 def _still(option: GroupOption, wanted: int) -> str:
     if wanted <= option.least:
-        return f"the least of the group is {option.least}"
-    return f"{wanted} were needed a moment ago and are not there yet"
+        return f"the group's minimum is {option.least}"
+    return f"{wanted} were needed a moment ago and are not all present yet"
 
 
 KIND = PolicyKind(PredictiveOptions, PredictivePolicy)

@@ -49,7 +49,7 @@ def make_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
     Raises
     ------
     InputError
-        If there is no such policy or option, or a value is unfit; names the nearest one that exists.
+        If the policy or an option is unknown, or a value is invalid; suggests the closest known name.
     PluginError
         If it is one of another package that cannot be used.
     """

@@ -78,7 +78,7 @@ def validate(
             if not as_json:
                 sites = ", ".join(spec.sites) or "no sites"
                 number = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
-                out.print(f"{path}: good (fleet {spec.name}, {number}, {sites})", markup=False)
+                out.print(f"{path}: OK (fleet {spec.name}, {number}, {sites})", markup=False)
                 for item in ignored:
                     out.print(f"{path}: {item}", markup=False)
     if as_json:

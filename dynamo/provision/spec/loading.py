@@ -114,7 +114,7 @@ def _read(path: Path) -> Any:
     except FileNotFoundError:
         raise NotFoundError("no such spec", where=path, hint="ready ones are in mobius_specs/") from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+        raise InputError(f"cannot read: {error.strerror}", where=path) from error
     if len(raw) > MAX_BYTES:
         raise InputError("the spec is too large", where=path, expected=f"at most {MAX_BYTES:,} bytes")
     try:

@@ -22,8 +22,8 @@ def parse(**data: Any) -> Config:
 
 
 def test_the_manual_and_the_example_in_the_tree_are_those_of_the_models() -> None:
-    assert (DOCS / "configuration.md").read_text() == markdown()
-    assert (DOCS / "dynamo.toml").read_text() == example()
+    assert (DOCS / "reference" / "configuration.md").read_text() == markdown()
+    assert (DOCS / "reference" / "dynamo.toml").read_text() == example()
 
 
 def test_every_option_is_documented() -> None:
@@ -32,7 +32,7 @@ def test_every_option_is_documented() -> None:
 
 
 def test_the_example_is_read_as_it_is_and_with_every_option_uncommented(tmp_path: Path) -> None:
-    config = load_config(DOCS / "dynamo.toml")
+    config = load_config(DOCS / "reference" / "dynamo.toml")
     assert [trigger.name for trigger in config.triggers] == ["storms"]
     # Options are commented as "# name = value", words of prose never look so.
     lines = [line[2:] if re.match(r"# ([a-z]\w* = |\[\[)", line) else line for line in example().splitlines()]

@@ -238,7 +238,7 @@ def test_files(tmp_path: Path) -> None:
         with pytest.raises(SpecError, match=r"postBootScript\.file"):
             load_spec(path)
     path.write_text('{"compute": [], "compute": []}')
-    with pytest.raises(InputError, match="twice"):
+    with pytest.raises(InputError, match="duplicate key"):
         load_spec(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="UTF-8"):

@@ -40,9 +40,9 @@ def test_brackets_in_texts_do_not_count_as_depth() -> None:
         ("a: &x [1]\nb: *x", "alias"),
         ("a: !!python/object/apply:os.system ['true']", "tag"),
         ("a: !!binary aGk=", "tag"),
-        ("a: 1\na: 2", "occurs twice"),
-        ("1: a", "not a text"),
-        ("? [a]\n: b", "not a text"),
+        ("a: 1\na: 2", "duplicate key"),
+        ("1: a", "not a string"),
+        ("? [a]\n: b", "not a string"),
         ("[" * 100, "nested more than"),
         # PyYAML, too, may have a limit: 1000 since 6.0.4.
         ("[" * 5000, "nest(ed|ing)"),
