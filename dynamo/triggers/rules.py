@@ -113,15 +113,7 @@ def make_rules(config: Config, planner: Planner, *, strict: bool = False) -> tup
     PluginError
         With ``strict``, see above.
     """
-    rules = []
-    for section in config.triggers:
-        try:
-            rules.append(_rule(section, config, planner))
-        except PluginError as error:
-            if strict:
-                raise
-            _log.error("trigger %s starts nothing: %s", section.name, error)
-    return tuple(rules)
+    return tuple(_rule(section, _trigger(section, config), config, planner) for section in config.triggers)
 
 
 def levels_of(rules: tuple[Rule, ...], feed: str) -> tuple[float, ...]:
@@ -129,14 +121,13 @@ def levels_of(rules: tuple[Rule, ...], feed: str) -> tuple[float, ...]:
     return tuple(sorted({level for rule in rules if rule.trigger.feed == feed for level in rule.levels}))
 
 
-def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
+def _rule(section: TriggerSection, trigger: Trigger, config: Config, planner: Planner) -> Rule:
     where = f"trigger {section.name}"
     local = config.path(section.workflow)
     workflow = planner.load(str(local) if local.is_file() else section.workflow)
     files = {name: config.path(text) for name, text in section.files.items()}
     port = _port(section, workflow, files, where)
     with TRIGGERS.blamed(section.kind):
-        trigger = _made(section, config)
         offers, looked_at, many = dict(trigger.offers), set(trigger.levels), trigger.takes_many
     if many and port not in workflow.many:
         raise InputError(
@@ -162,11 +153,12 @@ def _rule(section: TriggerSection, config: Config, planner: Planner) -> Rule:
     )
 
 
-def _made(section: TriggerSection, config: Config) -> Trigger:
-    trigger = TRIGGERS.load(section.kind).make(section, config)
-    if not isinstance(trigger, Trigger):
-        raise TypeError(f"makes a {type(trigger).__name__}, not a dynamo.triggers.base.Trigger")
-    return trigger
+def _trigger(section: TriggerSection, config: Config) -> Trigger:
+    with TRIGGERS.blamed(section.kind):
+        trigger = TRIGGERS.load(section.kind).make(section, config)
+        if not isinstance(trigger, Trigger):
+            raise TypeError(f"makes a {type(trigger).__name__}, not a dynamo.triggers.base.Trigger")
+        return trigger
 
 
 def _port(section: TriggerSection, workflow: Workflow, files: Mapping[str, Path], where: str) -> str:
