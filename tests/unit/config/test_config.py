@@ -12,7 +12,7 @@ from dynamo.doors import FEEDS, TRIGGERS
 from dynamo.errors import InputError, NotFoundError
 from dynamo.triggers.precursor import PrecursorOptions
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference"
 FEED = {"name": "a", "path": "in"}
 TRIGGER = {"name": "t", "feed": "a", "workflow": "nowcast"}
 
@@ -27,7 +27,7 @@ def test_the_manual_and_the_example_in_the_tree_are_those_of_the_models() -> Non
 
 
 def test_every_option_is_documented() -> None:
-    for table in tables():
+    for table in tables()[1:]:  # the first is the whole file, whose options are sections
         assert all(info.description for info in table.options.values()), table
 
 
