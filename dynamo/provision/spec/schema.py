@@ -33,6 +33,11 @@ def _plain(value: Any) -> Any:
     # Titles made from names say nothing; a field that is called `title` would be an object.
     if isinstance(names.get("title"), str):
         del names["title"]
+    if "anyOf" in names:
+        # A type that had only a title beside its own alternatives needs no level of its own.
+        names["anyOf"] = [
+            part for one in names["anyOf"] for part in (one["anyOf"] if one.keys() == {"anyOf"} else [one])
+        ]
     return {
         _LIMITS[name] if name in _LIMITS and isinstance(item, int | float) else name: item
         for name, item in names.items()

@@ -101,7 +101,8 @@ class Digits:
         return core_schema.no_info_before_validator_function(_unquote, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [handler(schema), {"type": "string", "pattern": "^[0-9]{1,15}$"}]}
+        quoted = {"type": "string", "pattern": "^[0-9]{1,15}$"}
+        return {"title": "whole number", "anyOf": [handler(schema), quoted]}
 
 
 def _unquote(value: Any) -> Any:
@@ -120,7 +121,7 @@ class QuotedTruth:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [handler(schema), {"enum": ["true", "false"]}]}
+        return {"title": "true or false", "anyOf": [handler(schema), {"enum": ["true", "false"]}]}
 
 
 @dataclass(frozen=True)
@@ -254,10 +255,11 @@ LeaseTime = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema(
         {
+            "title": "time",
             "anyOf": [
                 {"type": "integer", "minimum": 0, "maximum": _MAX_EPOCH_S},
                 {"type": "string", "pattern": r"^(now|[0-9]{1,11}|\+([0-9]+[dhms])+|[0-9]{4}-[0-9]{2}-[0-9]{2}.*)$"},
-            ]
+            ],
         }
     ),
 ]
@@ -266,6 +268,7 @@ Script = Annotated[
     AfterValidator(_script),
     WithJsonSchema(
         {
+            "title": "script",
             "anyOf": [
                 {"type": "string", "maxLength": MAX_SCRIPT_BYTES},
                 {
@@ -276,7 +279,7 @@ Script = Annotated[
                     "required": ["file"],
                     "additionalProperties": False,
                 },
-            ]
+            ],
         }
     ),
 ]

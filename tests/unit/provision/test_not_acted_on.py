@@ -26,7 +26,8 @@ from dynamo.provision.sites.extras import NetworkRequest, VlanRequest
 from dynamo.provision.sites.local.site import LocalSite
 from dynamo.provision.sites.openstack.site import OpenStackSite
 from dynamo.provision.sites.registry import option_models
-from dynamo.provision.spec.docs import SECTIONS, markdown
+from dynamo.provision.spec.compute import ComputeSpec
+from dynamo.provision.spec.docs import markdown, tables
 from dynamo.provision.spec.loading import check_request, load_spec
 from dynamo.provision.spec.marks import NotActedOn, marks_of
 from dynamo.provision.spec.network import NetworkSpec, StitchSpec, StorageSpec
@@ -36,7 +37,7 @@ from tests.unit.provision.reads import Reads
 
 PACKAGE = Path(dynamo.__file__).parent
 SPEC = sorted((PACKAGE / "provision" / "spec").glob("*.py"))
-MODELS = [model for _, model in SECTIONS]
+MODELS = [table.model for table in tables()]
 DRIVERS: dict[str, type] = {
     "local": LocalSite,
     "openstack": OpenStackSite,
@@ -80,7 +81,7 @@ class TestTheSchemaAgainstTheCode:
     @pytest.mark.parametrize("kind", DRIVERS)
     def test_what_a_driver_does_not_read_of_a_group_is_marked_for_it(self, kind: str) -> None:
         read = driver_reads(kind).of("ServerRequest")
-        group = marks(dict(SECTIONS)["`compute`: [ ... ]"])
+        group = marks(ComputeSpec)
         for name, field in sent_to_drivers().items():
             if field == "options" and not option_models(kind, group=True):
                 continue  # any option is refused there
