@@ -1,8 +1,8 @@
 """A Sphinx extension that writes the pages which are made from code, before the build reads them.
 
 `PAGES` is the list: a page's path and the function that returns its Markdown. To change where a page comes from, change
-its line. Pages in the tree (`configuration.md`, `provision_spec.md`, `dynamo.toml`) are written too, so `make docs`
-refreshes them; the others are in `.gitignore`.
+its line. Pages in the tree (`configuration.md`, `provision_spec.md`, `workflow_document.md`, `dynamo.toml`) are written
+too, so `make docs` refreshes them; the others are in `.gitignore`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pathlib import Path
 import cli_pages
 import python_pages
 import root_pages
-import workflow_schema_page
 from sphinx.application import Sphinx
 
 from dynamo.config import docs as config_docs
 from dynamo.provision.spec import docs as spec_docs
+from dynamo.workflows import docs as workflow_docs
 
 PAGES: dict[str, Callable[[], str]] = {
     "reference/configuration.md": config_docs.markdown,
     "reference/dynamo.toml": config_docs.example,
     "reference/provision_spec.md": spec_docs.markdown,
-    "reference/workflow_schema.md": workflow_schema_page.markdown,
+    "reference/workflow_document.md": workflow_docs.markdown,
     "reference/cli/dynamo.md": cli_pages.dynamo,
     "reference/cli/dynamo-provision.md": cli_pages.dynamo_provision,
     "reference/cli/dynamo-module.md": cli_pages.dynamo_module,

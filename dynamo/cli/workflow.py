@@ -1,4 +1,4 @@
-"""`dynamo workflow`: list workflow documents, print their schema, validate one, plan one for Pegasus."""
+"""`dynamo workflow`: list workflow documents, print their reference and schema, validate one, plan one for Pegasus."""
 
 from __future__ import annotations
 
@@ -63,6 +63,15 @@ def schema(
     from dynamo.workflows.schema import document_schema
 
     print_json(document_schema())
+
+
+@workflow_app.command("docs")
+def docs() -> None:
+    """Print the workflow document reference (Markdown)."""
+    from dynamo.cli.console import out
+    from dynamo.workflows.docs import markdown
+
+    out.print(markdown(), markup=False, end="")
 
 
 @workflow_app.command("validate")

@@ -1,6 +1,7 @@
 """Typed models of the workflow document, the language researchers write workflows in.
 
-``docs/howto/workflows.md`` teaches it, `dynamo.workflows.schema` publishes it as JSON Schema.
+``docs/howto/workflows.md`` teaches it, `dynamo.workflows.docs` makes its reference, `dynamo.workflows.schema` publishes
+it as JSON Schema.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 TemplateText = Annotated[
-    str, Field(min_length=1, max_length=MAX_TEMPLATE, description="text with placeholders such as {lead}")
+    str, Field(min_length=1, max_length=MAX_TEMPLATE, description="Text with placeholders such as {lead}.")
 ]
 
 
@@ -77,7 +78,8 @@ Argument = Annotated[
     AfterValidator(_check_value),
     WithJsonSchema(
         {
-            "description": "a value, or a string with placeholders such as {parameters.levels}",
+            "title": "value",
+            "description": "A value, or a string with placeholders such as {parameters.levels}.",
             "anyOf": [
                 _SCALAR_SCHEMA,
                 {"type": "array", "minItems": 1, "maxItems": MAX_LIST, "items": _SCALAR_SCHEMA},
@@ -90,7 +92,7 @@ LoopSource = Annotated[
     AfterValidator(_check_loop),
     WithJsonSchema(
         {
-            "description": "a list, or a placeholder for one: {inputs.NAME.leads} or {parameters.NAME}",
+            "description": "A list, or a placeholder for one: {inputs.NAME.leads} or {parameters.NAME}.",
             "anyOf": [
                 {"type": "string", "maxLength": MAX_TEMPLATE},
                 {
@@ -113,14 +115,14 @@ class _Part(BaseModel):
 class FileLoop(_Part):
     """Several files from one name: one per value of the loop."""
 
-    for_each: ForEach
-    name: TemplateText
+    for_each: Annotated[ForEach, Field(description="The loop, like that of a job.")]
+    name: Annotated[TemplateText, Field(description="Name of each file, with the loop variables as `{lead}`.")]
 
 
 class FilesFrom(_Part):
     """Files from another job's output whose loop variables match this job's."""
 
-    source: Annotated[Word, Field(alias="from", description="JOB.PORT")]
+    source: Annotated[Word, Field(alias="from", description="The other job and its output, `JOB.PORT`.")]
 
 
 def _file_kind(value: object) -> str | None:
@@ -161,23 +163,25 @@ InputFiles = Annotated[
 class InputSpec(_Part):
     """An input file of the run; with ``many``, one or more files."""
 
-    format: Annotated[Word, Field(description="format, as in module ports; separate alternatives with |")]
-    description: Text = ""
-    required: Annotated[bool, Field(description="false: the input is optional")] = True
-    many: Annotated[bool, Field(description="accept one or more files")] = False
-    name: Annotated[TemplateText | None, Field(description="name inside the run; default: the file's own name")] = None
+    format: Annotated[Word, Field(description="Format, as in module ports; separate alternatives with |.")]
+    description: Annotated[Text, Field(description="For the reader.")] = ""
+    required: Annotated[bool, Field(description="`false`: the input is optional.")] = True
+    many: Annotated[bool, Field(description="Accept one or more files.")] = False
+    name: Annotated[TemplateText | None, Field(description="Name inside the run; without it the file's own.")] = None
 
 
 class ParameterSpec(_Part):
     """A parameter that can be set when a run is started."""
 
-    type: Kind
-    description: Text = ""
-    default: Argument | None = None
-    unit: Annotated[str, Field(max_length=40)] = ""
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: Annotated[list[Word], Field(max_length=MAX_LIST)] = Field(default_factory=list)
+    type: Annotated[Kind, Field(description="What values it has; `floats` and `ints` are lists.")]
+    description: Annotated[Text, Field(description="For the reader.")] = ""
+    default: Annotated[Argument | None, Field(description="Value of runs that set none; without it they must.")] = None
+    unit: Annotated[str, Field(max_length=40, description="Unit of its values, for the reader.")] = ""
+    minimum: Annotated[float | None, Field(description="Least value.")] = None
+    maximum: Annotated[float | None, Field(description="Largest value.")] = None
+    choices: Annotated[list[Word], Field(max_length=MAX_LIST, description="The only values, if any.")] = Field(
+        default_factory=list
+    )
 
     def contract(self, name: str) -> Parameter:
         """Return the parameter in the form used by module contracts."""
@@ -197,44 +201,74 @@ class ParameterSpec(_Part):
 class ResourceSpec(_Part):
     """Resources that one job needs on a worker."""
 
-    cpus: Annotated[int, Field(ge=1, le=1024)] = 1
-    memory_mb: Annotated[int, Field(ge=1, le=16_000_000)] = 512
-    disk_mb: Annotated[int, Field(ge=1, le=100_000_000)] = 512
-    max_seconds: Annotated[int, Field(ge=1, le=30 * 86400)] = 3600
+    cpus: Annotated[int, Field(ge=1, le=1024, description="Processors.")] = 1
+    memory_mb: Annotated[int, Field(ge=1, le=16_000_000, description="Memory, MB.")] = 512
+    disk_mb: Annotated[int, Field(ge=1, le=100_000_000, description="Disk, MB.")] = 512
+    max_seconds: Annotated[int, Field(ge=1, le=30 * 86400, description="Longest time it may take, seconds.")] = 3600
 
 
 class JobSpec(_Part):
     """One job; with ``for_each``, one job per combination of loop variables."""
 
-    id: Id
-    module: Word
-    for_each: ForEach | None = None
-    inputs: Annotated[dict[Name, InputFiles], Field(max_length=50)] = Field(default_factory=dict)
-    outputs: Annotated[dict[Name, OutputFiles], Field(min_length=1, max_length=50)]
-    arguments: Annotated[dict[Name, Argument], Field(max_length=100)] = Field(default_factory=dict)
-    resources: ResourceSpec = Field(default_factory=ResourceSpec)
-    retries: Annotated[int | None, Field(ge=0, le=MAX_RETRIES, description="default: the document's")] = None
+    id: Annotated[Id, Field(description="Name of the job, as in `JOB.PORT`.")]
+    module: Annotated[Word, Field(description="Module that it runs; `dynamo module list` shows all.")]
+    for_each: Annotated[
+        ForEach | None,
+        Field(
+            description="Loop variables by name, each with a list or a placeholder for one, as `{inputs.NAME.leads}`."
+        ),
+    ] = None
+    inputs: Annotated[
+        dict[Name, InputFiles],
+        Field(max_length=50, description="Files by input port: a name, a list of names, or one of the objects below."),
+    ] = Field(default_factory=dict)
+    outputs: Annotated[
+        dict[Name, OutputFiles],
+        Field(
+            min_length=1,
+            max_length=50,
+            description="Files by output port: a name, a list of names, or an object with `for_each` and `name`.",
+        ),
+    ]
+    arguments: Annotated[
+        dict[Name, Argument],
+        Field(
+            max_length=100,
+            description="Values of the module's parameters by name, or placeholders such as `{parameters.levels}`.",
+        ),
+    ] = Field(default_factory=dict)
+    resources: Annotated[ResourceSpec, Field(description="What it needs on a worker.")] = Field(
+        default_factory=ResourceSpec
+    )
+    retries: Annotated[
+        int | None,
+        Field(ge=0, le=MAX_RETRIES, description="Further attempts after it fails; without it the document's."),
+    ] = None
 
 
 class Document(_Part):
     """A workflow document."""
 
-    dynamo: Annotated[Literal[1], Field(description="version of the document language")]
-    name: Id
-    version: Version
-    description: Text = ""
-    inputs: Annotated[dict[Name, InputSpec], Field(max_length=50)] = Field(default_factory=dict)
-    parameters: Annotated[dict[Name, ParameterSpec], Field(max_length=100)] = Field(default_factory=dict)
-    jobs: Annotated[list[JobSpec], Field(min_length=1, max_length=MAX_JOBS)]
+    dynamo: Annotated[Literal[1], Field(description="Version of the document language.")]
+    name: Annotated[Id, Field(description="Name of the workflow.")]
+    version: Annotated[Version, Field(description="Version of the workflow.")]
+    description: Annotated[Text, Field(description="For the reader.")] = ""
+    inputs: Annotated[dict[Name, InputSpec], Field(max_length=50, description="Input files of a run by name.")] = Field(
+        default_factory=dict
+    )
+    parameters: Annotated[
+        dict[Name, ParameterSpec], Field(max_length=100, description="What can be set when a run is started, by name.")
+    ] = Field(default_factory=dict)
+    jobs: Annotated[list[JobSpec], Field(min_length=1, max_length=MAX_JOBS, description="The jobs.")]
     outputs: Annotated[
-        list[Word], Field(min_length=1, max_length=MAX_JOBS, description="outputs to publish, each JOB.PORT")
+        list[Word], Field(min_length=1, max_length=MAX_JOBS, description="Outputs to publish, each `JOB.PORT`.")
     ]
     deadline_s: Annotated[
-        float | None, Field(gt=0, le=30 * 86400, description="seconds after which the products are useless")
+        float | None, Field(gt=0, le=30 * 86400, description="Seconds after which the products are useless.")
     ] = None
-    priority: Annotated[int, Field(ge=-1000, le=1000, description="higher runs first")] = 0
-    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES, description="further attempts after a job fails")] = 1
-    schema_: Annotated[str | None, Field(alias="$schema", max_length=500)] = None
+    priority: Annotated[int, Field(ge=-1000, le=1000, description="Higher runs first.")] = 0
+    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES, description="Further attempts after a job fails.")] = 1
+    schema_: Annotated[str | None, Field(alias="$schema", max_length=500, description="For editors.")] = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document as JSON data, omitting defaults."""

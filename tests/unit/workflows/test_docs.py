@@ -5,9 +5,20 @@ import re
 from pathlib import Path
 
 from dynamo.modules.registry import contracts
+from dynamo.workflows.docs import markdown, tables
 from dynamo.workflows.validate import validate
 
-DOCS = Path(__file__).parents[3] / "docs" / "howto" / "workflows.md"
+ROOT = Path(__file__).parents[3] / "docs"
+DOCS = ROOT / "howto" / "workflows.md"
+
+
+def test_the_reference_in_the_tree_is_that_of_the_models() -> None:
+    assert (ROOT / "reference" / "workflow_document.md").read_text() == markdown()
+
+
+def test_every_field_is_documented() -> None:
+    for table in tables():
+        assert all(info.description for info in table.options.values()), table
 
 
 def test_the_document_that_the_manual_teaches_is_good() -> None:
