@@ -12,7 +12,7 @@ from dynamo.doors import FEEDS, TRIGGERS
 from dynamo.errors import InputError, NotFoundError
 from dynamo.triggers.precursor import PrecursorOptions
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 FEED = {"name": "a", "path": "in"}
 TRIGGER = {"name": "t", "feed": "a", "workflow": "nowcast"}
 
