@@ -14,7 +14,6 @@ from dynamo.contract import Value
 from dynamo.doors import TRIGGERS
 from dynamo.errors import InputError
 from dynamo.files import sha256_file
-from dynamo.plugins import PluginError
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.planning import Planner, Workflow
 from dynamo.store.models import Arrival
