@@ -56,4 +56,5 @@ def write(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.connect("builder-inited", write)
+    app.connect("source-read", root_pages.link_papers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
