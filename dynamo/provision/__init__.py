@@ -1,1 +1,1 @@
-"""Fleets: what infrastructure is wanted, what is there, and the way from one to the other."""
+"""Fleets: the requested infrastructure, the actual one, and how to get from one to the other."""

@@ -1,8 +1,8 @@
-"""What a fleet cost over a period, by site, day, flavor, worker, workflow or run.
+"""Fleet costs over a period, by site, day, flavor, worker, workflow or run.
 
-A job has used the core-seconds of its wall time times its processors, spread evenly over the hours in which it ran.
-Of each hour of a worker it bears the part of the cost that it has of the core-seconds that were paid for; what no job
-used is idle. Costs are whole billionths of the currency, split without a rest: the rows of every grouping add up
+A job uses its wall time times its processors in core-seconds, spread evenly over the hours in which it ran.
+For each hour of a worker it bears the share of the cost that it has of the paid core-seconds; what no job
+used is idle. Costs are whole billionths of the currency, split without remainder: the rows of every grouping add up
 to exactly the same total.
 """
 
@@ -22,32 +22,32 @@ from dynamo.provision.cycle.accounting import HOUR, full_hour, hours_between
 from dynamo.store.fleets import WorkerHour, WorkerUse
 from dynamo.times import to_iso
 
-#: What a report can be by.
+#: Supported groupings.
 GROUPINGS = ("site", "day", "flavor", "worker", "workflow", "run")
 #: Paid time that no job used, in reports by workflow and by run.
 IDLE = "(idle)"
-#: Time of jobs that were for no workflow.
+#: Time of jobs without a workflow.
 OTHER = "(other)"
 
 _NANO = Decimal(10) ** -9
-#: What jobs used: worker -> hour -> workflow or run (or an empty string) -> core-seconds.
+#: Usage by jobs: worker -> hour -> workflow or run (or an empty string) -> core-seconds.
 Uses = dict[str, dict[datetime, dict[str, float]]]
 
 
 @dataclass(frozen=True)
 class CostRow:
-    """What one site, day, ... cost.
+    """Cost of one site, day, etc.
 
     Attributes
     ----------
     key
         The site, the day as ``2026-06-10`` (UTC), the flavor, worker, workflow or run.
     workers
-        How many workers had part in it.
+        Number of workers involved.
     worker_hours, core_hours
-        Time that was paid for, and that times the processors; for a workflow or run, its part.
+        Paid time, and that times the processors; for a workflow or run, its share.
     busy_core_hours
-        What jobs used of ``core_hours``.
+        The part of ``core_hours`` used by jobs.
     cost
         To the billionth of ``currency``.
     """
@@ -62,11 +62,11 @@ class CostRow:
 
     @property
     def idle_share(self) -> float:
-        """The part of ``core_hours`` that no job used, 0 to 1."""
+        """The share of ``core_hours`` that no job used, 0 to 1."""
         return max(0.0, 1.0 - self.busy_core_hours / self.core_hours) if self.core_hours > 0 else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row as JSON has it."""
+        """Return the row as JSON data."""
         return {
             "key": self.key,
             "workers": self.workers,
@@ -81,9 +81,9 @@ class CostRow:
 
 @dataclass(frozen=True)
 class CostReport:
-    """The rows of a report and their sum; days in their order, all else the dearest first, idle time last.
+    """The rows of a report and their sum; days in order, all else most expensive first, idle time last.
 
-    ``since`` and ``until`` are full hours; None where the report has all that there is.
+    ``since`` and ``until`` are full hours; None for no limit.
     """
 
     fleet: str
@@ -94,7 +94,7 @@ class CostReport:
     total: CostRow
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON has it."""
+        """Return the report as JSON data."""
         return {
             "fleet": self.fleet,
             "by": self.by,
@@ -107,7 +107,7 @@ class CostReport:
 
 @dataclass(frozen=True, slots=True)
 class PaidHour:
-    """One worker in one hour of the clock: a row of `dynamo.store.fleets.WorkerHour`."""
+    """One worker in one clock hour: a row of `dynamo.store.fleets.WorkerHour`."""
 
     worker: str
     hour: datetime
@@ -120,7 +120,7 @@ class PaidHour:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one job used: a row of `dynamo.store.fleets.WorkerUse`."""
+    """Usage of one job: a row of `dynamo.store.fleets.WorkerUse`."""
 
     worker: str
     ended_at: datetime
@@ -158,27 +158,27 @@ def cost_report(
     until: datetime | None = None,
     currency: str = "USD",
 ) -> CostReport:
-    """Report what a fleet cost.
+    """Report a fleet's costs.
 
     Parameters
     ----------
     by
         One of `GROUPINGS`.
     since, until
-        The period, widened to full hours of the clock; all that there is by default.
+        The period, widened to full clock hours; by default everything.
     currency
-        What the fleet's costs are in.
+        Currency of the fleet's costs.
 
     Raises
     ------
     UsageError
-        If ``by`` is not a grouping, or the period ends before it begins.
+        If ``by`` is not a grouping, or the period ends before it starts.
     """
     if by not in GROUPINGS:
-        raise UsageError(f"no report by {by!r:.40}", where="by", expected=", ".join(GROUPINGS))
+        raise UsageError(f"cannot report by {by!r:.40}", where="by", expected=", ".join(GROUPINGS))
     if since is not None and until is not None and until <= since:
         raise UsageError(
-            f"the period ends at {to_iso(until)} and begins at {to_iso(since)}", expected="an end after its beginning"
+            f"the period ends at {to_iso(until)} but starts at {to_iso(since)}", expected="an end after the start"
         )
     first = None if since is None else full_hour(since)
     last = None if until is None else full_hour(until + HOUR - timedelta(microseconds=1))
@@ -187,7 +187,7 @@ def cost_report(
 
 
 def spread(uses: Iterable[Use], since: datetime | None = None, until: datetime | None = None) -> Uses:
-    """Spread the core-seconds of jobs evenly over the hours in which they ran, those of the period only."""
+    """Spread jobs' core-seconds evenly over the hours in which they ran, within the period only."""
     found: Uses = {}
     for use in uses:
         if use.wall_s <= 0:
@@ -212,7 +212,7 @@ def summed(
     until: datetime | None = None,
     currency: str = "USD",
 ) -> CostReport:
-    """Add up paid hours and what jobs used of them; for ``workflow`` and ``run`` the keys of ``uses`` are these."""
+    """Add up paid hours and their usage by jobs; for ``workflow`` and ``run``, these are the keys of ``uses``."""
     sums: dict[str, _CostSum] = {}
     total = _CostSum()
     nothing: dict[datetime, dict[str, float]] = {}
@@ -243,18 +243,18 @@ def _key(paid: PaidHour, by: str) -> str:
 
 
 def _fitted(used: Mapping[str, float], core_s: float) -> dict[str, float]:
-    """Return what jobs used, scaled down to what there was: clocks differ, and a pool may overcommit."""
+    """Return jobs' usage, scaled down to what was available: clocks differ, and a pool may overcommit."""
     whole = sum(used.values())
     scale = core_s / whole if whole > core_s else 1.0
     return {key: value * scale for key, value in used.items() if value * scale > 0}
 
 
 def _shared(used: Mapping[str, float], core_s: float, nano: int) -> Iterator[tuple[str, float, int]]:
-    """Yield each user of an hour, idleness the last, with its core-seconds and its part of the cost."""
+    """Yield each user of an hour, idle time last, with its core-seconds and share of the cost."""
     given, so_far = 0, 0.0
     for key, value in sorted(used.items()):
         so_far += value
-        # Rounding the sums, and not the parts, leaves no rest.
+        # Rounding the sums rather than the parts leaves no remainder.
         edge = min(nano, round(nano * (so_far / core_s)))
         yield key or OTHER, value, edge - given
         given = edge
@@ -287,7 +287,7 @@ def _uses(session: Session, fleet: str, by: str, since: datetime | None) -> Iter
         columns.append(WorkerUse.workflow if by == "workflow" else WorkerUse.run)
     statement = select(*columns).where(WorkerUse.fleet == fleet)
     if since is not None:
-        # Those that ended after the period may have begun in it.
+        # Jobs that ended after the period may have started in it.
         statement = statement.where(WorkerUse.ended_at > since)
     for row in session.execute(statement.execution_options(yield_per=5000)):
         yield Use(*row)

@@ -1,4 +1,4 @@
-"""Fleets as a whole in the store: applying a spec, ending, and what a person orders."""
+"""Whole-fleet operations in the store: apply a spec, end a fleet, and an operator's orders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPERATOR = "operator"
 
 
 def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime) -> tuple[Fleet, bool]:
-    """Store a spec as what is wanted from now on; a person's earlier `scale` no longer counts.
+    """Store a spec as the requested state; it overrides any earlier `scale` by an operator.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
     Raises
     ------
     BusyError
-        If the fleet of that name is about to end.
+        If the fleet of that name is ending.
     UsageError
-        If the spec lacks a site at which there are still workers: nobody could delete their servers.
+        If the spec lacks a site that still has workers, whose servers could then not be deleted.
     """
     document, body = spec.to_json(), spec.settled(now).to_json()
     fleet = session.get(Fleet, spec.name, with_for_update=True)
     if fleet is not None and fleet.state in (ENDING, ENDING_NOW):
-        raise BusyError("this fleet is about to end", where=spec.name, hint="wait for `dynamo-provision destroy`")
+        raise BusyError("this fleet is ending", where=spec.name, hint="wait for `dynamo-provision destroy`")
     _strand_nobody(session, spec)
     overrides = session.scalars(select(FleetWish.group).where(FleetWish.fleet == spec.name)).all()
     if fleet is None or fleet.state == ENDED:
@@ -52,14 +52,14 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
             session.add(fleet)
         fleet.state, fleet.spec, fleet.document, fleet.base = ACTIVE, body, document, str(base)
         fleet.applied_at = fleet.updated_at = now
-        ledger.note(session, spec.name, [FleetNote("apply", "a new fleet")], now)
+        ledger.note(session, spec.name, [FleetNote("apply", "new fleet")], now)
         changed = True
     else:
-        # Times of leases that count from the start do not move when the same document is applied again.
+        # Lease times relative to the start do not move when the same document is applied again.
         same = fleet.document == document
         changed = not same or bool(overrides)
         if changed:
-            reason = "the same spec; what was scaled by hand is undone" if same else "a changed spec"
+            reason = "same spec; manual scaling undone" if same else "changed spec"
             ledger.note(session, spec.name, [FleetNote("apply", reason, data={"undone": list(overrides)})], now)
             fleet.updated_at = now
         if not same:
@@ -75,24 +75,28 @@ def stored_spec(fleet: Fleet) -> FleetSpec:
 
 
 def set_fleet_state(session: Session, name: str, state: str, now: datetime) -> Fleet:
-    """Let a fleet end, or note that it has."""
+    """Start ending a fleet, or record that it has ended."""
     fleet = ledger.fleet_named(session, name)
     if fleet.state != state and not (fleet.state == ENDED and state in (ENDING, ENDING_NOW)):
         fleet.state, fleet.updated_at = state, now
-        words = {ENDING: "its workers finish their jobs and go", ENDING_NOW: "its workers go at once", ENDED: "ended"}
+        words = {
+            ENDING: "its workers finish their jobs and are removed",
+            ENDING_NOW: "its workers are removed at once",
+            ENDED: "ended",
+        }
         ledger.note(session, name, [FleetNote(state, words.get(state, state))], now)
     return fleet
 
 
 def scale(session: Session, name: str, target: str, wanted: int, now: datetime, *, source: str = OPERATOR) -> str:
-    """Store how many workers are wanted of a group, or of the only group of a site; return the group.
+    """Store how many workers are requested of a group, or of a site's only group; return the group.
 
     Raises
     ------
     NotFoundError
         If the fleet has no such group or site.
     UsageError
-        If the number is not allowed by the spec, or a site has several groups.
+        If the spec does not allow the number, or the site has several groups.
     """
     spec = stored_spec(_active(session, name))
     group = spec.group(target)
@@ -100,7 +104,7 @@ def scale(session: Session, name: str, target: str, wanted: int, now: datetime, 
         at = spec.groups_at(target)
         if not at:
             known = sorted({*spec.sites, *(group.name for group in spec.compute)})
-            raise NotFoundError(f"no site or group {target!r:.80}", where=name, expected=", ".join(known))
+            raise NotFoundError(f"site or group {target!r:.80} not found", where=name, expected=", ".join(known))
         if len(at) > 1:
             raise UsageError(
                 f"{target} has several groups", where=name, expected=" or ".join(group.name for group in at)
@@ -109,8 +113,10 @@ def scale(session: Session, name: str, target: str, wanted: int, now: datetime, 
     most = min((cap for cap in (group.max, spec.sites[group.site].max_workers) if cap is not None), default=None)
     if wanted < group.min or (most is not None and wanted > most):
         limits = f"{group.min} to {most}" if most is not None else f"{group.min} or more"
-        raise UsageError(f"{wanted} workers are not allowed", where=group.name, expected=limits, hint="change the spec")
-    reason = f"a person wants {wanted}"
+        raise UsageError(
+            f"the spec does not allow {wanted} workers", where=group.name, expected=limits, hint="change the spec"
+        )
+    reason = f"the operator requested {wanted}"
     ledger.wish(session, name, group.name, site=group.site, wanted=wanted, source=source, reason=reason, now=now)
     ledger.note(
         session, name, [FleetNote("scale", reason, group.site, data={"group": group.name, "wanted": wanted})], now
@@ -119,7 +125,7 @@ def scale(session: Session, name: str, target: str, wanted: int, now: datetime, 
 
 
 def drain_worker(session: Session, name: str, worker: str, deadline: datetime, now: datetime) -> str:
-    """Let one worker finish its jobs and go; return its state. Another one takes its place if it is still wanted.
+    """Drain one worker; return its state. It is replaced if the group still needs it.
 
     Raises
     ------
@@ -129,11 +135,11 @@ def drain_worker(session: Session, name: str, worker: str, deadline: datetime, n
     fleet = ledger.fleet_named(session, name)
     found = session.scalars(select(Worker).where(Worker.fleet == fleet.name, Worker.name == worker)).first()
     if found is None or found.ended_at is not None:
-        raise NotFoundError(f"no living worker {worker!r:.70}", where=name, hint="dynamo-provision status")
+        raise NotFoundError(f"living worker {worker!r:.70} not found", where=name, hint="dynamo-provision status")
     state = WorkerState(found.state)
     if state not in SERVING:
         return state.value
-    reason = "a person drains it"
+    reason = "drained by the operator"
     to = WorkerState.DRAINING if state is WorkerState.READY else WorkerState.RELEASING
     values = {"drain_at": now, "drain_deadline": deadline} if to is WorkerState.DRAINING else {}
     if to is WorkerState.RELEASING and not found.server_id and not found.unsure:
@@ -144,7 +150,7 @@ def drain_worker(session: Session, name: str, worker: str, deadline: datetime, n
 
 
 def drain_site(session: Session, name: str, site: str, now: datetime) -> list[str]:
-    """Want no more workers of a site; return its groups.
+    """Request no more workers from a site; return its groups.
 
     Raises
     ------
@@ -154,8 +160,8 @@ def drain_site(session: Session, name: str, site: str, now: datetime) -> list[st
     spec = stored_spec(_active(session, name))
     groups = spec.groups_at(site)
     if not groups:
-        raise NotFoundError(f"no site {site!r:.80}", where=name, expected=", ".join(spec.sites))
-    reason = "a person drains the site"
+        raise NotFoundError(f"site {site!r:.80} not found", where=name, expected=", ".join(spec.sites))
+    reason = "site drained by the operator"
     for group in groups:
         ledger.wish(session, name, group.name, site=site, wanted=0, source=OPERATOR, reason=reason, now=now)
     ledger.note(session, name, [FleetNote("drain-site", reason, site)], now)
@@ -178,7 +184,7 @@ def _strand_nobody(session: Session, spec: FleetSpec) -> None:
 
 
 def _active(session: Session, name: str) -> Fleet:
-    # Two orders at once follow each other.
+    # Concurrent orders run one after the other.
     session.scalars(select(Fleet.name).where(Fleet.name == name).with_for_update()).first()
     fleet = ledger.fleet_named(session, name)
     if fleet.state != ACTIVE:

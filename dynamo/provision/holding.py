@@ -1,4 +1,4 @@
-"""A person's hold: groups keep their number of workers, whatever the autoscaler wants, until they are released."""
+"""An operator's hold: groups keep their number of workers, regardless of the autoscaler, until released."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dynamo.provision.states import ACTIVE
 from dynamo.store.fleets import Worker
 
 ALL = "all"
-#: The source of a wish that the autoscaler may change again, though a person made it.
+#: Source of a request that the autoscaler may change again, although an operator made it.
 RELEASED = "autoscaler"
 
 
 def hold(session: Session, name: str, target: str, now: datetime) -> dict[str, int]:
-    """Keep groups at the number that is wanted of them now; return it by group.
+    """Keep groups at their currently requested number; return it by group.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ def hold(session: Session, name: str, target: str, now: datetime) -> dict[str, i
     Raises
     ------
     NotFoundError
-        If the fleet has nothing of that name.
+        If the fleet has no such group or site.
     UsageError
-        If the fleet is about to end.
+        If the fleet is ending.
     """
     fleet = ledger.fleet_named(session, name)
     if fleet.state != ACTIVE:
@@ -57,7 +57,7 @@ def hold(session: Session, name: str, target: str, now: datetime) -> dict[str, i
         plan = plans[group.name]
         wanted = plan.wanted if plan.certain else _serving(session, name, group.name)
         if wishes.get(group.name) is None or wishes[group.name].source != OPERATOR:
-            reason = f"a person holds it at {wanted}"
+            reason = f"held at {wanted} by the operator"
             ledger.wish(
                 session, name, group.name, site=group.site, wanted=wanted, source=OPERATOR, reason=reason, now=now
             )
@@ -72,20 +72,20 @@ def hold(session: Session, name: str, target: str, now: datetime) -> dict[str, i
 
 
 def release(session: Session, name: str, target: str, now: datetime, *, autoscaled: bool) -> dict[str, int | None]:
-    """Let what a person has set by `scale`, `drain` or `hold` no longer count; return the groups that were released.
+    """Release what an operator set by `scale`, `drain` or `hold`; return the released groups.
 
     Parameters
     ----------
     target
         A group, a site, or ``all``.
     autoscaled
-        Whether the autoscaler decides from now on: then the number stays until it does. Else the spec's counts again,
-        which is told as None.
+        Whether the autoscaler decides from now on: the number then stays until it does. Else the spec's number applies
+        again, returned as None.
 
     Raises
     ------
     NotFoundError
-        If the fleet has nothing of that name.
+        If the fleet has no such group or site.
     """
     spec = stored_spec(ledger.fleet_named(session, name))
     wishes = ledger.wishes(session, name)
@@ -95,13 +95,13 @@ def release(session: Session, name: str, target: str, now: datetime, *, autoscal
         if wish is None or wish.source != OPERATOR:
             continue
         if autoscaled:
-            reason = f"released by a person at {wish.wanted}"
+            reason = f"released by the operator at {wish.wanted}"
             ledger.wish(
                 session, name, group.name, site=group.site, wanted=wish.wanted, source=RELEASED, reason=reason, now=now
             )
             released[group.name] = wish.wanted
         else:
-            reason = "released by a person; the spec counts"
+            reason = "released by the operator; the spec applies"
             session.delete(wish)
             released[group.name] = None
         ledger.note(session, name, [FleetNote("release-keep", reason, group.site, data={"group": group.name})], now)
@@ -116,7 +116,7 @@ def _targets(spec: FleetSpec, name: str, target: str) -> Sequence[ComputeSpec]:
     found = (group,) if group is not None else spec.groups_at(target)
     if not found:
         known = ", ".join(sorted({*spec.sites, *(group.name for group in spec.compute), ALL}))
-        raise NotFoundError(f"no site or group {target!r:.80}", where=name, expected=known)
+        raise NotFoundError(f"site or group {target!r:.80} not found", where=name, expected=known)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Fleets and workers in the store: the one place that writes them."""
+"""Fleets and workers in the store; the only module that writes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dynamo.times import utc_now
 
 _WORKERS = cast("Table", Worker.__table__)
 _EVENTS = cast("Table", FleetEvent.__table__)
-#: What stands in the way is said again within this time; what is older stands no more.
+#: Holds are repeated within this time; older ones no longer apply.
 LOOK_BACK = timedelta(hours=1)
 
 
@@ -29,22 +29,24 @@ def fleet_named(session: Session, name: str) -> Fleet:
     Raises
     ------
     NotFoundError
-        If there is none of that name.
+        If there is no fleet of that name.
     """
     fleet = session.get(Fleet, name)
     if fleet is None:
         known = ", ".join(session.scalars(select(Fleet.name).order_by(Fleet.name)))
-        raise NotFoundError(f"no fleet {name!r:.70}", expected=known or None, hint="dynamo-provision apply SPEC.json")
+        raise NotFoundError(
+            f"fleet {name!r:.70} not found", expected=known or None, hint="dynamo-provision apply SPEC.json"
+        )
     return fleet
 
 
 def new_fleet_id() -> str:
-    """Return an id under which no servers can exist yet."""
+    """Return a new id, under which no servers can exist yet."""
     return secrets.token_hex(6)
 
 
 def living_workers(session: Session, fleet: str) -> list[Row[Any]]:
-    """Return the workers of a fleet that are not at their end, as plain rows, oldest first."""
+    """Return the living workers of a fleet as plain rows, oldest first."""
     return list(
         session.execute(
             select(_WORKERS)
@@ -55,7 +57,7 @@ def living_workers(session: Session, fleet: str) -> list[Row[Any]]:
 
 
 def workers_named(session: Session, fleet: str, names: Collection[str]) -> dict[str, Row[Any]]:
-    """Return the workers of these names, ended ones included."""
+    """Return the workers with these names, including ended ones."""
     if not names:
         return {}
     rows = session.execute(select(_WORKERS).where(_WORKERS.c.fleet == fleet, _WORKERS.c.name.in_(list(names))))
@@ -63,7 +65,7 @@ def workers_named(session: Session, fleet: str, names: Collection[str]) -> dict[
 
 
 def recent_workers(session: Session, fleet: str, since: datetime) -> Sequence[Worker]:
-    """Return the workers of a fleet that live, or ended after ``since``; oldest first."""
+    """Return the workers of a fleet that are living or ended after ``since``, oldest first."""
     return session.scalars(
         select(Worker)
         .where(Worker.fleet == fleet, (Worker.state.not_in([s.value for s in FINAL])) | (Worker.ended_at >= since))
@@ -72,7 +74,7 @@ def recent_workers(session: Session, fleet: str, since: datetime) -> Sequence[Wo
 
 
 def add_workers(session: Session, fleet: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Store new workers; they are there before any site hears of them."""
+    """Store new workers, before any site is asked to create them."""
     now = utc_now()
     defaults = {
         "fleet": fleet,
@@ -105,7 +107,7 @@ def add_workers(session: Session, fleet: str, rows: Iterable[Mapping[str, Any]])
 
 
 def take_numbers(session: Session, fleet: str, count: int) -> int:
-    """Reserve ``count`` worker numbers, which are never used again; return the first."""
+    """Reserve ``count`` worker numbers, never to be reused; return the first."""
     row = session.scalars(select(Fleet).where(Fleet.name == fleet).with_for_update()).one()
     first = row.next_number
     row.next_number = first + count
@@ -114,14 +116,14 @@ def take_numbers(session: Session, fleet: str, count: int) -> int:
 
 
 def skip_numbers(session: Session, fleet: str, used: int) -> None:
-    """Give no number up to ``used`` to a new worker: a store that was put back may not know of it."""
+    """Give new workers only numbers above ``used``: a restored store may not know of them."""
     row = session.scalars(select(Fleet).where(Fleet.name == fleet).with_for_update()).one()
     row.next_number = max(row.next_number, used + 1)
     session.flush()
 
 
 def move_worker(session: Session, worker_id: int, to: WorkerState, reason: str, now: datetime, **values: Any) -> bool:
-    """Bring a worker to a state if it is in one from which that is allowed; return whether it was."""
+    """Move a worker to a state if its current state allows it; return whether it was moved."""
     if to in FINAL:
         values = {"ended_at": now, **values}
     statement = (
@@ -133,12 +135,12 @@ def move_worker(session: Session, worker_id: int, to: WorkerState, reason: str, 
 
 
 def set_worker(session: Session, worker_id: int, **values: Any) -> None:
-    """Set columns of a worker that do not belong to its state."""
+    """Set columns of a worker unrelated to its state."""
     session.execute(update(_WORKERS).where(_WORKERS.c.id == worker_id).values(**values))
 
 
 def set_many(session: Session, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Set the same columns of many workers; each row has their ``id``."""
+    """Set the same columns of many workers; each row includes the worker's ``id``."""
     if not rows:
         return
     statement = (
@@ -172,7 +174,7 @@ def note(session: Session, fleet: str, notes: Iterable[FleetNote], now: datetime
 def events(
     session: Session, fleet: str, *, about: str = "", after_id: int = 0, limit: int = 100, action: str = ""
 ) -> list[FleetEvent]:
-    """Return the newest events of a fleet, oldest of them first; ``about`` is a worker or a site."""
+    """Return the newest events of a fleet, in order of time; ``about`` is a worker or a site."""
     conditions: list[ColumnElement[bool]] = [FleetEvent.fleet == fleet, FleetEvent.id > after_id]
     if about:
         conditions.append((FleetEvent.worker == about) | (FleetEvent.site == about))
@@ -183,7 +185,7 @@ def events(
 
 
 def open_holds(session: Session, fleet: str, now: datetime) -> dict[str, str]:
-    """Return what was last said to stand in the way, by subject; what lasts is said again within the time."""
+    """Return current holds by subject; lasting ones are repeated within `LOOK_BACK`."""
     rows = session.scalars(
         select(FleetEvent)
         .where(FleetEvent.fleet == fleet, FleetEvent.action.in_(("hold", "released-hold")))
@@ -195,14 +197,14 @@ def open_holds(session: Session, fleet: str, now: datetime) -> dict[str, str]:
 
 
 def wishes(session: Session, fleet: str) -> dict[str, FleetWish]:
-    """Return what is wanted of each group."""
+    """Return what is requested of each group."""
     return {wish.group: wish for wish in session.scalars(select(FleetWish).where(FleetWish.fleet == fleet))}
 
 
 def wish(
     session: Session, fleet: str, group: str, *, site: str, wanted: int, source: str, reason: str, now: datetime
 ) -> None:
-    """Store how many workers of a group are wanted; ``source`` is ``spec``, ``operator`` or ``autoscaler``."""
+    """Store how many workers a group should have; ``source`` is ``spec``, ``operator`` or ``autoscaler``."""
     found = session.get(FleetWish, (fleet, group))
     if found is None:
         found = FleetWish(fleet=fleet, group=group)
@@ -211,13 +213,13 @@ def wish(
 
 
 def site_health(session: Session, fleet: str) -> dict[str, SiteTrust]:
-    """Return how the sites of a fleet have fared."""
+    """Return the health of a fleet's sites."""
     rows = session.scalars(select(SiteHealth).where(SiteHealth.fleet == fleet))
     return {row.site: SiteTrust(row.failures, row.retry_at, row.kind, row.error) for row in rows}
 
 
 def store_health(session: Session, fleet: str, site: str, health: SiteTrust, listed_at: datetime | None) -> None:
-    """Store how a site fares."""
+    """Store a site's health."""
     session.merge(
         SiteHealth(
             fleet=fleet,

@@ -1,4 +1,4 @@
-"""What the store is told about a fleet: one note for each event."""
+"""Notes about a fleet for the store: one per event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FleetNote:
-    """One event to be stored: why a thing happened to a worker, a site, or the fleet (both empty)."""
+    """One event to store: why something happened to a worker, a site, or the fleet (both empty)."""
 
     action: str
     reason: str

@@ -1,6 +1,6 @@
-"""What people order of a fleet, in one place for the command line and the API: draining, ending, longer leases.
+"""Operators' orders to a fleet, shared by the command line and the API: draining, ending, extending leases.
 
-Orders are wishes in the store; whoever looks after the fleet carries them out. Only leases are prolonged at once.
+Orders are stored; the process that manages the fleet carries them out. Only leases are extended at once.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Drained:
-    """What is drained: one worker, or a site with all its groups.
+    """What is being drained: one worker, or a site with all its groups.
 
     Attributes
     ----------
     workers
-        Each worker that goes, and its state now.
+        Each affected worker and its current state.
     """
 
     target: str
@@ -51,9 +51,9 @@ class Drained:
 
 @dataclass(frozen=True)
 class Prolonged:
-    """The lease of one worker, or of a group as its spec has it (``worker`` is empty then).
+    """The lease of one worker, or of a group in the spec (``worker`` is then empty).
 
-    ``until`` is when it ends now; ``error`` why it was not prolonged, empty if it was.
+    ``until`` is its current end; ``error`` is why it was not extended, empty if it was.
     """
 
     group: str
@@ -64,23 +64,23 @@ class Prolonged:
 
 
 def refuse_ended_leases(spec: FleetSpec, now: datetime) -> None:
-    """Refuse a spec of which a group's lease ends before it could begin.
+    """Refuse a spec in which a group's lease ends before it could start.
 
     Raises
     ------
     InputError
-        If so; it names all those groups.
+        If so; it names all such groups.
     """
     ends = {group.name: group.lease(now)[1] for group in spec.compute}
     over = [f"{name} at {to_iso(end)}" for name, end in ends.items() if end is not None and end <= now]
     if over:
         raise InputError(
-            f"the lease ended: {', '.join(over)}", where=f"{spec.name}: leaseEnd", expected="a time to come, or as +1d"
+            f"the lease ended: {', '.join(over)}", where=f"{spec.name}: leaseEnd", expected="a future time, or e.g. +1d"
         )
 
 
 def refuse_superseded(store: Store, spec: FleetSpec) -> None:
-    """Refuse to take a fleet for what ``spec`` says where another spec was applied meanwhile.
+    """Refuse to judge a fleet by ``spec`` if another spec was applied in the meantime.
 
     Raises
     ------
@@ -90,16 +90,16 @@ def refuse_superseded(store: Store, spec: FleetSpec) -> None:
     with store.reading() as session:
         document = ledger.fleet_named(session, spec.name).document
     if document != spec.to_json():
-        raise BusyError("another spec was applied meanwhile", where=spec.name, hint="dynamo-provision status")
+        raise BusyError("another spec was applied in the meantime", where=spec.name, hint="dynamo-provision status")
 
 
 def refuse_other_number(store: Store, name: str, group: str, wanted: int) -> None:
-    """Refuse to wait for a number of workers where a later order wants another one, or undid this one.
+    """Refuse to wait for a number of workers if a later order changed or undid it.
 
     Raises
     ------
     BusyError
-        If so; what waits for the earlier number would wait for ever.
+        If so; waiting for the earlier number would never end.
     """
     with store.reading() as session:
         now_wanted = session.scalar(
@@ -109,19 +109,19 @@ def refuse_other_number(store: Store, name: str, group: str, wanted: int) -> Non
         )
     if now_wanted != wanted:
         later = "the order was undone" if now_wanted is None else f"{now_wanted} workers were ordered"
-        raise BusyError(f"{later} meanwhile", where=f"{name}: {group}", hint="dynamo-provision events")
+        raise BusyError(f"{later} in the meantime", where=f"{name}: {group}", hint="dynamo-provision events")
 
 
 def drain(session: Session, name: str, target: str, now: datetime, *, deadline_s: float | None = None) -> Drained:
-    """Let a worker, or all workers of a site, finish their jobs and go; a site then gets no new ones.
+    """Drain a worker, or all workers of a site, which then gets no new ones.
 
     Parameters
     ----------
     target
         A worker or a site.
     deadline_s
-        How long jobs get; the spec's ``policy.drain_deadline_s`` by default. With it all workers of a site begin to
-        drain at once, without it a share of the fleet in each cycle.
+        Time limit for jobs to finish; by default the spec's ``policy.drain_deadline_s``. If given, all workers of a
+        site start draining at once, else a share of the fleet per cycle.
 
     Raises
     ------
@@ -141,15 +141,15 @@ def drain(session: Session, name: str, target: str, now: datetime, *, deadline_s
     ).all()
     states = {row.name: row.state for row in rows}
     if deadline_s is not None:
-        # Else the fleet's loop chooses them, a share of the fleet at a time.
+        # Otherwise the fleet's loop chooses them, a share of the fleet at a time.
         states = {worker: drain_worker(session, name, worker, deadline, now) for worker in states}
     return Drained(target, True, groups, states)
 
 
 def end_fleet(session: Session, name: str, now: datetime, *, at_once: bool = False) -> Fleet:
-    """Let a fleet end: its workers finish their jobs first, or go at once.
+    """End a fleet: its workers finish their jobs first, or are removed at once.
 
-    One that ends already can be hurried, but not slowed.
+    Ending can be sped up, but not slowed down.
     """
     fleet = ledger.fleet_named(session, name)
     if fleet.state == ENDING_NOW and not at_once:
@@ -160,29 +160,29 @@ def end_fleet(session: Session, name: str, now: datetime, *, at_once: bool = Fal
 def extend_leases(
     store: Store, name: str, target: str, *, until: datetime | None = None, by: timedelta | None = None
 ) -> list[Prolonged]:
-    """Prolong the leases of a worker, a group or a site, at the sites and in the spec.
+    """Extend the leases of a worker, a group or a site, at the sites and in the spec.
 
-    Where a group's lease ends in the spec, that end moves along: else its workers would be drained then all the same.
+    If the spec ends a group's lease, that end moves along; otherwise its workers would still be drained then.
 
     Parameters
     ----------
     target
         A worker, group or site.
     until, by
-        When the leases are to end; or how much later than they end now.
+        The new end; or how much later than the current end.
 
     Raises
     ------
     NotFoundError
-        If the fleet has nothing of that name.
+        If the fleet has no such worker, group or site.
     UsageError
-        If neither the site nor the spec sets the workers an end, or the new end is not later than now.
+        If neither the site nor the spec sets an end for the workers, or the new end is not in the future.
     """
     now = utc_now()
     if (until is None) == (by is None):
-        raise UsageError("a new end is needed", expected="either a time, or how much longer")
+        raise UsageError("a new end is required", expected="either a time or a duration")
     if (until is not None and until <= now) or (by is not None and by <= timedelta()):
-        raise UsageError("a lease can only be prolonged", expected="a time to come")
+        raise UsageError("a lease can only be extended", expected="a future time")
     with store.reading() as session:
         fleet = ledger.fleet_named(session, name)
         rows = ledger.living_workers(session, name)
@@ -194,7 +194,9 @@ def extend_leases(
     groups = groups or [group for group in spec.compute if group.name in {row.group for row in workers}]
     if not groups:
         known = [*spec.sites, *(group.name for group in spec.compute), *(row.name for row in rows)]
-        raise NotFoundError(f"no worker, group or site {target!r:.80}", where=name, expected=", ".join(known[:20]))
+        raise NotFoundError(
+            f"worker, group or site {target!r:.80} not found", where=name, expected=", ".join(known[:20])
+        )
     sites = {group.site for group in groups}
     narrow = spec.model_copy(update={"sites": {site: spec.sites[site] for site in spec.sites if site in sites}})
     drivers = open_sites(narrow, Path(fleet.base))
@@ -202,7 +204,7 @@ def extend_leases(
         leased = [row for row in workers if isinstance(drivers[row.site], LeasingSite)]
         ending = [group.name for group in groups if group.lease_end is not None]
         if not leased and not ending:
-            raise UsageError("its workers have no lease", where=target, expected="a site with leases, as Chameleon's")
+            raise UsageError("its workers have no lease", where=target, expected="a site with leases, e.g. Chameleon")
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             done = list(threads.map(lambda row: _extend(drivers[row.site], row, until, by, now), leased))
     finally:
@@ -217,7 +219,7 @@ def _extend(
 ) -> datetime | SiteError:
     end = until or max(now, row.lease_end or now) + (by or timedelta())
     if not isinstance(site, LeasingSite):
-        raise TypeError("only leases can be prolonged")
+        raise TypeError("only leases can be extended")
     try:
         return site.extend(row.server_id, end)
     except SiteError as error:
@@ -234,7 +236,7 @@ def _store_workers(
             orders.append(Prolonged(row.group, row.site, row.name, _iso(row.lease_end), str(result)))
             continue
         ledger.set_worker(session, row.id, lease_end=result)
-        reason = f"a person prolongs its lease to {to_iso(result)}"
+        reason = f"lease extended to {to_iso(result)} by the operator"
         ledger.note(session, name, [FleetNote("extend", reason, row.site, row.name)], now)
         orders.append(Prolonged(row.group, row.site, row.name, to_iso(result)))
     return orders
@@ -253,7 +255,7 @@ def _store_spec(
         if group.name in groups and end is not None:
             later = max(end, until or max(now, end) + (by or timedelta()))
             part = {**part, "leaseEnd": to_iso(later)}
-            reason = f"a person prolongs the lease of {group.name} to {to_iso(later)}"
+            reason = f"lease of {group.name} extended to {to_iso(later)} by the operator"
             ledger.note(session, name, [FleetNote("extend", reason, group.site, data={"group": group.name})], now)
             orders.append(Prolonged(group.name, group.site, "", to_iso(later)))
         compute.append(part)
@@ -262,7 +264,7 @@ def _store_spec(
 
 
 def serving(session: Session, name: str) -> dict[str, int]:
-    """Return how many workers of each group serve or are on their way; none where there is no such fleet."""
+    """Return how many workers of each group serve or are starting; empty if the fleet does not exist."""
     states = [state.value for state in SERVING]
     rows = session.execute(
         select(Worker.group, func.count()).where(Worker.fleet == name, Worker.state.in_(states)).group_by(Worker.group)
@@ -271,7 +273,7 @@ def serving(session: Session, name: str) -> dict[str, int]:
 
 
 def drain_deadline_s(store: Store, name: str) -> float:
-    """Return how long jobs get when a worker of the fleet is drained, seconds."""
+    """Return how long jobs may run on when a worker of the fleet is drained, in seconds."""
     with store.reading() as session:
         return stored_spec(ledger.fleet_named(session, name)).policy.drain_deadline_s
 

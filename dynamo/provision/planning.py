@@ -1,4 +1,4 @@
-"""What `apply` would do: which workers where, at what cost, against live quotas. Nothing is changed by asking."""
+"""What `apply` would do: which workers where, at what cost, against live quotas. Changes nothing."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from dynamo.times import utc_now
 
 @dataclass(frozen=True)
 class PlannedGroup:
-    """One group as it would be.
+    """One group as planned.
 
     Attributes
     ----------
     wanted, there
-        Workers that the spec wants, and that serve now.
+        Workers the spec requests, and those serving now.
     fits
-        How many of those that are missing the site's quota has room for; None if it sets no limit.
+        How many of the missing workers fit in the site's quota; None if it sets no limit.
     problem
-        Why not all of them would come; empty if they would.
+        Why not all of them would be created; empty if they would.
     """
 
     group: str
@@ -48,12 +48,12 @@ class PlannedGroup:
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """What a spec would lead to.
+    """What applying a spec would do.
 
     Attributes
     ----------
     not_acted_on
-        What it says that changes nothing.
+        Fields of the spec that have no effect.
     """
 
     name: str
@@ -66,7 +66,7 @@ class FleetPlan:
     not_acted_on: tuple[Ignored, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the plan as JSON data."""
         return asdict(self)
 
 
@@ -85,16 +85,16 @@ def plan_fleet(
     spent_today: float = 0.0,
     spent_total: float = 0.0,
 ) -> FleetPlan:
-    """Ask all sites at once and return what applying the spec would do.
+    """Query all sites at once and return what applying the spec would do.
 
     Parameters
     ----------
     spec, drivers
-        The spec and its sites; one that does not answer is told as a problem of its groups.
+        The spec and its sites; a site that does not answer is reported as a problem of its groups.
     there
-        Workers that serve now, by group; groups that are not in the spec would be removed.
+        Workers serving now, by group; groups not in the spec would be removed.
     spent_today, spent_total
-        What the fleet has cost since midnight UTC, and in all; see `dynamo.provision.cycle.accounting.spent`.
+        What the fleet has cost since midnight UTC, and in total; see `dynamo.provision.cycle.accounting.spent`.
     """
     with ThreadPoolExecutor(max(1, len(drivers))) as threads:
         answers = dict(zip(drivers, threads.map(_ask, drivers.values()), strict=True))

@@ -1,4 +1,4 @@
-"""What the provisioner needs of an HTCondor pool: who is in it, who may join it, and how a worker is emptied."""
+"""What the provisioner needs from an HTCondor pool: its members, who may join, and how to drain a worker."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from dynamo.errors import RetryableError
 
 
 class PoolSilentError(RetryableError):
-    """The pool does not answer; nothing is known of its workers."""
+    """The pool does not answer; nothing is known about its workers."""
 
 
 @dataclass(frozen=True)
 class WorkerSlots:
-    """What the collector shows of one worker, all of its slots added up.
+    """What the collector shows for one worker, summed over its slots.
 
     Attributes
     ----------
     cpus
-        Processors that the worker offers, used ones included.
+        Processors the worker offers, including used ones.
     busy_cpus
-        Processors that jobs have claimed.
+        Processors claimed by jobs.
     jobs
-        The running jobs, by their id in the pool.
+        Ids of the running jobs.
     draining
         Whether it takes no new jobs.
     drained
-        Whether it takes no new jobs and the last one has ended.
+        Whether it takes no new jobs and the last one has finished.
     started_at
-        When its startd began.
+        When its startd started.
     """
 
     worker: str
@@ -46,18 +46,18 @@ class WorkerSlots:
 
 @dataclass(frozen=True)
 class PoolView:
-    """One look at the collector.
+    """One snapshot of the collector.
 
     Attributes
     ----------
     taken_at
-        When.
+        Time of the snapshot.
     collector_since
-        When the collector began: one that has just begun does not know its workers yet.
+        When the collector started: a new one does not know its workers yet.
     workers
         By worker name.
     idle_cpus, running_cpus
-        What the jobs in the queue ask for: those that wait, and those that run.
+        Processors requested by the jobs in the queue: waiting and running ones.
     """
 
     taken_at: datetime
@@ -74,9 +74,9 @@ class FinishedJob:
     Attributes
     ----------
     ok
-        Whether it did what it was for.
+        Whether it succeeded.
     run, workflow
-        The run and workflow that it was for, empty for jobs that are not DyNamo's.
+        The run and workflow it belonged to, empty for jobs that are not DyNamo's.
     """
 
     job: str
@@ -91,14 +91,14 @@ class FinishedJob:
 
 @dataclass(frozen=True)
 class JoinPapers:
-    """What a new worker is given to join the pool.
+    """What a new worker needs to join the pool.
 
     Attributes
     ----------
     user_data
-        The script of its first boot, with a bootstrap that serves once, for this worker, for a while.
+        Its first-boot script, with a one-time, short-lived bootstrap for this worker.
     private_files
-        For a worker on this machine: its files by name, its own token among them; never sent to a cloud.
+        For a worker on this machine: its files by name, including its own token; never sent to a cloud.
     """
 
     user_data: str
@@ -109,39 +109,39 @@ class PoolLink(Protocol):
     """The pool of a fleet. Every method may raise `PoolSilentError`."""
 
     def ensure(self) -> None:
-        """Start the pool's own daemons where the spec says that they are ours; nothing if they run."""
+        """Start the pool's daemons if the spec says they are ours; do nothing if they are running."""
         ...
 
     def view(self) -> PoolView:
-        """Ask the collector and the queue."""
+        """Query the collector and the queue."""
         ...
 
     def papers(
         self, worker: str, *, script: str = "", remote: bool = True, options: Mapping[str, object] | None = None
     ) -> JoinPapers:
-        """Make what ``worker`` needs to join; a second call makes the first one's bootstrap void.
+        """Create what ``worker`` needs to join; a second call invalidates the first one's bootstrap.
 
         Parameters
         ----------
         script
-            The operator's own script, run before HTCondor starts.
+            The operator's script, run before HTCondor starts.
         remote
-            Whether the worker is on another machine (``user_data``) or on this one (``private_files``).
+            Whether the worker is on another machine (``user_data``) or this one (``private_files``).
         options
-            ``cpus``, ``memory_mb``, ``disk_mb``: what the worker may offer (default: all that its machine has).
+            ``cpus``, ``memory_mb``, ``disk_mb``: what the worker may offer (default: all its machine has).
         """
         ...
 
     def admit(self, expected: Collection[str]) -> Sequence[str]:
-        """Answer requests to join of the workers in ``expected``, refuse others; return who was let in."""
+        """Answer join requests of the workers in ``expected``, refuse others; return those admitted."""
         ...
 
     def revoke(self, workers: Collection[str]) -> None:
-        """Make tokens and bootstraps of these workers worthless."""
+        """Revoke the tokens and bootstraps of these workers."""
         ...
 
     def drain(self, worker: str, *, deadline_s: float) -> None:
-        """Let running jobs finish, for at most ``deadline_s`` seconds, and take no new ones."""
+        """Let running jobs finish for at most ``deadline_s`` seconds, and take no new ones."""
         ...
 
     def finished(self, since: datetime) -> Sequence[FinishedJob]:
@@ -149,5 +149,5 @@ class PoolLink(Protocol):
         ...
 
     def stop(self) -> None:
-        """End the pool's own daemons where they are ours."""
+        """Stop the pool's daemons if they are ours."""
         ...

@@ -1,6 +1,6 @@
-"""Removing what nobody asks for any more: old events, and the rows of workers that ended long ago.
+"""Remove what is no longer needed: old events, and the rows of workers that ended long ago.
 
-The ledger of costs stays: what was paid is asked for long after the workers have gone.
+The cost ledger stays: costs are of interest long after the workers are gone.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet, FleetEvent, Worker
 
 KEEP_DAYS = 30.0
-#: Rows that go in one transaction, so that nobody waits long for the store.
+#: Rows removed per transaction, so that others do not wait long for the store.
 _BATCH = 5000
 
 
 def prune(store: Store, now: datetime, *, keep_days: float = KEEP_DAYS) -> tuple[int, int]:
-    """Remove events and ended workers that are older than ``keep_days``; return how many of each.
+    """Remove events and ended workers older than ``keep_days``; return how many of each.
 
-    A worker whose tokens are not yet revoked stays while its fleet lives.
+    A worker whose tokens are not yet revoked stays while its fleet is living.
 
     Raises
     ------
     UsageError
-        If ``keep_days`` is less than one day: events are what `status` and the budget look back at.
+        If ``keep_days`` is less than one day: `status` and the budget use past events.
     """
     if keep_days < 1:
-        raise UsageError(f"{keep_days:g} days are too few", where="keep_days", expected="1 or more")
+        raise UsageError(f"{keep_days:g} days is too short", where="keep_days", expected="1 or more")
     before = now - timedelta(days=keep_days)
     events = _in_batches(
         store,

@@ -1,4 +1,4 @@
-"""What only the process that talks to the sites knows, for those that read the store: flavours and room in quotas."""
+"""Site facts for readers of the store, known only to the process that talks to the sites: flavors and quotas."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from dynamo.store.engine import Store
 from dynamo.store.models import Cursor
 from dynamo.times import parse_time, to_iso
 
-#: Facts that did not change are stored again after this, so that a reader can tell their age.
+#: Unchanged facts are stored again after this time, so that readers can tell their age.
 _RENEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class SiteFacts:
-    """What the sites of a fleet told last.
+    """The latest facts from a fleet's sites.
 
     Attributes
     ----------
     flavors
-        What each site sells.
+        Flavors of each site.
     quotas
-        What each site allows and counts as used, where it tells.
+        Limits and usage of each site, if it reports them.
     counted_at
-        When each quota was asked for: workers of later are not in it.
+        When each quota was queried; later workers are not included.
     """
 
     flavors: Mapping[str, tuple[Flavor, ...]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class SiteFactsWriter:
     Parameters
     ----------
     store, fleet
-        Where, and whose they are.
+        Where to store them, and the fleet's name.
     """
 
     def __init__(self, store: Store, fleet: str) -> None:
@@ -53,7 +53,7 @@ class SiteFactsWriter:
         self._stored_at: datetime | None = None
 
     def write(self, facts: SiteFacts, now: datetime) -> bool:
-        """Store the facts if they are new; tell whether they were stored."""
+        """Store the facts if they are new; return whether they were stored."""
         data = _to_json(facts)
         told = {key: value for key, value in data.items() if key != "counted_at"}
         fresh = self._stored_at is not None and now - self._stored_at < _RENEW
@@ -66,7 +66,7 @@ class SiteFactsWriter:
 
 
 def read_site_facts(session: Session, fleet: str) -> SiteFacts:
-    """Return what was stored last; nothing is known of a fleet that nobody has looked after yet."""
+    """Return the latest stored facts; empty for a fleet no process has managed yet."""
     row = session.get(Cursor, _cursor(fleet))
     if row is None:
         return SiteFacts()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 ACTIVE = "active"
-#: Its workers finish their jobs and go.
+#: Its workers finish their jobs and are removed.
 ENDING = "ending"
-#: Its workers go at once.
+#: Its workers are removed at once.
 ENDING_NOW = "ending-now"
 ENDED = "ended"
 
 
 def lease_name(fleet: str) -> str:
-    """Return what the process that looks after a fleet holds."""
+    """Return the name of the lease held by the process that manages a fleet."""
     return f"fleet:{fleet}"

@@ -1,4 +1,4 @@
-"""What a fleet is now, from the store alone: the same data for people, machines and the API."""
+"""The state of a fleet, from the store alone: the same data for people, programs and the API."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from dynamo.store.lease import is_free
 from dynamo.store.models import ProcessLease
 from dynamo.times import to_iso, utc_now
 
-#: Ended workers are shown for so long.
+#: How long ended workers are shown.
 _SHOWN = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """One worker as people see it."""
+    """One worker as shown to users."""
 
     name: str
     site: str
@@ -56,7 +56,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True)
 class GroupStatus:
-    """One group: what is wanted and what is there."""
+    """One group: requested and actual workers."""
 
     group: str
     site: str
@@ -69,7 +69,7 @@ class GroupStatus:
 
 @dataclass(frozen=True)
 class SiteStatus:
-    """How one site fares; ``left_alone_until`` is None while nothing is wrong."""
+    """Health of one site; ``left_alone_until`` is None while nothing is wrong."""
 
     site: str
     driver: str
@@ -80,16 +80,16 @@ class SiteStatus:
 
 @dataclass(frozen=True)
 class FleetStatus:
-    """A fleet now.
+    """The state of a fleet.
 
     Attributes
     ----------
     settled
-        Whether every group has what is wanted, and nothing is on its way in or out.
+        Whether every group has the requested workers and none are starting or leaving.
     looked_after_by
-        The process that looks after it, as ``pid on host``; None if none does.
+        The process that manages it, as ``pid on host``; None if none does.
     holds
-        What is not done, and why, as last told.
+        What is held back, and why, as last reported.
     """
 
     name: str
@@ -108,17 +108,17 @@ class FleetStatus:
     holds: tuple[str, ...] = field(default_factory=tuple)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the status as JSON data."""
         return asdict(self)
 
 
 def fleet_names(session: Session) -> list[str]:
-    """Return all fleets, living ones first."""
+    """Return the names of all fleets, living ones first."""
     return list(session.scalars(select(Fleet.name).order_by(Fleet.state == ENDED, Fleet.name)))
 
 
 def the_fleet(session: Session, name: str | None) -> str:
-    """Return the named fleet, or the only one that lives.
+    """Return the named fleet, or the only living one.
 
     Raises
     ------
@@ -131,17 +131,17 @@ def the_fleet(session: Session, name: str | None) -> str:
     if len(living) > 1:
         raise UsageError("there are several fleets", expected="--fleet " + " or ".join(living))
     if not living:
-        raise NotFoundError("there is no fleet", hint="dynamo-provision apply SPEC.json")
+        raise NotFoundError("no fleet found", hint="dynamo-provision apply SPEC.json")
     return living[0]
 
 
 def fleet_status(store: Store, name: str) -> FleetStatus:
-    """Return what a fleet is now.
+    """Return the state of a fleet.
 
     Raises
     ------
     NotFoundError
-        If there is no such fleet.
+        If the fleet does not exist.
     """
     now = utc_now()
     with store.reading() as session:
@@ -177,7 +177,7 @@ def fleet_status(store: Store, name: str) -> FleetStatus:
 
 
 def _plans(fleet: Fleet, spec: FleetSpec, wishes: Mapping[str, FleetWish], now: datetime) -> dict[str, GroupPlan]:
-    """Return what is wanted as the loop sees it, so that caps and times of leases count; flavors are not known here."""
+    """Return what is requested as the loop sees it, including caps and lease times; flavors are not known here."""
     return plan_groups(
         spec,
         {},
@@ -189,16 +189,16 @@ def _plans(fleet: Fleet, spec: FleetSpec, wishes: Mapping[str, FleetWish], now: 
 
 
 def _wanted(plan: GroupPlan) -> int | None:
-    """Return how many workers a group wants; None where only the site knows."""
+    """Return how many workers a group should have; None if only the site knows."""
     return plan.wanted if plan.certain or plan.wanted == 0 else None
 
 
 def _is_settled(plan: GroupPlan, workers: Sequence[Worker]) -> bool:
-    """Tell whether a group has what is wanted, and nothing is on its way in or out."""
+    """Return whether a group has the requested workers and none are starting or leaving."""
     ready = sum(worker.state == WorkerState.READY for worker in workers)
     wanted, spec = _wanted(plan), plan.spec
     if wanted is None:
-        # So many processors are wanted, in workers of a size that only the site knows.
+        # The request is in processors, for workers of a size only the site knows.
         cpus = sum(worker.cpus for worker in workers)
         enough = cpus >= (spec.cpus or 0) or (spec.max is not None and ready >= spec.max)
     else:
@@ -230,7 +230,7 @@ def _site(name: str, driver: str, health: SiteTrust | None, now: datetime) -> Si
 
 
 def looked_after_by(store: Store, name: str) -> str | None:
-    """Return which process looks after a fleet, or None."""
+    """Return which process manages a fleet, or None."""
     with store.reading() as session:
         held = session.get(ProcessLease, lease_name(name))
         if held is None or is_free(held):

@@ -128,7 +128,7 @@ def test_an_extension_that_others_stand_in_the_way_of(fleet: Fleet, chameleon: C
         events=[],
     )
     try:
-        with pytest.raises(SiteCapacityError, match="others have the machine"):
+        with pytest.raises(SiteCapacityError, match="others have reserved the machine"):
             chameleon.extend(lease.id, end + timedelta(hours=3))
     finally:
         client.lease.delete(later["id"])
@@ -152,6 +152,6 @@ def test_kvm_needs_no_lease(fleet: Fleet) -> None:
 
 
 def test_vlans_where_the_site_leases_none(fleet: Fleet, chameleon: ChameleonSite) -> None:
-    with pytest.raises(SitePermanentError, match="does not offer that"):
+    with pytest.raises(SitePermanentError, match="not offered by this site"):
         chameleon.ensure_vlan(VlanRequest("stitch", fleet.id, utc_now() + timedelta(hours=1)))
     chameleon.remove_vlan("stitch", fleet.id)

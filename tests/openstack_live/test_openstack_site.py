@@ -181,7 +181,7 @@ def test_an_application_credential_that_has_expired(fleet: Fleet) -> None:
     holder = fleet.openstack(config_file=str(credential.clouds_yaml))
     holder.quota()
     credential.revoke()
-    with pytest.raises(SiteAuthError, match="make a new application credential"):
+    with pytest.raises(SiteAuthError, match="create a new application credential"):
         holder.quota()
     with pytest.raises(SiteAuthError, match="not logged in") as caught:
         holder.create(fleet.request("1"))
@@ -281,7 +281,7 @@ def test_a_network_of_ones_own(fleet: Fleet, site: OpenStackSite) -> None:
     wish = NetworkRequest(f"{fleet.id}-net", fleet.id, "192.168.77.0/24")
     network = site.ensure_network(wish)
     assert site.ensure_network(wish) == network
-    with pytest.raises(SitePermanentError, match="not this fleet's"):
+    with pytest.raises(SitePermanentError, match="not owned by this fleet"):
         site.ensure_network(NetworkRequest(wish.name, "another", wish.cidr))
     with site.access.use("look at the network") as connection:
         router = next(iter(connection.network.routers(name=wish.name)))
@@ -296,7 +296,7 @@ def test_a_network_of_ones_own(fleet: Fleet, site: OpenStackSite) -> None:
 
 def test_bandwidth_where_the_site_cannot_limit_it(fleet: Fleet, site: OpenStackSite) -> None:
     wish = NetworkRequest(f"{fleet.id}-net", fleet.id, "192.168.78.0/24", bandwidth_mbit=100)
-    with pytest.raises(SitePermanentError, match="leave the bandwidth out"):
+    with pytest.raises(SitePermanentError, match="leave out the bandwidth"):
         site.ensure_network(wish)
     with site.access.use("look at the network") as connection:
         assert list(connection.network.networks(name=wish.name)) == []

@@ -155,7 +155,7 @@ class FaultyWorld(World):
         with self.store.reading() as session:
             failed = session.scalars(
                 select(FleetEvent)
-                .where(FleetEvent.action == "failed", FleetEvent.reason.startswith("the collector has not shown"))
+                .where(FleetEvent.action == "failed", FleetEvent.reason.startswith("missing from the collector"))
                 .order_by(FleetEvent.id)
             ).all()
         times = [event.time for event in failed]

@@ -1,1 +1,1 @@
-"""The pool of a fleet in HTCondor's terms: how workers join it, are seen in it, are emptied and leave."""
+"""A fleet's HTCondor pool: how workers join, are monitored, drain and leave."""

@@ -1,8 +1,8 @@
-"""Answering workers that ask for their token.
+"""Answer workers that request their token.
 
-A worker asks twice in its life and more: with the token of its papers for its own, and with its own for the next one.
-HTCondor tells who asks, and asks the administrator; this is the administrator. What is not expected is left without an
-answer, and HTCondor forgets it after an hour.
+A worker does so at least twice: with the token from its join papers for its own, and with its own for the next one.
+HTCondor identifies the requester and asks the administrator, which is this module. Unexpected requests get no
+answer, and HTCondor drops them after an hour.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dynamo.provision.pool_link import PoolSilentError
 
 @dataclass(frozen=True)
 class Request:
-    """One question: ``asker`` wants to be ``wanted`` for ``lifetime_s`` seconds, limited to ``may``."""
+    """One request: ``asker`` wants the identity ``wanted`` for ``lifetime_s`` seconds, limited to ``may``."""
 
     id: str
     asker: str
@@ -33,17 +33,17 @@ class Request:
 
     @property
     def worker(self) -> str:
-        """The worker that it is about, empty if it is about something else."""
+        """The worker the request is for, empty if it is for something else."""
         name, _, domain = self.wanted.rpartition("@")
         return name if domain == WORKER_DOMAIN else ""
 
 
 def read_requests(text: str) -> list[Request]:
-    """Read the output of ``condor_token_request_list -json``."""
+    """Parse the output of ``condor_token_request_list -json``."""
     try:
         found: list[dict[str, Any]] = orjson.loads(text) if text.strip() else []
     except orjson.JSONDecodeError as error:
-        raise PoolSilentError(f"the list of requests cannot be read: {error}") from None
+        raise PoolSilentError(f"cannot read the list of token requests: {error}") from None
     return [
         Request(
             id=str(ad.get("RequestId", "")),
@@ -57,12 +57,12 @@ def read_requests(text: str) -> list[Request]:
 
 
 def modest(request: Request, longest_s: int) -> bool:
-    """Tell whether a request is for no more than a worker's token; one without limits is for everything."""
+    """Return whether a request is for at most a worker's token; one without limits is for everything."""
     return bool(request.may) and request.may <= set(WORKER_MAY) and 0 < request.lifetime_s <= longest_s
 
 
 def admit(tools: Tools, memory: Memory, expected: Collection[str], *, token_s: int) -> Sequence[str]:
-    """Answer the requests of the ``expected`` workers; return those that joined by it (not those that stay)."""
+    """Answer the requests of the ``expected`` workers; return those that joined by it (not those renewing)."""
     joined = []
     now = time.time()
     for request in read_requests(tools.run("condor_token_request_list", "-json")):
@@ -77,7 +77,7 @@ def admit(tools: Tools, memory: Memory, expected: Collection[str], *, token_s: i
             continue
         until = now + token_s + 60
         if first:
-            # Before the answer: papers that were used must not serve another request, whatever happens next.
+            # Before answering: used papers must not serve another request, whatever happens next.
             used = note.serial or note.used
             memory.put(note.but(serial="", used=used, answer=request.id, token_until=until))
         else:
@@ -85,7 +85,7 @@ def admit(tools: Tools, memory: Memory, expected: Collection[str], *, token_s: i
         try:
             tools.run("condor_token_request_approve", "-reqid", request.id, text="yes\n")
         except PoolSilentError:
-            # It may have gone meanwhile; the others still wait for their answer, and the next look tells.
+            # It may be gone by now; the others still need their answer, and the next call will tell.
             continue
         if first:
             joined.append(worker)

@@ -1,4 +1,4 @@
-"""Emptying a worker: running jobs finish up to a deadline, no new ones begin."""
+"""Drain a worker: running jobs finish until a deadline, no new ones start."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _UNKNOWN = ("t find", "unable to locate", "no such")
 
 
 def drain(tools: Tools, memory: Memory, worker: str, deadline_s: float) -> None:
-    """Order it; a second call changes the deadline, and one of 0 s ends the jobs now.
+    """Drain a worker; a second call changes the deadline, and 0 s kills the jobs now.
 
     Raises
     ------
     NotFoundError
         If the collector does not know the worker.
     PoolSilentError
-        If pool or worker do not answer.
+        If the pool or worker does not answer.
     """
     memory.put(memory.get(worker).but(drain_until=time.time() + max(0.0, deadline_s)))
     if deadline_s <= 0:
@@ -32,7 +32,7 @@ def drain(tools: Tools, memory: Memory, worker: str, deadline_s: float) -> None:
 
 
 def hurry_overdue(tools: Tools, memory: Memory, view: PoolView) -> list[str]:
-    """End the jobs of workers that were not empty at their deadline; return those workers."""
+    """Kill the jobs of workers not empty at their deadline; return those workers."""
     overdue = []
     now = time.time()
     for slots in view.workers.values():
@@ -41,15 +41,15 @@ def hurry_overdue(tools: Tools, memory: Memory, view: PoolView) -> list[str]:
         note = memory.get(slots.worker)
         if 0 < note.drain_until < now:
             hurry(tools, slots.worker)
-            # Not again in each look: ending a job takes a while.
+            # Not again on every call: stopping a job takes a while.
             memory.put(note.but(drain_until=now + 30))
             overdue.append(slots.worker)
     return overdue
 
 
 def hurry(tools: Tools, worker: str) -> None:
-    """End a worker's jobs now; they go back to the queue."""
-    # An order in force is not changed by another; taking back one that was not given is no error.
+    """Kill a worker's jobs now; they go back to the queue."""
+    # A second drain does not change one in effect; canceling one that was never issued is not an error.
     _order(tools, worker, "-cancel")
     _order(tools, worker, "-fast", "-reason", "the deadline has passed")
 

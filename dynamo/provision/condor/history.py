@@ -1,4 +1,4 @@
-"""Which jobs ended on workers: from the queue's history, and those that were put on hold."""
+"""Jobs that ended on workers: from the queue's history, plus those put on hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIELDS = (
     "RemoteWallClockTime", "RequestCpus", "CpusProvisioned", "ExitCode", "ExitBySignal", "HoldReasonCode",
     "JobBatchName", TAG, FOLDER, "pegasus_wf_name",
 )  # fmt: skip
-#: Holds that say nothing of the worker: by a person, by the submitter, while files are spooled.
+#: Hold codes unrelated to the worker: by a user, by the submitter, while files are spooled.
 _NOT_THE_WORKERS = frozenset({1, 15, 16})
 _HOST = re.compile(rf"(?:slot[0-9_]+@)?(?P<worker>[^@]+)\.{re.escape(WORKER_DOMAIN)}")
 
@@ -36,7 +36,7 @@ def finished_since(tools: Tools, since: datetime) -> Sequence[FinishedJob]:
     """
     start = int(since.timestamp())
     attributes = ",".join(_FIELDS)
-    # Newest first, so the search ends at the first job that left the queue before.
+    # Newest first, so the search stops at the first job that left the queue earlier.
     ended = tools.run(
         "condor_history",
         *("-json", "-attributes", attributes),
@@ -56,12 +56,12 @@ def _ads(text: str) -> Iterable[dict[str, Any]]:
     try:
         found = orjson.loads(text) if text.strip() else []
     except orjson.JSONDecodeError as error:
-        raise PoolSilentError(f"the queue's answer cannot be read: {error}") from None
+        raise PoolSilentError(f"cannot read the queue's answer: {error}") from None
     return found if isinstance(found, list) else []
 
 
 def read_job(ad: dict[str, Any]) -> FinishedJob | None:
-    """Return the job that an ad is about, or None if it did not end on a worker."""
+    """Return the job described by an ad, or None if it did not end on a worker."""
     host = _HOST.fullmatch(str(ad.get("LastRemoteHost") or ad.get("RemoteHost") or ""))
     status = ad.get("JobStatus")
     if host is None or status not in {_COMPLETED, _HELD}:
@@ -87,7 +87,7 @@ def read_job(ad: dict[str, Any]) -> FinishedJob | None:
 
 
 def _run(ad: dict[str, Any]) -> str:
-    """Return the run that a job was for: its folder is called after it, whatever the attempt's own tag."""
+    """Return a job's run: its folder is named after the run, whatever the attempt's tag."""
     folder = str(ad.get(FOLDER) or "").rstrip("/")
     return folder.rpartition("/")[2] or str(ad.get(TAG) or "")
 

@@ -1,4 +1,4 @@
-"""The pool of a fleet, as the provisioner uses it, with real HTCondor daemons."""
+"""A fleet's pool, as used by the provisioner, with real HTCondor daemons."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class CondorLink:
     Parameters
     ----------
     state
-        A folder of the link's own: what it remembers of workers.
+        The link's folder, for what it remembers about workers.
     pool
         The folder of the pool (``DYNAMO_POOL_DIR``); ``state/pool`` by default.
     ours
-        Whether `ensure` may start the pool and `stop` end it. Else a manager pool must run in ``pool``.
+        Whether `ensure` may start the pool and `stop` stop it. If not, a manager pool must be running in ``pool``.
     address, public, port
-        Where it listens, see `dynamo.pool.control.up`.
+        Where the pool listens, see `dynamo.pool.control.up`.
     prefix
-        The HTCondor to use, where it was installed in a folder that was named.
+        Folder of the HTCondor installation to use, if not the default.
     settings
-        How workers behave.
+        Settings for workers.
     timeout_s
-        How long each question may take.
+        Time limit per query, in seconds.
     tell
-        Told what is being done.
+        Called with messages about what is being done.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class CondorLink:
         self._installation: Installation | None = None
 
     def ensure(self) -> None:
-        """Start the pool if it is ours and does not run.
+        """Start the pool if it is ours and not running.
 
         Raises
         ------
         PoolSilentError
-            If it is not ours and does not run.
+            If it is not ours and not running.
         MissingPartError, RetryableError, UsageError
             As `dynamo.pool.control.up`.
         """
@@ -96,7 +96,7 @@ class CondorLink:
             self._record()
 
     def view(self) -> PoolView:
-        """Ask the collector and the queue; workers that are not empty at their deadline are hurried."""
+        """Query the collector and the queue; kill jobs on workers past their drain deadline."""
         tools = self._tools()
         view = look(tools, fresh_s=self.settings.fresh_s)
         hurry_overdue(tools, self._memory, view)
@@ -105,10 +105,10 @@ class CondorLink:
     def papers(
         self, worker: str, *, script: str = "", remote: bool = True, options: Mapping[str, object] | None = None
     ) -> JoinPapers:
-        """Make what ``worker`` needs to join; a second call makes the first one's bootstrap void.
+        """Create what ``worker`` needs to join; a second call invalidates the first one's bootstrap.
 
         The options are ``cpus``, ``memory_mb``, ``disk_mb``, ``condor_prefix`` (where HTCondor is on the worker) and
-        ``shared_files`` (the worker sees this machine's files under the same names).
+        ``shared_files`` (the worker sees this machine's files under the same paths).
         """
         check_name(worker)
         read = read_options(options)
@@ -116,11 +116,11 @@ class CondorLink:
         now = time.time()
         note = self._memory.get(worker)
         if note.revoked:
-            raise UsageError("this worker was revoked", where=worker, expected="a name that was never used")
+            raise UsageError("this worker was revoked", where=worker, expected="a name never used before")
         serial = secrets.token_hex(8)
         note = note.but(serial=serial, boot_until=now + self.settings.boot_s)
         if remote:
-            # No secret is kept here: the serial only says which of the papers that were made are the valid ones.
+            # Not a secret: the serial only says which papers are the valid ones.
             self._memory.put(note)
             bootstrap = make_boot_token(tools, worker, serial, self.settings.boot_s)
             return JoinPapers(
@@ -138,17 +138,17 @@ class CondorLink:
         )
 
     def admit(self, expected: Collection[str]) -> Sequence[str]:
-        """Answer requests to join of the workers in ``expected``, and those of workers for their next token."""
+        """Answer join requests of the workers in ``expected``, and requests for a worker's next token."""
         return admission.admit(self._tools(), self._memory, expected, token_s=self.settings.token_s)
 
     def revoke(self, workers: Collection[str]) -> None:
-        """Make tokens and bootstraps of these workers worthless."""
+        """Revoke the tokens and bootstraps of these workers."""
         record = read_record(self.pool)
         if record is not None:
             revocation.revoke(record, self._memory, [check_name(worker) for worker in workers])
 
     def drain(self, worker: str, *, deadline_s: float) -> None:
-        """Let running jobs finish, for at most ``deadline_s`` seconds, and take no new ones."""
+        """Let running jobs finish for at most ``deadline_s`` seconds, and take no new ones."""
         drain(self._tools(), self._memory, check_name(worker), deadline_s)
 
     def finished(self, since: datetime) -> Sequence[FinishedJob]:
@@ -156,16 +156,18 @@ class CondorLink:
         return finished_since(self._tools(), since)
 
     def stop(self) -> None:
-        """End the pool's own daemons where they are ours; the queue stays on disk."""
+        """Stop the pool's daemons if they are ours; the queue stays on disk."""
         if self._ours:
             down(self.pool)
 
     def _record(self) -> PoolRecord:
         record = read_record(self.pool)
         if record is None or not record.running():
-            raise PoolSilentError("the fleet's pool does not run", where=self.pool)
+            raise PoolSilentError("the fleet's pool is not running", where=self.pool)
         if record.kind != "manager":
-            raise PoolSilentError("this pool takes no workers", where=self.pool, expected="a pool of kind manager")
+            raise PoolSilentError(
+                "this pool does not accept workers", where=self.pool, expected="a pool of kind manager"
+            )
         return record
 
     def _tools(self) -> Tools:

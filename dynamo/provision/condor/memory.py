@@ -1,4 +1,4 @@
-"""What the link must remember of each worker after a kill: one small file each, and nothing in it that is a secret."""
+"""What the link must remember about each worker after a kill: one small file each, without secrets."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class WorkerNote:
     Attributes
     ----------
     serial
-        The papers that are valid; empty once they have served or where none were made.
+        Serial of the valid papers; empty once they are used or if there are none.
     used, answer
-        The papers that served, and the request that was answered by it: an answer that a kill cut off can be given
+        The used papers, and the request they answered: an answer interrupted by a kill can be given
         again, to that request only.
     boot_until
-        When they run out, in seconds since 1970.
+        When the papers expire, in seconds since 1970.
     token_until
-        When the last token that may be about runs out.
+        When the last token that may exist expires.
     revoked
-        Whether its tokens are worthless.
+        Whether its tokens are revoked.
     drain_until
-        When its jobs are ended after all; 0 while it is not drained.
+        When its jobs are killed; 0 while it is not draining.
     """
 
     worker: str
@@ -43,7 +43,7 @@ class WorkerNote:
     drain_until: float = 0.0
 
     def but(self, **fields: object) -> WorkerNote:
-        """Return a copy with other fields."""
+        """Return a copy with changed fields."""
         return replace(self, **fields)  # type: ignore[arg-type]
 
 
@@ -54,14 +54,14 @@ class Memory:
         self._folder = folder
 
     def get(self, worker: str) -> WorkerNote:
-        """Return the note on a worker; an empty one if there is none."""
+        """Return a worker's note; an empty one if there is none."""
         try:
             return WorkerNote(**orjson.loads(self._path(worker).read_bytes()))
         except (OSError, orjson.JSONDecodeError, TypeError):
             return WorkerNote(worker)
 
     def put(self, note: WorkerNote) -> None:
-        """Write a note, readable by the operator only, so that a power cut does not lose it."""
+        """Write a note durably, readable by the operator only."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replacing(self._path(note.worker)) as partial:
             partial.unlink(missing_ok=True)

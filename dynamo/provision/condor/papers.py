@@ -1,4 +1,4 @@
-"""The script of a worker's first boot, filled in for one worker."""
+"""The first-boot script, filled in for one worker."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from dynamo.provision.condor.settings import WorkerSettings
 from dynamo.provision.condor.tokens import authorizations
 from dynamo.resources import data_folder
 
-#: Clouds take no more.
+#: Limit of clouds.
 MOST_BYTES = 16_384
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
-#: Names of sites that HTCondor's configuration takes as they are; jobs cannot ask for others.
+#: Site names that are valid unchanged in HTCondor's configuration; jobs cannot request others.
 _SITE = re.compile(r"[A-Za-z0-9_.:@ (),-]+")
 _REMARK = re.compile(r"(?m)^[ \t]*#(?!!).*\n")
 
 
 class PaperOptions(BaseModel):
-    """What a worker may offer, and where its HTCondor is."""
+    """What a worker may offer, and the location of its HTCondor."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,19 +67,19 @@ def boot_script(
     bootstrap: str = "",
     script: str = "",
 ) -> str:
-    """Return the shell script with which ``worker`` joins the pool of ``record``.
+    """Return the shell script ``worker`` runs to join the pool of ``record``.
 
     Parameters
     ----------
     bootstrap
-        The token with which it asks for its own; empty if it is given its own otherwise.
+        The token it uses to request its own; empty if it gets its own some other way.
     script
-        The operator's own script.
+        The operator's script.
 
     Raises
     ------
     UsageError
-        If the script is longer than clouds take.
+        If the script exceeds the limit of clouds.
     """
     folder = data_folder("condor")
     here = record.address == LOOPBACK
@@ -92,7 +92,7 @@ def boot_script(
         "SITE_ATTRIBUTE": SITE_ATTRIBUTE if told else "",
         "IDENTITY": worker_identity(worker),
         "DOMAIN": DOMAIN,
-        # Files of jobs are brought to a worker that does not share this machine's disk.
+        # Job files are transferred to a worker that does not share this machine's disk.
         "FILES": DOMAIN if options.shared_files else f"{worker}.{WORKER_DOMAIN}",
         "MANAGER": record.address,
         "PORT": record.port,
@@ -120,10 +120,10 @@ def boot_script(
     size = len(text.encode())
     if size > MOST_BYTES:
         raise UsageError(
-            f"the script of the first boot would have {size} bytes",
+            f"the first-boot script would be {size} bytes",
             where=worker,
             expected=f"at most {MOST_BYTES}",
-            hint="shorten the post-boot script, or let it fetch what it needs",
+            hint="shorten the post-boot script, or have it fetch what it needs",
         )
     return text
 

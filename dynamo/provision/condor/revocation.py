@@ -1,8 +1,8 @@
-"""Making the tokens of workers that left worthless.
+"""Revoke the tokens of workers that left.
 
-Two settings of the pool name them: who is denied (works at once, for sessions that are open too), and which tokens are
-void. An entry is dropped when the last token of its name has run out, so the list is as long as the workers that left
-within one token's life.
+Two pool settings name them: who is denied (works at once, even for open sessions), and which tokens are revoked.
+An entry is dropped when the last token of its name has expired, so the list only has the workers that left
+within one token's lifetime.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from dynamo.provision.condor.tokens import BOOT_DOMAIN
 
 _DENIED = ("READ", "ADVERTISE_STARTD", "ADVERTISE_MASTER", "DAEMON", "WRITE")
 
-#: The kernel keeps 15 letters of a process's name.
+#: The kernel keeps 15 characters of a process's name.
 _COLLECTOR = "condor_collector"[:15]
 
 
 def revocation_text(workers: Iterable[str]) -> str:
-    """Return the configuration that shuts ``workers`` out."""
+    """Return the configuration that locks out ``workers``."""
     names = sorted(workers)
     if not names:
         return "# Nobody is revoked.\n"
@@ -40,7 +40,7 @@ def revocation_text(workers: Iterable[str]) -> str:
 
 
 def revoke(record: PoolRecord, memory: Memory, workers: Iterable[str]) -> None:
-    """Shut workers out and make the pool know it; names whose tokens have run out are forgotten."""
+    """Lock out workers and notify the pool; names whose tokens have expired are dropped."""
     now = time.time()
     for worker in workers:
         note = memory.get(worker)
@@ -59,7 +59,7 @@ def revoke(record: PoolRecord, memory: Memory, workers: Iterable[str]) -> None:
         return
     write_text(path, text)
     if record.running():
-        # SIGHUP: read the configuration again. The master would make all daemons do so, the negotiator among them.
+        # SIGHUP: reread the configuration. Via the master, all daemons would do so, including the negotiator.
         for process in descendants(record.master):
             if name_of(process) == _COLLECTOR:
                 process.send(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""Workers' tokens: who a worker is to the pool, for how long, and what it may do."""
+"""Workers' tokens: a worker's identity in the pool, for how long, and its permissions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dynamo.pool.manager import WORKER_KEY, worker_identity
 from dynamo.provision.condor.tools import Tools
 from dynamo.provision.pool_link import PoolSilentError
 
-#: All that a worker needs: to show itself, and to see whether its pool is there.
+#: All a worker needs: to advertise itself, and to check that its pool is there.
 WORKER_MAY = ("ADVERTISE_STARTD", "ADVERTISE_MASTER", "READ")
-#: Whom a worker is before it has its own token. No list of the pool names this domain, so it may do nothing but ask.
+#: Domain of a worker before it has its own token. No pool setting lists it, so it may only request a token.
 BOOT_DOMAIN = f"boot.{DOMAIN}"
-#: Part of a host name: small letters, digits, dashes and dots.
+#: Part of a host name: lowercase letters, digits, hyphens and dots.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 
 
 def check_name(worker: str) -> str:
-    """Return the name of a worker if the pool can know it by it.
+    """Return a worker's name if it is valid in the pool.
 
     Raises
     ------
@@ -28,36 +28,36 @@ def check_name(worker: str) -> str:
     """
     if not _NAME.fullmatch(worker) or ".." in worker:
         raise UsageError(
-            "a worker cannot have this name",
+            "invalid worker name",
             where=repr(worker),
-            expected="at most 63 small letters, digits, dashes and dots",
+            expected="at most 63 lowercase letters, digits, hyphens and dots",
         )
     return worker
 
 
 def boot_identity(worker: str, serial: str) -> str:
-    """Return who a worker is during its first boot; ``serial`` tells its papers from earlier ones."""
+    """Return a worker's identity during first boot; ``serial`` distinguishes its papers from earlier ones."""
     return f"{worker}.{serial}@{BOOT_DOMAIN}"
 
 
 def make_worker_token(tools: Tools, worker: str, lifetime_s: int) -> str:
-    """Return a token of the worker's own, good for ``lifetime_s`` seconds.
+    """Return the worker's own token, valid for ``lifetime_s`` seconds.
 
     Raises
     ------
     PoolSilentError
-        If HTCondor does not make it.
+        If HTCondor does not create it.
     """
     return _make(tools, worker_identity(worker), WORKER_MAY, lifetime_s)
 
 
 def make_boot_token(tools: Tools, worker: str, serial: str, lifetime_s: int) -> str:
-    """Return a token with which a worker can ask for its own, and do nothing else.
+    """Return a token a worker can only use to request its own.
 
     Raises
     ------
     PoolSilentError
-        If HTCondor does not make it.
+        If HTCondor does not create it.
     """
     return _make(tools, boot_identity(worker, serial), ("READ",), lifetime_s)
 
@@ -75,5 +75,5 @@ def _make(tools: Tools, identity: str, may: tuple[str, ...], lifetime_s: int) ->
         as_daemon=True,
     ).strip()
     if not token.startswith("ey"):
-        raise PoolSilentError("HTCondor made no token", where=identity)
+        raise PoolSilentError("HTCondor did not create a token", where=identity)
     return token

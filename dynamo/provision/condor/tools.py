@@ -1,7 +1,7 @@
-"""HTCondor's own programs, pointed at one pool.
+"""HTCondor's programs, configured for one pool.
 
-They are run as processes of their own: the Python bindings read one configuration for the life of a process, and a call
-into them that waits for a silent daemon cannot be given up.
+They run as separate processes: the Python bindings use one configuration for the life of a process, and a call
+into them that waits for a silent daemon cannot be interrupted.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dynamo.pool.account import daemon_account
 from dynamo.pool.record import PoolRecord
 from dynamo.provision.pool_link import PoolSilentError
 
-#: A pool that has not answered by then is taken for silent.
+#: A pool that has not answered by then counts as silent.
 TIMEOUT_S = 8.0
 
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs of the pool that ``record`` tells of."""
+    """The programs for the pool in ``record``."""
 
     record: PoolRecord
     timeout_s: float = TIMEOUT_S
@@ -33,14 +33,14 @@ class Tools:
         Parameters
         ----------
         text
-            Given to it on its standard input.
+            Passed on standard input.
         as_daemon
-            Whether it must be the account of the daemons, as to sign a token.
+            Whether to run as the daemons' account, e.g. to sign a token.
 
         Raises
         ------
         PoolSilentError
-            If it fails or does not come to an end in time.
+            If it fails or does not finish in time.
         """
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("CONDOR_", "_CONDOR_"))}
         environment = {
@@ -63,10 +63,10 @@ class Tools:
             )
         except subprocess.TimeoutExpired:
             raise PoolSilentError(
-                f"{program} had no answer within {self.timeout_s:g} s", where=self.record.config
+                f"{program} got no answer within {self.timeout_s:g} s", where=self.record.config
             ) from None
         except OSError as error:
-            raise PoolSilentError(f"{program} cannot be run: {error.strerror}", where=self.record.bin) from None
+            raise PoolSilentError(f"cannot run {program}: {error.strerror}", where=self.record.bin) from None
         if done.returncode != 0:
             raise PoolSilentError(
                 f"{program} failed: {_last_line(done.stderr or done.stdout)}", where=self.record.config
@@ -75,6 +75,6 @@ class Tools:
 
 
 def _last_line(text: str) -> str:
-    # Addresses of daemons fill lines and tell a person nothing.
+    # Daemon addresses fill lines and tell users nothing.
     lines = [re.sub(r"<[^<>]*>", "<...>", line).strip() for line in text.splitlines() if line.strip()]
-    return " ".join(lines[-2:])[:400] if lines else "it said nothing"
+    return " ".join(lines[-2:])[:400] if lines else "no output"

@@ -1,4 +1,4 @@
-"""One look at the collector and the queue."""
+"""Snapshot of the collector and the queue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SLOT = (
     WORKER_ATTRIBUTE, "SlotType", "State", "Activity", "Cpus", "TotalSlotCpus", "TotalSlotMemory", "JobId", "Draining",
     "DaemonStartTime",
 )  # fmt: skip
-#: Activities of a slot in which a job runs.
+#: Slot activities with a running job.
 _RUNS = frozenset({"Busy", "Retiring", "Vacating", "Killing", "Suspended"})
 _IDLE, _RUNNING, _TRANSFERRING = "1", "2", "6"
 
@@ -32,13 +32,13 @@ class _Sum:
 
 
 def look(tools: Tools, *, fresh_s: int) -> PoolView:
-    """Ask the collector for its workers and for its own age, and the queue for its jobs.
+    """Query the collector for its workers and its own age, and the queue for its jobs.
 
     Parameters
     ----------
     fresh_s
-        What a worker said longer ago does not count: the collector shows one that went without a word, with its
-        machine, for a quarter of an hour.
+        Ignore older worker ads: the collector keeps showing a worker that vanished along with its machine for a
+        quarter of an hour.
 
     Raises
     ------
@@ -62,9 +62,9 @@ def look(tools: Tools, *, fresh_s: int) -> PoolView:
 
 
 def collector_start(words: Sequence[str]) -> datetime | None:
-    """Return when the collector began, from the time of its statistics and the seconds that they span.
+    """Return when the collector started, from the time of its statistics and the seconds they span.
 
-    It does not say it otherwise. None where it does not show itself, as in its first moments.
+    It does not report this otherwise. None if it does not list itself, as in its first moments.
     """
     if len(words) < 2 or not (words[0].isdigit() and words[1].isdigit()):
         return None
@@ -72,7 +72,7 @@ def collector_start(words: Sequence[str]) -> datetime | None:
 
 
 def add_up(lines: Iterable[str]) -> dict[str, WorkerSlots]:
-    """Add up the slots of each worker: lines of the values of the attributes, with tabs between them."""
+    """Add up the slots of each worker from lines of tab-separated attribute values."""
     sums: dict[str, _Sum] = {}
     for line in lines:
         fields = line.split("\t")
@@ -81,11 +81,11 @@ def add_up(lines: Iterable[str]) -> dict[str, WorkerSlots]:
         worker, kind, state, activity, cpus, total, memory, job, draining, started = fields
         one = sums.setdefault(worker, _Sum())
         one.started = max(one.started, _number(started))
-        # A slot that drains is Drained itself; its children, that still have a job, are Claimed and Retiring.
+        # A draining slot is Drained itself; its children that still have a job are Claimed and Retiring.
         one.draining |= draining == "true" or state == "Drained"
         runs = state != "Drained" and activity in _RUNS
         if kind != "Dynamic":
-            # What a partitionable slot has given to jobs is in its total.
+            # A partitionable slot's total includes what it gave to jobs.
             one.cpus += _number(total) or _number(cpus)
             one.memory_mb += _number(memory)
             one.active |= state == "Drained" and activity != "Idle"
@@ -106,13 +106,13 @@ def add_up(lines: Iterable[str]) -> dict[str, WorkerSlots]:
             started_at=from_epoch(one.started) if one.started else None,
         )
         for worker, one in sums.items()
-        # Its dynamic slots may be known a moment before or after itself.
+        # Its dynamic slots may appear a moment before or after it.
         if one.cpus > 0
     }
 
 
 def count_jobs(lines: Iterable[str]) -> tuple[int, int]:
-    """Return the processors that waiting and running jobs ask for."""
+    """Return the processors requested by waiting and running jobs."""
     idle = running = 0
     for line in lines:
         state, _, cpus = line.partition("\t")

@@ -1,1 +1,1 @@
-"""One reconcile cycle: what is read, what is decided about, what is done, what is written down."""
+"""One reconcile cycle: read, decide, store, act."""

@@ -1,7 +1,7 @@
-"""What workers cost, in the store: paid time by the hour of the clock, and what jobs used of it.
+"""Worker costs in the store: paid time by clock hour, and how much of it jobs used.
 
-Time is billed by the second, from the moment that a site had the server to the moment that it was gone, jobs or not.
-Sites that bill whole units (an hour, a lease) round a worker's time up once, at its end.
+Time is billed by the second, from when a site has the server until it is gone, with or without jobs.
+For sites that bill whole units (an hour, a lease), a worker's time is rounded up once, at its end.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ _USES = cast("Table", WorkerUse.__table__)
 
 
 def full_hour(time: datetime) -> datetime:
-    """Return the beginning of the hour, UTC, in which ``time`` lies."""
+    """Return the start of the hour, UTC, that contains ``time``."""
     return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def hours_between(start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
-    """Split a stretch of time at full hours UTC; yield each hour's beginning and the seconds in it."""
+    """Split a period at full hours UTC; yield each hour's start and the seconds in it."""
     hour = full_hour(start)
     while start < end:
         following = hour + HOUR
@@ -68,22 +68,22 @@ def accrue(
     ended: Mapping[int, datetime] | None = None,
     billing_s: Mapping[str, float] | None = None,
 ) -> float:
-    """Bill the time of workers since they were last billed; return what it costs.
+    """Bill workers for the time since they were last billed; return the cost.
 
-    How far a worker is billed is read and stored in the caller's transaction, so nothing is billed twice or left out
-    by a process that is killed, however old ``workers`` is.
+    How far a worker is billed is read and stored in the caller's transaction, so a killed process neither bills
+    anything twice nor leaves anything out, however old ``workers`` is.
 
     Parameters
     ----------
     workers
-        Anything with the ``id`` of a worker, ended ones included; nothing else of it is read. Workers that no site
-        has had yet cost nothing.
+        Anything with a worker's ``id``, including ended workers; nothing else is read. Workers that no site
+        has created yet cost nothing.
     now
-        Up to when, for those that have not ended. One that was billed further already is left as it is.
+        Bill workers that have not ended up to this time; those already billed further are unchanged.
     ended
-        When workers ended, by their ids, where their rows do not say so yet.
+        End times by worker id, if their rows do not have them yet.
     billing_s
-        By site: the unit in which it bills a worker's time, seconds, for sites where that is not the second.
+        Billing unit by site, in seconds, for sites that do not bill by the second.
     """
     ended, billing_s = ended or {}, billing_s or {}
     hours: dict[datetime, list[tuple[int, float]]] = {}
@@ -102,7 +102,7 @@ def accrue(
             to_now.append(worker.id)
         else:
             to_end.append({"id": worker.id, "billed_until": stop})
-        # Nearly all workers were billed at the same moments.
+        # Nearly all workers were last billed at the same times.
         if (start, stop) not in splits:
             splits[start, stop] = [(hours.setdefault(hour, []), s) for hour, s in hours_between(start, stop)]
         for found, seconds in splits[start, stop]:
@@ -118,7 +118,7 @@ def accrue(
 
 
 def unsettled(session: Session, fleet: str, since: datetime) -> list[Row[Any]]:
-    """Return the workers that ended after ``since`` and are not billed up to their end, for `accrue`.
+    """Return workers that ended after ``since`` and are not billed up to their end, for `accrue`.
 
     There are none unless a worker's end was stored in another transaction than its bill.
     """
@@ -140,7 +140,7 @@ def unsettled(session: Session, fleet: str, since: datetime) -> list[Row[Any]]:
 
 
 def record_uses(session: Session, fleet: str, jobs: Sequence[FinishedJob]) -> None:
-    """Store what jobs used of workers; one that is stored already, by its id and end, is left as it is."""
+    """Store what jobs used of workers; jobs already stored, by id and end, are unchanged."""
     rows = [
         {
             "fleet": fleet,
@@ -160,7 +160,7 @@ def record_uses(session: Session, fleet: str, jobs: Sequence[FinishedJob]) -> No
 
 
 def spent(session: Session, fleet: str, since: datetime | None = None) -> float:
-    """Return what a fleet has cost, in its currency: in all, or from the full hour in which ``since`` lies."""
+    """Return what a fleet has cost, in its currency: in total, or from the full hour that contains ``since``."""
     statement = select(func.sum(_HOURS.c.cost)).where(_HOURS.c.fleet == fleet)
     if since is not None:
         statement = statement.where(_HOURS.c.hour >= full_hour(since))
@@ -168,7 +168,7 @@ def spent(session: Session, fleet: str, since: datetime | None = None) -> float:
 
 
 def spent_by_now(session: Session, fleet: str, now: datetime) -> tuple[float, float]:
-    """Return what a fleet has cost since midnight UTC, and in all."""
+    """Return what a fleet has cost since midnight UTC, and in total."""
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return spent(session, fleet, midnight), spent(session, fleet)
 
@@ -177,26 +177,26 @@ def _billable(session: Session, dialect: str, fleet: str, ids: list[int]) -> Seq
     """Read how far workers are billed."""
     if not ids:
         return []
-    # Two processes would otherwise both add the same minute; holding every worker takes longer than reading them.
+    # Otherwise two processes could both add the same minute; locking every worker takes longer than reading them.
     session.execute(select(Fleet.name).where(Fleet.name == fleet).with_for_update())
     values = _values(dialect, [(number, 0.0) for number in ids])
     return session.connection().execute(_read(dialect), {"fleet": fleet, **values}).all()
 
 
 def _rounded(start: datetime, end: datetime, unit_s: float) -> datetime:
-    """Return when the last begun unit of paid time ends."""
+    """Return when the last started unit of paid time ends."""
     if unit_s <= 0 or end <= start:
         return end
     return start + timedelta(seconds=math.ceil((end - start).total_seconds() / unit_s) * unit_s)
 
 
 def _text(value: str, most: int) -> str:
-    """Return text of jobs, which anybody may have written, as the store takes it."""
+    """Return text from jobs, which may contain anything, in a form the store accepts."""
     return value.replace("\x00", "")[:most]
 
 
-# Thousands of workers are billed by one statement each way, with their numbers in one parameter or two: a statement
-# for each of them takes five times as long.
+# Thousands of workers are billed with one statement each way, with their numbers in one parameter or two: a statement
+# per worker takes five times as long.
 
 
 def _values(dialect: str, pairs: Sequence[tuple[int, float]]) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def _values(dialect: str, pairs: Sequence[tuple[int, float]]) -> dict[str, Any]:
 
 
 def _given(dialect: str) -> FromClause:
-    """Return a table of what `_values` gives: ``id`` and ``value``."""
+    """Return a table of the values from `_values`: ``id`` and ``value``."""
     if dialect == "postgresql":
         arrays = (bindparam("ids", type_=ARRAY(BigInteger)), bindparam("values", type_=ARRAY(Double)))
         return func.unnest(*arrays).table_valued("id", "value", name="given").render_derived()
@@ -250,7 +250,7 @@ def _add_hours(dialect: str) -> Any:
         "core_s": seconds * worker.cpus,
     }
     build = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    # SQLite takes ON CONFLICT for a part of the join where no WHERE comes before it.
+    # SQLite parses ON CONFLICT as part of the join unless a WHERE precedes it.
     rows = select(*columns.values()).join_from(_WORKERS, given, worker.id == given.c.id).where(true())
     statement = build(_HOURS).from_select(list(columns), rows)
     added = {name: _HOURS.c[name] + statement.excluded[name] for name in ("seconds", "cost", "core_s")}

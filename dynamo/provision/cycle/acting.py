@@ -1,4 +1,4 @@
-"""From what a cycle decided and stored to calls in the threads of the sites."""
+"""Turn what a cycle decided and stored into calls in the sites' threads."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dynamo.provision.sites.runner import SiteRunner
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
 
-#: A deletion or a drain that does not show is asked for again after this long.
+#: A deletion or drain that shows no effect is repeated after this time.
 _AGAIN = timedelta(seconds=10)
 _REMEMBERED = 20_000
 
 
 class Actor:
-    """Starts calls, each once at a time.
+    """Starts calls, each at most once at a time.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Actor:
         orphans: Sequence[Orphan],
         now: datetime,
     ) -> None:
-        """Start what is to be done now; none of it is waited for."""
+        """Start what is due now; do not wait for any of it."""
         for live in attempts:
             row, plan = live.row, plans[live.row.group]
             runner = self._runners[row.site]

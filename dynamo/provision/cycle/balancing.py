@@ -1,4 +1,4 @@
-"""What is wanted of each group beside what is there: targets, and the limits of new workers."""
+"""Compare what each group should have with what it has: targets, and limits on new workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Balance:
-    """Workers by group: how many there should be, how many are too many, and how many are missing."""
+    """Workers by group: how many there should be, how many are surplus, and how many are missing."""
 
     target: Mapping[str, int]
     surplus: Mapping[str, int]
@@ -28,7 +28,7 @@ class Balance:
 
 
 def balance(lives: Sequence[Live], plans: Mapping[str, GroupPlan], health: HealthBook, now: datetime) -> Balance:
-    """Return what each group should have; groups stand in for those of sites that are left alone."""
+    """Return what each group should have; groups substitute for those at paused sites."""
     serving = Counter(live.row.group for live in lives if live.state in SERVING)
     ready = Counter(live.row.group for live in lives if live.state is WorkerState.READY)
     needs = [
@@ -63,18 +63,18 @@ def growth(
     affordable: Mapping[str, tuple[int | None, str]],
     now: datetime,
 ) -> Growth:
-    """Return the new workers that may be asked for now.
+    """Return the new workers that may be requested now.
 
     Parameters
     ----------
     lives, plans, missing
-        Workers, groups, and how many workers each group lacks.
+        Workers, groups, and how many workers each group is missing.
     runners, health
-        The sites, and how far they are trusted.
+        The sites, and their health.
     problem
-        Why no workers can be made at a site yet; empty if they can.
+        Why no workers can be created at a site yet; empty if they can.
     affordable
-        What the budget allows of each group.
+        What the budget allows for each group.
     """
     return plan_growth(
         plans,

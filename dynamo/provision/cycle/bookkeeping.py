@@ -1,4 +1,4 @@
-"""What a fleet has done and cost, kept beside the loop: finished jobs, money, tokens of those that left."""
+"""Records kept alongside the loop: finished jobs, costs, and tokens of workers that left."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from dynamo.store.fleets import Worker
 log = logging.getLogger(__name__)
 _BILL_EVERY = timedelta(seconds=60)
 _JOBS_EVERY = timedelta(seconds=5)
-#: Jobs that ended longer ago say nothing of how a worker is now.
+#: Older jobs say nothing about a worker's current condition.
 _FATES_KEPT = timedelta(minutes=30)
-#: After a restart ended workers are billed that ended so long ago at most; later only the newest are looked at.
+#: After a restart, bill workers that ended up to this long ago; later, check only the newest.
 _SETTLED_FIRST = timedelta(days=31)
 _SETTLED_MARGIN = timedelta(hours=1)
 _GONE = [WorkerState.RELEASING.value, *(state.value for state in FINAL)]
@@ -34,7 +34,7 @@ _REVOKE_AT_ONCE = 500
 
 
 class Bookkeeper:
-    """The books of one fleet.
+    """The records of one fleet.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Bookkeeper:
         self._spent_at: datetime | None = None
 
     def black_holes(self, ready: Mapping[str, Any], now: datetime) -> dict[str, str]:
-        """Return ready workers on which jobs fail fast, each with the sentence that says so."""
+        """Return ready workers on which jobs fail fast, each with the reason."""
         if now - self._jobs_at >= _JOBS_EVERY:
             self._jobs_at = now
             self._read_jobs(now)
@@ -71,14 +71,14 @@ class Bookkeeper:
         fates = [Fate(job.worker, job.ok, job.wall_s) for job in self._fates]
         names = black_holes(fates, jobs=rule.jobs, seconds=rule.seconds, share=rule.share, among=ready)
         return dict.fromkeys(
-            names, f"jobs fail fast there: of its last {rule.jobs}, at least {rule.share:.0%} within {rule.seconds:g} s"
+            names, f"jobs fail fast there: at least {rule.share:.0%} of its last {rule.jobs} within {rule.seconds:g} s"
         )
 
     def _read_jobs(self, now: datetime) -> None:
         try:
             found = self._link.finished(self._since)
         except RetryableError as error:
-            log.info("finished jobs are not known: %s", error)
+            log.info("cannot read finished jobs: %s", error)
             return
         known = {(job.job, job.ended_at) for job in self._fates}
         fresh = sorted(
@@ -88,13 +88,13 @@ class Bookkeeper:
             return
         self._unstored += fresh
         self._fates = [job for job in (*self._fates, *fresh) if now - job.ended_at <= _FATES_KEPT]
-        # The pool's clock counts seconds; those of the newest second are asked for again.
+        # The pool's clock has one-second resolution; jobs of the newest second are requested again.
         self._since = max(self._since, fresh[-1].ended_at - timedelta(seconds=1))
 
     def affordable(
         self, plans: Mapping[str, GroupPlan], rates: Iterable[float], now: datetime
     ) -> dict[str, tuple[int | None, str]]:
-        """Return how many more workers of each group the budget allows, with the sentence if they are too few."""
+        """Return how many more workers of each group the budget allows, with the reason if they are too few."""
         budget = self._budget
         if budget.per_hour is None and budget.per_day is None and budget.total is None:
             return {}
@@ -123,7 +123,7 @@ class Bookkeeper:
         return result
 
     def write(self, session: Session, now: datetime) -> None:
-        """Store the jobs that were read, and once a minute what workers cost."""
+        """Store the jobs read, and once a minute what workers cost."""
         if self._unstored:
             accounting.record_uses(session, self._fleet, self._unstored)
         if self._billed_at is None or now - self._billed_at >= _BILL_EVERY:
@@ -131,12 +131,12 @@ class Bookkeeper:
             self._billing = now
 
     def committed(self) -> None:
-        """Forget what `write` has stored; after a failed commit it is stored again."""
+        """Discard what `write` has stored; after a failed commit it is stored again."""
         self._unstored = []
         self._billed_at = self._billing
 
     def bill(self, session: Session, now: datetime) -> None:
-        """Store what workers have cost up to now, those that ended up to their end."""
+        """Store what workers have cost up to now, or up to their end."""
         living = session.execute(
             select(Worker.id).where(
                 Worker.fleet == self._fleet,
@@ -148,11 +148,11 @@ class Bookkeeper:
         ends = {row.id: row.ended_at for row in ended if row.ended_at is not None}
         billing_s = {name: site.billing_s for name, site in self._spec.sites.items() if site.billing_s > 1.0}
         accounting.accrue(session, self._fleet, [*living, *ended], now, ended=ends, billing_s=billing_s)
-        # The next look need not go further back; a margin covers what another process stored late.
+        # The next check need not go further back; a margin covers what another process stored late.
         self._settled_from = now - _SETTLED_MARGIN
 
     def revoke_ended(self) -> None:
-        """Make the tokens of workers that are gone or going worthless."""
+        """Revoke the tokens of workers that are gone or going."""
         with self._store.reading() as session:
             rows = session.execute(
                 select(Worker.id, Worker.name)
@@ -166,7 +166,7 @@ class Bookkeeper:
             session.execute(update(Worker).where(Worker.id.in_([row.id for row in rows])).values(revoked=True))
 
     def shorten_drains(self, session: Session, now: datetime) -> None:
-        """Let workers that drain go now."""
+        """Move the deadline of draining workers to now."""
         session.execute(
             update(Worker)
             .where(Worker.fleet == self._fleet, Worker.state == WorkerState.DRAINING.value)

@@ -1,7 +1,7 @@
-"""The calls that change the world for one worker: create, delete, confirm a loss, drain.
+"""Calls with side effects for one worker: create, delete, confirm a loss, drain.
 
-Each runs in a thread of its site's, after what it is about to do has been stored. Each may be killed at any point:
-what it leaves is found again by the names and tags of servers.
+Each runs in one of its site's threads, after its intent has been stored. Each may be killed at any point:
+what it leaves behind is found again by server names and tags.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dynamo.store.engine import Store
 
 log = logging.getLogger(__name__)
 
-#: In `ServerRequest.options`: no earlier call can have made this server, so the driver need not look for it.
+#: In `ServerRequest.options`: no earlier call can have created this server, so the driver need not look for it.
 FIRST_ATTEMPT = "first_attempt"
 _SHORT = 300
 
@@ -52,7 +52,7 @@ class Effects:
     clock: Callable[[], datetime]
 
     def create(self, runner: SiteRunner, row: Any, group: GroupPlan) -> None:
-        """Ask the site for the worker's server; its intent and attempt are stored already."""
+        """Request the worker's server from the site; intent and attempt are already stored."""
         assert group.flavor is not None  # noqa: S101 - the caller creates only what has a flavor
         first = row.attempts == 0
         local = group.site.driver == "local"
@@ -64,8 +64,10 @@ class Effects:
                 options=_paper_options(group),
             )
         except DynamoError as error:
-            # The site was not asked.
-            self._store(row, [FleetNote("wait", f"no papers for it: {error}", row.site, row.name)], unsure=row.unsure)
+            # The site was not called.
+            self._store(
+                row, [FleetNote("wait", f"no join credentials: {error}", row.site, row.name)], unsure=row.unsure
+            )
             return
         request = ServerRequest(
             name=row.name,
@@ -86,7 +88,7 @@ class Effects:
             server = runner.driver.create(request)
         except SiteRetryableError as error:
             self.health.failure(row.site, error.kind, _short(error))
-            # From now on, not from the attempt's beginning, it may take a while until a list has the server.
+            # It may take a while from now, not from the start of the attempt, until a list has the server.
             told = FleetNote("create-unsure", _short(error), row.site, row.name)
             self._store(row, [told], attempted_at=self.clock())
         except SiteError as error:
@@ -104,10 +106,10 @@ class Effects:
         with self.store.transaction() as session:
             if row.state != WorkerState.REQUESTED:
                 set_worker(session, row.id, server_id=server_id, unsure=False)
-            elif move_worker(session, row.id, WorkerState.BOOTING, "the site makes its server", now, **known):
+            elif move_worker(session, row.id, WorkerState.BOOTING, "the site is creating its server", now, **known):
                 note(session, self.fleet, [FleetNote("booting", f"server {server_id}", row.site, row.name)], now)
             else:
-                # It was given up meanwhile; its end has to know what to delete.
+                # It was given up in the meantime; its removal must know what to delete.
                 set_worker(session, row.id, **known)
 
     def _refused(self, runner: SiteRunner, row: Any, error: SiteError) -> None:
@@ -116,14 +118,14 @@ class Effects:
         self.health.failure(row.site, error.kind, _short(error))
         now = self.clock()
         with self.store.transaction() as session:
-            reason = f"not made ({error.kind}): {_short(error)}"
+            reason = f"not created ({error.kind}): {_short(error)}"
             set_worker(session, row.id, unsure=False)
             if move_worker(session, row.id, WorkerState.RELEASED, reason, now):
                 found = FleetNote("refused", _short(error), row.site, row.name, {"kind": error.kind})
                 note(session, self.fleet, [found], now)
 
     def delete(self, runner: SiteRunner, server_id: str, worker: str) -> None:
-        """Ask the site for the end of a server; it is done when a later list lacks it."""
+        """Ask the site to delete a server; it is done when a later list lacks it."""
         try:
             runner.driver.delete(server_id)
         except SiteError as error:
@@ -133,7 +135,7 @@ class Effects:
             runner.refresh()
 
     def confirm_lost(self, runner: SiteRunner, row: Any, reason: str) -> None:
-        """Ask the site once more for a server that its list lacks, and only then call the worker lost."""
+        """Ask the site once more for a server missing from its list; only then mark the worker lost."""
         try:
             server = runner.driver.get(row.server_id)
         except SiteError as error:
@@ -148,7 +150,7 @@ class Effects:
                 note(session, self.fleet, [FleetNote("lost", reason, row.site, row.name, data)], now)
 
     def drain(self, row: Any, deadline_s: float) -> None:
-        """Tell the pool that the worker takes no more jobs; repeated until the collector shows it."""
+        """Tell the pool to drain the worker; repeated until the collector shows it."""
         try:
             self.link.drain(row.name, deadline_s=deadline_s)
         except DynamoError as error:
@@ -166,7 +168,7 @@ class Effects:
 
 
 def _paper_options(group: GroupPlan) -> dict[str, object]:
-    """Return what the papers say of the worker: its size, and what the site's images have."""
+    """Return the worker's options for its join papers: its size, and what the site's images contain."""
     options: dict[str, object] = {"site": group.spec.site}
     if group.flavor is not None:
         options |= {"cpus": group.flavor.cpus, "memory_mb": group.flavor.ram_mb}

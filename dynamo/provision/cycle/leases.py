@@ -1,4 +1,4 @@
-"""Leases that end: prolonged while their worker is wanted, and emptied in time where they cannot be."""
+"""Expiring leases: extend them while their worker is needed, else drain the worker in time."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Literal
 
 from dynamo.provision.deciding.lifecycle import SERVING, WorkerState
 
-#: A refused extension is asked for again after this long; others may have given back what they leased.
+#: A refused extension is requested again after this time; others may have released what they leased.
 RETRY = timedelta(minutes=5)
-#: A worker whose lease ends is emptied from so long before, at least.
+#: Drain a worker at least this long before its lease ends.
 LEAST_DRAIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class LeaseCare:
-    """What is to be done about one lease."""
+    """What to do about one lease."""
 
     action: Literal["extend", "drain"]
     until: datetime
@@ -34,22 +34,22 @@ def care(
     wanted: bool,
     refused_at: datetime | None,
 ) -> LeaseCare | None:
-    """Return what is to be done about the lease of a worker; None if nothing is yet.
+    """Return what to do about a worker's lease; None for nothing yet.
 
     Parameters
     ----------
     state, lease_end
         Of the worker.
     extend_before_s
-        So long before its end a lease is prolonged, by as much again as lies before; 0 never.
+        Extend a lease this long before its end, by twice this time; 0: never.
     drain_deadline_s
-        How long jobs may take to end: so long before the end the worker is drained if it was not prolonged.
+        Time jobs have to finish: a worker whose lease was not extended is drained this long before the end.
     group_end
-        When the spec wants the group's workers to end; no lease is prolonged beyond.
+        When the spec ends the group's lease; no lease is extended beyond.
     wanted
-        Whether the group still wants the worker.
+        Whether the group still needs the worker.
     refused_at
-        When the site last refused to prolong it.
+        When the site last refused to extend it.
     """
     if lease_end is None or state not in SERVING:
         return None
@@ -58,7 +58,7 @@ def care(
     until = lease_end + 2 * before
     if group_end is not None:
         until = min(until, group_end)
-    # One that has not begun cannot be prolonged yet.
+    # A lease that has not started cannot be extended yet.
     begun = state in (WorkerState.JOINING, WorkerState.READY)
     may = begun and wanted and extend_before_s > 0 and until > lease_end
     due = now >= lease_end - before and (refused_at is None or now - refused_at >= RETRY)

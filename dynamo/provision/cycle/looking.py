@@ -1,4 +1,4 @@
-"""The first part of a cycle: what the pool and the sites show, for each stored worker."""
+"""First part of a cycle: what the pool and the sites show for each stored worker."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass
 class Seen:
-    """What one look showed.
+    """What the pool and the sites showed.
 
     Attributes
     ----------
     view
         The pool; None if it does not answer.
     trusted
-        Whether its collector has run for long enough to know all workers.
+        Whether its collector has run long enough to know all workers.
     indexes
-        The servers of each site that has ever given a list.
+        The servers of each site that has ever returned a list.
     held
-        What cannot be judged, by what it concerns, and why.
+        What cannot be judged, by subject, and why.
     """
 
     view: PoolView | None = None
@@ -42,12 +42,12 @@ class Seen:
 
 
 class Lookout:
-    """Looks at the pool and at the newest list of each site; asks no site itself.
+    """Views the pool and the latest list of each site; makes no calls to sites.
 
     Parameters
     ----------
     spec, runners, link, health, clock
-        As the reconciler's; sites gain or lose trust by whether they give lists.
+        As the reconciler's; sites gain or lose trust by whether they return lists.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Lookout:
         self._link = link
         self._health = health
         self._grace = timedelta(seconds=policy.collector_grace_s)
-        # A look at the pool that comes later than this after the one before begins anew to count who is missing.
+        # If views of the pool are further apart than this, counting missing workers starts over.
         self._gap = timedelta(seconds=max(policy.missing_s / 2, 3 * policy.cycle_s))
         self._indexes: dict[str, tuple[object, SiteIndex]] = {}
         self._list_errors: dict[str, object] = {}
         self._began_at = self._pool_since = self._pool_at = clock()
 
     def look(self, now: datetime) -> Seen:
-        """Look at the pool, then at the sites."""
+        """View the pool, then the sites."""
         seen = Seen()
         self._look_at_pool(seen, now)
         for name, runner in self._runners.items():
@@ -87,10 +87,10 @@ class Lookout:
         return seen
 
     def live(self, row: Any, seen: Seen) -> Live:
-        """Return a stored worker as it was seen."""
+        """Return a stored worker as seen."""
         index, runner = seen.indexes.get(row.site), self._runners.get(row.site)
         if row.unsure and index is not None and runner is not None and runner.is_under_way(f"create {row.name}"):
-            # Its answer is still to come: that the list lacks it says nothing.
+            # Its answer is still pending: absence from the list means nothing.
             index = SiteIndex(_NEVER, index.by_id, index.by_worker)
         watch = WatchedSince(self._began_at, self._pool_since)
         sight = sight_of(row, index, seen.view, seen.trusted, self.patience.get(row.site, Patience()), watch)
@@ -100,7 +100,7 @@ class Lookout:
         try:
             view = self._link.view()
         except RetryableError as error:
-            seen.held["pool"] = f"the pool does not answer, nobody is judged by it: {error}"
+            seen.held["pool"] = f"the pool does not answer, so workers are not judged by it: {error}"
             return
         if now - self._pool_at > self._gap:
             self._pool_since = now
@@ -112,9 +112,9 @@ class Lookout:
         if error is not None:
             if before is not error:
                 self._health.failure(name, error.kind, str(error))
-            seen.held[name] = f"no list of its servers, they are left as they are: {error}"
+            seen.held[name] = f"cannot list its servers, so they are left unchanged: {error}"
         elif before is not None:
-            # What opened the breaker has passed; nobody need wait for the end of its time.
+            # What opened the breaker has passed; no need to wait out the pause.
             self._health.passed(name, str(before))
         self._list_errors[name] = error
         listing = runner.listing

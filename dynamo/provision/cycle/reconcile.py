@@ -1,7 +1,7 @@
-"""One cycle of a fleet: look at sites and pool, judge each worker, store what follows, and only then act.
+"""One cycle of a fleet: view sites and pool, judge each worker, store what follows, and only then act.
 
-The cycle itself never waits for a site: it works with the newest list that each has given. What is stored before
-anything is done is enough for another process to go on after a kill at any point.
+The cycle itself never waits for a site: it uses each site's latest list. What is stored before acting is enough for
+another process to continue after a kill at any point.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CycleReport:
-    """What a cycle found and left.
+    """The outcome of a cycle.
 
     Attributes
     ----------
@@ -58,11 +58,11 @@ class CycleReport:
     target
         How many workers each group should have.
     held
-        What is not done now, by what it concerns, and why.
+        What is held back, by subject, and why.
     settled
-        Whether everything is as it should be, and nothing is under way.
+        Whether everything is as requested and nothing is in progress.
     ended
-        Whether the fleet was to end and has.
+        Whether the fleet was ending and has ended.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -74,7 +74,7 @@ class CycleReport:
 
 @dataclass(frozen=True)
 class _Stored:
-    """What the store says of the fleet at the beginning of a cycle."""
+    """The stored state of the fleet at the start of a cycle."""
 
     state: str
     applied_at: datetime
@@ -84,7 +84,7 @@ class _Stored:
 
 @dataclass(frozen=True)
 class _Decided:
-    """What a cycle decided, to be stored and then done."""
+    """A cycle's decisions, to be stored and then carried out."""
 
     plans: Mapping[str, GroupPlan]
     target: Mapping[str, int]
@@ -97,23 +97,23 @@ class _Decided:
 
     @property
     def changing(self) -> bool:
-        """Whether anything is on its way."""
+        """Whether anything is in progress."""
         return bool(self.moves or self.add or self.adopted or self.orphans)
 
 
 class Reconciler:
-    """The loop's body for one fleet; one process at a time, see `dynamo.store.lease`.
+    """The loop body for one fleet; one process at a time, see `dynamo.store.lease`.
 
     Parameters
     ----------
     store, fleet, spec
-        Where it is kept, and its spec.
+        Where the fleet is stored, its name, and its spec.
     runners
         Its sites.
     link
         Its pool.
     clock, rng
-        The present instant, and chance (for jitter only).
+        The current time, and randomness (for jitter only).
     """
 
     def __init__(
@@ -150,17 +150,17 @@ class Reconciler:
         self._lock = threading.Lock()
 
     def cycle(self, *, wait_s: float = 0.0) -> CycleReport:
-        """Go through one cycle.
+        """Run one cycle.
 
         Parameters
         ----------
         wait_s
-            How long to wait for the sites' lists before judging; 0 takes what there is.
+            How long to wait for the sites' lists before judging; 0 uses the latest ones.
 
         Raises
         ------
         StoreUnavailableError
-            If the store does not answer; what was stored before then is gone on with in the next cycle.
+            If the store does not answer; the next cycle continues from what was stored.
         """
         with self._lock:
             for runner in self.runners.values():
@@ -171,7 +171,7 @@ class Reconciler:
             return self._cycle(self._clock())
 
     def settle_accounts(self) -> None:
-        """Bill everything up to now: before the loop ends, or a report is made."""
+        """Bill everything up to now, before the loop ends or a report is made."""
         with self._store.transaction() as session:
             self._books.bill(session, self._clock())
 
@@ -200,7 +200,7 @@ class Reconciler:
             )
 
     def _decide(self, lives: Sequence[Live], stored: _Stored, seen: Seen, now: datetime) -> _Decided:
-        """Return what follows from what is stored and seen; workers get their new states in ``lives``."""
+        """Decide from what is stored and seen; workers in ``lives`` get their new states."""
         active = stored.state == ACTIVE
         judgement = judge(lives, self._lookout.patience, self.health, self._removals, now)
         plans = plan_groups(
@@ -233,7 +233,7 @@ class Reconciler:
         )
         held = dict(seen.held)
         if judgement.spared:
-            held["workers"] = f"{judgement.spared} more workers are not seen; only a share is given up at once"
+            held["workers"] = f"{judgement.spared} more workers are missing; only a share is given up at once"
         return _Decided(
             plans=plans,
             target=balanced.target,
@@ -255,7 +255,7 @@ class Reconciler:
         return moves
 
     def _store_all(self, lives: Sequence[Live], stored: _Stored, decided: _Decided, now: datetime) -> list[Live]:
-        """Store all that was found and decided, in one transaction; return the workers that are asked for now."""
+        """Store everything found and decided in one transaction; return the workers to create now."""
         plans = decided.plans
         notes = self._holds.say(decided.held, {plan.name: plan.spec.site for plan in plans.values()}, now)
         with self._store.transaction() as session:
@@ -264,7 +264,7 @@ class Reconciler:
             store_health(session, self._name, self.health, self.runners, now)
             for live, values in decided.judgement.found:
                 ledger.set_worker(session, live.row.id, **values)
-            # First, so that new workers do not get the numbers of those that were found.
+            # First, so that new workers do not get the numbers of adopted ones.
             adopt(session, self._name, plans, decided.adopted, now)
             request_workers(session, self._name, self._id, plans, decided.add, now)
             attempts = mark_attempts(session, lives, plans, self.runners, self.health, now)
@@ -275,11 +275,11 @@ class Reconciler:
 
     def _look_after_tokens(self, lives: Sequence[Live]) -> None:
         try:
-            # Those that are ready ask for their next token.
+            # Ready workers request their next token.
             self._link.admit({live.row.name for live in lives if live.state in SERVING})
             self._books.revoke_ended()
         except RetryableError as error:
-            log.info("tokens wait: %s", error)
+            log.info("tokens postponed: %s", error)
 
     def _report(self, lives: Sequence[Live], stored: _Stored, decided: _Decided, now: datetime) -> CycleReport:
         left = [live for live in lives if live.state in LIVING]

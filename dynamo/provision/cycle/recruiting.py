@@ -1,4 +1,4 @@
-"""New workers in the store: wanted ones, found ones, and the mark that a creation is about to be tried."""
+"""New workers in the store: requested ones, adopted ones, and the mark before each create attempt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _S = WorkerState
 
 
 def worker_name(plan: GroupPlan, fleet_id: str, number: int) -> str:
-    """Return a name that no other worker has or will have: it is how a server is found again."""
+    """Return a name no other worker has or will have, by which its server is found again."""
     prefix = (plan.spec.host_name_prefix or plan.name).lower()[:40].rstrip("-")
     return f"{prefix}-{fleet_id[:6]}-{number}"
 
@@ -37,7 +37,7 @@ def request_workers(
     add: Mapping[str, int],
     now: datetime,
 ) -> None:
-    """Store new workers; the sites hear of them in a later cycle, when this is committed."""
+    """Store new workers; they are requested from the sites in a later cycle, once this is committed."""
     total = sum(add.values())
     if not total:
         return
@@ -65,7 +65,7 @@ def foreigners(
     plans: Mapping[str, GroupPlan],
     runners: Mapping[str, SiteRunner],
 ) -> tuple[list[Foreign], list[Orphan]]:
-    """Return servers of ours that belong to no living worker (``rows``): those to adopt, and those to delete."""
+    """Return our servers without a living worker (``rows``): those to adopt, and those to delete."""
     adopted: list[Foreign] = []
     orphans: list[Orphan] = []
     for site, index in indexes.items():
@@ -86,7 +86,7 @@ def foreigners(
 def adopt(
     session: Session, fleet: str, plans: Mapping[str, GroupPlan], found: Sequence[Foreign], now: datetime
 ) -> None:
-    """Take servers of ours that the store does not know for workers of the group that their tag names."""
+    """Adopt our servers that the store does not know as workers of the group named in their tag."""
     for item in found:
         server = item.server
         plan = plans[server.tags[GROUP_TAG]]
@@ -117,9 +117,9 @@ def mark_attempts(
     health: HealthBook,
     now: datetime,
 ) -> list[Live]:
-    """Choose the workers whose creation is tried now, and store that it is: an answer may be lost."""
+    """Choose the workers to create now and store each attempt, since an answer may be lost."""
     chosen: list[Live] = []
-    # Those that are under way are probes too.
+    # Calls in progress are probes too.
     probes: Counter[str] = Counter(
         live.row.site
         for live in lives

@@ -1,4 +1,4 @@
-"""What a cycle found and decided, written down before anything is done."""
+"""Store what a cycle found and decided, before acting on it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dynamo.provision.deciding.live import Live, Move
 from dynamo.provision.notes import FleetNote
 from dynamo.provision.sites.runner import SiteRunner
 
-#: When a worker was last seen is stored this often; the store need not know the second.
+#: A worker's last-seen time is stored this often; the store need not be exact to the second.
 _SEEN_STEP = timedelta(seconds=20)
 
 
 def store_moves(session: Session, fleet: str, moves: Iterable[Move], notes: Iterable[FleetNote], now: datetime) -> None:
-    """Store changes of state, each with its event, and further events."""
+    """Store state changes, each with its event, and further events."""
     told = list(notes)
     for item in moves:
         row = item.live.row
@@ -29,7 +29,7 @@ def store_moves(session: Session, fleet: str, moves: Iterable[Move], notes: Iter
 
 
 def store_sights(session: Session, lives: Sequence[Live], now: datetime) -> None:
-    """Store of each worker that the pool shows when that was, and how busy it is, where that is news."""
+    """Store when the pool last showed each worker, and how busy it is, if that has changed."""
     changed: list[dict[str, Any]] = []
     for live in lives:
         slots, row = live.sight.slots, live.row
@@ -45,7 +45,7 @@ def store_sights(session: Session, lives: Sequence[Live], now: datetime) -> None
 def store_health(
     session: Session, fleet: str, health: HealthBook, runners: Mapping[str, SiteRunner], now: datetime
 ) -> None:
-    """Store which sites have gained or lost trust, and why."""
+    """Store which sites gained or lost trust, and why."""
     changed, told = health.take_changes()
     for site, trust in changed.items():
         runner = runners.get(site)

@@ -1,4 +1,4 @@
-"""What a fleet has beside workers: networks, circuits, volumes, leases. Kept up in the threads of the sites."""
+"""Maintain a fleet's networks, circuits, volumes and leases, in the sites' threads."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
 
 log = logging.getLogger(__name__)
-#: What is there is looked at again so often; what is not, more often.
+#: Existing things are checked at this interval; missing ones more often.
 _LOOK = timedelta(minutes=5)
 _TRY = timedelta(seconds=5)
 _SWEEP = timedelta(minutes=10)
 
 
 class Upkeep:
-    """Keeps up what a fleet has beside workers.
+    """Maintains what a fleet has besides workers.
 
     Parameters
     ----------
@@ -64,15 +64,15 @@ class Upkeep:
         self._removed: set[str] = set()
 
     def problem(self, site: str) -> str:
-        """Return why no workers can be made at a site yet; empty when all that they need is there."""
+        """Return why no workers can be created at a site yet; empty if everything they need exists."""
         if self._parts[site].needed and site not in self._ready:
-            return self._problems.get(site) or "its networks are being made"
+            return self._problems.get(site) or "its networks are being created"
         return ""
 
     def look_after(
         self, lives: Sequence[Live], plans: Mapping[str, GroupPlan], removals: Removals, now: datetime
     ) -> list[Move]:
-        """Start what is due at the sites; return the workers that are drained because their lease ends."""
+        """Start what is due at the sites; return the workers drained because their lease ends."""
         for site, runner in self._runners.items():
             parts = self._parts[site]
             if parts.needed and self._due(site, now):
@@ -86,7 +86,7 @@ class Upkeep:
         return self._care_for_leases(lives, plans, removals, now)
 
     def end(self, lives: Iterable[Live], now: datetime) -> bool:
-        """Remove at each site that has no workers left what was made for them; tell whether all is gone."""
+        """Remove what was created at sites that have no workers left; return whether all is gone."""
         used = {live.row.site for live in lives}
         for site, runner in self._runners.items():
             if site in self._removed or site in used:
@@ -116,13 +116,13 @@ class Upkeep:
                     driver.ensure_network(network)
             for vlan in parts.vlans(self._clock()) if parts.vlans else ():
                 if isinstance(driver, VlanSite) and not driver.ensure_vlan(vlan):
-                    self._tell(site, f"the lease of the circuit {vlan.name} has not begun")
+                    self._tell(site, f"the lease of circuit {vlan.name} has not started")
                     return
         except SiteError as error:
             self._tell(site, str(error))
         else:
             if site not in self._ready:
-                self._note(FleetNote("networks", "its networks are there", site))
+                self._note(FleetNote("networks", "its networks are ready", site))
             self._ready[site] = self._clock()
             self._problems.pop(site, None)
 
@@ -158,7 +158,7 @@ class Upkeep:
 
     def _volume(self, runner: SiteRunner, wish: VolumeWish, row: Any, name: str) -> None:
         if not isinstance(runner.driver, StorageSite):
-            self._tell(runner.name, "no volumes can be had at this kind of site")
+            self._tell(runner.name, "this kind of site offers no volumes")
             return
         try:
             volume = runner.driver.ensure_volume(row.server_id, name, self._id, wish.size_gb)
@@ -172,10 +172,10 @@ class Upkeep:
         try:
             gone = driver.sweep(self._id, keep)
         except SiteError as error:
-            log.info("%s: remains of workers are looked for later: %s", runner.name, error)
+            log.info("%s: will look for leftovers of workers later: %s", runner.name, error)
             return
         for worker in gone:
-            self._note(FleetNote("swept", "what was left of it at the site was removed", runner.name, worker))
+            self._note(FleetNote("swept", "removed its leftovers at the site", runner.name, worker))
 
     def _care_for_leases(
         self, lives: Sequence[Live], plans: Mapping[str, GroupPlan], removals: Removals, now: datetime
@@ -218,7 +218,7 @@ class Upkeep:
         self._refused.pop(row.name, None)
         with self._store.transaction() as session:
             ledger.set_worker(session, row.id, lease_end=end)
-            told = FleetNote("lease", f"prolonged to {end:%Y-%m-%d %H:%M} UTC: {todo.reason}", runner.name, row.name)
+            told = FleetNote("lease", f"extended to {end:%Y-%m-%d %H:%M} UTC: {todo.reason}", runner.name, row.name)
             ledger.note(session, self._fleet, [told], self._clock())
 
     def _tell(self, site: str, problem: str) -> None:

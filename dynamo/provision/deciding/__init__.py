@@ -1,1 +1,1 @@
-"""What to do about workers, sites and money: pure functions on what was read."""
+"""Decisions about workers, sites and money: pure functions on the data read."""

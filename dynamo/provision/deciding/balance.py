@@ -1,4 +1,4 @@
-"""How many workers each group should have now, and which ones go: pure functions on plain data."""
+"""How many workers each group should have now, and which ones to remove: pure functions on plain data."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from dynamo.provision.deciding.lifecycle import WorkerState
 
 @dataclass(frozen=True)
 class GroupNeed:
-    """One group of workers: what is wanted of it and what it may be.
+    """One group of workers: its requested size and its limits.
 
     Attributes
     ----------
     wanted
-        As the spec, a person or the autoscaler wishes.
+        As requested by the spec, an operator or the autoscaler.
     most
-        The most that it may have; it takes over what other groups cannot give up to this.
+        Its maximum; it takes over from other groups up to this.
     serving
-        Workers that are ready or coming.
+        Workers that are ready or starting.
     open
-        Whether its site may be asked for new workers.
+        Whether new workers may be requested from its site.
     weight
-        Its share of what others cannot give.
+        Its share of what other groups cannot provide.
     ready
-        Of those serving, the ones that are ready.
+        The serving workers that are ready.
     """
 
     group: str
@@ -40,16 +40,16 @@ class GroupNeed:
 
 
 def targets(needs: Sequence[GroupNeed]) -> dict[str, int]:
-    """Return how many workers each group should have: its wish, and a part of what closed sites cannot give.
+    """Return how many workers each group should have: its request, plus a share of what closed sites cannot provide.
 
-    What was taken over is given back only when the workers that were missing are ready: a site that has just come
-    back is not yet a reason to let others go.
+    A group gives back what it took over only when the missing workers are ready: a site that has just come back
+    is not yet a reason to remove other workers.
     """
     result = {need.group: min(need.wanted, need.most) for need in needs}
     missing = sum(max(0, result[need.group] - need.serving) for need in needs if not need.open)
     coming = sum(max(0, result[need.group] - need.ready) for need in needs if need.open)
     for need in needs:
-        # Those who stand in stay until the others are there.
+        # Substitutes stay until the others are ready.
         kept = min(coming, max(0, min(need.serving, need.most) - result[need.group]))
         coming -= kept
         took_over = min(kept, missing)
@@ -68,7 +68,7 @@ def targets(needs: Sequence[GroupNeed]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class RemovalCandidate:
-    """A worker that could go."""
+    """A worker that could be removed."""
 
     name: str
     state: WorkerState
@@ -77,14 +77,14 @@ class RemovalCandidate:
     lease_end: datetime | None = None
 
 
-#: What costs least to give up goes first.
+#: Cheapest to give up first.
 _ORDER = {WorkerState.REQUESTED: 0, WorkerState.BOOTING: 1, WorkerState.JOINING: 2, WorkerState.READY: 3}
 
 
 def victims(candidates: Iterable[RemovalCandidate], count: int) -> list[RemovalCandidate]:
-    """Return the ``count`` workers to let go: those not yet there, then the idle, then the least busy.
+    """Return the ``count`` workers to remove: those not ready yet, then idle ones, then the least busy.
 
-    Of equal ones those go first whose lease, paid ahead, ends soonest; then the newest.
+    Ties: first those whose prepaid lease ends soonest, then the newest.
     """
     ranked = sorted(
         candidates,
@@ -100,7 +100,7 @@ def victims(candidates: Iterable[RemovalCandidate], count: int) -> list[RemovalC
 
 @dataclass(frozen=True)
 class Fate:
-    """How one job fared on a worker."""
+    """The outcome of one job on a worker."""
 
     worker: str
     ok: bool
@@ -108,25 +108,25 @@ class Fate:
 
 
 def black_holes(fates: Sequence[Fate], *, jobs: int, seconds: float, share: float, among: Collection[str]) -> list[str]:
-    """Return the workers on which jobs fail fast, though others do well.
+    """Return the workers on which jobs fail fast while other workers do well.
 
     Parameters
     ----------
     fates
-        Jobs that ended lately, oldest first.
+        Recently ended jobs, oldest first.
     jobs
-        So many of a worker's newest jobs are looked at; fewer prove nothing.
+        How many of a worker's newest jobs to check; fewer prove nothing.
     seconds
-        A failure within this time is a fast one.
+        A job that fails within this time failed fast.
     share
-        This share of them must have failed fast.
+        The share of them that must have failed fast.
     among
-        The workers that are asked about.
+        The workers to check.
 
     Notes
     -----
-    Where jobs fail as fast everywhere, it is the jobs: if more than half of the workers with enough jobs look like
-    this, and there are several, none is named.
+    If jobs fail fast everywhere, the jobs are at fault: if more than half of the workers with enough jobs look like
+    this, and there are several, none is returned.
     """
     by_worker: dict[str, list[Fate]] = {}
     for fate in fates:

@@ -1,4 +1,4 @@
-"""A site that fails is left alone for a while: pure functions on how it has fared."""
+"""Pause a failing site for a while: pure functions on its recent history."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class BreakerSettings:
-    """When and for how long a site is left alone.
+    """When and for how long a site is paused.
 
     Attributes
     ----------
     failures
-        Passing failures in a row until it is.
+        Consecutive transient failures before the pause.
     base_s, max_s
-        The first wait and the longest; each further failure doubles it.
+        The first and the longest pause; each further failure doubles it.
     """
 
     failures: int = 3
@@ -25,16 +25,16 @@ class BreakerSettings:
 
 @dataclass(frozen=True)
 class SiteTrust:
-    """How a site has fared lately.
+    """A site's recent history.
 
     Attributes
     ----------
     failures
-        Failures in a row.
+        Consecutive failures.
     retry_at
-        Until when it is left alone; None while nothing is wrong.
+        When the pause ends; None if nothing is wrong.
     kind, error
-        Of the newest failure, as `dynamo.provision.sites.errors` names kinds.
+        Of the latest failure, with the kinds of `dynamo.provision.sites.errors`.
     """
 
     failures: int = 0
@@ -43,34 +43,34 @@ class SiteTrust:
     error: str = ""
 
     def closed(self, now: datetime) -> bool:
-        """Tell whether the site may be asked for new workers."""
+        """Return whether the site may be asked for new workers."""
         return self.retry_at is None or now >= self.retry_at
 
     @property
     def probing(self) -> bool:
-        """Whether the next request only shows whether the site works again: one at a time."""
+        """Whether requests only probe if the site works again, one at a time."""
         return self.retry_at is not None
 
 
 HEALTHY = SiteTrust()
-#: These do not pass by asking again at once, so the first one suffices.
+#: Retrying at once does not help, so the first one suffices.
 _AT_ONCE = frozenset({"auth", "permanent", "no-capacity", "quota"})
 
 
 def failed(
     health: SiteTrust, kind: str, error: str, now: datetime, settings: BreakerSettings, jitter: float
 ) -> SiteTrust:
-    """Return the health after a failure.
+    """Return the site's trust after a failure.
 
     Parameters
     ----------
     health, kind, error, now, settings
-        What was, what happened, and when.
+        The previous state, what happened, and when.
     jitter
-        0 to 1, random: spreads the next attempts of several provisioners over a quarter of the wait.
+        0 to 1, random: spreads the next attempts of several provisioners over a quarter of the pause.
     """
     if health.retry_at is not None and now < health.retry_at:
-        # Answers to calls made before it was left alone.
+        # Answers to calls made before the pause.
         return replace(health, kind=kind, error=error)
     failures = health.failures + 1
     excess = failures - 1 if kind in _AT_ONCE else failures - settings.failures

@@ -1,4 +1,4 @@
-"""Caps on what a fleet may cost: how much growth fits under them, and why more does not. No clock, no store."""
+"""Cost caps of a fleet: how much growth fits under them, and why no more. No clock, no store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-#: Growth that cannot be paid for an hour is not worth its boot, seconds from midnight or from the end of a budget.
+#: Growth the budget cannot fund for an hour is not worth booting; seconds to midnight or to the budget's end.
 _LEAST_H = 1.0
 #: Rates are sums of many rounded numbers: eight workers at 0.55 an hour fit under 4.4.
 _TOLERANCE = 1e-9
@@ -14,18 +14,18 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Budget:
-    """What a fleet may cost; None where there is no cap.
+    """Cost caps of a fleet; None for no cap.
 
     Attributes
     ----------
     per_hour
-        The highest rate, per hour.
+        Maximum rate, per hour.
     per_day
-        The most in one day, UTC.
+        Maximum cost in one day, UTC.
     total
-        The most in all.
+        Maximum total cost.
     currency
-        Of all of them, as USD or SU.
+        Currency of all caps, e.g. USD or SU.
     """
 
     per_hour: float | None = None
@@ -41,7 +41,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class _Limit:
-    """One cap as a rate: the highest, per hour, that keeps it."""
+    """One cap as a rate: the highest, per hour, that stays within it."""
 
     rate: float
     cap: float
@@ -54,9 +54,9 @@ class _Limit:
 
 
 def highest_rate(budget: Budget, *, spent_today: float, spent_total: float, now: datetime) -> float | None:
-    """Return the rate per hour at which no cap is passed before its time; None without caps.
+    """Return the highest hourly rate that stays within all caps; None without caps.
 
-    The time of ``per_day`` is the end of the day UTC, but at least an hour; that of ``total`` is an hour. Zero when
+    ``per_day`` counts to the end of the day UTC, but at least an hour; ``total`` counts for an hour. Zero when
     a cap has been reached.
     """
     limits = _limits(budget, spent_today, spent_total, now)
@@ -73,18 +73,18 @@ def refusal(
     now: datetime,
     extra_workers: int = 0,
 ) -> str | None:
-    """Return why a fleet may not grow, as a sentence for people; None if it may.
+    """Return why a fleet must not grow, as a sentence; None if it may.
 
     Parameters
     ----------
     rate_now
-        What the workers that it has cost per hour.
+        Cost per hour of the current workers.
     extra_rate
-        What the growth adds to that, per hour; growth that costs nothing is never refused.
+        Cost per hour added by the growth; free growth is never refused.
     spent_today, spent_total
-        What was spent since midnight UTC, and in all.
+        Spending since midnight UTC, and in total.
     extra_workers
-        How many workers the growth is, for the sentence.
+        Number of workers added, for the sentence.
     """
     if extra_rate <= 0:
         return None
@@ -100,23 +100,23 @@ def refusal(
         growth = f"{extra_workers} more worker{plural} at {_amount(extra_rate / extra_workers)}/h"
     rates = f"{_amount(rate_now)}/h now, {growth}"
     if limit.spent is None:
-        return f"{cap} would be passed: {rates}"
+        return f"{cap} would be exceeded: {rates}"
     spent = f"{_amount(limit.spent)} spent{limit.spent_when}"
     if limit.spent >= limit.cap:
         return f"{cap} is used up: {spent}"
-    return f"{cap} would be passed {_passed(limit, rate, now)}: {spent}, {rates}"
+    return f"{cap} would be exceeded {_passed(limit, rate, now)}: {spent}, {rates}"
 
 
 def most_extra(
     budget: Budget, *, rate_now: float, rate_each: float, spent_today: float, spent_total: float, now: datetime
 ) -> int | None:
-    """Return how many more workers that cost ``rate_each`` per hour fit under the caps; None if any number does."""
+    """Return how many more workers at ``rate_each`` per hour fit under the caps; None if any number does."""
     limits = _limits(budget, spent_today, spent_total, now)
     if rate_each <= 0 or not limits:
         return None
     limit = min(limits, key=lambda item: item.rate)
     count = max(0, math.floor((limit.rate - rate_now) / rate_each))
-    # The division may be off by a rounding; `refusal` is the judge.
+    # The division may be off by rounding; `refusal` decides.
     if limit.allows(rate_now + (count + 1) * rate_each):
         return count + 1
     return count - 1 if count and not limit.allows(rate_now + count * rate_each) else count
@@ -125,14 +125,14 @@ def most_extra(
 def _limits(budget: Budget, spent_today: float, spent_total: float, now: datetime) -> list[_Limit]:
     limits = []
     if budget.per_hour is not None:
-        limits.append(_Limit(budget.per_hour, budget.per_hour, "an hour"))
+        limits.append(_Limit(budget.per_hour, budget.per_hour, "per hour"))
     if budget.per_day is not None:
         left_h = max(_LEAST_H, (_midnight(now) - now).total_seconds() / 3600.0)
         rate = (budget.per_day - spent_today) / left_h
-        limits.append(_Limit(rate, budget.per_day, "a day", spent_today, " today"))
+        limits.append(_Limit(rate, budget.per_day, "per day", spent_today, " today"))
     if budget.total is not None:
         rate = (budget.total - spent_total) / _LEAST_H
-        limits.append(_Limit(rate, budget.total, "in all", spent_total))
+        limits.append(_Limit(rate, budget.total, "in total", spent_total))
     return limits
 
 
@@ -143,12 +143,12 @@ def _midnight(now: datetime) -> datetime:
 
 def _passed(limit: _Limit, rate: float, now: datetime) -> str:
     at = now.astimezone(UTC) + timedelta(hours=(limit.cap - (limit.spent or 0.0)) / rate)
-    # Beyond midnight another day's money would be spent: a time would say too much.
+    # After midnight the next day's budget applies, so an exact time would be misleading.
     return f"at {at:%H:%M} UTC" if at < _midnight(now) else "within an hour"
 
 
 def _amount(value: float) -> str:
-    """Return an amount as people write it: at most four digits that matter, all of them before the point."""
+    """Format an amount for people: at most four significant digits, but all digits before the point."""
     digits = 2 if abs(value) >= 100 else 4
     text = f"{value:.{digits}f}" if abs(value) >= 0.01 or value == 0 else f"{value:.3g}"
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text

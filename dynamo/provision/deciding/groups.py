@@ -1,4 +1,4 @@
-"""What each group of a spec comes to at one moment: its flavor, and how many workers are wanted of it and why."""
+"""Each group of a spec at one moment: its flavor, how many workers it requests, and why."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dynamo.provision.sites.base import Flavor
 from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec
 from dynamo.provision.spec.sites import SiteSpec
 
-#: Where only a count is asked for, any flavor gives it.
+#: If only a count is requested, any flavor will do.
 _ANY = Flavor("", cpus=1, ram_mb=0, disk_gb=0)
 
 
 @dataclass(frozen=True)
 class Override:
-    """A wish that replaces the spec's: an operator's, or the autoscaler's."""
+    """A number of workers that replaces the spec's: the operator's or the autoscaler's."""
 
     wanted: int
     source: str
@@ -31,11 +31,11 @@ class GroupPlan:
     Attributes
     ----------
     flavor
-        None where the site has not told its flavors yet, or has none that fits: then ``problem`` says so.
+        None if the site has not reported its flavors yet or none fits; ``problem`` then says so.
     most
-        Never more workers than this.
+        Maximum number of workers.
     why
-        Who wants ``wanted`` workers.
+        Who requested ``wanted`` workers.
     """
 
     spec: ComputeSpec
@@ -51,7 +51,7 @@ class GroupPlan:
 
     @property
     def certain(self) -> bool:
-        """Whether ``wanted`` can be relied on: a number of processors is none of workers before the flavor is known."""
+        """Whether ``wanted`` is final: processors cannot be converted to workers before the flavor is known."""
         return self.flavor is not None or self.source != "spec" or self.spec.count is not None
 
     @property
@@ -69,16 +69,16 @@ def plan_groups(
     now: datetime,
     ending: bool,
 ) -> dict[str, GroupPlan]:
-    """Return what is wanted of each group.
+    """Return what is requested of each group.
 
     Parameters
     ----------
     spec, flavors, overrides
-        The fleet's spec, what its sites sell, and wishes that replace the spec's.
+        The fleet's spec, the flavors of its sites, and numbers that replace the spec's.
     applied_at, now
-        Leases count from the first.
+        Leases count from ``applied_at``.
     ending
-        Whether the fleet is to end: then nothing is wanted.
+        Whether the fleet is ending; nothing is requested then.
     """
     return {
         group.name: _plan(spec, group, flavors.get(group.site, ()), overrides.get(group.name), applied_at, now, ending)
@@ -103,20 +103,20 @@ def _plan(
         except NotFoundError as error:
             problem = str(error)
     else:
-        problem = "the site has not told its flavours yet"
+        problem = "the site has not reported its flavors yet"
     by_spec = group.wanted_workers(flavor or _ANY)
     wanted, why, source = by_spec, "the spec", "spec"
     if override is not None:
         wanted, why, source = override.wanted, override.reason, override.source
     begin, end = group.lease(applied_at)
     if now < begin:
-        wanted, why = 0, f"the lease begins at {begin:%Y-%m-%d %H:%M} UTC"
+        wanted, why = 0, f"the lease starts at {begin:%Y-%m-%d %H:%M} UTC"
     elif end is not None and now >= end:
         wanted, why = 0, f"the lease ended at {end:%Y-%m-%d %H:%M} UTC"
     if ending:
-        wanted, why, source = 0, "the fleet is to end", "operator"
+        wanted, why, source = 0, "the fleet is ending", "operator"
     caps = [cap for cap in (group.max, site.max_workers) if cap is not None]
-    # Without a cap a group never stands in for others: nobody said how far.
+    # Without a cap a group never substitutes for others: there is no limit to go by.
     most = min(caps) if caps else max(by_spec, wanted)
     return GroupPlan(
         spec=group,

@@ -1,4 +1,4 @@
-"""How many new workers may be asked for now, and what stands in the way of the others."""
+"""How many new workers may be requested now, and what holds back the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamo.provision.sites.base import Quota
 
 @dataclass
 class Growth:
-    """New workers by group, and by group the reason why there are not more."""
+    """New workers by group, and by group the reason there are no more."""
 
     add: dict[str, int] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
@@ -21,17 +21,17 @@ class Growth:
 
 @dataclass(frozen=True)
 class SiteRoom:
-    """What limits a site now.
+    """The current limits of a site.
 
     Attributes
     ----------
     quota
-        None while it is not known.
+        None while unknown.
     pending
-        Workers that the quota does not count yet.
+        Workers the quota does not count yet.
     requested
-        Workers that show whether the site works: those that it has not been asked for yet, or has not answered; where
-        workers came to nothing, all that are not ready yet.
+        Workers that probe whether the site works: those not requested from it yet, or not answered; if workers failed
+        there, all that are not ready yet.
     living
         All workers at the site that may have a server.
     """
@@ -54,24 +54,24 @@ def plan_growth(
     affordable: Mapping[str, tuple[int | None, str]],
     living: Mapping[str, int],
 ) -> Growth:
-    """Decide on new workers.
+    """Decide how many workers to create.
 
     Parameters
     ----------
     groups
-        What each group is.
+        The groups.
     missing
-        How many workers each group lacks.
+        How many workers each group is missing.
     rooms
-        By site.
+        Limits by site.
     problems
-        By site, what is missing for workers there (networks); empty if nothing is.
+        By site, what workers there still need (networks); empty if nothing.
     cheapest_first
-        The order in which groups take what a budget leaves.
+        The order in which groups use what is left of the budget.
     affordable
-        By group: how many more the budget allows (None: no limit), and the sentence if that is too few.
+        By group: how many more workers the budget allows (None: no limit), and the reason if that is too few.
     living
-        By group: workers that may have a server, those that leave too.
+        By group: workers that may have a server, including those that are leaving.
     """
     growth = Growth()
     taken: dict[str, int] = {}
@@ -84,7 +84,7 @@ def plan_growth(
         site = group.spec.site
         if not room.open:
             until = f"until {room.health.retry_at:%H:%M:%S} UTC" if room.health.retry_at else "for now"
-            growth.held[name] = f"{want} more are wanted, but the site is left alone {until}: {room.health.error}"
+            growth.held[name] = f"{want} requested, but the site is paused {until}: {room.health.error}"
             continue
         problem = group.problem if group.flavor is None else problems.get(site, "")
         if problem or group.flavor is None:
@@ -93,10 +93,10 @@ def plan_growth(
         limits: list[tuple[int, str]] = [(want, "")]
         if room.health.probing:
             probes = max(0, 1 - room.requested - taken.get(site, 0))
-            limits.append((probes, f"one worker shows first whether the site works again ({room.health.error})"))
+            limits.append((probes, f"one worker first tests whether the site works again ({room.health.error})"))
         if group.spec.max is not None:
             left = max(0, group.spec.max - living.get(name, 0))
-            limits.append((left, f"the group's cap of {group.spec.max} workers, those that leave included"))
+            limits.append((left, f"the group's cap of {group.spec.max} workers, including those leaving"))
         if group.site.max_workers is not None:
             left = max(0, group.site.max_workers - room.living - taken.get(site, 0))
             limits.append((left, f"the site's cap of {group.site.max_workers} workers"))
@@ -110,7 +110,7 @@ def plan_growth(
             limits.append((max(0, can_pay - math.ceil(bought / group.cost_per_hour - 1e-9)), sentence))
         count, why = min(limits, key=lambda pair: pair[0])
         if count < want:
-            growth.held[name] = f"{want} more are wanted, {count} come now: {why}"
+            growth.held[name] = f"{want} requested, {count} being created: {why}"
         if count > 0:
             growth.add[name] = count
             taken[site] = taken.get(site, 0) + count
@@ -119,7 +119,7 @@ def plan_growth(
 
 
 def quota_words(quota: Quota) -> str:
-    """Return the quota in words, as ``18 of 20 servers, 72 of 80 cpus``."""
+    """Return the quota in words, e.g. ``18 of 20 servers, 72 of 80 cpus used``."""
     parts = [
         f"{used} of {limit} {what}"
         for limit, used, what in (

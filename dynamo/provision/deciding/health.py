@@ -1,4 +1,4 @@
-"""How each site fares, shared by the loop and the calls that run beside it."""
+"""The health of each site, shared by the loop and the calls running alongside it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dynamo.provision.notes import FleetNote
 
 
 class HealthBook:
-    """The health of a fleet's sites; what changes is told as events and stored with the next cycle.
+    """The health of a fleet's sites; changes become events and are stored with the next cycle.
 
     Parameters
     ----------
     known
-        As it was stored.
+        The stored state.
     settings
-        When a site is left alone.
+        When a site is paused.
     clock
-        The present instant.
+        Source of the current time.
     random
-        Gives 0 to 1, for the jitter.
+        Returns 0 to 1, for the jitter.
     """
 
     def __init__(
@@ -36,21 +36,21 @@ class HealthBook:
         self._health = dict(known)
         self._settings = settings
         self._clock = clock
-        # Not for secrets: it only spreads attempts.
+        # Not for secrets: it only spreads retries.
         self._rng = rng or random.Random()  # noqa: S311
         self._lock = threading.Lock()
         self._notes: list[FleetNote] = []
         self._changed: set[str] = set()
-        #: Sites that answer, but whose newest failure was that of a worker: an answer is no proof that they work.
+        #: Sites that answer, but whose latest failure was a worker's: an answer does not prove that they work.
         self._undelivered: set[str] = set()
 
     def of(self, site: str) -> SiteTrust:
-        """Return how a site fares."""
+        """Return the trust in a site."""
         with self._lock:
             return self._health.get(site, HEALTHY)
 
     def failure(self, site: str, kind: str, error: str, *, of_worker: bool = False) -> None:
-        """Take note of a failure that counts against the site: of a call, or of a worker that came to nothing."""
+        """Record a failure that counts against the site: of a call, or of a worker."""
         now = self._clock()
         with self._lock:
             before = self._health.get(site, HEALTHY)
@@ -68,7 +68,7 @@ class HealthBook:
                 )
 
     def success(self, site: str) -> None:
-        """Take note that a site did what it was asked for."""
+        """Record that a site did what was requested."""
         with self._lock:
             before = self._health.get(site, HEALTHY)
             self._undelivered.discard(site)
@@ -80,22 +80,22 @@ class HealthBook:
                 self._notes.append(FleetNote("trust-again", f"it works again after: {before.error}", site=site))
 
     def answered(self, site: str) -> None:
-        """Take note that a site has agreed to make a server; where workers came to nothing, that is not enough."""
+        """Record that a site accepted a create request; if workers failed there, that is not enough."""
         if not self.owes_worker(site):
             self.success(site)
 
     def owes_worker(self, site: str) -> bool:
-        """Tell whether only a worker that is ready shows that a site works."""
+        """Return whether only a ready worker can show that the site works."""
         with self._lock:
             return site in self._undelivered
 
     def passed(self, site: str, error: str) -> None:
-        """Take note that what failed works again; other failures of the site stand."""
+        """Record that what failed works again; other failures of the site remain."""
         if self.of(site).error == error:
             self.success(site)
 
     def take_changes(self) -> tuple[dict[str, SiteTrust], list[FleetNote]]:
-        """Return what has changed since the last call, to be stored."""
+        """Return changes since the last call, to be stored."""
         with self._lock:
             changed = {site: self._health[site] for site in self._changed}
             notes = self._notes

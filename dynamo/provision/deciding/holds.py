@@ -1,4 +1,4 @@
-"""What is not done now and why: told once, not in every cycle."""
+"""What is held back and why: reported once, not in every cycle."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 
 from dynamo.provision.notes import FleetNote
 
-#: What lasts is said again after this; see `ledger.LOOK_BACK`.
+#: Lasting holds are repeated after this; see `ledger.LOOK_BACK`.
 AGAIN = timedelta(minutes=50)
 
 
 class Holds:
-    """Remembers what was said of each subject, and makes an event when it becomes something else.
+    """Remembers the last reason for each subject and creates an event when it changes.
 
     Parameters
     ----------
     known
-        What another process said last of each subject.
+        The last reason another process reported for each subject.
     """
 
     def __init__(self, known: Mapping[str, str] | None = None) -> None:
@@ -25,16 +25,16 @@ class Holds:
         self._at: dict[str, datetime] = {}
 
     def say(self, held: Mapping[str, str], sites: Mapping[str, str], now: datetime) -> list[FleetNote]:
-        """Return the events for what stands in the way now; numbers in a sentence may change without its being new.
+        """Return events for new holds; a reason that differs only in its numbers is not new.
 
         Parameters
         ----------
         held
-            The sentence for each subject.
+            The reason for each subject.
         sites
-            The site of a subject, where it has one.
+            The site of a subject, if any.
         now
-            What lasts is said again from time to time.
+            The current time; lasting holds are repeated from time to time.
         """
         notes = []
         for key, text in held.items():
@@ -44,7 +44,7 @@ class Holds:
                 self._at[key] = now
         for key in self._said:
             if key not in held:
-                reason = "it no longer stands in the way"
+                reason = "no longer held"
                 notes.append(FleetNote("released-hold", reason, sites.get(key, ""), data={"about": key}))
                 self._at.pop(key, None)
         self._said = dict(held)

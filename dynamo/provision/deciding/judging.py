@@ -1,4 +1,4 @@
-"""What follows for each worker from what is seen of it."""
+"""Decide what follows for each worker from what is seen of it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _S = WorkerState
 
 @dataclass
 class Judgement:
-    """The outcome of one look at all workers.
+    """The outcome of one check of all workers.
 
     Attributes
     ----------
     losses
-        Workers whose server is missing in a list: to be asked for once more before they are called lost.
+        Workers whose server is missing from a list, to be checked once more before they count as lost.
     spared
-        Workers that would be given up, were it not for the share that may go at once.
+        Workers that would be given up if the share removed at once were not limited.
     found
-        Columns of workers whose server is known from now on, though their state stays: the pool showed them before
-        the site did.
+        Columns of workers whose server is now known but whose state stays: the pool showed them before the site
+        did.
     """
 
     moves: list[Move] = field(default_factory=list)
@@ -44,7 +44,7 @@ def judge(
     removals: Removals,
     now: datetime,
 ) -> Judgement:
-    """Judge all workers; sites gain or lose trust by it."""
+    """Judge all workers; sites gain or lose trust as a result."""
     result = Judgement()
     for live in lives:
         verdict = observe(live.sight, now, patience.get(live.row.site, Patience()))

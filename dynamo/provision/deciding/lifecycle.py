@@ -1,7 +1,7 @@
-"""The life of a worker: its states, the only ways between them, and what is concluded from what is seen.
+"""The life cycle of a worker: its states, the allowed transitions, and how observations lead to them.
 
-`observe` is the whole of the judgement: a pure function of what the store, the site and the pool say. Where one of
-them is silent nothing is concluded from its silence.
+`observe` makes the whole decision: a pure function of what the store, the site and the pool say. If one of them
+is silent, nothing is concluded from that.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from dynamo.provision.sites.base import Server, ServerStatus
 
 
 class WorkerState(StrEnum):
-    """Where a worker is in its life."""
+    """The state of a worker."""
 
-    #: Wanted and stored; the site may or may not have heard of it.
+    #: Stored; the site may or may not have received the request.
     REQUESTED = "requested"
-    #: The site has it and makes it.
+    #: The site is creating its server.
     BOOTING = "booting"
     #: Its server runs; HTCondor does not show it yet.
     JOINING = "joining"
     #: The collector shows it.
     READY = "ready"
-    #: It finishes its jobs and takes no others.
+    #: It finishes its jobs and takes no new ones.
     DRAINING = "draining"
-    #: Its server is to go.
+    #: Its server is being deleted.
     RELEASING = "releasing"
     #: Its server is gone.
     RELEASED = "released"
-    #: It does not do what it is for; its server is to go.
+    #: It does not work; its server is being deleted.
     FAILED = "failed"
-    #: Its server went without us.
+    #: Its server disappeared, not deleted by us.
     LOST = "lost"
 
 
 _S = WorkerState
 
-#: From each state to those that may follow.
+#: Allowed transitions from each state.
 TRANSITIONS: dict[WorkerState, frozenset[WorkerState]] = {
-    # Draining before it is ready: nobody knows then whether it has joined, and has jobs.
+    # Draining before it is ready: it may have joined unseen and have jobs.
     _S.REQUESTED: frozenset({_S.BOOTING, _S.JOINING, _S.READY, _S.DRAINING, _S.FAILED, _S.RELEASING, _S.RELEASED}),
     _S.BOOTING: frozenset({_S.JOINING, _S.READY, _S.DRAINING, _S.FAILED, _S.LOST, _S.RELEASING}),
     _S.JOINING: frozenset({_S.READY, _S.DRAINING, _S.FAILED, _S.LOST, _S.RELEASING}),
@@ -53,37 +53,37 @@ TRANSITIONS: dict[WorkerState, frozenset[WorkerState]] = {
     _S.RELEASED: frozenset(),
 }
 
-#: Nothing more happens.
+#: Final states.
 FINAL = frozenset({_S.RELEASED, _S.LOST})
-#: Counts towards what is wanted.
+#: Counts toward the requested number.
 SERVING = frozenset({_S.REQUESTED, _S.BOOTING, _S.JOINING, _S.READY})
 #: On its way to `READY`.
 COMING = frozenset({_S.REQUESTED, _S.BOOTING, _S.JOINING})
-#: On its way out; its server may still be there.
+#: On its way out; its server may still exist.
 LEAVING = frozenset({_S.DRAINING, _S.RELEASING, _S.FAILED})
-#: There may be a server, and it may cost.
+#: There may be a server, and it may cost money.
 LIVING = SERVING | LEAVING
 
 
 def sources(target: WorkerState) -> frozenset[WorkerState]:
-    """Return the states from which a worker may come to ``target``."""
+    """Return the states from which a worker may move to ``target``."""
     return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
 
 
 class SitePresence(StrEnum):
-    """What the site's list says of one worker's server."""
+    """What the site's list says about one worker's server."""
 
-    #: No list, or one that began before the server was asked for.
+    #: No list, or one started before the server was requested.
     UNKNOWN = "unknown"
-    #: A complete, later list does not have it.
+    #: A complete, later list does not include it.
     ABSENT = "absent"
     PRESENT = "present"
 
 
 class PoolPresence(StrEnum):
-    """What the collector says of one worker."""
+    """What the collector says about one worker."""
 
-    #: The pool does not answer, or its collector has only just begun.
+    #: The pool does not answer, or its collector has only just started.
     UNKNOWN = "unknown"
     ABSENT = "absent"
     PRESENT = "present"
@@ -92,31 +92,31 @@ class PoolPresence(StrEnum):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long things may take, seconds."""
+    """Time limits, in seconds."""
 
     boot_s: float = 900.0
     join_s: float = 300.0
     missing_s: float = 120.0
-    #: How long a server may be unseen after it was made: lists lag behind.
+    #: How long a new server may be missing from lists, which lag behind.
     settle_s: float = 30.0
 
 
 @dataclass(frozen=True)
 class Sight:
-    """Everything that is seen of one worker at one moment.
+    """Everything seen of one worker at one moment.
 
     Attributes
     ----------
     since
-        When it came to its state.
+        When it entered its state.
     listed_at
-        When the site's list began from which ``server`` is.
+        When the site's list that ``server`` comes from was started.
     seen_at
         When the collector last showed it.
     watched_since
-        Since when the pool has been looked at without a gap; that it was not seen before then says nothing.
+        Since when the pool has been watched without a gap; absence before then means nothing.
     drain_deadline
-        When it goes, jobs or not.
+        When it is removed, with or without jobs.
     """
 
     state: WorkerState
@@ -134,9 +134,9 @@ class Sight:
 
 @dataclass(frozen=True)
 class WorkerVerdict:
-    """A state to come to, and why.
+    """A state to move to, and why.
 
-    ``blame`` says whether it speaks against the site: a server that does not boot does, one that somebody deleted
+    ``blame`` says whether it counts against the site: a server that does not boot does, one that somebody deleted
     does not.
     """
 
@@ -147,9 +147,9 @@ class WorkerVerdict:
 
 
 def observe(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict | None:
-    """Return the state that a worker comes to by what is seen of it; None where it stays.
+    """Return the state a worker moves to, given what is seen of it; None if it stays.
 
-    Removals that somebody wants (scaling, draining) are not decided here; nor is a creation repeated here.
+    Requested removals (scaling, draining) are not decided here, and creations are not retried here.
     """
     if sight.state in FINAL:
         return None
@@ -159,11 +159,11 @@ def observe(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict | 
         if gone:
             return WorkerVerdict(_S.RELEASED, "the site no longer has its server")
         if sight.state is _S.FAILED:
-            return WorkerVerdict(_S.RELEASING, "its server is to be deleted")
+            return WorkerVerdict(_S.RELEASING, "its server is being deleted")
         return None
-    # A list can be wrong; jobs that run are not.
+    # A list can be wrong; running jobs are not.
     if gone and not shown and sight.has_server_id and sight.state is not _S.REQUESTED:
-        return WorkerVerdict(_S.LOST, "its server is gone, and not by us")
+        return WorkerVerdict(_S.LOST, "its server is gone, but we did not delete it")
     if sight.site is SitePresence.PRESENT and sight.server is not None:
         bad = _bad_server(sight, sight.server)
         if bad is not None:
@@ -181,17 +181,17 @@ def _bad_server(sight: Sight, server: Server) -> WorkerVerdict | None:
     if server.status is ServerStatus.ERROR and not _may_run(sight):
         fault = server.fault or "no reason given"
         return WorkerVerdict(
-            _S.FAILED, f"the site could not make it: {fault}", blame=True, no_capacity=server.no_capacity
+            _S.FAILED, f"the site could not create it: {fault}", blame=True, no_capacity=server.no_capacity
         )
     if server.status in (ServerStatus.STOPPED, ServerStatus.DELETING):
-        # A worker whose dead-man switch fell, or whose lease ran out; jobs cannot run on it.
-        what = "was shut down" if server.status is ServerStatus.STOPPED else "is being deleted by somebody else"
+        # Its dead-man switch triggered or its lease ran out; jobs cannot run on it.
+        what = "was shut down" if server.status is ServerStatus.STOPPED else "is being deleted by someone else"
         return WorkerVerdict(_S.FAILED, f"its server {what}", blame=sight.state in COMING)
     return None
 
 
 def _may_run(sight: Sight) -> bool:
-    """Tell whether jobs may run there, whatever its site says: a failed order of somebody marks a server that runs."""
+    """Return whether jobs may run there, whatever the site says: a failed operation can mark a running server."""
     if sight.pool is PoolPresence.UNKNOWN:
         return sight.state in (_S.READY, _S.DRAINING)
     return sight.pool is not PoolPresence.ABSENT
@@ -199,11 +199,11 @@ def _may_run(sight: Sight) -> bool:
 
 def _drained(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict | None:
     if sight.pool is PoolPresence.DRAINED:
-        return WorkerVerdict(_S.RELEASING, "its last job has ended")
+        return WorkerVerdict(_S.RELEASING, "its last job has finished")
     if sight.drain_deadline is not None and now >= sight.drain_deadline:
         left = len(sight.slots.jobs) if sight.slots else 0
-        return WorkerVerdict(_S.RELEASING, f"the deadline for draining has passed, {left} jobs were still running")
-    # Jobs may run on a worker that a look missed; there are none on one that was never seen.
+        return WorkerVerdict(_S.RELEASING, f"the drain deadline has passed with {left} jobs still running")
+    # Jobs may run on a worker that one view missed, but not on one that was never seen.
     unseen_s = _unseen_s(sight, now)
     if sight.pool is PoolPresence.ABSENT and (sight.seen_at is None or unseen_s > patience.missing_s):
         return WorkerVerdict(_S.RELEASING, "it has left the pool")
@@ -211,7 +211,7 @@ def _drained(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict |
 
 
 def _unseen_s(sight: Sight, now: datetime) -> float:
-    """Return for how long somebody has looked and has not seen the worker, since it came to its state."""
+    """Return how long the worker has been watched for and not seen since it entered its state."""
     moments = (sight.seen_at, sight.since, sight.watched_since)
     return (now - max(moment for moment in moments if moment is not None)).total_seconds()
 
@@ -222,7 +222,7 @@ def _missing(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict |
     unseen_s = _unseen_s(sight, now)
     if unseen_s <= patience.missing_s:
         return None
-    return WorkerVerdict(_S.FAILED, f"the collector has not shown it for {unseen_s:.0f} s", blame=True)
+    return WorkerVerdict(_S.FAILED, f"missing from the collector for {unseen_s:.0f} s", blame=True)
 
 
 def _coming(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict | None:
@@ -230,17 +230,19 @@ def _coming(sight: Sight, now: datetime, patience: Patience) -> WorkerVerdict | 
         if sight.site is not SitePresence.PRESENT or sight.server is None:
             return None
         to = _S.JOINING if sight.server.status is ServerStatus.ACTIVE else _S.BOOTING
-        return WorkerVerdict(to, "the site has it, though its answer was lost")
+        return WorkerVerdict(to, "the site created it, but its answer was lost")
     if sight.state is _S.BOOTING:
         if sight.server is not None and sight.server.status is ServerStatus.ACTIVE:
-            return WorkerVerdict(_S.JOINING, "its server runs")
-        # An old list says nothing of how long it took.
+            return WorkerVerdict(_S.JOINING, "its server is running")
+        # An old list does not tell how long it took.
         looked_s = (sight.listed_at - sight.since).total_seconds() if sight.listed_at is not None else 0.0
         if sight.server is not None and looked_s > patience.boot_s:
-            return WorkerVerdict(_S.FAILED, f"its server does not run after {looked_s:.0f} s", blame=True)
+            return WorkerVerdict(_S.FAILED, f"its server is not running after {looked_s:.0f} s", blame=True)
         return None
-    # A pool that does not answer cannot show it, nor be joined: no fault of the worker.
+    # A pool that does not answer can neither show it nor be joined: not the worker's fault.
     unseen_s = _unseen_s(sight, now)
     if sight.pool is PoolPresence.ABSENT and unseen_s > patience.join_s:
-        return WorkerVerdict(_S.FAILED, f"it has not joined the pool {unseen_s:.0f} s after its server ran", blame=True)
+        return WorkerVerdict(
+            _S.FAILED, f"it has not joined the pool {unseen_s:.0f} s after its server started", blame=True
+        )
     return None

@@ -1,4 +1,4 @@
-"""A living worker during one cycle, and the changes of state that follow for it."""
+"""A living worker during one cycle, and its state changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamo.provision.deciding.lifecycle import Sight, WorkerState
 
 @dataclass(slots=True)
 class Live:
-    """A living worker: as stored, as seen, and as it is to be."""
+    """A living worker: as stored, as seen, and its new state."""
 
     row: Any
     sight: Sight
@@ -20,7 +20,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Move:
-    """A change of state that is to be stored, with the event that tells of it."""
+    """A state change to store, with its event."""
 
     live: Live
     to: WorkerState
@@ -37,13 +37,13 @@ def move(
     values: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> Move:
-    """Bring a worker to a state for the rest of the cycle; the result is to be stored."""
+    """Move a worker to a state for the rest of the cycle; the caller must store the result."""
     live.state = to
     return Move(live, to, to.value, reason, values or {}, data or {})
 
 
 def counts_by_state(lives: Iterable[Live]) -> dict[str, dict[str, int]]:
-    """Return how many workers each group has in each state."""
+    """Return the number of workers by group and state."""
     counts: dict[str, dict[str, int]] = {}
     for live in lives:
         states = counts.setdefault(live.row.group, {})

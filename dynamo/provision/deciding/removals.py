@@ -1,4 +1,4 @@
-"""How many workers may be taken away at once by the provisioner's own judgement."""
+"""How many workers the provisioner may remove at once on its own judgment."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 
 class Removals:
-    """Counts removals so that no cycle's time sees more than a share of the fleet go.
+    """Limits removals to a share of the fleet within the time of one cycle.
 
-    Cycles follow each other faster while something is under way; what counts is the time that a cycle is given.
+    Cycles run more often while something is in progress; what counts is the configured cycle time.
 
     Parameters
     ----------
     share, cycle_s
-        Of the fleet's policy.
+        From the fleet's policy.
     """
 
     def __init__(self, share: float, cycle_s: float) -> None:
@@ -23,7 +23,7 @@ class Removals:
         self._times: deque[datetime] = deque()
 
     def take(self, living: int, now: datetime) -> bool:
-        """Take one removal from what ``living`` workers allow; tell whether there was one left."""
+        """Use one of the removals ``living`` workers allow; return whether there was one left."""
         while self._times and now - self._times[0] >= self._span:
             self._times.popleft()
         if len(self._times) >= removal_allowance(max(1, living), self._share):
@@ -33,5 +33,5 @@ class Removals:
 
 
 def removal_allowance(living: int, share: float) -> int:
-    """Return how many workers one cycle may remove: the share of those that live, at least one."""
+    """Return how many workers one cycle may remove: the share of the living ones, at least one."""
     return max(1, int(living * share)) if living else 0

@@ -1,4 +1,4 @@
-"""Which workers go because fewer are wanted, and how: those with jobs are drained."""
+"""Which surplus workers to remove, and how: those with jobs are drained."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def shrink(
     deadline_s: float,
     now: datetime,
 ) -> list[Move]:
-    """Let surplus workers go.
+    """Remove surplus workers.
 
-    A person's order is carried out at once; what the autoscaler wants goes no faster than the share that may.
+    An operator's order takes effect at once; the autoscaler's is limited to the share that may be removed at once.
 
     Parameters
     ----------
     surplus
-        By group, how many workers are too many; a group that the spec no longer has is in it too.
+        By group, the number of surplus workers; includes groups no longer in the spec.
     deadline_s
-        How long their jobs may take to end.
+        Time limit for their jobs to finish.
     """
     moves: list[Move] = []
     by_group: dict[str, list[Live]] = {}
@@ -49,24 +49,24 @@ def shrink(
         for candidate in victims((_candidate(live) for live in by_name.values()), count):
             if not commanded and not removals.take(len(lives), now):
                 break
-            moves.append(let_go(by_name[candidate.name], f"no longer wanted: {why}", deadline_s, now))
+            moves.append(let_go(by_name[candidate.name], f"no longer needed: {why}", deadline_s, now))
     return moves
 
 
 def let_go(live: Live, reason: str, deadline_s: float, now: datetime) -> Move:
-    """End a worker that serves: by draining it if it is or may be in the pool, at once if it has not come yet."""
+    """Remove a serving worker: drain it if it is or may be in the pool, else delete it at once."""
     if live.state is _S.READY:
         return drain(live, reason, deadline_s, now)
     if not live.row.server_id and not live.row.unsure:
         return move(live, _S.RELEASED, reason)
     if live.sight.pool is PoolPresence.UNKNOWN:
-        # It may have joined while the pool is silent, and have jobs.
+        # It may have joined while the pool was silent, and have jobs.
         return drain(live, reason, deadline_s, now)
     return move(live, _S.RELEASING, reason)
 
 
 def drain(live: Live, reason: str, deadline_s: float, now: datetime) -> Move:
-    """Let a ready worker finish its jobs and go."""
+    """Drain a ready worker: it finishes its jobs and is then removed."""
     values = {"drain_at": now, "drain_deadline": now + timedelta(seconds=deadline_s)}
     return move(live, _S.DRAINING, reason, values, {"deadline_s": deadline_s})
 

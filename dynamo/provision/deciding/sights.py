@@ -1,4 +1,4 @@
-"""From what store, site and pool say to what is seen of each worker: pure functions."""
+"""Combine the data of store, site and pool into what is seen of each worker: pure functions."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class SiteIndex:
         for server in listing.servers:
             by_worker.setdefault(server.tags.get(WORKER_TAG) or server.name, []).append(server)
         for servers in by_worker.values():
-            # The first is kept where there are several.
+            # If there are several, keep the first.
             servers.sort(key=lambda server: (server.created_at is None, server.created_at, server.id))
         return SiteIndex(listing.began_at, {server.id: server for server in listing.servers}, by_worker)
 
     def foreigners(self, rows: Iterable[Any]) -> list[Foreign]:
-        """Return the servers that are not those of these workers: unknown ones, and second ones of the same name."""
+        """Return servers that do not belong to these workers: unknown ones, and duplicates of a name."""
         mine: dict[str, str] = {row.name: row.server_id for row in rows}
         result = []
         for worker, servers in self.by_worker.items():
             if worker not in mine:
                 result += [Foreign(server, worker) for server in servers]
             elif mine[worker] and mine[worker] not in self.by_id:
-                # The stored one may be newer than this list: what a lease was shown as becomes a server.
+                # The stored id may be newer than this list: an entry for a lease becomes a server.
                 continue
             elif len(servers) > 1:
                 keep = mine[worker] or servers[0].id
@@ -50,14 +50,14 @@ class SiteIndex:
 
 @dataclass(frozen=True)
 class Foreign:
-    """A server with the fleet's tag that is not the server of a living worker."""
+    """A server with the fleet's tag that belongs to no living worker."""
 
     server: Server
     worker: str
 
 
 def server_of(row: Any, index: SiteIndex | None) -> Server | None:
-    """Return the server of a stored worker: by its id, or by its name while no answer gave the id."""
+    """Return the server of a stored worker: by id, or by name until an answer gave the id."""
     if index is None:
         return None
     if row.server_id:
@@ -68,14 +68,14 @@ def server_of(row: Any, index: SiteIndex | None) -> Server | None:
 
 @dataclass(frozen=True)
 class WatchedSince:
-    """Since when there was somebody to see.
+    """Since when sites and pool have been watched.
 
     Attributes
     ----------
     began_at
-        When this process began: an earlier one may have died just after it had sent a request.
+        When this process started: an earlier one may have died right after sending a request.
     pool_since
-        Since when the pool has been looked at without a gap.
+        Since when the pool has been watched without a gap.
     """
 
     began_at: datetime
@@ -85,16 +85,16 @@ class WatchedSince:
 def site_presence(
     row: Any, index: SiteIndex | None, server: Server | None, patience: Patience, watch: WatchedSince
 ) -> SitePresence:
-    """Return what a list says of a worker's server; absence counts only in a list that began late enough."""
+    """Return what a list says about a worker's server; absence counts only in a list started late enough."""
     if server is not None:
         return SitePresence.PRESENT
     if not row.server_id and not row.unsure:
-        # No call was made, or the site refused it: nothing can be there.
+        # No call was made, or the site refused it: no server can exist.
         return SitePresence.ABSENT
     if index is None:
         return SitePresence.UNKNOWN
     if row.unsure and not row.server_id:
-        # The call may still be on its way through the site.
+        # The site may still be processing the call.
         sent = max(row.attempted_at or row.requested_at, watch.began_at)
         earliest = sent + timedelta(seconds=patience.settle_s)
     else:
@@ -103,7 +103,7 @@ def site_presence(
 
 
 def pool_presence(name: str, view: PoolView | None, trusted: bool) -> PoolPresence:
-    """Return what the collector says of a worker; that it is absent counts only where the view is trusted."""
+    """Return what the collector says about a worker; absence counts only if the view is trusted."""
     if view is None:
         return PoolPresence.UNKNOWN
     slots = view.workers.get(name)
@@ -115,7 +115,7 @@ def pool_presence(name: str, view: PoolView | None, trusted: bool) -> PoolPresen
 def sight_of(
     row: Any, index: SiteIndex | None, view: PoolView | None, trusted: bool, patience: Patience, watch: WatchedSince
 ) -> Sight:
-    """Return everything that is seen of one stored worker."""
+    """Return everything seen of one stored worker."""
     server = server_of(row, index)
     return Sight(
         state=WorkerState(row.state),
@@ -134,7 +134,7 @@ def sight_of(
 
 @dataclass(frozen=True)
 class Orphan:
-    """A server of ours that is to be deleted, and why."""
+    """A server of ours to delete, and why."""
 
     site: str
     server: Server
@@ -145,14 +145,14 @@ class Orphan:
 def sort_foreigners(
     site: str, found: Iterable[Foreign], known: Mapping[str, Any], groups: Collection[str]
 ) -> tuple[list[Foreign], list[Orphan]]:
-    """Sort servers that belong to no living worker into those to adopt and those to delete.
+    """Sort servers without a living worker into those to adopt and those to delete.
 
     Parameters
     ----------
     known
-        The store's rows of these workers' names, ended ones included.
+        Stored rows with these workers' names, including ended ones.
     groups
-        The groups of the spec at this site.
+        The spec's groups at this site.
     """
     welcome: list[Foreign] = []
     orphans: list[Orphan] = []
@@ -166,9 +166,9 @@ def sort_foreigners(
             if item.worker not in {other.worker for other in welcome}:
                 welcome.append(item)
                 continue
-            why = "it is the second one of its name"
+            why = "duplicate server name"
         elif row is None:
-            why = "nobody knows it"
+            why = "unknown server"
         elif row.state in ("released", "lost"):
             why = f"its worker is {row.state}"
         else:

@@ -1,4 +1,4 @@
-"""What a spec asks of one site beside workers: networks, circuits and volumes, by name."""
+"""What a spec requests from one site besides workers: networks, circuits and volumes, by name."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from dynamo.provision.sites.extras import NetworkingSite, NetworkRequest, VlanRe
 from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec, NetworkSpec, ScriptSpec, StitchSpec
 from dynamo.provision.spec.network import concerns
 
-#: Addresses of a private network for which the spec names none.
+#: Default addresses of a private network.
 _PRIVATE_CIDR = "192.168.100.0/24"
-#: A circuit without an end is leased for so long, and again.
+#: A circuit without an end is leased for this long, then renewed.
 _VLAN_LEASE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class VolumeWish:
-    """A volume for each worker that it concerns."""
+    """A volume for each matching worker."""
 
     key: str
     target: str
     size_gb: int
 
     def concerns(self, row: Any) -> bool:
-        """Tell whether a stored worker gets one."""
+        """Return whether a stored worker gets one."""
         return concerns(self.target, row.group, row.name)
 
     def name_for(self, worker: str) -> str:
-        """Return the name of the volume of a worker."""
+        """Return the name of a worker's volume."""
         return f"{worker}-{self.key}"
 
 
 @dataclass(frozen=True)
 class SiteParts:
-    """What one site must have; ``vlans`` makes the requests, whose leases count from now."""
+    """What one site must have; ``vlans`` creates the requests, whose leases count from now."""
 
     networks: tuple[NetworkRequest, ...]
     vlans: Callable[[datetime], Sequence[VlanRequest]] | None
@@ -45,7 +45,7 @@ class SiteParts:
 
     @property
     def needed(self) -> bool:
-        """Whether workers have to wait for something."""
+        """Whether workers must wait for something."""
         return bool(self.networks) or self.vlans is not None
 
     @property
@@ -55,7 +55,7 @@ class SiteParts:
 
 
 def parts_of(spec: FleetSpec, fleet_id: str, site: str) -> SiteParts:
-    """Return what a spec asks of one site beside workers."""
+    """Return what a spec requests from one site besides workers."""
     networks: dict[str, NetworkRequest] = {}
     for network in spec.network:
         if network.site == site and network.action == "create" and network.name and not _leased(network):
@@ -86,23 +86,23 @@ def parts_of(spec: FleetSpec, fleet_id: str, site: str) -> SiteParts:
 
 
 def impossible(parts: SiteParts, driver: SiteDriver) -> str:
-    """Return why a site cannot have its parts, so that workers would wait for ever; empty if it can."""
+    """Return why a site cannot provide its parts, so that workers would wait forever; empty if it can."""
     if parts.networks and not isinstance(driver, NetworkingSite):
-        return "no networks can be made at this kind of site"
+        return "this kind of site cannot create networks"
     if parts.vlans and not isinstance(driver, VlanSite):
-        return "no circuits can be had at this kind of site"
+        return "this kind of site offers no circuits"
     return ""
 
 
 def network_name(spec: FleetSpec, group: ComputeSpec) -> str:
-    """Return the network of a group's servers at its site; empty for the site's default."""
+    """Return the network for a group's servers at its site; empty for the site's default."""
     if group.network_type == "private":
         return f"{spec.name}-private"
     return group.network or ""
 
 
 def scripts_for(spec: FleetSpec, group: ComputeSpec, worker: str) -> str:
-    """Return what a worker runs at its first boot, before HTCondor: the group's script, then those of ``script``."""
+    """Return the worker's first-boot script, run before HTCondor: the group's script, then those of ``script``."""
     texts = [group.post_boot_script, *(item.script for item in spec.script if _is_for(item, group, worker))]
     return "\n".join(text.rstrip("\n") + "\n" for text in texts if text)
 
@@ -112,7 +112,7 @@ def _is_for(item: ScriptSpec, group: ComputeSpec, worker: str) -> bool:
 
 
 def _leased(network: NetworkSpec) -> bool:
-    """Tell whether a network has to be leased as a VLAN: it lies on a physical network."""
+    """Return whether a network must be leased as a VLAN, because it has a physical network."""
     return network.physical_network is not None
 
 

@@ -1,1 +1,1 @@
-"""The daemon of `dynamo-provision`: one loop a fleet."""
+"""The daemon of `dynamo-provision`: one loop per fleet."""

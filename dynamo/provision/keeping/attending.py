@@ -1,4 +1,4 @@
-"""Following a fleet until something is so: by looking after it, or by watching while another process does."""
+"""Follow a fleet until a condition holds: by managing it, or by watching another process manage it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from dynamo.provision.states import ENDED
 from dynamo.provision.status import FleetStatus, fleet_status
 from dynamo.store.engine import Store
 
-#: The first cycle waits so long for the sites' lists.
+#: How long the first cycle waits for the sites' lists.
 _FIRST_LISTS_S = 5.0
-#: The end of every call wakes the loop; quick sites would keep it turning for nothing.
+#: The end of every call wakes the loop; fast sites would keep it spinning for nothing.
 _LEAST_PACE_S = 0.15
 _DAEMON_S = 10.0
 
 
 class NotSettledError(DynamoError):
-    """A fleet did not come to what is wanted in the time that was given."""
+    """A fleet did not reach the requested state in time."""
 
     exit_code = 9
 
@@ -43,11 +43,11 @@ class Glance:
     counts
         Living workers by group and state.
     target
-        How many each group should have; None where only its site can tell.
+        How many each group should have; None if only its site can tell.
     held
-        What stands in the way, in sentences.
+        What is held back, in sentences.
     by
-        The process that looks after it, if it is another one.
+        The process that manages it, if another one.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -62,7 +62,7 @@ class Glance:
         return self.counts.get(group, {}).get("ready", 0)
 
     def missing(self) -> str:
-        """Return in words what is not as it should be."""
+        """Return in words what is not yet as requested."""
         parts = []
         for group in sorted({*self.counts, *self.target}):
             wanted = self.target.get(group, 0)
@@ -70,7 +70,7 @@ class Glance:
             if wanted != self.ready(group) or others:
                 of = "" if wanted is None else f" of {wanted}"
                 parts.append(f"{group}: {', '.join([f'{self.ready(group)}{of} ready', *others])}")
-        return "; ".join([*parts, *self.held]) or "something is still under way"
+        return "; ".join([*parts, *self.held]) or "something is still in progress"
 
 
 def attend(
@@ -82,20 +82,20 @@ def attend(
     tell: Callable[[str], None] = lambda _text: None,
     progress: Callable[[Glance], None] = lambda _glance: None,
 ) -> Glance:
-    """Follow a fleet until ``done`` and return what it is then.
+    """Follow a fleet until ``done`` and return its state then.
 
-    Nobody has to look after the fleet: then this process does, for as long. One that begins to, or ends, meanwhile
-    is no reason to stop.
+    If no process manages the fleet, this one does for that time. Another one may start or stop managing it in the
+    meantime.
 
     Raises
     ------
     NotSettledError
-        If the time is over; it says what is missing and why.
+        If the time is up; it says what is missing and why.
     DynamoError
         As `FleetLoop`.
     """
     deadline = time.monotonic() + timeout_s
-    # A daemon takes a new fleet within a second; if it does not, it cannot.
+    # A daemon picks up a new fleet within a second; if it does not, it cannot.
     until = time.monotonic() + _DAEMON_S
     while True:
         found = None
@@ -113,7 +113,7 @@ def attend(
         raise NotSettledError(
             f"not settled after {timeout_s:.0f} s: {found.missing()}",
             where=name,
-            hint="what is wanted is stored: `dynamo-provision status`, or go on with `dynamo-provision daemon`",
+            hint="the order is stored: check `dynamo-provision status`, or continue with `dynamo-provision daemon`",
         )
 
 
@@ -141,7 +141,7 @@ def _glance(report: CycleReport) -> Glance:
 
 
 def glance_of(status: FleetStatus) -> Glance:
-    """Return what the store says of a fleet."""
+    """Return a fleet's state from the store."""
     counts: dict[str, Counter[str]] = {}
     for worker in status.workers:
         if worker.state not in FINAL:
@@ -152,12 +152,12 @@ def glance_of(status: FleetStatus) -> Glance:
         held=status.holds,
         settled=status.settled,
         ended=status.state == ENDED,
-        by=status.looked_after_by or "nobody yet",
+        by=status.looked_after_by or "none yet",
     )
 
 
 def job_environment(store: Store, name: str) -> dict[str, str]:
-    """Return the environment variables that send jobs to the pool of a fleet; none where its pool is simulated."""
+    """Return the environment variables that send jobs to a fleet's pool; none if its pool is simulated."""
     with store.reading() as session:
         fleet = ledger.fleet_named(session, name)
     spec = stored_spec(fleet)

@@ -1,4 +1,4 @@
-"""The daemon: looks after all fleets of a store, each in a thread of its own."""
+"""The daemon: manages all fleets of a store, each in its own thread."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.times import utc_now
 
 log = logging.getLogger(__name__)
-#: How often it looks for new fleets, seconds.
+#: Interval between checks for new fleets, in seconds.
 _LOOK_S = 1.0
-#: How often it tries for fleets of another daemon, which may have ended, seconds.
+#: Interval between attempts to take over fleets of another daemon, which may have stopped, in seconds.
 _TRY_S = 10.0
 _PRUNE_S = 3600.0
-#: Calls of sites that are under way get this long; what they leave is stored.
+#: Site calls in progress get this long to finish; what they leave is stored.
 _END_S = 25.0
 
 
 class Daemon:
-    """Looks after fleets until it is told to stop; workers outlive it.
+    """Manages fleets until it is told to stop; workers outlive it.
 
     Parameters
     ----------
     store
         Where the fleets are.
     fleets
-        Only these; all that live, and new ones, by default.
+        Only these; by default all living and new ones.
     keep_days
-        For how long events and ended workers are kept.
+        How many days to keep events and ended workers.
     clock
-        The present instant.
+        Source of the current time.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Daemon:
         self._any_at = time.monotonic()
 
     def claim(self) -> list[str]:
-        """Begin to look after the fleets that there are; return their names.
+        """Start managing the existing fleets; return their names.
 
         Raises
         ------
         NotFoundError
-            If a fleet that was named is not there.
+            If a named fleet does not exist.
         BusyError
-            If other daemons look after all of them.
+            If other daemons manage all of them.
         """
         with self._store.reading() as session:
             for name in self._only:
@@ -83,14 +83,14 @@ class Daemon:
         if self._others and not self._keepers:
             self.close()
             raise BusyError(
-                "another daemon looks after it",
+                "another daemon manages it",
                 where=", ".join(sorted(self._others)),
-                hint="one is enough; stop it first to take over",
+                hint="stop that daemon first to take over",
             )
         return sorted(self._keepers)
 
     def run(self, stop: threading.Event) -> None:
-        """Look after the fleets until ``stop`` is set, then end in order; workers stay as they are."""
+        """Manage the fleets until ``stop`` is set, then shut down cleanly; workers stay as they are."""
         try:
             while not stop.is_set():
                 self._round()
@@ -99,14 +99,14 @@ class Daemon:
             self.close()
 
     def close(self) -> None:
-        """Let all threads end; waits for the calls of sites that are under way."""
+        """Stop all threads, waiting for site calls in progress."""
         for keeper in self._keepers.values():
             keeper.stop()
         deadline = time.monotonic() + _END_S
         for keeper in self._keepers.values():
             keeper.join(max(0.0, deadline - time.monotonic()))
             if keeper.is_alive():
-                log.warning("left in the middle of a call", extra={"fleet": keeper.fleet})
+                log.warning("stopped in the middle of a call", extra={"fleet": keeper.fleet})
         self._keepers.clear()
         if self._any_held:
             try:
@@ -124,9 +124,9 @@ class Daemon:
                 if events or workers:
                     log.info("old records removed", extra={"events": events, "workers": workers})
         except DynamoError as error:
-            # The keepers say more; here only that new fleets are not seen for now.
+            # The keepers log details; here only that new fleets are not seen for now.
             if not self._store_away:
-                log.warning("new fleets are not seen for now: %s", error)
+                log.warning("cannot check for new fleets: %s", error)
             self._store_away = True
         else:
             self._store_away = False
@@ -145,7 +145,7 @@ class Daemon:
                 self._take(name)
 
     def _show(self) -> None:
-        """Let commands know that there is somebody who takes new fleets; one daemon of a store does."""
+        """Announce to commands that this daemon takes new fleets; one daemon per store does."""
         if self._only or time.monotonic() < self._any_at:
             return
         try:

@@ -1,4 +1,4 @@
-"""A fleet that is being looked after: its lease, drivers, pool and loop, from opening to closing."""
+"""A managed fleet: its lease, drivers, pool and loop, from opening to closing."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.times import utc_now
 
 log = logging.getLogger(__name__)
-#: Between two cycles while something is under way: answers wake the loop earlier.
+#: Time between cycles while something is in progress; answers wake the loop earlier.
 BUSY_PACE_S = 0.5
-#: Calls that are under way get this long to end when the loop is closed; what they leave is stored.
+#: Calls in progress get this long to finish when the loop closes; what they leave is stored.
 _LAST_CALLS_S = 15.0
 
 
 class FleetLoop:
-    """Looks after one fleet; only one process does at a time.
+    """Manages one fleet; only one process at a time does.
 
     Parameters
     ----------
     store, name
         Where the fleet is stored, and its name.
     tell
-        Told what is being done, in words for people.
+        Called with messages about what is being done.
 
     Raises
     ------
     BusyError
-        If another process looks after it.
+        If another process manages it.
     NotFoundError
-        If there is no such fleet.
+        If the fleet does not exist.
     InputError, MissingPartError
-        If a driver does not take its options, or a part that it needs is missing.
+        If a driver rejects its options, or a part it needs is missing.
     """
 
     def __init__(self, store: Store, name: str, tell: Callable[[str], None] = lambda _text: None) -> None:
@@ -91,7 +91,7 @@ class FleetLoop:
         self.close()
 
     def cycle(self, *, wait_s: float = 0.0) -> CycleReport:
-        """Start the pool if it is not there, follow a changed spec, and go through one cycle.
+        """Start the pool if needed, follow a changed spec, and run one cycle.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class FleetLoop:
         state = self._follow_spec()
         try:
             if state == ACTIVE:
-                # For a fleet that ends, a pool that is gone is not started only to be stopped.
+                # For an ending fleet, do not start a missing pool only to stop it.
                 self.link.ensure()
         except RetryableError as error:
             log.warning("the pool of %s: %s", self.name, error)
@@ -117,7 +117,7 @@ class FleetLoop:
         return report
 
     def _tell_facts(self) -> None:
-        """Store what the sites told: others decide by it how many workers there may be."""
+        """Store what the sites reported: others use it to decide how many workers there may be."""
         runners = self.reconciler.runners
         facts = SiteFacts(
             flavors={name: tuple(runner.flavors) for name, runner in runners.items()},
@@ -127,7 +127,7 @@ class FleetLoop:
         self._facts.write(facts, utc_now())
 
     def _follow_spec(self) -> str:
-        """Open everything anew if the spec has changed; return the fleet's state."""
+        """Reopen everything if the spec has changed; return the fleet's state."""
         with self._store.reading() as session:
             fleet = ledger.fleet_named(session, self.name)
         if fleet.spec != self._body:
@@ -137,14 +137,14 @@ class FleetLoop:
 
     def _end(self) -> None:
         self.reconciler.settle_accounts()
-        self._tell("ending the pool")
+        self._tell("stopping the pool")
         self.link.stop()
         for runner in self.reconciler.runners.values():
             if isinstance(runner.driver, EndingSite):
                 try:
                     runner.driver.end()
                 except SiteError as error:
-                    log.warning("%s: what it kept on this machine stays: %s", runner.name, error)
+                    log.warning("%s: cannot remove what it kept on this machine: %s", runner.name, error)
         with self._store.transaction() as session:
             set_fleet_state(session, self.name, ENDED, utc_now())
 
@@ -160,7 +160,7 @@ class FleetLoop:
         timeout_s: float,
         progress: Callable[[CycleReport], None] = lambda _report: None,
     ) -> CycleReport:
-        """Go through cycles until ``done`` or the time is over; return the last report."""
+        """Run cycles until ``done`` or the time is up; return the last report."""
         deadline = time.monotonic() + timeout_s
         wait_s = 5.0
         while True:
@@ -172,7 +172,7 @@ class FleetLoop:
             self.wait(BUSY_PACE_S)
 
     def close(self) -> None:
-        """Let calls that are under way end, and let others look after the fleet."""
+        """Let calls in progress finish, and release the fleet to other processes."""
         try:
             self._close_sites()
         finally:
@@ -187,6 +187,6 @@ class FleetLoop:
         try:
             self.reconciler.settle_accounts()
         except DynamoError as error:
-            log.warning("costs of %s are billed later: %s", self.name, error)
+            log.warning("costs of %s will be billed later: %s", self.name, error)
         for runner in self.reconciler.runners.values():
             runner.close()

@@ -1,4 +1,4 @@
-"""One fleet in the daemon: a thread that looks after it, and goes on after whatever fails."""
+"""One fleet in the daemon: a thread that manages it, and continues after any failure."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from dynamo.store.fleets import FleetEvent
 from dynamo.store.lease import RENEW_S, StoreLease
 
 log = logging.getLogger(__name__)
-#: The first pause after a failure, and the longest, seconds.
+#: First and longest pause after a failure, in seconds.
 _PAUSE_S, _LONGEST_S = 1.0, 60.0
-#: How often it looks whether a person ordered something, seconds.
+#: Interval between checks for new orders, in seconds.
 _ORDERS_S = 0.5
-#: Between two cycles while something changes, at the least, seconds.
+#: Minimum time between cycles while something changes, in seconds.
 _BUSY_S = 0.5
-#: A fleet that has not changed for so long waits for something: no reason to ask its sites more often.
+#: A fleet unchanged for this long is waiting for something; no reason to query its sites more often.
 _CALM_AFTER_S = 30.0
 _FIRST_LISTS_S = 5.0
 
 
 class FleetKeeper(threading.Thread):
-    """Looks after one fleet until it ends or `stop` is called.
+    """Manages one fleet until it ends or `stop` is called.
 
     Parameters
     ----------
     store, fleet
         Where the fleet is stored, and its name.
     lease
-        The taken lease of `dynamo.provision.keeping.presence.daemon_lease`; it is given back at the end.
+        The acquired lease of `dynamo.provision.keeping.presence.daemon_lease`, released at the end.
     """
 
     def __init__(self, store: Store, fleet: str, lease: StoreLease) -> None:
@@ -51,12 +51,12 @@ class FleetKeeper(threading.Thread):
         self._waits = False
 
     def stop(self) -> None:
-        """Ask it to end after the present cycle."""
+        """Ask it to stop after the current cycle."""
         self._halt.set()
 
     def run(self) -> None:
-        """Look after the fleet."""
-        log.info("looking after a fleet", extra={"fleet": self.fleet})
+        """Manage the fleet."""
+        log.info("managing fleet", extra={"fleet": self.fleet})
         try:
             while not self._halt.is_set() and not self._attempt():
                 self._wait(self._pause_s)
@@ -64,15 +64,15 @@ class FleetKeeper(threading.Thread):
             try:
                 self._lease.give_back()
             except DynamoError as error:
-                log.warning("the lease stays until it runs out: %s", error, extra={"fleet": self.fleet})
-        log.info("no longer looking after a fleet", extra={"fleet": self.fleet})
+                log.warning("the lease stays until it expires: %s", error, extra={"fleet": self.fleet})
+        log.info("no longer managing fleet", extra={"fleet": self.fleet})
 
     def _attempt(self) -> bool:
-        """Look after the fleet until something fails; return whether there is nothing more to do."""
+        """Manage the fleet until something fails; return whether there is nothing left to do."""
         try:
             self._renew()
         except BusyError as error:
-            # Another daemon took over while this machine slept, or the store was away for long.
+            # Another daemon took over while this machine slept or the store was unavailable for long.
             log.warning("given up: %s", error, extra={"fleet": self.fleet})
             return True
         except DynamoError as error:
@@ -85,7 +85,7 @@ class FleetKeeper(threading.Thread):
         except NotFoundError:
             return True
         except BusyError as error:
-            # A command looks after it for a moment.
+            # A command is managing it for a moment.
             if not self._waits:
                 log.info("waiting: %s", error.what, extra={"fleet": self.fleet})
             self._waits = True
@@ -93,8 +93,8 @@ class FleetKeeper(threading.Thread):
         except DynamoError as error:
             log.warning("next attempt in %.0f s: %s", self._longer(), error, extra={"fleet": self.fleet})
         except Exception:
-            # A defect met by one fleet must not end the others, nor this one for good.
-            log.exception("defect; next attempt in %.0f s", self._longer(), extra={"fleet": self.fleet})
+            # A bug hit by one fleet must not stop the others, nor this one permanently.
+            log.exception("internal error; next attempt in %.0f s", self._longer(), extra={"fleet": self.fleet})
         return False
 
     def _look_after(self, loop: FleetLoop) -> bool:
@@ -109,7 +109,7 @@ class FleetKeeper(threading.Thread):
             except BusyError:
                 raise
             except RetryableError as error:
-                # The store is away: drivers and what they know stay open for the moment it is back.
+                # The store is unavailable: keep drivers and their state open until it is back.
                 log.warning("next attempt in %.0f s: %s", self._longer(), error, extra={"fleet": self.fleet})
                 self._halt.wait(self._pause_s)
                 continue
@@ -124,9 +124,9 @@ class FleetKeeper(threading.Thread):
         return False
 
     def _wait(self, seconds: float, seen: int | None = None) -> None:
-        """Wait, but not longer than until somebody stores an event: every order is one.
+        """Wait, but only until an event is stored: every order is one.
 
-        ``seen`` is the newest event that needs no answer; the newest one now by default.
+        ``seen`` is the newest event already handled; by default the newest one now.
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not self._halt.wait(min(left, _ORDERS_S)):
@@ -143,7 +143,7 @@ class FleetKeeper(threading.Thread):
             return session.scalar(select(func.max(FleetEvent.id)).where(FleetEvent.fleet == self.fleet)) or 0
 
     def _tell_events(self) -> int:
-        """Log what happened since the last time; return the newest event's number."""
+        """Log events since the last call; return the newest event's number."""
         newest = self._newest()
         if self._told and newest > self._told:
             with self._store.reading() as session:
@@ -160,7 +160,7 @@ class FleetKeeper(threading.Thread):
             self._renewed = time.monotonic()
 
     def _longer(self) -> float:
-        """Return the next pause, each one twice as long as the last."""
+        """Return the next pause, twice as long as the last."""
         pause_s = self._pause_s = min(_LONGEST_S, self._pause_s * 2)
         return pause_s
 

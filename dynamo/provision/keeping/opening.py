@@ -1,4 +1,4 @@
-"""From a fleet's spec to its drivers and its pool: the one place that knows where its files are."""
+"""Open a fleet's drivers and pool from its spec; the only module that knows where its files are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fleet_folder(state: Path, name: str) -> Path:
 
 
 def pool_folder(spec: FleetSpec, base: Path) -> Path:
-    """Return the folder of a fleet's pool: what ``DYNAMO_POOL_DIR`` is set to for jobs to go there."""
+    """Return the folder of a fleet's pool, the value of ``DYNAMO_POOL_DIR`` that sends jobs there."""
     if spec.pool.state:
         return Path(spec.pool.state)
     if spec.pool.kind == "existing" and spec.pool.condor_config:
@@ -29,7 +29,7 @@ def pool_folder(spec: FleetSpec, base: Path) -> Path:
 
 
 def site_folder(base: Path, site: str) -> Path:
-    """Return the folder of a driver's files; site names hold characters that paths should not."""
+    """Return the folder of a driver's files; site names contain characters that paths should not."""
     return base / "sites" / "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in site)
 
 
@@ -39,16 +39,16 @@ def open_sites(spec: FleetSpec, base: Path) -> dict[str, SiteDriver]:
     Raises
     ------
     InputError
-        If a driver does not take its options.
+        If a driver rejects its options.
     MissingPartError
-        If a library that one needs is not installed.
+        If a library a driver needs is not installed.
     """
     simulated = {name for name, site in spec.sites.items() if site.driver == "simulated"}
     if simulated and simulated != set(spec.sites):
         raise UsageError(
-            "simulated workers cannot be in a pool with real ones",
+            "simulated workers cannot share a pool with real ones",
             where=", ".join(sorted(simulated)),
-            expected="a spec whose sites are all simulated, or none",
+            expected="all sites simulated, or none",
         )
     drivers: dict[str, SiteDriver] = {}
     try:
@@ -96,16 +96,16 @@ def open_link(
 
 
 def _address(pool: PoolSpec, drivers: Mapping[str, SiteDriver]) -> tuple[str, str]:
-    """Return where the pool listens, and under which name workers reach it."""
+    """Return the address the pool listens on, and the name workers use to reach it."""
     from dynamo.provision.sites.local.site import LocalSite
 
     inner = {driver.host_address for driver in drivers.values() if isinstance(driver, LocalSite)} - {pool.address}
     if pool.address == "127.0.0.1" and len(inner) == 1:
-        # Workers in networks of their own see this machine under another address than it sees itself.
+        # Workers in their own networks see this machine under a different address.
         return inner.pop(), ""
     if _is_here(pool.address):
         return pool.address, ""
-    # A name, or the outer address of a machine behind a translation: workers use it, the daemons cannot bind it.
+    # A name, or the public address of a machine behind NAT: workers use it, but the daemons cannot bind it.
     return ANY, pool.address
 
 

@@ -1,4 +1,4 @@
-"""One cycle of a fleet, by hand."""
+"""One manual cycle of a fleet."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MOST_EVENTS = 100_000
 
 
 def reconcile_once(store: Store, name: str, tell: Callable[[str], None]) -> tuple[CycleReport, list[FleetEvent]]:
-    """Go through one cycle with fresh lists of all sites; return what it found and the events it led to.
+    """Run one cycle with fresh lists from all sites; return its report and the events it caused.
 
     Raises
     ------
     BusyError
-        If another process looks after the fleet.
+        If another process manages the fleet.
     UsageError
         If the fleet has ended.
     """
@@ -36,7 +36,7 @@ def reconcile_once(store: Store, name: str, tell: Callable[[str], None]) -> tupl
     except BusyError:
         by = looked_after_by(store, name) or "another one"
         raise BusyError(
-            f"process {by} looks after the fleet", where=name, hint="it does this by itself, see `events`"
+            f"process {by} manages the fleet", where=name, hint="it runs cycles itself, see `events`"
         ) from None
     with opened as loop:
         report = loop.cycle(wait_s=max((site.timeout_s for site in loop.spec.sites.values()), default=1.0))

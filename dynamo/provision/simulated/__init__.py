@@ -1,1 +1,1 @@
-"""A site and a pool that exist in memory, for tests and simulated days."""
+"""An in-memory site and pool, for tests and simulated days."""

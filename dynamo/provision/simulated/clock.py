@@ -1,4 +1,4 @@
-"""Clocks for simulated sites and pools: one that only moves when told, and the real one behind the same face."""
+"""Clocks for simulated sites and pools: one moved explicitly, and the real one with the same interface."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from dynamo.times import to_iso, utc_now
 
 
 class Clock(Protocol):
-    """Anything that tells the present instant."""
+    """Anything that returns the current time."""
 
     def now(self) -> datetime:
-        """Return the present instant, aware, UTC."""
+        """Return the current time, aware, UTC."""
         ...
 
 
 class SystemClock:
-    """The real one."""
+    """The real clock."""
 
     def now(self) -> datetime:
-        """Return the present instant."""
+        """Return the current time."""
         return utc_now()
 
 
 class SimulatedClock:
-    """A clock that stands still until it is moved.
+    """A clock that only moves when advanced.
 
     Parameters
     ----------
     start
-        The first instant, aware.
+        The initial time, aware.
     """
 
     def __init__(self, start: datetime = datetime(2019, 6, 10, tzinfo=UTC)) -> None:
         if start.tzinfo is None:
-            raise UsageError("a clock without a time zone", expected="an aware datetime")
+            raise UsageError("the clock needs a time zone", expected="an aware datetime")
         self._now = start.astimezone(UTC)
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        """Return the instant at which it stands."""
+        """Return the clock's current time."""
         return self._now
 
     def advance(self, seconds: float) -> datetime:
-        """Move on by so many seconds and return the new instant.
+        """Advance by ``seconds`` and return the new time.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class SimulatedClock:
             return self._now
 
     def advance_to(self, instant: datetime) -> datetime:
-        """Move on to ``instant`` and return it.
+        """Advance to ``instant`` and return it.
 
         Raises
         ------

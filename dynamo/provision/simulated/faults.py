@@ -1,4 +1,4 @@
-"""Faults to order: how a simulated site comes to refuse, to lose answers, and to hide what it has."""
+"""Injected faults: make a simulated site refuse calls, lose answers, and hide servers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Verb = Literal["create", "list", "get", "delete", "quota", "flavors", "extend"]
 
 
 class Faults:
-    """What is wrong with a site at the moment, as ordered.
+    """The faults currently injected into a site.
 
     Parameters
     ----------
     site
-        Its name, for the errors.
+        The site's name, for errors.
     """
 
     def __init__(self, site: str) -> None:
@@ -31,22 +31,22 @@ class Faults:
         self._hidden: dict[str, datetime | None] = {}
 
     def fail_next(self, n: int, error: SiteError, *, verb: Verb = "create") -> None:
-        """Let the next ``n`` calls of ``verb`` raise ``error`` without effect."""
+        """Make the next ``n`` calls of ``verb`` raise ``error`` without effect."""
         with self._lock:
             self._to_fail.setdefault(verb, []).extend([error] * n)
 
     def lose_answer_next(self, n: int, *, verb: Literal["create", "delete"] = "create") -> None:
-        """Let the next ``n`` calls of ``verb`` have their effect and raise `SiteRetryableError` all the same."""
+        """Make the next ``n`` calls of ``verb`` take effect but still raise `SiteRetryableError`."""
         with self._lock:
             self._to_lose[verb] += n
 
     def down_until(self, instant: datetime) -> None:
-        """Answer nothing before ``instant``; servers go on."""
+        """Do not answer before ``instant``; servers keep running."""
         with self._lock:
             self._down_until = instant
 
     def expire_credentials(self) -> None:
-        """Refuse every call as not logged in, until `renew_credentials`."""
+        """Refuse every call as not logged in until `renew_credentials`."""
         with self._lock:
             self._expired = True
 
@@ -56,7 +56,7 @@ class Faults:
             self._expired = False
 
     def hide(self, *server_ids: str, until: datetime | None = None) -> None:
-        """Leave servers out of lists, though they are there; until `show` where no instant is given."""
+        """Omit existing servers from lists until ``until``, by default until `show`."""
         with self._lock:
             self._hidden.update(dict.fromkeys(server_ids, until))
 
@@ -72,13 +72,13 @@ class Faults:
             hint = "renew the credentials of this simulated site"
             raise SiteAuthError(f"not logged in: cannot {verb}", where=self._name, hint=hint)
         if waiting := self._to_fail.get(verb):
-            # The same error is raised again and again; its old traceback would only grow.
+            # The same error is raised repeatedly; its old traceback would only grow.
             raise waiting.pop(0).with_traceback(None)
 
     def _answered(self, verb: Literal["create", "delete"], what: str) -> None:
         if self._to_lose[verb] > 0:
             self._to_lose[verb] -= 1
-            hint = "what was asked for may exist all the same"
+            hint = "the request may have taken effect anyway"
             raise SiteRetryableError(
                 f"cannot {verb} {what}: the answer was lost (simulated)", where=self._name, hint=hint
             )

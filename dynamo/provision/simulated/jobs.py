@@ -1,4 +1,4 @@
-"""Jobs and machines of a simulated pool: who waits, who has room, and which job goes where."""
+"""Jobs and machines of a simulated pool: waiting jobs, free machines, and which job goes where."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class SimulatedJob:
     Attributes
     ----------
     number
-        Its place in the order of submission, kept when it has to begin again.
+        Its place in submission order, kept when it has to restart.
     duration_s
         How long it runs.
     ok
-        Whether it does what it is for.
+        Whether it succeeds.
     attempt
-        How often it was begun.
+        How often it was started.
     machine
-        Where it runs.
+        The machine it runs on.
     """
 
     id: str
@@ -49,13 +49,13 @@ class Machine:
     joined
         Whether its startd talks to the collector.
     shown
-        Whether the collector has it.
+        Whether the collector shows it.
     gone
-        Whether it is no more; the collector may still show it.
+        Whether it is gone; the collector may still show it.
     leaves_at
-        When it goes of itself; None for one that stays.
+        When it leaves by itself; None for one that stays.
     black_hole_s
-        After how many seconds each job that begins here fails; None for a good machine.
+        Seconds after which each job started here fails; None for a good machine.
     bucket
         The number of free processors under which `FreeList` keeps it.
     """
@@ -77,11 +77,11 @@ class Machine:
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether a job may begin here now."""
+        """Whether a job may start here now."""
         return self.joined and self.shown and not self.gone and not self.draining and self.free_cpus > 0
 
     def slots(self) -> WorkerSlots:
-        """Return what the collector shows of it."""
+        """Return what the collector shows for it."""
         return WorkerSlots(
             worker=self.name,
             cpus=self.cpus,
@@ -95,7 +95,7 @@ class Machine:
 
 
 class JobQueue:
-    """Jobs that wait, oldest first; one that is too large for what is free does not hold up smaller ones."""
+    """Waiting jobs, oldest first; one too large for the free processors does not hold up smaller ones."""
 
     def __init__(self) -> None:
         self.cpus = 0
@@ -103,13 +103,13 @@ class JobQueue:
         self._by_cpus: dict[int, list[tuple[int, SimulatedJob]]] = {}
 
     def push(self, job: SimulatedJob) -> None:
-        """Add a job at the place of its number."""
+        """Add a job at the place given by its number."""
         heappush(self._by_cpus.setdefault(job.cpus, []), (job.number, job))
         self.cpus += job.cpus
         self.jobs += 1
 
     def pop(self, most_cpus: int) -> SimulatedJob | None:
-        """Take out the oldest job of at most so many processors."""
+        """Remove and return the oldest job that needs at most ``most_cpus`` processors."""
         fitting = [(waiting[0][0], cpus) for cpus, waiting in self._by_cpus.items() if cpus <= most_cpus]
         if not fitting:
             return None
@@ -124,17 +124,17 @@ class JobQueue:
 
 
 class FreeList:
-    """Machines with free processors, by their number.
+    """Machines by number of free processors.
 
-    A job goes to the fullest machine that has room for it, of several to the one that changed last: load gathers on
-    few machines, so that others empty and can go.
+    A job goes to the fullest machine that has room for it, among equals to the last changed: load concentrates on a
+    few machines, so that others become empty and can be removed.
     """
 
     def __init__(self) -> None:
         self._by_free: dict[int, dict[str, Machine]] = {}
 
     def update(self, machine: Machine) -> None:
-        """Put a machine where it belongs now, or take it out if it takes no jobs."""
+        """Update a machine's place, or remove it if it takes no jobs."""
         self._take(machine)
         if machine.takes_jobs:
             self._by_free.setdefault(machine.free_cpus, {})[machine.name] = machine
@@ -145,7 +145,7 @@ class FreeList:
         return max(self._by_free, default=0)
 
     def pop(self, cpus: int) -> Machine:
-        """Take out a machine for a job of so many processors; there must be one (`most_cpus`)."""
+        """Remove and return a machine for a job of ``cpus`` processors; one must exist (`most_cpus`)."""
         bucket = min(free for free in self._by_free if free >= cpus)
         machines = self._by_free[bucket]
         _, machine = machines.popitem()

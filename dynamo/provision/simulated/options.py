@@ -1,4 +1,4 @@
-"""What a simulated site may be told: sizes, limits, how long things take, how often they fail, when it is away."""
+"""Options of a simulated site: sizes, limits, delays, failure rates, outages."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _Z90 = _NORMAL.inv_cdf(0.9)
 
 
 class Delay(DriverOptions):
-    """How long something takes, seconds: always the same, or lognormal by its median and 90 % quantile.
+    """How long something takes, in seconds: constant, or lognormal by its median and 90 % quantile.
 
-    A bare number is a constant. Boot times of clouds have a long tail to the right, which the lognormal has too.
+    A bare number is a constant. Cloud boot times have a long right tail, as does the lognormal.
     """
 
     constant_s: float | None = Field(default=None, ge=0)
@@ -40,11 +40,11 @@ class Delay(DriverOptions):
         elif self.median_s is None or self.p90_s is None:
             raise ValueError("either constant_s, or median_s with p90_s")
         elif self.p90_s < self.median_s:
-            raise ValueError("p90_s is not less than median_s")
+            raise ValueError("p90_s must not be less than median_s")
         return self
 
     def sample_s(self, rng: Random) -> float:
-        """Draw one; takes exactly one number from ``rng``, so that other draws do not depend on the kind."""
+        """Draw a delay; takes exactly one number from ``rng``, so that other draws do not depend on the kind."""
         uniform = rng.random()
         if self.median_s is None or self.p90_s is None:
             return self.constant_s or 0.0
@@ -53,7 +53,7 @@ class Delay(DriverOptions):
 
 
 class FlavorOptions(DriverOptions):
-    """One size of server."""
+    """One server size."""
 
     name: str = Field(min_length=1)
     cpus: int = Field(gt=0)
@@ -63,7 +63,7 @@ class FlavorOptions(DriverOptions):
     cost_per_hour: float | None = Field(default=None, ge=0)
 
     def flavor(self, price_per_cpu_hour: float | None) -> Flavor:
-        """Return it as drivers do, with a price made from its cpus where it has none."""
+        """Return it as drivers do; a missing price is derived from its cpus."""
         cost = self.cost_per_hour
         if cost is None and price_per_cpu_hour is not None:
             cost = price_per_cpu_hour * self.cpus
@@ -71,7 +71,7 @@ class FlavorOptions(DriverOptions):
 
 
 class QuotaOptions(DriverOptions):
-    """What the project may use; no limit where nothing is said."""
+    """The project's limits; no limit by default."""
 
     servers: int | None = Field(default=None, ge=0)
     cpus: int | None = Field(default=None, ge=0)
@@ -79,7 +79,7 @@ class QuotaOptions(DriverOptions):
 
 
 class SiteOutage(DriverOptions):
-    """A time in which the site's API does not answer; servers go on."""
+    """A period in which the site's API does not answer; servers keep running."""
 
     start: AwareDatetime
     end: AwareDatetime
@@ -87,7 +87,7 @@ class SiteOutage(DriverOptions):
     @model_validator(mode="after")
     def _forward(self) -> Self:
         if self.end <= self.start:
-            raise ValueError("an outage ends after its start")
+            raise ValueError("an outage must end after its start")
         return self
 
 
@@ -103,45 +103,45 @@ class SimulatedOptions(DriverOptions):
     flavors: tuple[FlavorOptions, ...] = Field(
         default=_FLAVORS,
         min_length=1,
-        description="Sizes, each with `name`, `cpus`, `ram_mb`, `disk_gb`, `gpus`, `cost_per_hour`; without it `small` "
-        "(2 processors, 8 GiB), `medium`, `large`, `xlarge`, each twice the one before.",
+        description="Sizes, each with `name`, `cpus`, `ram_mb`, `disk_gb`, `gpus`, `cost_per_hour`. Default: `small` "
+        "(2 processors, 8 GiB), `medium`, `large`, `xlarge`, each twice the previous one.",
     )
     quota: QuotaOptions = Field(
-        default=QuotaOptions(), description="Limits of the project: `servers`, `cpus`, `ram_mb`; none by default."
+        default=QuotaOptions(), description="Project limits: `servers`, `cpus`, `ram_mb`. Default: none."
     )
     capacity_servers: int | None = Field(
-        default=None, ge=0, description="How many servers the site has room for, whatever the quota says."
+        default=None, ge=0, description="Maximum servers the site has room for, regardless of the quota."
     )
     boot: Delay = Field(
         default=Delay(median_s=60.0, p90_s=120.0),
-        description="From the request to a running server, s: a number, or a distribution by `median_s` and `p90_s` "
-        "(without it 60 and 120).",
+        description="Time from request to running server, s: a number, or a distribution by `median_s` and `p90_s` "
+        "(default: 60 and 120).",
     )
     join: Delay = Field(
-        default=Delay(constant_s=15.0), description="From there to its place in the pool, likewise; without it 15."
+        default=Delay(constant_s=15.0), description="Time from there to joining the pool, likewise. Default: 15."
     )
     delete: Delay = Field(
         default=Delay(constant_s=5.0),
-        description="From the request for its end to its end, likewise; without it 5.",
+        description="Time from delete request to deletion, likewise. Default: 5.",
     )
     failure_rate: float = Field(default=0.0, ge=0, le=1, description="Share of servers that end in ERROR.")
     no_capacity_rate: float = Field(
-        default=0.0, ge=0, le=1, description="Share that end in ERROR soon, for want of a host."
+        default=0.0, ge=0, le=1, description="Share that soon end in ERROR because no host is available."
     )
-    no_join_rate: float = Field(default=0.0, ge=0, le=1, description="Share that run and never join the pool.")
-    list_lag_s: float = Field(default=0.0, ge=0, description="How long a new server is missing in lists, s.")
-    price_per_cpu_hour: float | None = Field(default=None, ge=0, description="For flavours without a price.")
+    no_join_rate: float = Field(default=0.0, ge=0, le=1, description="Share that run but never join the pool.")
+    list_lag_s: float = Field(default=0.0, ge=0, description="How long new servers are missing from lists, s.")
+    price_per_cpu_hour: float | None = Field(default=None, ge=0, description="Price for flavors without one.")
     api_s: Delay = Field(
-        default=Delay(constant_s=0.0), description="How long one call would take, s; it is added up, not waited for."
+        default=Delay(constant_s=0.0), description="Duration of one call, s; added up, not waited for."
     )
     outages: tuple[SiteOutage, ...] = Field(
-        default=(), description="When its API does not answer: a list of `start` and `end`, ISO 8601."
+        default=(), description="Periods in which the API does not answer: a list of `start` and `end`, ISO 8601."
     )
-    seed: int = Field(default=0, description="The same seed and the same calls give the same site.")
+    seed: int = Field(default=0, description="Random seed; the same seed and calls give the same site.")
 
     @model_validator(mode="after")
     def _different(self) -> Self:
         names = [flavor.name for flavor in self.flavors]
         if len(set(names)) < len(names):
-            raise ValueError("two flavors of one name")
+            raise ValueError("two flavors with the same name")
         return self

@@ -1,7 +1,7 @@
-"""A pool in memory, with a clock that is given: for tests, benchmarks, and the simulation of whole weather days.
+"""An in-memory pool with a given clock, for tests, benchmarks, and simulations of whole weather days.
 
-Simulated sites tell it when their servers join and leave. What has happened since the last call is worked out, event by
-event and in order, when the next one comes; nothing runs in the background. The same calls at the same instants
+Simulated sites report when their servers join and leave. What happened since the last call is computed, event by
+event and in order, on the next call; nothing runs in the background. The same calls at the same times
 give the same answers.
 """
 
@@ -30,26 +30,26 @@ class SimulatedPool(SimulatedWork):
     Parameters
     ----------
     clock
-        The present instant.
+        Source of the current time.
     update_interval_s
-        How long a collector that has restarted may take to hear from all workers.
+        How long a restarted collector may take to hear from all workers.
     ad_lifetime_s
-        How long the collector shows a worker that went without a good-bye.
+        How long the collector shows a worker that left without notice.
     admission
-        Whether workers wait for `admit`; else they join by themselves.
+        Whether workers wait for `admit`; otherwise they join by themselves.
     history_s
-        How long ended jobs are kept for `finished`, at least.
+        Minimum time to keep ended jobs for `finished`.
     seed
-        Of the order in which workers re-appear.
+        Random seed for the order in which workers reappear.
 
     Attributes
     ----------
     papers_made
-        How often papers were made, by worker.
+        Number of times papers were created, by worker.
     revoked
-        Workers whose papers are worthless.
+        Workers whose papers are revoked.
     refused
-        Workers that wanted to join with worthless papers, in order.
+        Workers that tried to join with revoked papers, in order.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class SimulatedPool(SimulatedWork):
         self._silent_until = _LONG_AGO
 
     def ensure(self) -> None:
-        """Do nothing: it is there."""
+        """Do nothing: the pool always exists."""
         with self._lock:
             self._asked()
 
     def view(self) -> PoolView:
-        """Return what collector and queue say now; a view does not change afterwards."""
+        """Return the current state of collector and queue; a view does not change afterwards."""
         with self._lock:
             now = self._asked()
             return PoolView(now, self._collector_since, self._fresh_slots(), self._queue.cpus, self._running_cpus)
@@ -96,7 +96,7 @@ class SimulatedPool(SimulatedWork):
         remote: bool = True,
         options: Mapping[str, object] | None = None,  # noqa: ARG002 - the site says how large a worker is
     ) -> JoinPapers:
-        """Return papers without meaning; a worker whose papers were revoked may join with new ones."""
+        """Return dummy papers; a worker whose papers were revoked may join with new ones."""
         with self._lock:
             self._asked()
             self.papers_made[worker] += 1
@@ -107,7 +107,7 @@ class SimulatedPool(SimulatedWork):
         return JoinPapers("", {"token": f"simulated {worker} {serial}".encode()})
 
     def admit(self, expected: Collection[str]) -> Sequence[str]:
-        """Let in those of ``expected`` that have asked since the last time; others go on asking."""
+        """Admit those of ``expected`` that have asked since the last call; others keep asking."""
         with self._lock:
             now = self._asked()
             asking = [machine for name, machine in self._asking.items() if name in expected]
@@ -119,13 +119,13 @@ class SimulatedPool(SimulatedWork):
             return [machine.name for machine in asking if machine.joined]
 
     def revoke(self, workers: Collection[str]) -> None:
-        """Let these workers not join any more; those that have joined stay."""
+        """Keep these workers from joining; those that have joined stay."""
         with self._lock:
             self._asked()
             self.revoked.update(workers)
 
     def drain(self, worker: str, *, deadline_s: float) -> None:
-        """Let no more jobs begin there; those that still run at the deadline are killed. The first deadline holds."""
+        """Start no more jobs there; those still running at the deadline are killed. The first deadline counts."""
         with self._lock:
             now = self._asked()
             machine = self._machines.get(worker)
@@ -140,20 +140,20 @@ class SimulatedPool(SimulatedWork):
             self._catch_up(now)
 
     def finished(self, since: datetime) -> Sequence[FinishedJob]:
-        """Return the jobs that ended after ``since``, in the order in which they ended."""
+        """Return the jobs that ended after ``since``, in order."""
         with self._lock:
             self._asked()
             return self._finished[bisect_right(self._finished, since, key=lambda job: job.ended_at) :]
 
     def stop(self) -> None:
-        """Do nothing: no daemons are ours."""
+        """Do nothing: there are no daemons."""
 
-    # What follows is for sites, tests and simulations, no part of the interface of pools.
+    # The rest is for sites, tests and simulations, not part of the pool interface.
 
     def expect(
         self, worker: str, *, cpus: int, memory_mb: int = 0, joins_at: datetime, leaves_at: datetime | None = None
     ) -> None:
-        """Let a worker join at ``joins_at`` unless it is revoked or leaves before; it replaces one of its name."""
+        """Schedule a worker to join at ``joins_at`` unless revoked or gone by then; replaces one of the same name."""
         with self._lock:
             now = self._clock.now()
             self._catch_up(now)
@@ -165,7 +165,7 @@ class SimulatedPool(SimulatedWork):
             self._catch_up(now)
 
     def prolong(self, worker: str, leaves_at: datetime) -> None:
-        """Let a worker that was to leave stay until ``leaves_at``."""
+        """Postpone a worker's departure to ``leaves_at``."""
         with self._lock:
             self._catch_up(self._clock.now())
             machine = self._machines.get(worker)
@@ -174,7 +174,7 @@ class SimulatedPool(SimulatedWork):
                 self._later(leaves_at, self._leave_later, machine)
 
     def leave(self, worker: str, *, clean: bool = True) -> None:
-        """Take a worker away now; its jobs are killed, counted, and wait again at their old places."""
+        """Remove a worker now; its jobs are killed, counted, and requeued at their old places."""
         with self._lock:
             now = self._clock.now()
             self._catch_up(now)
@@ -187,10 +187,10 @@ class SimulatedPool(SimulatedWork):
         Raises
         ------
         UsageError
-            If it asks for no processor or a negative time.
+            If it needs no processor or has a negative duration.
         """
         if cpus < 1 or duration_s < 0:
-            raise UsageError(f"no job: {cpus} processors for {duration_s:g} s")
+            raise UsageError(f"invalid job: {cpus} processors for {duration_s:g} s")
         with self._lock:
             now = self._clock.now()
             self._catch_up(now)
@@ -202,18 +202,18 @@ class SimulatedPool(SimulatedWork):
             return job.id
 
     def counts(self) -> tuple[int, int]:
-        """Return how many jobs wait and how many run."""
+        """Return the numbers of waiting and running jobs."""
         with self._lock:
             self._catch_up(self._clock.now())
             return self._queue.jobs, sum(len(machine.jobs) for machine in self._machines.values())
 
     def silent_until(self, instant: datetime) -> None:
-        """Let every call of the interface raise `PoolSilentError` before ``instant``; workers and jobs go on."""
+        """Make every interface call raise `PoolSilentError` before ``instant``; workers and jobs continue."""
         with self._lock:
             self._silent_until = instant
 
     def restart_collector(self) -> None:
-        """Let the collector forget all workers; they re-appear within the update interval. Jobs go on."""
+        """Make the collector forget all workers; they reappear within the update interval. Jobs continue."""
         with self._lock:
             now = self._clock.now()
             self._catch_up(now)
@@ -228,13 +228,13 @@ class SimulatedPool(SimulatedWork):
                     self._later(now + timedelta(seconds=wait_s), self._show, machine)
 
     def make_black_hole(self, worker: str, *, fails_after_s: float = 1.0) -> None:
-        """Let every job that begins on ``worker`` from now on fail after so many seconds."""
+        """Make every job started on ``worker`` from now on fail after ``fails_after_s`` seconds."""
         with self._lock:
             self._catch_up(self._clock.now())
             self._machines[worker].black_hole_s = fails_after_s
 
     def next_event_at(self) -> datetime | None:
-        """Return when the next thing happens of itself (something that came between may have made it nothing)."""
+        """Return the time of the next scheduled event (which may have become void since)."""
         with self._lock:
             return self._coming[0][0] if self._coming else None
 
@@ -242,7 +242,7 @@ class SimulatedPool(SimulatedWork):
         now = self._clock.now()
         self._catch_up(now)
         if now < self._silent_until:
-            raise PoolSilentError("the pool does not answer (simulated)", hint="it is asked again")
+            raise PoolSilentError("the pool does not answer (simulated)", hint="will be retried")
         return now
 
     def _join(self, now: datetime, machine: Machine) -> None:
@@ -280,7 +280,7 @@ class SimulatedPool(SimulatedWork):
         self._asking.pop(worker, None)
         lingers = not clean and machine.shown and self._ad_lifetime > timedelta(0)
         if lingers:
-            # The collector goes on showing what it heard last, jobs included.
+            # The collector keeps showing what it heard last, including jobs.
             self._fresh_slots()
         machine.gone = True
         self._kill_jobs(now, machine)

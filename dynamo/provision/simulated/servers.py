@@ -1,4 +1,4 @@
-"""The servers of a simulated site: found by id, by name and by fleet, and what they use."""
+"""The servers of a simulated site by id, name and fleet, and the resources they use."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from dynamo.provision.sites.base import Flavor, Server
 
 @dataclass(slots=True)
 class Made:
-    """A server and what will become of it.
+    """A server and its future.
 
     Attributes
     ----------
     fault
-        Why it will end in ERROR; empty for one that will run.
+        Why it will end in ERROR; empty if it will run.
     delete_s
-        How long its end will take.
+        How long its deletion will take.
     listed_from
-        When lists begin to have it.
+        When lists start to include it.
     """
 
     server: Server
@@ -33,14 +33,14 @@ class Made:
 
 
 class Servers:
-    """All servers that are at the site, whatever their status.
+    """All servers at the site, regardless of status.
 
     Attributes
     ----------
     used_cpus, used_ram_mb
-        Of all of them.
+        Total usage.
     hosted
-        How many have a host of the site: those that will not end in ERROR.
+        How many have a host at the site: those that will not end in ERROR.
     """
 
     def __init__(self) -> None:
@@ -49,27 +49,27 @@ class Servers:
         self.hosted = 0
         self._made: dict[str, Made] = {}
         self._ids: dict[tuple[str, str], str] = {}
-        # What lists return, ready: looking is what is done most.
+        # Lists are kept ready, since listing is the most frequent operation.
         self._by_fleet: dict[str, dict[str, Server]] = {}
 
     def __len__(self) -> int:
         return len(self._made)
 
     def get(self, server_id: str) -> Made | None:
-        """Return one, or None."""
+        """Return a server by id, or None."""
         return self._made.get(server_id)
 
     def named(self, fleet: str, name: str) -> Made | None:
-        """Return one by its name, or None."""
+        """Return a server by name, or None."""
         server_id = self._ids.get((fleet, name))
         return None if server_id is None else self._made[server_id]
 
     def of_fleet(self, fleet: str) -> list[Server]:
-        """Return those of a fleet, oldest first."""
+        """Return a fleet's servers, oldest first."""
         return list(self._by_fleet.get(fleet, {}).values())
 
     def add(self, made: Made) -> None:
-        """Add one."""
+        """Add a server."""
         server = made.server
         self._made[server.id] = made
         self._ids[made.fleet, server.name] = server.id
@@ -79,12 +79,12 @@ class Servers:
         self.hosted += not made.fault
 
     def change(self, made: Made, **changes: Any) -> Server:
-        """Replace what is said of one (fields of `Server`) and return it."""
+        """Change fields of a server's `Server` and return it."""
         made.server = self._by_fleet[made.fleet][made.server.id] = replace(made.server, **changes)
         return made.server
 
     def remove(self, made: Made) -> None:
-        """Take one out."""
+        """Remove a server."""
         server = made.server
         del self._made[server.id], self._ids[made.fleet, server.name], self._by_fleet[made.fleet][server.id]
         if not self._by_fleet[made.fleet]:

@@ -1,7 +1,7 @@
-"""A site in memory, with a clock of its own: for tests, planning, and the simulation of whole weather days.
+"""An in-memory site with its own clock, for tests, planning, and simulations of whole weather days.
 
-Nothing waits and nothing runs in the background: what has happened since the last call is worked out when the next
-one comes. Given the same options, seed, clock and calls, it does the same to the microsecond.
+Nothing waits and nothing runs in the background: what happened since the last call is computed on the next
+one. The same options, seed, clock and calls give the same results to the microsecond.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ from dynamo.provision.sites.errors import SitePermanentError, SiteQuotaError
 from dynamo.provision.sites.kind import SiteKind
 
 NO_HOST = "No valid host was found. There are not enough hosts available."
-#: How soon a site says that it has no host, seconds.
+#: How soon a site reports that it has no host, in seconds.
 _NO_HOST_S = 2.0
 
 
 class Pool(Protocol):
-    """Where servers go when they run; `dynamo.provision.simulated.pool.SimulatedPool` is one."""
+    """The pool running servers join, e.g. `dynamo.provision.simulated.pool.SimulatedPool`."""
 
     def expect(
         self, worker: str, *, cpus: int, memory_mb: int, joins_at: datetime, leaves_at: datetime | None = None
     ) -> None:
-        """Let a worker join at an instant to come, and leave at another."""
+        """Schedule a worker to join at a future time, and to leave at another."""
         ...
 
     def prolong(self, worker: str, leaves_at: datetime) -> None:
-        """Let a worker that was to leave stay until ``leaves_at``."""
+        """Postpone a worker's departure to ``leaves_at``."""
         ...
 
     def leave(self, worker: str, *, clean: bool = True) -> None:
-        """Take a worker away now; ``clean`` where it could say good-bye to the collector."""
+        """Remove a worker now; ``clean`` if it could notify the collector."""
         ...
 
 
 class SimulatedSite(Faults):
-    """A site in memory.
+    """An in-memory site.
 
     Parameters
     ----------
     context
         As for every driver; see `SimulatedOptions` for the options.
     clock
-        The present instant; the real one where nothing is given.
+        Source of the current time; by default the real clock.
     pool
-        Where running servers join.
+        The pool running servers join.
     seed
         Overrides the option.
 
     Attributes
     ----------
     calls
-        How often each verb was called, refused calls too.
+        Number of calls by verb, including refused ones.
     api_time_s
-        How long the calls would have taken.
+        Total time the calls would have taken, in seconds.
 
     Raises
     ------
@@ -86,10 +86,10 @@ class SimulatedSite(Faults):
         self.api_time_s = 0.0
         self._clock = clock or SystemClock()
         self._pool = pool
-        # The name goes in, so that two sites of one seed do not boot in step.
+        # Includes the name, so that two sites with the same seed do not boot in step.
         seed = self.options.seed if seed is None else seed
         self._rng = Random(f"{seed}:{context.site}")  # noqa: S311
-        # Apart from the servers', so that looking more often does not change what is seen.
+        # Separate from the servers', so that looking more often does not change what is seen.
         self._api_rng = Random(f"{seed}:{context.site}:api")  # noqa: S311
         self._flavors = {each.name: each.flavor(self.options.price_per_cpu_hour) for each in self.options.flavors}
         self._numbers = count(1)
@@ -103,11 +103,11 @@ class SimulatedSite(Faults):
         return self._name
 
     def join_pool(self, pool: Pool) -> None:
-        """Let servers that are made from now on join this pool."""
+        """Make servers created from now on join this pool."""
         self._pool = pool
 
     def create(self, request: ServerRequest) -> Server:
-        """Begin a server; see `SiteDriver.create`."""
+        """Start creating a server; see `SiteDriver.create`."""
         with self._lock:
             now = self._called("create")
             fleet = request.tags.get(FLEET_TAG, "")
@@ -132,7 +132,7 @@ class SimulatedSite(Faults):
             return made.server if made is not None else None
 
     def delete(self, server_id: str) -> None:
-        """Begin the end of a server; its jobs end at once."""
+        """Start deleting a server; its jobs end at once."""
         with self._lock:
             now = self._called("delete")
             made = self._servers.get(server_id)
@@ -144,19 +144,19 @@ class SimulatedSite(Faults):
             self._answered("delete", server_id)
 
     def quota(self) -> Quota:
-        """Return limits and use; a server counts until it is gone."""
+        """Return limits and usage; a server counts until it is gone."""
         with self._lock:
             self._called("quota")
             return self._quota()
 
     def flavors(self) -> Sequence[Flavor]:
-        """Return the sizes that are to be had."""
+        """Return the available sizes."""
         with self._lock:
             self._called("flavors")
             return tuple(self._flavors.values())
 
     def extend(self, server_id: str, until: datetime) -> datetime:
-        """Prolong a lease; see `LeasingSite.extend`."""
+        """Extend a lease; see `LeasingSite.extend`."""
         with self._lock:
             self._called("extend")
             made = self._servers.get(server_id)
@@ -172,10 +172,10 @@ class SimulatedSite(Faults):
     def close(self) -> None:
         """Do nothing: there are no connections."""
 
-    # What follows, and `Faults`, is for tests and simulations, no part of the interface of drivers.
+    # The rest, and `Faults`, is for tests and simulations, not part of the driver interface.
 
     def vanish(self, server_id: str) -> None:
-        """Let a server be gone at once, as if somebody else had deleted it."""
+        """Remove a server at once, as if someone else had deleted it."""
         with self._lock:
             self._catch_up(self._clock.now())
             made = self._servers.get(server_id)
@@ -183,7 +183,7 @@ class SimulatedSite(Faults):
                 self._drop(made)
 
     def stop(self, server_id: str) -> None:
-        """Shut a server down, as its dead-man switch does; it stays at the site."""
+        """Shut down a server, as its dead-man switch would; it stays at the site."""
         with self._lock:
             self._catch_up(self._clock.now())
             made = self._servers.get(server_id)
@@ -192,7 +192,7 @@ class SimulatedSite(Faults):
                 self._part(made, clean=True)
 
     def next_event_at(self) -> datetime | None:
-        """Return when the next thing happens of itself (something that came between may have made it nothing)."""
+        """Return the time of the next scheduled event (which may have become void since)."""
         with self._lock:
             return self._coming[0][0] if self._coming else None
 
@@ -213,10 +213,10 @@ class SimulatedSite(Faults):
             raise SiteQuotaError(
                 f"the quota is used up: cannot create {request.name}",
                 where=self._name,
-                hint="wish for fewer workers here or raise the quota",
+                hint="request fewer workers here or raise the quota",
             )
         options, rng = self.options, self._rng
-        # Always five draws, in this order: one server's fate does not shift the next one's.
+        # Always five draws, in this order, so that one server's fate does not affect the next one's.
         boot_s, join_s, delete_s = (delay.sample_s(rng) for delay in (options.boot, options.join, options.delete))
         fate, joins = rng.random(), rng.random() >= options.no_join_rate
         full = options.capacity_servers is not None and self._servers.hosted >= options.capacity_servers
@@ -279,7 +279,7 @@ class SimulatedSite(Faults):
             if made is None:
                 continue
             if what == "lease":
-                # It may have been prolonged meanwhile.
+                # It may have been extended in the meantime.
                 if made.server.lease_end is not None and made.server.lease_end <= when:
                     self._drop(made)
             elif what == "gone":

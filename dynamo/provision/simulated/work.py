@@ -1,4 +1,4 @@
-"""What a simulated pool does of itself: jobs begin, end and are killed, event by event, each at its own instant."""
+"""Event simulation of a pool: jobs start, end and are killed, each event at its own time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dynamo.provision.simulated.jobs import FreeList, JobQueue, Machine, Simulat
 
 
 class SimulatedWork:
-    """Machines, the jobs on them and the jobs that wait, and what is to happen next.
+    """Machines, running and waiting jobs, and scheduled events.
 
     Parameters
     ----------
     history_s
-        How long ended jobs are kept, at least.
+        Minimum time to keep ended jobs.
 
     Attributes
     ----------
     jobs_ok, jobs_failed, jobs_killed
-        Ended as they should, ended otherwise, and begun again because their worker went.
+        Jobs that succeeded, failed, and were restarted because their worker left.
     used_cpu_s, wasted_cpu_s
-        Processor seconds of jobs that ended, and of those that were killed.
+        Processor seconds of ended and of killed jobs.
     """
 
     def __init__(self, history_s: float) -> None:
@@ -109,7 +109,7 @@ class SimulatedWork:
 
     def _fresh_slots(self) -> Mapping[str, WorkerSlots]:
         if self._changed:
-            # Views that were handed out keep the old one. Sorted, since the order of a set of texts differs by process.
+            # Views already returned keep the old one. Sorted, since the order of a set of strings differs by process.
             slots = dict(self._slots)
             for name in sorted(self._changed):
                 machine = self._machines.get(name)

@@ -1,1 +1,1 @@
-"""Site drivers: one file for each kind of cloud, behind the interface in `dynamo.provision.sites.base`."""
+"""Site drivers: one for each kind of cloud, behind the interface in `dynamo.provision.sites.base`."""

@@ -1,7 +1,7 @@
-"""What a site driver offers: create, list, get, delete, quota and flavours of one site, and nothing else.
+"""The site driver interface: create, list, get, delete, quota and flavors of one site, and nothing else.
 
-A driver knows its cloud and nothing of workers, weather or HTCondor. It keeps no state that matters: what survives a
-crash is in the store and in the names and tags of the servers themselves. All methods may be called from several
+A driver knows its cloud and nothing about workers, weather or HTCondor. It keeps no essential state: what survives a
+crash is in the store and in the names and tags of the servers. All methods may be called from several
 threads at once and raise only `dynamo.provision.sites.errors.SiteError`.
 """
 
@@ -14,16 +14,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-#: The tag (metadata key) by which a server is known to be a fleet's; its value is the fleet's id.
+#: The tag (metadata key) that marks a server as a fleet's; its value is the fleet's id.
 FLEET_TAG = "dynamo-fleet"
-#: The tag with the worker's name, unique in the fleet and never used again.
+#: The tag with the worker's name, unique in the fleet and never reused.
 WORKER_TAG = "dynamo-worker"
-#: The tag with the group of the spec that the worker belongs to.
+#: The tag with the worker's group in the spec.
 GROUP_TAG = "dynamo-group"
 
 
 class ServerStatus(StrEnum):
-    """What the site says of a server."""
+    """A server's status at its site."""
 
     BUILDING = "building"
     ACTIVE = "active"
@@ -35,7 +35,7 @@ class ServerStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Flavor:
-    """A size in which a site sells servers."""
+    """A server size offered by a site."""
 
     name: str
     cpus: int
@@ -47,7 +47,7 @@ class Flavor:
 
 @dataclass(frozen=True)
 class Quota:
-    """What may be used at a site and what is; None where the site sets no limit or does not tell."""
+    """Limits and usage at a site; None if the site sets no limit or does not report it."""
 
     servers: int | None = None
     servers_used: int = 0
@@ -57,7 +57,7 @@ class Quota:
     ram_mb_used: int = 0
 
     def room(self, flavor: Flavor) -> int | None:
-        """Return how many more servers of ``flavor`` fit; None where nothing limits them."""
+        """Return how many more servers of ``flavor`` fit; None if there is no limit."""
         rooms = []
         for limit, used, each in (
             (self.servers, self.servers_used, 1),
@@ -71,22 +71,22 @@ class Quota:
 
 @dataclass(frozen=True)
 class Server:
-    """A server as its site describes it.
+    """A server as described by its site.
 
     Attributes
     ----------
     id
-        The site's own identifier.
+        The site's identifier.
     name
-        The worker's name, under which it was asked for.
+        The worker's name, used in the request.
     tags
-        At least `FLEET_TAG`, `WORKER_TAG`, `GROUP_TAG` where the server is ours.
+        At least `FLEET_TAG`, `WORKER_TAG`, `GROUP_TAG` if the server is ours.
     fault
         Why it is in `ServerStatus.ERROR`, in the site's words.
     no_capacity
-        Whether that fault says that the site has no room now ("No valid host").
+        Whether the fault means that the site has no capacity now ("No valid host").
     unfinished
-        Whether `SiteDriver.create` has to be called again to go on with it (a lease that had to begin first).
+        Whether `SiteDriver.create` must be called again to continue (a lease had to start first).
     """
 
     id: str
@@ -105,24 +105,24 @@ class Server:
 
 @dataclass(frozen=True)
 class ServerRequest:
-    """One server that is wanted.
+    """One requested server.
 
     Attributes
     ----------
     name
-        The worker's name; the server is found again by it after a lost answer.
+        The worker's name, used to find the server after a lost answer.
     tags
-        Written on the server.
+        Tags to set on the server.
     flavor
         Its name at the site.
     image, key, network, security_groups, availability_zone
-        As the site names them; empty where the site's default does.
+        The site's names for them; empty for the site's default.
     user_data
-        What the server runs at its first boot; holds no lasting secret.
+        What the server runs at first boot; contains no long-lived secret.
     private_files
-        Files that a driver which shares this machine's disk hands over itself, by name; never sent to a cloud.
+        Files by name, handed over by a driver that shares this machine's disk; never sent to a cloud.
     options
-        What only this kind of site understands.
+        Options specific to this kind of site.
     """
 
     name: str
@@ -145,61 +145,61 @@ class SiteDriver(Protocol):
 
     @property
     def name(self) -> str:
-        """The site's name, as ``Cloud:Region``."""
+        """The site's name, ``Cloud:Region``."""
         ...
 
     def create(self, request: ServerRequest) -> Server:
-        """Ask for a server and return it as soon as the site knows it, not when it runs.
+        """Request a server and return it as soon as the site knows it, without waiting until it runs.
 
-        A second call with the name of a server that is there returns that one: it is safe to repeat.
+        Safe to repeat: a second call with the name of an existing server returns that server.
 
         Raises
         ------
         SiteError
-            Of the kind that says what to do. `SiteRetryableError` may mean that the server is being made all the
-            same: only `list` tells.
+            Its kind says what to do. `SiteRetryableError` may mean that the server is being created anyway:
+            only `list` can tell.
         """
         ...
 
     def list(self, fleet: str) -> Sequence[Server]:
-        """Return all servers tagged with the fleet's id: a complete list, or an error, never a part of it."""
+        """Return all servers tagged with the fleet's id: a complete list or an error, never a partial list."""
         ...
 
     def get(self, server_id: str) -> Server | None:
-        """Return one server, or None if the site is sure that it is not there."""
+        """Return one server, or None if the site is sure that it does not exist."""
         ...
 
     def delete(self, server_id: str) -> None:
-        """Ask for the end of a server and of all that was made for it; one that is gone already is no error."""
+        """Request deletion of a server and everything created for it; one already gone is not an error."""
         ...
 
     def quota(self) -> Quota:
-        """Return limits and use."""
+        """Return limits and usage."""
         ...
 
     def flavors(self) -> Sequence[Flavor]:
-        """Return the sizes that are to be had."""
+        """Return the available sizes."""
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...
 
 
 @dataclass(frozen=True)
 class SiteContext:
-    """What every driver is made with.
+    """What every driver is created with.
 
     Attributes
     ----------
     site
-        The name of the site in the spec, ``Cloud:Region``.
+        The site's name in the spec, ``Cloud:Region``.
     options
-        The ``options`` of the site in the spec; the driver checks them.
+        The site's ``options`` in the spec; checked by the driver.
     state
-        A folder of the driver's own, for what it must keep on this machine.
+        The driver's folder, for what it must keep on this machine.
     timeout_s
-        How long one call may take.
+        Time limit per call, in seconds.
     """
 
     site: str

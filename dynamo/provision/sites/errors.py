@@ -1,6 +1,6 @@
-"""How sites fail: five kinds, because there are five different things to do about it.
+"""Site errors: five kinds, because there are five different ways to react.
 
-Drivers translate what their libraries raise into these, each in one place.
+Each driver translates its libraries' exceptions into these in one place.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ class SiteError(DynamoError):
 
 
 class SiteRetryableError(SiteError):
-    """Slow, busy, unreachable or broken for now: the same call may succeed later, and may have had its effect."""
+    """Slow, busy, unreachable or broken for now: the same call may succeed later, and may have taken effect."""
 
     kind = "retryable"
     exit_code = 5
 
 
 class SiteQuotaError(SiteError):
-    """The project's quota is used up: fewer workers, or a larger quota."""
+    """The project's quota is used up: use fewer workers or get a larger quota."""
 
     kind = "quota"
 
 
 class SiteCapacityError(SiteError):
-    """The site itself has no room now ("No valid host", no lease to be had): another site, or later."""
+    """The site has no capacity now ("No valid host", no lease available): use another site or wait."""
 
     kind = "no-capacity"
 
 
 class SiteAuthError(SiteError):
-    """Credentials are missing, wrong or expired: a person must act."""
+    """Credentials are missing, wrong or expired: an operator must act."""
 
     kind = "auth"
 
 
 class SitePermanentError(SiteError):
-    """The request itself is wrong (no such image, forbidden network): it will never succeed as it is."""
+    """The request is wrong (unknown image, forbidden network): it will never succeed unchanged."""
 
     kind = "permanent"

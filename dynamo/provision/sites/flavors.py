@@ -1,4 +1,4 @@
-"""Choosing the size of a server: the cheapest, then the smallest, that has what is needed."""
+"""Choose a server size: the cheapest, then the smallest, that meets the requirements."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NEAR_MISSES = 3
 
 @dataclass(frozen=True)
 class FlavorNeed:
-    """What one worker must have at least.
+    """Minimum requirements of one worker.
 
     Attributes
     ----------
     ram_per_cpu_mb, disk_per_cpu_mb
-        For each processor of the flavor, but for no more than ``most_cpus`` of them: those are all that are wanted.
+        Per processor of the flavor, up to ``most_cpus`` processors, as no more are requested.
     """
 
     cpus: int = 1
@@ -30,16 +30,16 @@ class FlavorNeed:
     most_cpus: int | None = None
 
     def lacks(self, flavor: Flavor) -> tuple[str, ...]:
-        """Return what ``flavor`` has too little of, each as ``ram 2048 of 4096 MB``."""
+        """Return what ``flavor`` has too little of, each like ``ram 2048 of 4096 MB``."""
         used = flavor.cpus if self.most_cpus is None else min(flavor.cpus, self.most_cpus)
-        # Too few processors are told as that, not as too little memory for those that are there.
+        # Report too few processors as such, not as too little memory for them.
         used = max(used, self.cpus)
         ram_mb = max(self.ram_mb, self.ram_per_cpu_mb * used)
         disk_gb = max(self.disk_gb, -(-self.disk_per_cpu_mb * used // 1000))
         found = (
             ("cpus", flavor.cpus, self.cpus, ""),
             ("ram", flavor.ram_mb, ram_mb, " MB"),
-            # A disk of 0 is a network volume or the whole of a bare machine: it is not known to be too small.
+            # A disk of 0 means a network volume or a whole bare-metal machine: not known to be too small.
             ("disk", flavor.disk_gb or disk_gb, disk_gb, " GB"),
             ("gpus", flavor.gpus, self.gpus, ""),
         )
@@ -47,15 +47,15 @@ class FlavorNeed:
 
 
 def choose(flavors: Sequence[Flavor], need: FlavorNeed, *, where: object = None) -> Flavor:
-    """Return the flavor for ``need``: the cheapest, among those the smallest.
+    """Return the flavor for ``need``: the cheapest, then the smallest.
 
-    Flavors whose cost is not told come after those whose cost is. Flavors with GPUs that nobody asked for come last:
-    they are dear even where no cost is told.
+    Flavors with unknown cost come after those with a cost. Flavors with unrequested GPUs come last:
+    they are expensive even if no cost is given.
 
     Raises
     ------
     NotFoundError
-        If none has enough; it names the nearest ones and what they lack.
+        If none is large enough; it names the nearest ones and what they lack.
     """
     fitting = [flavor for flavor in flavors if not need.lacks(flavor)]
     if fitting:
@@ -65,21 +65,23 @@ def choose(flavors: Sequence[Flavor], need: FlavorNeed, *, where: object = None)
     )
     near = [f"{flavor.name} ({', '.join(lacks)})" for lacks, flavor in missing[:_NEAR_MISSES]]
     raise NotFoundError(
-        "no flavour has what is needed",
+        "no flavor meets the requirements",
         where=where,
         expected=f"one with at least {_words(need)}",
-        hint=f"nearest: {'; '.join(near)}" if near else "the site offers no flavours",
+        hint=f"nearest: {'; '.join(near)}" if near else "the site offers no flavors",
     )
 
 
 def named(flavors: Sequence[Flavor], name: str, *, where: object = None) -> Flavor:
-    """Return the flavor called ``name``; raises `NotFoundError` naming those that there are."""
+    """Return the flavor called ``name``; raise `NotFoundError` listing the available ones if there is none."""
     for flavor in flavors:
         if flavor.name == name:
             return flavor
     names = sorted(flavor.name for flavor in flavors)
     raise NotFoundError(
-        f"no flavour {name!r:.80}", where=where, expected=", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        f"flavor {name!r:.80} not found",
+        where=where,
+        expected=", ".join(names[:20]) + (", ..." if len(names) > 20 else ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a kind of site is to the rest: its driver, and what may be said of it in a spec."""
+"""A kind of site: its driver and its options in a spec."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dynamo.provision.sites.options import DriverOptions
 
 @dataclass(frozen=True)
 class SiteKind:
-    """One kind of site, as specs name it by ``driver``.
+    """One kind of site, named by ``driver`` in specs.
 
     Attributes
     ----------
     open
-        Makes the driver of one site.
+        Creates the driver of one site.
     site_options, group_options
-        The models of what a site, and a group of workers at one, may say in ``options``.
+        The ``options`` models of a site and of a group of workers at one.
     """
 
     open: Callable[[SiteContext], SiteDriver]

@@ -1,4 +1,4 @@
-"""The options of drivers: strict about names, read from a mapping."""
+"""Driver options: read from a mapping, unknown names rejected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamo.errors import InputError
 
 
 class DriverOptions(BaseModel):
-    """Base of all options: strict about names, read from a mapping."""
+    """Base class of all options: read from a mapping, unknown names rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -23,7 +23,7 @@ class DriverOptions(BaseModel):
         Raises
         ------
         InputError
-            With the option's name, what was expected, and the nearest known name for one that is unknown.
+            With the option's name, what was expected, and for an unknown name the nearest known one.
         """
         (known,) = split_options(values, cls, where=where)
         try:
@@ -35,17 +35,17 @@ class DriverOptions(BaseModel):
 
 
 def split_options(values: Mapping[str, object], *kinds: type[DriverOptions], where: str) -> list[dict[str, object]]:
-    """Return the part of ``values`` that belongs to each kind, in their order.
+    """Return the part of ``values`` that belongs to each kind, in order.
 
     Raises
     ------
     InputError
-        If a name belongs to none of them; the near miss is looked for among all.
+        If a name belongs to none of them; near misses are searched among all.
     """
     known = sorted({name for kind in kinds for name in kind.model_fields})
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else None
-            raise InputError(f"no option {name!r:.60}", where=where, expected=", ".join(known), hint=hint)
+            raise InputError(f"unknown option {name!r:.60}", where=where, expected=", ".join(known), hint=hint)
     return [{name: value for name, value in values.items() if name in kind.model_fields} for kind in kinds]

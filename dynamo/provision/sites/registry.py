@@ -1,4 +1,4 @@
-"""The kinds of sites by name: built-in ones, and those of installed packages."""
+"""The kinds of sites by name: built-in ones and those from installed packages."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dynamo.provision.sites.options import DriverOptions
 
 
 def open_site(kind: str, context: SiteContext) -> SiteDriver:
-    """Return a driver of the named kind.
+    """Create a driver of the named kind.
 
     Raises
     ------
     InputError
-        If it does not take the options.
+        If it rejects the options.
     NotFoundError
-        If there is no such kind; names the nearest.
+        If the kind does not exist; names the nearest.
     MissingPartError
-        If a library that it needs is not installed; `PluginError` if it is one of another package that cannot be used.
+        If a library it needs is not installed; `PluginError` if it comes from a package that cannot be used.
     """
     found = SITES.load(kind)
     with SITES.blamed(kind):
@@ -26,7 +26,7 @@ def open_site(kind: str, context: SiteContext) -> SiteDriver:
 
 
 def option_models(kind: str, *, group: bool) -> tuple[type[DriverOptions], ...]:
-    """Return the models of what a site of that kind, or a group of workers there, may say in ``options``.
+    """Return the ``options`` models for a site of that kind, or for a group of workers there.
 
     Raises
     ------

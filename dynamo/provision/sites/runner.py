@@ -1,4 +1,4 @@
-"""One site at work: what it said last, and the calls that are under way; a slow site delays only itself."""
+"""One site in operation: its latest answers and its calls in progress; a slow site delays only itself."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from dynamo.provision.sites.base import Flavor, Quota, Server, SiteDriver
 from dynamo.provision.sites.errors import SiteError
 
 log = logging.getLogger(__name__)
-#: Quotas and flavours change seldom; asking costs the site as much as a creation.
+#: Quotas and flavors rarely change; querying them costs the site as much as a creation.
 _QUOTA_AGE = timedelta(seconds=30)
 _FLAVORS_AGE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A complete list of a fleet's servers at one site; what happened after ``began_at`` may be missing in it."""
+    """A complete list of a fleet's servers at one site; changes after ``began_at`` may be missing."""
 
     servers: Sequence[Server]
     began_at: datetime
 
 
 class SiteRunner:
-    """Calls of one site, each in a thread of its own, as many at once as the spec allows.
+    """Calls to one site, each in its own thread, as many at once as the spec allows.
 
     Parameters
     ----------
     driver
         The site.
     fleet_id
-        The tag of the servers that are listed.
+        The tag of the servers to list.
     parallel
-        How many creations and deletions run at the same time; 0 makes every call at once in the caller's thread, for
+        How many creations and deletions run concurrently; 0 makes every call immediately in the caller's thread, for
         simulated clocks.
     clock
-        The present instant.
+        Source of the current time.
     wake
         Called when a call has ended.
     """
@@ -62,7 +62,7 @@ class SiteRunner:
         self._fleet_id = fleet_id
         self._clock = clock
         self._wake = wake
-        #: When the quota was asked for; servers made later are not in it.
+        #: When the quota was queried; servers created later are not included.
         self.quota_at: datetime | None = None
         self._quota_stale = True
         self._flavors_at: datetime | None = None
@@ -78,7 +78,7 @@ class SiteRunner:
         return self.driver.name
 
     def refresh(self) -> None:
-        """Ask for a new list unless one is under way."""
+        """Request a new list unless one is in progress."""
         if self._looker is None:
             self._look()
             return
@@ -87,11 +87,11 @@ class SiteRunner:
                 self._looking = self._looker.submit(self._look)
 
     def forget_quota(self) -> None:
-        """Ask for the quota anew with the next list: it was used, or the site says that it is used up."""
+        """Query the quota again with the next list: it was used, or the site says it is used up."""
         self._quota_stale = True
 
     def start(self, key: str, call: Callable[[], None]) -> bool:
-        """Run ``call`` in the background unless one of that key is under way; return whether it was begun."""
+        """Run ``call`` in the background unless one with that key is in progress; return whether it was started."""
         if self._calls is None:
             call()
             return True
@@ -102,23 +102,23 @@ class SiteRunner:
             return True
 
     def is_under_way(self, key: str) -> bool:
-        """Tell whether a call of that key has not ended."""
+        """Return whether a call with that key has not ended."""
         with self._lock:
             return key in self._under_way
 
     def calls(self) -> int:
-        """Return how many calls are under way or wait for their turn."""
+        """Return how many calls are in progress or queued."""
         with self._lock:
             return len(self._under_way)
 
     def wait(self, timeout_s: float, *, calls: bool = True) -> None:
-        """Wait until the list is there and, if asked, until all calls have ended."""
+        """Wait until the list has arrived and, if requested, until all calls have ended."""
         with self._lock:
             pending = [*([self._looking] if self._looking else []), *(self._under_way.values() if calls else ())]
         wait(pending, timeout_s)
 
     def close(self) -> None:
-        """Let calls under way end, start no more of those that wait, and let go of the site."""
+        """Let calls in progress end, start no queued ones, and close the site."""
         for pool in (self._calls, self._looker):
             if pool is not None:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -128,10 +128,10 @@ class SiteRunner:
         try:
             call()
         except DynamoError as error:
-            # The store is away, for instance: what is stored says what is to be done, and the next cycle does it.
+            # For instance, the store is unavailable: the next cycle does what the store says is due.
             log.warning("%s: %s: %s", self.name, key, error)
         except Exception:
-            # A thread's defect must not vanish silently, nor end the loop.
+            # A bug in a thread must neither vanish silently nor end the loop.
             log.exception("%s: %s", self.name, key)
         finally:
             with self._lock:
@@ -153,14 +153,14 @@ class SiteRunner:
         except SiteError as error:
             self.list_error = error
         except Exception as error:
-            # A driver's defect is a failure of its site alone.
+            # A driver's bug is a failure of its site alone.
             log.exception("%s: list", self.name)
-            self.list_error = SiteError(f"defect of the driver: {error!r:.200}", where=self.name)
+            self.list_error = SiteError(f"bug in the driver: {error!r:.200}", where=self.name)
         else:
             before = self.listing
             self.listing = Listing(servers, began)
             failed_before = self.list_error is not None
             self.list_error = None
-            # A list that says nothing new is no reason for a cycle out of turn.
+            # A list with nothing new is no reason for an extra cycle.
             if failed_before or before is None or list(before.servers) != list(servers):
                 self._wake()

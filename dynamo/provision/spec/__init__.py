@@ -1,1 +1,1 @@
-"""The fleet spec: one JSON, Mobius's names included, checked and read into models."""
+"""The fleet spec: one JSON document, Mobius's names included, checked and read into models."""

@@ -1,4 +1,4 @@
-"""What no single field of a fleet spec can tell: references, orders, names that are there twice."""
+"""Checks across the fields of a fleet spec: references, ordering, duplicate names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME_LENGTH = 40
 
 @dataclass(frozen=True)
 class SpecParts:
-    """Those parts of a spec that are well-formed, by their place in the document."""
+    """The well-formed parts of a spec, by their place in the document."""
 
     sites: Mapping[str, SiteSpec] = field(default_factory=dict)
     compute: Mapping[int, ComputeSpec] = field(default_factory=dict)
@@ -27,18 +27,18 @@ class SpecParts:
     script: Mapping[int, ScriptSpec] = field(default_factory=dict)
     pool_config: tuple[str, str | None] = ("own", None)
     breaker_s: tuple[float, float] = (0.0, 0.0)
-    #: False where sites or groups were left out because they are wrong: what refers to them is not blamed.
+    #: False if invalid sites or groups were left out: references to them are not reported.
     all_sites: bool = True
     all_groups: bool = True
 
 
 def default_driver(cloud: str) -> str:
-    """Return the driver of a cloud by its name."""
+    """Return the default driver for a cloud name."""
     return _DRIVERS.get(cloud.lower(), "openstack")
 
 
 def derived_names(groups: Mapping[int, ComputeSpec]) -> dict[int, str]:
-    """Return the names of groups that have none: host prefix or site, numbered where taken."""
+    """Return names for unnamed groups: host prefix or site, numbered if taken."""
     taken = {group.name for group in groups.values() if group.name}
     names: dict[int, str] = {}
     for position, group in groups.items():
@@ -56,16 +56,16 @@ def derived_names(groups: Mapping[int, ComputeSpec]) -> dict[int, str]:
 
 
 def plain_name(text: str) -> str:
-    """Return ``text`` in the form of a name: lower-case letters, digits and hyphens."""
+    """Return ``text`` as a valid name: lowercase letters, digits and hyphens."""
     words = "".join(character if character.isascii() and character.isalnum() else " " for character in text).split()
     return "-".join(words).lower()[:_NAME_LENGTH].strip("-") or "fleet"
 
 
 def check(parts: SpecParts) -> tuple[Problem, ...]:
-    """Return everything that is wrong between the parts."""
+    """Return all problems between the parts."""
     problems = Problems()
     if parts.pool_config == ("existing", None):
-        problems.add("pool.condor_config", "missing", expected="the configuration file of the existing pool")
+        problems.add("pool.condor_config", "missing", expected="the existing pool's configuration file")
     if parts.breaker_s[0] > parts.breaker_s[1]:
         problems.add("policy.breaker.max_s", "shorter than base_s", expected=f"at least {parts.breaker_s[0]:g}")
     _check_names(parts, problems)
@@ -91,8 +91,8 @@ def _check_names(parts: SpecParts, problems: Problems) -> None:
         if group.name in seen:
             problems.add(
                 f"compute[{position}].name",
-                f"{shown(group.name)} is the name of compute[{seen[group.name]}] already",
-                expected="a name of its own",
+                f"{shown(group.name)} is already the name of compute[{seen[group.name]}]",
+                expected="a unique name",
             )
         elif group.name:
             seen[group.name] = position
@@ -104,22 +104,24 @@ def _check_names(parts: SpecParts, problems: Problems) -> None:
         if first != position:
             problems.add(
                 f"network[{position}].name",
-                f"{shown(network.name)} is the name of network[{first}] at the same site already",
-                expected="a name of its own",
+                f"{shown(network.name)} is already the name of network[{first}] at the same site",
+                expected="a unique name",
             )
 
 
 def _check_site(path: str, site: str, parts: SpecParts, problems: Problems) -> None:
-    # Without any sites they are derived; with some, a name that is not among them is more likely misspelt.
+    # Without `sites` they are derived; with it, an unlisted name is probably misspelled.
     if parts.sites and site not in parts.sites and parts.all_sites:
         problems.add_unknown(path, "site", site, parts.sites)
 
 
 def _check_group(path: str, group: ComputeSpec, problems: Problems) -> None:
     if group.count is None and group.cpus is None and "min" not in group.model_fields_set:
-        problems.add(path, "says not how many workers", expected="count (workers) or cpus (in all)")
+        problems.add(path, "number of workers missing", expected="count (workers) or cpus (total)")
     if group.count is not None and group.cpus is not None:
-        problems.add(f"{path}.cpus", "stands beside count", expected="one of them; workerCpus is the size of a worker")
+        problems.add(
+            f"{path}.cpus", "conflicts with count", expected="one of them; workerCpus sets the size of a worker"
+        )
     if group.max is not None and group.max < group.min:
         problems.add(f"{path}.max", f"{group.max} is less than min", expected=f"at least {group.min}")
     elif group.count is not None and group.count < group.min:
@@ -127,13 +129,13 @@ def _check_group(path: str, group: ComputeSpec, problems: Problems) -> None:
     elif group.count is not None and group.max is not None and group.count > group.max:
         problems.add(f"{path}.count", f"{group.count} is more than max", expected=f"at most {group.max}")
     if group.coallocate and group.cpus is None:
-        problems.add(f"{path}.coallocate", "has no cpus to keep together", expected="cpus beside it")
+        problems.add(f"{path}.coallocate", "requires cpus", expected="cpus in the same group")
     if group.ip_address is not None and not group.coallocate and group.count != 1:
-        problems.add(f"{path}.ipAddress", "serves one worker only", expected="coallocate true, or count 1")
+        problems.add(f"{path}.ipAddress", "applies to a single worker only", expected="coallocate true, or count 1")
     if group.slice_policy == "existing" and group.slice_name is None:
-        problems.add(f"{path}.sliceName", "missing", expected="the slice of slicePolicy existing")
+        problems.add(f"{path}.sliceName", "missing", expected="the slice for slicePolicy existing")
     if group.image_hash is not None and group.image_url is None:
-        problems.add(f"{path}.imageUrl", "missing", expected="the address of the image that imageHash is of")
+        problems.add(f"{path}.imageUrl", "missing", expected="the URL of the image imageHash belongs to")
 
 
 def _check_network_name(path: str, group: ComputeSpec, parts: SpecParts, problems: Problems) -> None:
@@ -149,7 +151,7 @@ def _check_network_name(path: str, group: ComputeSpec, parts: SpecParts, problem
                 expected=f"one at {group.site}",
             )
         return
-    # Other names are the site's own networks; one that all but agrees with an entry is a slip.
+    # Other names are the site's own networks; one that nearly matches an entry is a typo.
     here = [name for name, site in known.items() if site in (group.site, None)]
     close = difflib.get_close_matches(group.network[:100], here, n=1, cutoff=0.85)
     if close:
@@ -162,24 +164,24 @@ def _check_network(path: str, network: NetworkSpec, parts: SpecParts, problems: 
             if value is None:
                 problems.add(f"{path}.{field_name}", "missing", expected="the worker at the other end of the link")
         if network.action not in LINK_ACTIONS:
-            problems.add(f"{path}.action", "is not one of a link", expected="add, delete or update")
+            problems.add(f"{path}.action", "is not a link action", expected="add, delete or update")
         return
     if network.name is None:
         problems.add(path, "is neither a network nor a link", expected="name and site, or source and destination")
         return
     if network.site is None:
-        problems.add(f"{path}.site", "missing", expected="the site of the network, as Cloud:Region")
+        problems.add(f"{path}.site", "missing", expected="the network's site, Cloud:Region")
     else:
         _check_site(f"{path}.site", network.site, parts, problems)
     if network.action in LINK_ACTIONS:
-        problems.add(f"{path}.action", "is not one of a network", expected="create or use")
+        problems.add(f"{path}.action", "is not a network action", expected="create or use")
     elif network.action == "create" and network.cidr is None:
-        problems.add(f"{path}.cidr", "missing", expected="the addresses of the network to create, as 10.20.0.0/24")
+        problems.add(f"{path}.cidr", "missing", expected="addresses of the network to create, e.g. 10.20.0.0/24")
 
 
 def _check_target(path: str, target: str, parts: SpecParts, problems: Problems) -> None:
     if not parts.compute or not parts.all_groups:
-        return  # Mobius: it is a worker of an earlier request.
+        return  # Mobius: a worker from an earlier request.
     names = derived_names(parts.compute)
     known = {group.name or names[position] for position, group in parts.compute.items()}
     known |= {group.host_name_prefix.lower() for group in parts.compute.values() if group.host_name_prefix}
@@ -192,7 +194,7 @@ def _check_lease(path: str, thing: ComputeSpec | NetworkSpec | StorageSpec, prob
     if end is None:
         return
     if end.text == "now":
-        problems.add(path, "ends at once", expected="a time to come")
+        problems.add(path, "ends immediately", expected="a future time")
     elif start is not None and start.time is not None and end.time is not None and end.time <= start.time:
         problems.add(path, "is not after leaseStart", expected=f"a time after {start}")
 
@@ -205,7 +207,7 @@ def _check_room(parts: SpecParts, problems: Problems) -> None:
         if wanted > site.max_workers:
             problems.add(
                 f"sites[{_quoted(name)}].max_workers",
-                f"{site.max_workers}, but the groups there want {wanted} workers",
+                f"{site.max_workers}, but the groups there request {wanted} workers",
                 expected=f"at least {wanted}, or smaller groups",
             )
 

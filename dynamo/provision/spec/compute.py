@@ -1,4 +1,4 @@
-"""One group of workers in a fleet spec; the fields of a Mobius compute request are among its own."""
+"""One group of workers in a fleet spec, including the fields of a Mobius compute request."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ MAX_CPUS = 1_000_000
 _LOCAL = NotActedOn("a worker there is a process of this machine", ("local",))
 _SIMULATED = NotActedOn("a simulated worker has none", ("simulated",))
 _PRIVATE_ONLY = NotActedOn(
-    "it is of a private network",
+    "it belongs to a private network",
     case="unless `networkType` is private",
     only=lambda group: group.network_type != "private",
 )
 _LEASED = NotActedOn(
-    "a leased VLAN has what its site gives it",
+    "the site sets the bandwidth of a leased VLAN",
     case="with `physicalNetwork`",
     only=lambda group: group.network_type == "private" and group.physical_network is not None,
 )
-_CIRCUIT = "`physicalNetwork`, with `stitchTag`, has a VLAN leased towards FABRIC; the rest is arranged there"
+_CIRCUIT = "`physicalNetwork` with `stitchTag` leases a VLAN to FABRIC; arrange the rest there"
 
 
 class ComputeSpec(Part):
-    """A group of like workers at one site. How many: `count`, or `cpus` in all; what size: `flavour`, or by need."""
+    """A group of identical workers at one site. Number: `count` or total `cpus`. Size: `flavour` or by requirements."""
 
     ALSO: ClassVar[dict[str, str]] = {
         "forceflavor": "flavour",
@@ -56,152 +56,152 @@ class ComputeSpec(Part):
         "cost_per_hour": "costPerHour",
     }
 
-    site: Annotated[SiteName, Field(description="Site, as `Cloud:Region`.")]
+    site: Annotated[SiteName, Field(description="Site name, `Cloud:Region`.")]
     name: Annotated[
-        Name, Field(description="Name of the group. Without it `hostNamePrefix`, else the site, numbered if taken.")
+        Name, Field(description="Group name. Default: `hostNamePrefix`, else the site, numbered if taken.")
     ] = ""
-    count: Annotated[int | None, Field(ge=0, le=MAX_WORKERS, description="How many workers are wanted.")] = None
+    count: Annotated[int | None, Field(ge=0, le=MAX_WORKERS, description="Number of workers.")] = None
     cpus: Annotated[
         Whole | None,
-        Field(ge=0, le=MAX_CPUS, description="Processors wanted in all; the workers are as many as that takes."),
+        Field(ge=0, le=MAX_CPUS, description="Total processors, across as many workers as needed."),
     ] = None
-    min: Annotated[int, Field(ge=0, le=MAX_WORKERS, description="Never fewer workers than this.")] = 0
+    min: Annotated[int, Field(ge=0, le=MAX_WORKERS, description="Minimum number of workers.")] = 0
     max: Annotated[
         int | None,
-        Field(ge=0, le=MAX_WORKERS, description="Never more workers than this; without it the site's `max_workers`."),
+        Field(ge=0, le=MAX_WORKERS, description="Maximum number of workers. Default: the site's `max_workers`."),
     ] = None
-    gpus: Annotated[Whole, Field(ge=0, le=MAX_CPUS, description="GPUs wanted in all.")] = 0
+    gpus: Annotated[Whole, Field(ge=0, le=MAX_CPUS, description="Total GPUs.")] = 0
     flavour: Annotated[
-        Word | None, Field(description="Size of the servers by name; Mobius says `forceflavor`. Without it, by need.")
+        Word | None, Field(description="Server size by name (Mobius: `forceflavor`). Default: chosen by requirements.")
     ] = None
     worker_cpus: Annotated[
-        int, Field(alias="workerCpus", ge=1, le=10_000, description="Processors that each worker needs at least.")
+        int, Field(alias="workerCpus", ge=1, le=10_000, description="Minimum processors per worker.")
     ] = 1
     worker_ram_mb: Annotated[
-        int, Field(alias="workerRamMb", ge=0, le=10**9, description="Memory that each worker needs at least, MB.")
+        int, Field(alias="workerRamMb", ge=0, le=10**9, description="Minimum memory per worker, MB.")
     ] = 0
     worker_disk_gb: Annotated[
-        int, Field(alias="workerDiskGb", ge=0, le=10**7, description="Disk that each worker needs at least, GB.")
+        int, Field(alias="workerDiskGb", ge=0, le=10**7, description="Minimum disk per worker, GB.")
     ] = 0
     ram_per_cpu_mb: Annotated[
-        Whole, Field(alias="ramPerCpus", ge=0, le=10**8, description="Memory for each processor, MB.")
+        Whole, Field(alias="ramPerCpus", ge=0, le=10**8, description="Memory per processor, MB.")
     ] = 0
     disk_per_cpu_mb: Annotated[
-        Whole, Field(alias="diskPerCpus", ge=0, le=10**10, description="Disk for each processor, MB.")
+        Whole, Field(alias="diskPerCpus", ge=0, le=10**10, description="Disk per processor, MB.")
     ] = 0
-    coallocate: Annotated[YesNo, Field(description="All `cpus` on one worker, not spread over several.")] = False
+    coallocate: Annotated[YesNo, Field(description="Put all `cpus` on one worker.")] = False
     lease_start: Annotated[
         LeaseTime | None,
         Field(
             alias="leaseStart",
-            description="Not before: seconds since 1970, ISO 8601, or as `+2h` after it is applied. Without it now.",
+            description="Start: seconds since 1970, ISO 8601, or e.g. `+2h` after the spec is applied. Default: now.",
         ),
     ] = None
     lease_end: Annotated[
         LeaseTime | None,
         Field(
             alias="leaseEnd",
-            description="Not after: seconds since 1970, ISO 8601, or as `+2h` after the start. Without it no end.",
+            description="End: seconds since 1970, ISO 8601, or e.g. `+2h` after the start. Default: no end.",
         ),
     ] = None
     image: Annotated[
-        PathWord | None, _LOCAL, _SIMULATED, Field(description="Image by name or id; Mobius says `imageName`.")
+        PathWord | None, _LOCAL, _SIMULATED, Field(description="Image name or id (Mobius: `imageName`).")
     ] = None
     image_url: Annotated[
         Url | None,
-        NotActedOn("images are those of the site, by `image`"),
-        Field(alias="imageUrl", description="Where the image is got from."),
+        NotActedOn("images come from the site, see `image`"),
+        Field(alias="imageUrl", description="URL of the image."),
     ] = None
     image_hash: Annotated[
         str | None,
-        NotActedOn("images are those of the site, by `image`"),
+        NotActedOn("images come from the site, see `image`"),
         Field(alias="imageHash", pattern=r"^[0-9A-Fa-f]{8,128}$", description="Hash of the image at `imageUrl`."),
     ] = None
-    key: Annotated[Word | None, _LOCAL, _SIMULATED, Field(description="SSH key pair by its name at the site.")] = None
+    key: Annotated[Word | None, _LOCAL, _SIMULATED, Field(description="Name of an SSH key pair at the site.")] = None
     network: Annotated[
         Word | None,
         _LOCAL,
         _SIMULATED,
-        Field(description="An entry of `network`, or a network of the site by its name."),
+        Field(description="An entry of `network`, or the name of a network at the site."),
     ] = None
     security_groups: Annotated[
         tuple[Word, ...],
         _LOCAL,
         _SIMULATED,
-        Field(alias="securityGroups", strict=False, max_length=50, description="Security groups by name."),
+        Field(alias="securityGroups", strict=False, max_length=50, description="Names of security groups."),
     ] = ()
     availability_zone: Annotated[
         Word | None,
         _LOCAL,
         _SIMULATED,
-        Field(alias="availabilityZone", description="Part of the site to use, by its name."),
+        Field(alias="availabilityZone", description="Availability zone to use."),
     ] = None
     floating_ip: Annotated[
         bool,
         _LOCAL,
         _SIMULATED,
-        Field(alias="floatingIp", description="Give each worker a public address; workers do not need one."),
+        Field(alias="floatingIp", description="Give each worker a public address (not required by workers)."),
     ] = False
     post_boot_script: Annotated[
         Script,
         NotActedOn("simulated workers run no scripts", ("simulated",)),
         Field(
             alias="postBootScript",
-            description='Script run at first boot, before HTCondor: the text, or {"file": "PATH"} beside the spec.',
+            description='Script to run at first boot, before HTCondor: the text, or {"file": "PATH"} next to the spec.',
         ),
     ] = ""
     host_name_prefix: Annotated[
-        HostPrefix | None, Field(alias="hostNamePrefix", description="What the names of the workers begin with.")
+        HostPrefix | None, Field(alias="hostNamePrefix", description="Prefix of worker names.")
     ] = None
     options: Annotated[
         dict[str, Any],
-        Field(max_length=100, description="What only the site's driver understands, for servers of this group."),
+        Field(max_length=100, description="Driver-specific options for servers of this group."),
     ] = Field(default_factory=dict)
     cost_per_hour: Annotated[
         float | None,
         Field(
-            alias="costPerHour", ge=0, le=10**6, description="Cost of one worker for an hour, in the budget's currency."
+            alias="costPerHour", ge=0, le=10**6, description="Cost of one worker per hour, in the budget's currency."
         ),
     ] = None
     slice_policy: Annotated[
         Literal["new", "existing", "default"],
-        NotActedOn("there are no slices: a group is one"),
+        NotActedOn("there are no slices; each group acts as one"),
         Field(
-            alias="slicePolicy", description="Mobius: into a new slice, the one called `sliceName`, or by lease end."
+            alias="slicePolicy", description="Mobius: use a new slice, the one named `sliceName`, or pick by lease end."
         ),
     ] = "default"
     slice_name: Annotated[
         Word | None,
-        NotActedOn("there are no slices; Mobius's status shows the name"),
-        Field(alias="sliceName", description="Mobius: the slice of `slicePolicy` existing."),
+        NotActedOn("there are no slices; the name appears in Mobius's status"),
+        Field(alias="sliceName", description="Mobius: the slice for `slicePolicy` existing."),
     ] = None
     ip_address: Annotated[
         Address | None,
-        NotActedOn("the site gives the addresses"),
-        Field(alias="ipAddress", description="Address inside the network, where there is one worker only."),
+        NotActedOn("the site assigns addresses"),
+        Field(alias="ipAddress", description="Address inside the network, for a group of one worker."),
     ] = None
     bandwidth_bps: Annotated[
         BitsPerSecond | None,
         _PRIVATE_ONLY,
         _LEASED,
-        Field(alias="bandwidth", description="Bandwidth of the workers' interface, bits per second."),
+        Field(alias="bandwidth", description="Bandwidth of each worker's interface, bits per second."),
     ] = None
     network_type: Annotated[
         Literal["private", "default"],
         NotActedOn(
-            "no networks are made there, and the group gets no workers",
+            "networks cannot be created there, so the group gets no workers",
             ("local", "simulated"),
             case="if private",
             only=lambda group: group.network_type == "private",
         ),
         NotActedOn(
-            "only Chameleon leases VLANs, and the group gets no workers",
+            "only Chameleon leases VLANs, so the group gets no workers",
             ("openstack",),
             case="if private with `physicalNetwork`",
             only=lambda group: group.network_type == "private" and group.physical_network is not None,
         ),
         Field(
-            alias="networkType", description="A private network of the fleet, made once for each site, or the site's."
+            alias="networkType", description="A private network of the fleet, created once per site, or the site's own."
         ),
     ] = "default"
     physical_network: Annotated[
@@ -213,28 +213,28 @@ class ComputeSpec(Part):
         PathWord | None,
         _PRIVATE_ONLY,
         _LEASED,
-        Field(alias="externalNetwork", description="Network by which a private one reaches the world."),
+        Field(alias="externalNetwork", description="Network that connects a private one to the outside."),
     ] = None
     network_cidr: Annotated[
         Cidr | None,
         _PRIVATE_ONLY,
         _LEASED,
-        Field(alias="networkCidr", description="Addresses of a private network, as 192.168.100.0/24."),
+        Field(alias="networkCidr", description="Addresses of a private network, e.g. 192.168.100.0/24."),
     ] = None
     vpc_cidr: Annotated[
         Cidr | None,
-        NotActedOn("no kind of site is AWS"),
+        NotActedOn("AWS is not supported"),
         Field(alias="vpcCidr", description="Mobius: addresses of an AWS VPC."),
     ] = None
     stitch_port_url: Annotated[
         Url | None,
         NotActedOn(_CIRCUIT),
-        Field(alias="stitchPortUrl", description="Port of a layer 2 circuit to stitch the workers to."),
+        Field(alias="stitchPortUrl", description="Port of a layer-2 circuit to stitch the workers to."),
     ] = None
     stitch_tag: Annotated[
         Vlan | None,
         NotActedOn(
-            "it is of a leased VLAN",
+            "it belongs to a leased VLAN",
             case="unless `networkType` is private, with `physicalNetwork`",
             only=lambda group: group.network_type != "private" or group.physical_network is None,
         ),
@@ -252,13 +252,13 @@ class ComputeSpec(Part):
     ] = None
 
     def lease(self, now: datetime) -> tuple[datetime, datetime | None]:
-        """Return begin and end of the lease, if it were applied at ``now``."""
+        """Return start and end of the lease if the spec were applied at ``now``."""
         start = now if self.lease_start is None else self.lease_start.at(now)
         return start, None if self.lease_end is None else self.lease_end.at(start)
 
     @property
     def need(self) -> FlavorNeed:
-        """What each worker must have, where no flavour is named."""
+        """Requirements of each worker if no flavor is named."""
         together = self.coallocate and self.cpus is not None
         cpus = max(self.worker_cpus, self.cpus or 1) if together else self.worker_cpus
         gpus = min(self.gpus, 1)
@@ -277,13 +277,13 @@ class ComputeSpec(Part):
         )
 
     def pick_flavor(self, flavors: tuple[Flavor, ...] | list[Flavor]) -> Flavor:
-        """Return the flavor of the group: the named one, else by `need`; raises `NotFoundError`."""
+        """Return the group's flavor: the named one, else chosen by `need`; raise `NotFoundError` if there is none."""
         if self.flavour is not None:
             return named(flavors, self.flavour, where=self.site)
         return choose(flavors, self.need, where=self.site)
 
     def wanted_workers(self, flavor: Flavor) -> int:
-        """Return how many workers of ``flavor`` the group wants, between `min` and `max`."""
+        """Return the number of workers of ``flavor`` requested, between `min` and `max`."""
         if self.count is not None:
             wanted = self.count
         elif self.cpus is None:

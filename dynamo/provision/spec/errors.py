@@ -1,4 +1,4 @@
-"""What is wrong with a fleet spec, in words: every problem, its JSON path, what was expected, the nearest name."""
+"""Errors in a fleet spec: each problem with its JSON path, what was expected, and the nearest name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dynamo.errors import InputError
 from dynamo.provision.spec.types import PATTERN_WORDS, URL_PATTERN, Part
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_]*\Z")
-#: Steps of pydantic's paths that are no part of the document.
+#: Steps of pydantic's paths that are not part of the document.
 _INNER_STEPS = ("function-", "nullable", "union[", "constrained-")
-#: In one line of text; all of them are in ``problems``.
+#: Shown in one line of text; all of them are in ``problems``.
 _TOLD = 10
 
 
 class SpecError(InputError):
-    """A fleet spec, or a Mobius request, is wrong.
+    """A fleet spec or Mobius request is invalid.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ def _line(problem: Problem) -> str:
 
 
 def spec_path(parts: Iterable[str | int]) -> str:
-    """Return the JSON path of keys and positions, as ``sites["Local:here"].parallel``; empty for the whole."""
+    """Return the JSON path of keys and positions, e.g. ``sites["Local:here"].parallel``; empty for the document."""
     path = ""
     for part in parts:
         if isinstance(part, int):
@@ -67,7 +67,7 @@ def spec_path(parts: Iterable[str | int]) -> str:
 
 
 def add_validation_errors(problems: Problems, error: ValidationError, data: object, *, model: type[BaseModel]) -> None:
-    """Note what pydantic found, in the document's own words."""
+    """Record pydantic's errors, using the document's own field names."""
     for found in error.errors(include_url=False):
         if found["type"] == "spec_checks":
             continue
@@ -109,7 +109,7 @@ def _words(found: dict[str, Any]) -> tuple[str, str]:
     expected = expected.replace("valid boolean", "true or false").removeprefix("a true")
     if expected.startswith(" or false"):
         expected = "true or false"
-    return (f"it is {shown(value)}" if value is not None and _is_short(value) else "does not fit"), expected
+    return (f"it is {shown(value)}" if value is not None and _is_short(value) else "invalid"), expected
 
 
 def _is_short(value: object) -> bool:
@@ -117,7 +117,7 @@ def _is_short(value: object) -> bool:
 
 
 def _written(location: tuple[str | int, ...], data: object) -> tuple[str | int, ...]:
-    """Return pydantic's path as the document has it: without inner steps, with the spelling that was used."""
+    """Return pydantic's path as in the document: without internal steps, with the spelling used there."""
     path: list[str | int] = []
     here: object = data
     for step in location:
@@ -149,7 +149,7 @@ def _models() -> Iterable[type[Part]]:
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """Return the names that are allowed at a place in the document."""
+    """Return the field names allowed at a place in the document."""
     here: type[BaseModel] | None = model
     in_map = False
     for step in location:
@@ -170,7 +170,7 @@ def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[st
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that a field holds, alone or in a list or map."""
+    """Return the model a field holds, directly or in a list or map."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     found = (_model_in(part) for part in get_args(annotation))

@@ -1,6 +1,6 @@
-"""The fleet spec: pool, sites, workers, networks, storage, and how the fleet is kept. Units are in the names.
+"""The fleet spec: pool, sites, workers, networks, storage and policy. Units are in the names.
 
-`dynamo.provision.spec.loading` reads it with every error at once; `spec_schema` and `spec_docs` publish it.
+`dynamo.provision.spec.loading` reads it and reports all errors at once; `spec_schema` and `spec_docs` publish it.
 """
 
 from __future__ import annotations
@@ -44,100 +44,102 @@ __all__ = [
     "StorageSpec",
 ]
 
-_FOR_PEOPLE = NotActedOn("it is for people and editors", silent=True)
+_FOR_PEOPLE = NotActedOn("it is for readers and editors", silent=True)
 
 Leased = TypeVar("Leased", ComputeSpec, NetworkSpec, StorageSpec)
 
 
 class PoolSpec(Part):
-    """The HTCondor pool that the workers join."""
+    """The HTCondor pool the workers join."""
 
     kind: Annotated[
         Literal["own", "existing"],
-        Field(description="`own`: its daemons are started here. `existing`: it is there, see `condor_config`."),
+        Field(description="`own`: start its daemons here. `existing`: use a running pool, see `condor_config`."),
     ] = "own"
     address: Annotated[
         str,
         Field(
             pattern=r"^[A-Za-z0-9\[][A-Za-z0-9.:\]-]{0,254}$",
-            description="Address or host name by which workers reach the pool; 127.0.0.1 serves only workers here.",
+            description="Address or host name workers use to reach the pool; 127.0.0.1 works for local workers only.",
         ),
     ] = "127.0.0.1"
     port: Annotated[
-        int | None, Field(ge=1, le=65535, description="Port of the collector; without it a free one is taken and kept.")
+        int | None, Field(ge=1, le=65535, description="Collector port. Default: a free port, picked once and kept.")
     ] = None
     condor_config: Annotated[
         PathText | None, Field(description="Configuration file of an existing pool, relative to the spec.")
     ] = None
     state: Annotated[
-        PathText | None, Field(description="Folder of an own pool, relative to the spec; without it the fleet's.")
+        PathText | None,
+        Field(description="Folder for a pool of kind `own`, relative to the spec. Default: the fleet's."),
     ] = None
 
 
 class BreakerPolicy(Part):
-    """When a site that fails is left alone, and for how long."""
+    """When a failing site is paused, and for how long."""
 
-    failures: Annotated[int, Field(ge=1, le=100, description="Failures in a row until it is left alone.")] = 3
+    failures: Annotated[int, Field(ge=1, le=100, description="Consecutive failures before the site is paused.")] = 3
     base_s: Annotated[
-        float, Field(ge=1, le=86400, description="First pause, s; each further one is twice as long.")
+        float, Field(ge=1, le=86400, description="First pause, s; doubles with each further failure.")
     ] = 30.0
     max_s: Annotated[float, Field(ge=1, le=86400, description="Longest pause, s.")] = 1800.0
 
 
 class BlackHolePolicy(Part):
-    """Which workers are taken for black holes: jobs fail fast there."""
+    """When a worker counts as a black hole, that is, jobs fail fast on it."""
 
-    jobs: Annotated[int, Field(ge=1, le=1000, description="Jobs that are looked at, the latest of the worker.")] = 5
-    seconds: Annotated[float, Field(gt=0, le=3600, description="A failure within so many seconds is a fast one.")] = (
+    jobs: Annotated[int, Field(ge=1, le=1000, description="Number of the worker's most recent jobs to check.")] = 5
+    seconds: Annotated[float, Field(gt=0, le=3600, description="A job that fails within this time failed fast, s.")] = (
         10.0
     )
-    share: Annotated[float, Field(gt=0, le=1, description="Share of fast failures from which it is drained.")] = 0.8
+    share: Annotated[float, Field(gt=0, le=1, description="Drain the worker at this share of fast failures.")] = 0.8
 
 
 class PolicySpec(Part):
-    """How the fleet is kept."""
+    """How the fleet is managed."""
 
-    cycle_s: Annotated[float, Field(ge=0.1, le=3600, description="How often wanted and found are compared, s.")] = 10.0
+    cycle_s: Annotated[float, Field(ge=0.1, le=3600, description="Time between reconcile cycles, s.")] = 10.0
     drain_deadline_s: Annotated[
-        float, Field(ge=0, le=MAX_SECONDS, description="How long running jobs get to end when a worker is drained, s.")
+        float, Field(ge=0, le=MAX_SECONDS, description="Time running jobs have to finish when a worker is drained, s.")
     ] = 3600.0
     max_removal_share: Annotated[
-        float, Field(gt=0, le=1, description="Largest share of the fleet that one cycle removes (at least one worker).")
+        float, Field(gt=0, le=1, description="Largest share of the fleet removed in one cycle (at least one worker).")
     ] = 0.25
     join_timeout_s: Annotated[
-        float, Field(ge=5, le=86400, description="A running server that has not joined after this is given up, s.")
+        float,
+        Field(
+            ge=5, le=86400, description="Give up on a running server that has not joined the pool after this time, s."
+        ),
     ] = 300.0
     missing_s: Annotated[
         float,
-        Field(ge=5, le=86400, description="A ready worker that the collector has not shown for so long is lost, s."),
+        Field(ge=5, le=86400, description="A ready worker missing from the collector for this long is lost, s."),
     ] = 120.0
     collector_grace_s: Annotated[
-        float, Field(ge=0, le=86400, description="For so long after its start the collector is not believed, s.")
+        float, Field(ge=0, le=86400, description="Ignore what a restarted collector reports for this long, s.")
     ] = 120.0
-    breaker: Annotated[BreakerPolicy, Field(description="Pauses of a site that fails.")] = BreakerPolicy()
+    breaker: Annotated[BreakerPolicy, Field(description="Pauses for a failing site.")] = BreakerPolicy()
     black_hole: Annotated[BlackHolePolicy, Field(description="Workers on which jobs fail fast.")] = BlackHolePolicy()
     dead_man_s: Annotated[
         float,
-        Field(ge=60, le=MAX_SECONDS, description="A worker whose pool is silent for so long shuts itself down, s."),
+        Field(ge=60, le=MAX_SECONDS, description="A worker shuts itself down if its pool is silent for this long, s."),
     ] = 1800.0
     token_lifetime_s: Annotated[
-        float, Field(ge=60, le=MAX_SECONDS, description="Lifetime of a worker's own HTCondor token, s.")
+        float, Field(ge=60, le=MAX_SECONDS, description="Lifetime of a worker's HTCondor token, s.")
     ] = 86400.0
     lease_extend_before_s: Annotated[
-        float, Field(ge=0, le=MAX_SECONDS, description="Leases are extended so long before they end, s; 0 never.")
+        float, Field(ge=0, le=MAX_SECONDS, description="Extend leases this long before they end, s; 0: never.")
     ] = 3600.0
 
 
 class BudgetSpec(Part):
-    """Caps on cost; growth beyond them is refused."""
+    """Cost caps; growth beyond them is refused."""
 
-    per_hour: Annotated[float | None, Field(ge=0, le=10**9, description="Most that may be spent in an hour.")] = None
-    per_day: Annotated[float | None, Field(ge=0, le=10**9, description="Most that may be spent in a day (UTC).")] = None
-    total: Annotated[
-        float | None, Field(ge=0, le=10**12, description="Most that may be spent by the fleet at all.")
-    ] = None
+    per_hour: Annotated[float | None, Field(ge=0, le=10**9, description="Maximum cost per hour.")] = None
+    per_day: Annotated[float | None, Field(ge=0, le=10**9, description="Maximum cost per day (UTC).")] = None
+    total: Annotated[float | None, Field(ge=0, le=10**12, description="Maximum total cost of the fleet.")] = None
     currency: Annotated[
-        str, Field(pattern=CURRENCY_PATTERN, description="What all costs of the spec are in, as USD or SU.")
+        str, Field(pattern=CURRENCY_PATTERN, description="Currency of all costs in the spec, e.g. USD or SU.")
     ] = "USD"
 
 
@@ -147,15 +149,17 @@ class FleetSpec(Part):
     schema_: Annotated[str | None, _FOR_PEOPLE, Field(alias="$schema", max_length=500, description="For editors.")] = (
         None
     )
-    name: Annotated[Name, Field(description="Name of the fleet. Without it the name of the file.")] = "fleet"
-    description: Annotated[str, _FOR_PEOPLE, Field(max_length=4000, description="For the reader.")] = ""
+    name: Annotated[Name, Field(description="Fleet name. Default: the file name.")] = "fleet"
+    description: Annotated[str, _FOR_PEOPLE, Field(max_length=4000, description="Free text for readers.")] = ""
     pool: Annotated[PoolSpec, Field(description="The HTCondor pool.")] = PoolSpec()
     sites: Annotated[
         dict[SiteName, SiteSpec],
-        Field(max_length=MAX_ITEMS, description="The sites by name, `Cloud:Region`. Without any, those of `compute`."),
+        Field(
+            max_length=MAX_ITEMS, description="Sites by name, `Cloud:Region`. Default: the sites named in `compute`."
+        ),
     ] = Field(default_factory=dict)
     compute: Annotated[
-        tuple[ComputeSpec, ...], Field(strict=False, max_length=MAX_ITEMS, description="The groups of workers.")
+        tuple[ComputeSpec, ...], Field(strict=False, max_length=MAX_ITEMS, description="Groups of workers.")
     ] = ()
     network: Annotated[
         tuple[NetworkSpec, ...], Field(strict=False, max_length=MAX_ITEMS, description="Networks and links.")
@@ -165,8 +169,8 @@ class FleetSpec(Part):
     script: Annotated[
         tuple[ScriptSpec, ...], Field(strict=False, max_length=MAX_ITEMS, description="Scripts to run on workers.")
     ] = ()
-    policy: Annotated[PolicySpec, Field(description="How the fleet is kept.")] = PolicySpec()
-    budget: Annotated[BudgetSpec, Field(description="Caps on cost.")] = BudgetSpec()
+    policy: Annotated[PolicySpec, Field(description="How the fleet is managed.")] = PolicySpec()
+    budget: Annotated[BudgetSpec, Field(description="Cost caps.")] = BudgetSpec()
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -182,7 +186,7 @@ class FleetSpec(Part):
         )
         asked = [group.site for group in groups] + [network.site for network in self.network if network.site]
         sites = {**dict.fromkeys(asked, SiteSpec()), **self.sites} if not self.sites else self.sites
-        # The model is frozen for its users; what the document leaves to be derived is filled in once, here.
+        # The model is frozen for its users; values the document leaves out are derived once, here.
         self.__dict__["compute"] = groups
         self.__dict__["sites"] = {name: _placed(name, site) for name, site in sites.items()}
         return self
@@ -196,7 +200,7 @@ class FleetSpec(Part):
         return tuple(group for group in self.compute if group.site == site)
 
     def cost_per_hour(self, group: ComputeSpec, flavor: Flavor | None = None) -> float:
-        """Return what one worker of a group costs in an hour: by the group, else the flavour, else the site, else 0."""
+        """Return the hourly cost of one worker of a group: from the group, else the flavor, else the site, else 0."""
         site = self.sites.get(group.site)
         told = (
             group.cost_per_hour,
@@ -206,23 +210,23 @@ class FleetSpec(Part):
         return next((cost for cost in told if cost is not None), 0.0)
 
     def settled(self, now: datetime) -> FleetSpec:
-        """Return the spec with the leases' relative times counted from ``now``: what is stored when it is applied."""
+        """Return the spec with relative lease times resolved from ``now``, as stored when it is applied."""
         parts = {}
         for kind in ("compute", "network", "storage"):
             parts[kind] = tuple(_settle(thing, now) for thing in getattr(self, kind))
         return self.model_copy(update=parts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the spec as JSON data with what was derived, without what is at its default."""
+        """Return the spec as JSON data, with derived values and without defaults."""
         document = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         for name, site in self.sites.items():
-            # What is a default here is not what the name of a cloud stands for.
+            # The default here is not what the cloud's name implies.
             document["sites"][name]["driver"] = site.driver
         return document
 
 
 def _parts(spec: FleetSpec) -> SpecParts:
-    """Return what is checked between the parts of a whole spec."""
+    """Return the parts of a whole spec for the cross-checks."""
     return SpecParts(
         sites=spec.sites,
         compute=dict(enumerate(spec.compute)),

@@ -1,4 +1,4 @@
-"""Reading a fleet spec: a file or JSON data, ours or plain Mobius requests, with every error and its JSON path."""
+"""Load a fleet spec or plain Mobius requests from a file or JSON data; report every error with its JSON path."""
 
 from __future__ import annotations
 
@@ -39,35 +39,35 @@ _LISTS: dict[str, type[Part]] = {
     "stitch": StitchSpec,
     "script": ScriptSpec,
 }
-#: What may be said of these does not rest on another field of the same part, which may have been left out as wrong.
+#: Checks of these do not depend on other fields of the same part, which may have been left out as invalid.
 _SURE_FIELDS = ("site", "name", "network", "target", "max", "count", "leaseEnd")
 _SCRIPT_FIELDS = {"compute": "postBootScript", "script": "script"}
 _SECRET = re.compile(r"pass(word|wd|phrase)|secret|token|credential|private_?key|api_?key", re.IGNORECASE)
-#: Named like secrets, but they are not.
+#: Named like secrets, but not secrets.
 _NO_SECRETS = {"token_lifetime_s"}
 
 
 def load_spec(
     source: Path | str | Mapping[str, Any] | Sequence[Any], *, name: str | None = None, check_options: bool = True
 ) -> FleetSpec:
-    """Return the fleet spec of a file, or of JSON data.
+    """Return the fleet spec from a file or JSON data.
 
     Parameters
     ----------
     source
-        Path of a JSON file; or the data: a fleet spec, one plain Mobius request, or a list of them.
+        Path of a JSON file, or the data: a fleet spec, a plain Mobius request, or a list of them.
     name
-        Name of the fleet where the document has none (default: from the file's name).
+        Name of the fleet if the document has none (default: from the file name).
     check_options
-        Whether the `options` of sites and groups are checked, too. Not so for what was stored: a fleet can still be
-        looked at and ended with a version of which a driver no longer knows an option.
+        Whether to check the `options` of sites and groups, too. False for stored specs, so that a fleet can still be
+        viewed and ended by a version whose driver no longer knows an option.
 
     Raises
     ------
     NotFoundError
-        If there is no such file.
+        If the file does not exist.
     SpecError
-        If it is not a fleet spec; ``problems`` and ``errors`` have every reason with its JSON path.
+        If it is not a valid fleet spec; ``problems`` and ``errors`` list every reason with its JSON path.
     """
     if isinstance(source, str | Path):
         path = Path(source)
@@ -87,7 +87,7 @@ def check_request(kind: str, data: object) -> Part:
     Raises
     ------
     SpecError
-        If it is not one; paths are relative to the request, as ``leaseEnd``.
+        If it is invalid; paths are relative to the request, e.g. ``leaseEnd``.
     """
     problems = Problems()
     _check_values(data, (), problems)
@@ -112,7 +112,7 @@ def _read(path: Path) -> Any:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise NotFoundError("no such spec", where=path, hint="ready ones are in mobius_specs/") from None
+        raise NotFoundError("spec not found", where=path, hint="see the examples in mobius_specs/") from None
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror}", where=path) from error
     if len(raw) > MAX_BYTES:
@@ -153,12 +153,12 @@ def _build(data: Any, *, name: str, base: Path | None, where: object, check_opti
 
 
 def _add_references(document: Mapping[str, Any], problems: Problems) -> None:
-    """Note what is wrong between the parts, as far as the parts are right by themselves."""
+    """Record problems between the parts, as far as each part is valid on its own."""
     found: dict[str, Any] = {"sites": {}}
     partial: set[str] = set()
     sites = document.get("sites")
     for name, site in sites.items() if isinstance(sites, Mapping) else ():
-        # Only the name counts for others: a group at a site that is wrong itself is not wrong.
+        # Only the site's name matters here: a group at an invalid site is not itself invalid.
         found["sites"][name] = _as_far_as_right(SiteSpec, site)[0] or SiteSpec()
     for kind, model in _LISTS.items():
         found[kind] = {}
@@ -185,7 +185,7 @@ def _add_references(document: Mapping[str, Any], problems: Problems) -> None:
 
 
 def _as_far_as_right(model: type[Part], item: object) -> tuple[Part | None, bool]:
-    """Return a part without those of its fields that are wrong, and whether none is."""
+    """Return a part without its invalid fields, and whether all were valid."""
     try:
         return model.model_validate(item), True
     except ValidationError as error:
@@ -200,28 +200,28 @@ def _as_far_as_right(model: type[Part], item: object) -> tuple[Part | None, bool
 
 
 def _check_values(data: Any, path: tuple[str | int, ...], problems: Problems, count: list[int] | None = None) -> None:
-    """Refuse what no field takes: depth, numbers of values, NUL, and fields that are called like secrets."""
+    """Refuse what no field accepts: excessive depth or size, NUL characters, and fields named like secrets."""
     count = [0] if count is None else count
     count[0] += 1
     if count[0] > _MAX_VALUES or len(path) > _MAX_DEPTH:
-        problems.add("", "too large or too deep", expected=f"at most {_MAX_VALUES:,} values, {_MAX_DEPTH} deep")
+        problems.add(
+            "", "too large or too deeply nested", expected=f"at most {_MAX_VALUES:,} values, {_MAX_DEPTH} levels"
+        )
     elif isinstance(data, Mapping):
         for key, value in data.items():
             if not isinstance(key, str) or "\x00" in key or len(key) > 200:
-                problems.add(spec_path(path), "a key that is no name", expected="names of at most 200 characters")
+                problems.add(spec_path(path), "invalid key", expected="keys of at most 200 characters")
                 continue
             here = (*path, key)
             if _SECRET.search(key) and key not in _NO_SECRETS and not _is_place(path):
-                problems.add(
-                    spec_path(here), "secrets do not belong into a spec", expected="credentials in clouds.yaml"
-                )
+                problems.add(spec_path(here), "secrets do not belong in a spec", expected="credentials in clouds.yaml")
                 continue
             _check_values(value, here, problems, count)
     elif isinstance(data, list | tuple):
         for position, value in enumerate(data):
             _check_values(value, (*path, position), problems, count)
     elif isinstance(data, str) and "\x00" in data:
-        problems.add(spec_path(path), "has a NUL character", expected="a text without")
+        problems.add(spec_path(path), "contains a NUL character", expected="text without NUL")
     elif not isinstance(data, str | int | float | bool | None):
         problems.add(spec_path(path), f"a {type(data).__name__}", expected="JSON data")
 
@@ -244,21 +244,21 @@ def _inline_scripts(document: dict[str, Any], base: Path | None, problems: Probl
 
 
 def _script_text(name: str, base: Path | None, path: str, problems: Problems) -> str:
-    """Return the text of a script beside the spec, empty if there is a problem."""
+    """Return the text of a script next to the spec, empty if there is a problem."""
     if base is None:
-        problems.add(path, "files are read only beside a spec that is a file itself", expected="the text")
+        problems.add(path, "script files require a spec that is itself a file", expected="the script text")
         return ""
     folder = base.resolve()
     try:
-        # Links out of the folder are refused like paths out of it: a spec is passed on from one to another.
+        # Links out of the folder are refused like paths out of it: specs get passed around.
         file = (folder / name).resolve(strict=True)
         if not file.is_relative_to(folder) or not file.is_file():
-            problems.add(path, "is not a file in the folder of the spec", expected="a relative path inside it")
+            problems.add(path, "is not a file in the spec's folder", expected="a relative path inside it")
             return ""
         with file.open("rb") as stream:
             raw = stream.read(MAX_SCRIPT_BYTES + 1)
     except (OSError, RuntimeError):
-        problems.add(path, "cannot be read", expected="a file in the folder of the spec")
+        problems.add(path, "cannot be read", expected="a readable file in the spec's folder")
         return ""
     try:
         return raw.decode()
@@ -266,12 +266,12 @@ def _script_text(name: str, base: Path | None, path: str, problems: Problems) ->
         if len(raw) > MAX_SCRIPT_BYTES:
             problems.add(path, "the file is too large", expected=f"at most {MAX_SCRIPT_BYTES:,} bytes")
         else:
-            problems.add(path, "not UTF-8", expected="a script text")
+            problems.add(path, "not UTF-8", expected="script text")
         return ""
 
 
 def _settle_paths(document: dict[str, Any], base: Path | None) -> None:
-    """Make the paths of the pool absolute: what is stored is read from elsewhere."""
+    """Make the pool's paths absolute: a stored spec is read from elsewhere."""
     pool = document.get("pool")
     if base is None or not isinstance(pool, Mapping):
         return

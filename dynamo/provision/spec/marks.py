@@ -1,4 +1,4 @@
-"""Marks at fields of a spec that are read and checked, for Mobius's clients send them, but that nothing acts on."""
+"""Marks for spec fields that are read and checked, because Mobius clients send them, but never acted on."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pydantic import BaseModel
 
 @dataclass(frozen=True)
 class NotActedOn:
-    """Says at a field that giving it changes nothing; a field may have several, each for other uses of it.
+    """Marks a field that has no effect; a field may have several marks, each for different uses.
 
     Attributes
     ----------
     reason
-        Why not, or what holds in its place.
+        Why not, or what applies instead.
     drivers
-        Only at sites with these drivers; empty: at all.
+        Only at sites with these drivers; empty: at all sites.
     case
-        Only in this case, in words; ``only`` tells of a part whether it is the case.
+        Only in this case, in words; ``only`` returns whether it applies to a part.
     silent
-        Not worth a line for each use: the field is for people and editors.
+        Not worth reporting: the field is for readers and editors.
     """
 
     reason: str
@@ -37,7 +37,7 @@ class NotActedOn:
         return not self.drivers and self.only is None
 
     def applies(self, part: BaseModel, drivers: frozenset[str]) -> bool:
-        """Tell whether it is true of a part at sites with ``drivers``."""
+        """Return whether the mark applies to a part at sites with ``drivers``."""
         if self.drivers and not drivers & set(self.drivers):
             return False
         return self.only is None or self.only(part)
@@ -49,7 +49,7 @@ class NotActedOn:
 
 
 def marks_of(model: type[BaseModel]) -> Iterator[tuple[str, NotActedOn]]:
-    """Return the marks of a model with the names of their fields."""
+    """Return the marks of a model with their field names."""
     for name, info in model.model_fields.items():
         for item in info.metadata:
             if isinstance(item, NotActedOn):
@@ -57,7 +57,7 @@ def marks_of(model: type[BaseModel]) -> Iterator[tuple[str, NotActedOn]]:
 
 
 def described(model: type[BaseModel], name: str) -> str:
-    """Return what is said of a field to people: its description, and that it is not acted on."""
+    """Return the documentation of a field: its description, and whether it is not acted on."""
     info = model.model_fields[name]
     told = [item for item in info.metadata if isinstance(item, NotActedOn) and not item.silent]
     return " ".join([info.description or "", *map(str, told)]).strip()

@@ -1,7 +1,7 @@
 """Plain Mobius requests (RENCI-NRIG/Mobius, its REST API 0.1) as a fleet spec.
 
 Mobius has no spec: a client posts requests to `/compute`, `/network`, `/storage`, `/stitch` and `/script` of one
-workflow. Their fields are fields of the spec's parts; here is told which request an object is.
+workflow. Their fields are fields of the spec's parts; this module detects which request an object is.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from dynamo.documents.problems import Problems
 
 KINDS = ("compute", "network", "storage", "stitch", "script")
-#: What only the spec has; `network`, `script` and `name` are fields of requests too.
+#: Fields only a spec has; `network`, `script` and `name` occur in requests too.
 _SPEC_KEYS = frozenset({"pool", "sites", "compute", "storage", "stitch", "policy", "budget", "$schema"})
 _COMPUTE_KEYS = frozenset({"site", "cpus", "ramPerCpus", "diskPerCpus", "hostNamePrefix", "forceflavor", "count"})
 _NOT_ONE = "a fleet spec, or a Mobius compute, network, storage, stitch or script request"
 
 
 def kind_of(data: Mapping[str, Any]) -> str | None:
-    """Return which of Mobius's requests an object is, by the fields that only that one has; None if none."""
+    """Return which Mobius request an object is, by fields unique to it; None if unknown."""
     keys = set(data)
     if "mountPoint" in keys:
         return "storage"
@@ -37,19 +37,19 @@ def kind_of(data: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class SpecDocument:
-    """Data in the form of a fleet spec.
+    """Data in fleet spec form.
 
     Attributes
     ----------
     places
-        For plain requests: where each is in the spec (``compute[0]``) -> where it was found (``[2]``, or nothing).
+        For plain requests: place in the spec (``compute[0]``) -> place in the input (``[2]``, or empty).
     """
 
     data: dict[str, Any]
     places: Mapping[str, str] = field(default_factory=dict)
 
     def as_found(self, path: str) -> str:
-        """Return a path of the spec as a path of what was read."""
+        """Translate a path in the spec to a path in the input."""
         place, dot, rest = path.partition(".")
         if place not in self.places:
             return path
@@ -58,10 +58,10 @@ class SpecDocument:
 
 
 def as_document(data: object, problems: Problems) -> SpecDocument | None:
-    """Return a fleet spec as it is, and plain requests as one; None, with the problem noted, for anything else."""
+    """Return a fleet spec unchanged, plain requests as a spec; for anything else record the problem, return None."""
     if isinstance(data, Mapping):
         kind = None if _is_spec(data) else kind_of(data)
-        # Neither: read as a spec, so that a misspelt field is told with the nearest one.
+        # Neither: read it as a spec, so that a misspelled field is reported with the nearest name.
         return SpecDocument(dict(data)) if kind is None else SpecDocument({kind: [data]}, {f"{kind}[0]": ""})
     if isinstance(data, Sequence) and not isinstance(data, str | bytes):
         return _requests(data, problems)
@@ -83,7 +83,7 @@ def _requests(data: Sequence[Any], problems: Problems) -> SpecDocument | None:
     for position, item in enumerate(data):
         kind = kind_of(item) if isinstance(item, Mapping) else None
         if kind is None:
-            problems.add(f"[{position}]", "not a request that Mobius has", expected=", ".join(KINDS))
+            problems.add(f"[{position}]", "not a Mobius request", expected=", ".join(KINDS))
             continue
         items = document.setdefault(kind, [])
         places[f"{kind}[{len(items)}]"] = f"[{position}]"

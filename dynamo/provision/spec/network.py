@@ -1,4 +1,4 @@
-"""Networks, storage, circuits and scripts of a fleet spec; the fields of Mobius's requests are among their own."""
+"""Networks, storage, circuits and scripts of a fleet spec, including the fields of Mobius's requests."""
 
 from __future__ import annotations
 
@@ -24,62 +24,60 @@ from dynamo.provision.spec.types import (
 )
 
 LINK_ACTIONS = ("add", "delete", "update")
-_LEASE_START = "Not before: seconds since 1970, ISO 8601, or as `+2h`."
-_LEASE_END = "Not after: seconds since 1970, ISO 8601, or as `+2h` after the start."
-_LINK = NotActedOn(
-    "no kind of site makes a link of two workers", case="of a link", only=lambda network: network.is_link
-)
-_ENDS = NotActedOn("no kind of site makes a link of two workers")
+_LEASE_START = "Start: seconds since 1970, ISO 8601, or e.g. `+2h`."
+_LEASE_END = "End: seconds since 1970, ISO 8601, or e.g. `+2h` after the start."
+_LINK = NotActedOn("no kind of site can link two workers", case="for a link", only=lambda network: network.is_link)
+_ENDS = NotActedOn("no kind of site can link two workers")
 _NOT_MADE = NotActedOn(
     "the network is the site's own, a link, or a leased VLAN",
     case="unless the action is `create`, without `physicalNetwork`",
     only=lambda network: network.action != "create" or network.physical_network is not None,
 )
-_NO_VOLUMES = NotActedOn("no volumes are made there", ("local", "simulated"))
+_NO_VOLUMES = NotActedOn("volumes cannot be created there", ("local", "simulated"))
 _NO_CIRCUIT = NotActedOn(
-    "no circuits are had there, and groups of that site get no workers", ("local", "openstack", "simulated")
+    "circuits are unavailable there, so the site's groups get no workers", ("local", "openstack", "simulated")
 )
 
 
 class NetworkSpec(Part):
-    """A network of a site (`name`, `site`), or as Mobius has it a link of two workers (`source`, `destination`)."""
+    """A network at a site (`name`, `site`), or Mobius's link between two workers (`source`, `destination`)."""
 
     ALSO: ClassVar[dict[str, str]] = {"bandwidth_mbit": "bandwidth", "external_network": "externalNetwork"}
 
-    name: Annotated[Word | None, Field(description="Name of the network, as groups use it.")] = None
-    site: Annotated[SiteName | None, Field(description="Site that it is at.")] = None
+    name: Annotated[Word | None, Field(description="Network name, as used by groups.")] = None
+    site: Annotated[SiteName | None, Field(description="Site of the network.")] = None
     action: Annotated[
         Literal["create", "use", "add", "delete", "update"],
         NotActedOn(
-            "no networks are made there, and groups of that site get no workers",
+            "networks cannot be created there, so the site's groups get no workers",
             ("local", "simulated"),
             case="if `create`",
             only=lambda network: network.action == "create",
         ),
         NotActedOn(
-            "only Chameleon leases VLANs, and groups of that site get no workers",
+            "only Chameleon leases VLANs, so the site's groups get no workers",
             ("openstack",),
             case="if `create` with `physicalNetwork`",
             only=lambda network: network.action == "create" and network.physical_network is not None,
         ),
         _LINK,
-        Field(description="A network: `create` it, or `use` the site's. A link (Mobius): `add`, `delete`, `update`."),
+        Field(description="Network: `create` one or `use` the site's. Link (Mobius): `add`, `delete`, `update`."),
     ] = "use"
-    cidr: Annotated[Cidr | None, _NOT_MADE, Field(description="Addresses, as 10.20.0.0/24; needed to create one.")] = (
-        None
-    )
+    cidr: Annotated[
+        Cidr | None, _NOT_MADE, Field(description="Addresses, e.g. 10.20.0.0/24; required to create one.")
+    ] = None
     bandwidth_mbit: Annotated[
         int | None,
         _NOT_MADE,
-        Field(alias="bandwidth", ge=1, le=10**7, description="Limit for each worker's interface, Mbit per second."),
+        Field(alias="bandwidth", ge=1, le=10**7, description="Limit per worker interface, Mbit per second."),
     ] = None
     router: Annotated[
         Word | None,
-        NotActedOn("a router is made for each network"),
-        Field(description="Router of the site to join it to; without it one is made."),
+        NotActedOn("a router is created for each network"),
+        Field(description="Router at the site to connect it to. Default: create one."),
     ] = None
     external_network: Annotated[
-        Word | None, _NOT_MADE, Field(alias="externalNetwork", description="Network by which it reaches the world.")
+        Word | None, _NOT_MADE, Field(alias="externalNetwork", description="Network that connects it to the outside.")
     ] = None
     physical_network: Annotated[
         Word | None,
@@ -88,7 +86,7 @@ class NetworkSpec(Part):
             case="unless the action is `create`",
             only=lambda network: network.action != "create",
         ),
-        Field(alias="physicalNetwork", description="Physical network under it (Chameleon)."),
+        Field(alias="physicalNetwork", description="Underlying physical network (Chameleon)."),
     ] = None
     vlan: Annotated[
         Vlan | None,
@@ -97,11 +95,11 @@ class NetworkSpec(Part):
             case="unless the action is `create`, with `physicalNetwork`",
             only=lambda network: network.action != "create" or network.physical_network is None,
         ),
-        Field(description="VLAN of it, where the site lets one choose."),
+        Field(description="VLAN, if the site allows a choice."),
     ] = None
-    source: Annotated[Word | None, _ENDS, Field(description="Mobius: name of the worker where the link begins.")] = None
-    source_ip: Annotated[Address | None, _ENDS, Field(alias="sourceIP", description="Mobius: address of it.")] = None
-    source_subnet: Annotated[Subnet | None, _ENDS, Field(alias="sourceSubnet", description="Mobius: subnet of it.")] = (
+    source: Annotated[Word | None, _ENDS, Field(description="Mobius: name of the worker where the link starts.")] = None
+    source_ip: Annotated[Address | None, _ENDS, Field(alias="sourceIP", description="Mobius: its address.")] = None
+    source_subnet: Annotated[Subnet | None, _ENDS, Field(alias="sourceSubnet", description="Mobius: its subnet.")] = (
         None
     )
     source_local_subnet: Annotated[
@@ -111,10 +109,10 @@ class NetworkSpec(Part):
         None
     )
     destination_ip: Annotated[
-        Address | None, _ENDS, Field(alias="destinationIP", description="Mobius: address of it.")
+        Address | None, _ENDS, Field(alias="destinationIP", description="Mobius: its address.")
     ] = None
     destination_subnet: Annotated[
-        Subnet | None, _ENDS, Field(alias="destinationSubnet", description="Mobius: subnet of it.")
+        Subnet | None, _ENDS, Field(alias="destinationSubnet", description="Mobius: its subnet.")
     ] = None
     sdx_controller_ip: Annotated[
         Address | None, _ENDS, Field(alias="chameleonSdxControllerIP", description="Mobius: the exchange's controller.")
@@ -126,8 +124,8 @@ class NetworkSpec(Part):
     ] = None
     qos: Annotated[
         Word | None,
-        NotActedOn("no policies of sites are used; `bandwidth` of a network that is made is a limit"),
-        Field(description="Mobius: quality of service; here the site's policy by name."),
+        NotActedOn("site policies are not used; limit a created network with `bandwidth`"),
+        Field(description="Mobius: quality of service; here the name of the site's policy."),
     ] = None
     lease_start: Annotated[
         LeaseTime | None,
@@ -142,20 +140,20 @@ class NetworkSpec(Part):
 
     @property
     def is_link(self) -> bool:
-        """Whether it is a link of two workers, not a network of a site."""
+        """Whether it links two workers, rather than being a network at a site."""
         return self.source is not None or self.destination is not None
 
 
 class StorageSpec(Part):
-    """A volume for a worker; the fields are Mobius's."""
+    """A volume for a worker, with Mobius's fields."""
 
     mount_point: Annotated[
         str,
-        NotActedOn("the volume is attached, a script has to mount it"),
-        Field(alias="mountPoint", pattern=MOUNT_PATTERN, description="Where it is mounted on the worker."),
+        NotActedOn("the volume is only attached; mount it with a script"),
+        Field(alias="mountPoint", pattern=MOUNT_PATTERN, description="Mount point on the worker."),
     ]
     target: Annotated[
-        Word, _NO_VOLUMES, Field(description="The worker, or a group: one volume for each of its workers.")
+        Word, _NO_VOLUMES, Field(description="A worker, or a group (one volume for each of its workers).")
     ]
     size_gb: Annotated[Whole, Field(alias="size", ge=1, le=1_000_000, description="Size, GB.")]
     action: Annotated[
@@ -174,47 +172,47 @@ class StorageSpec(Part):
 
 
 class StitchSpec(Part):
-    """A layer 2 circuit to a worker; the fields are Mobius's.
+    """A layer-2 circuit to a worker, with Mobius's fields.
 
-    At Chameleon a VLAN towards FABRIC is leased at the worker's site, as the network `FLEET-stitch-TAG`; a group whose
-    `network` is that one has its workers on it. Other kinds of sites have none.
+    Chameleon leases a VLAN to FABRIC at the worker's site, as the network `FLEET-stitch-TAG`; workers of a group whose
+    `network` names it are on it. Other kinds of sites have no circuits.
     """
 
-    target: Annotated[Word, _NO_CIRCUIT, Field(description="The worker to stitch, by name or address.")]
+    target: Annotated[Word, _NO_CIRCUIT, Field(description="Name or address of the worker to stitch.")]
     port_url: Annotated[
         Url,
-        NotActedOn("the VLAN leads to FABRIC; what it is joined to is arranged there"),
+        NotActedOn("the VLAN leads to FABRIC; arrange the rest of the circuit there"),
         Field(alias="portUrl", description="Port of the circuit."),
     ]
     tag: Annotated[Vlan, Field(description="VLAN of the circuit.")]
     stitch_ip: Annotated[
         Address | None,
-        NotActedOn("a script of the worker has to set it"),
+        NotActedOn("set it with a script on the worker"),
         Field(alias="stitchIP", description="Address of the worker's interface on the circuit."),
     ] = None
     bandwidth_bps: Annotated[
         BitsPerSecond | None,
-        NotActedOn("the VLAN has what its site gives it"),
+        NotActedOn("the site sets the VLAN's bandwidth"),
         Field(alias="bandwidth", description="Bandwidth of the circuit, bits per second."),
     ] = None
 
 
 class ScriptSpec(Part):
-    """A script to run on a worker; the fields are Mobius's."""
+    """A script to run on a worker, with Mobius's fields."""
 
-    target: Annotated[Word, Field(description="The worker, or a group.")]
+    target: Annotated[Word, Field(description="A worker or a group.")]
     name: Annotated[
         Word,
-        NotActedOn("scripts run in the order of the file at first boot; no event names them"),
-        Field(description="Name of the script."),
+        NotActedOn("scripts run at first boot, in file order; no event names them"),
+        Field(description="Script name."),
     ]
     script: Annotated[
         Script,
         NotActedOn("simulated workers run no scripts", ("simulated",)),
-        Field(description='The text, or {"file": "PATH"} beside the spec.'),
+        Field(description='The text, or {"file": "PATH"} next to the spec.'),
     ]
 
 
 def concerns(target: str, group: str, worker: str) -> bool:
-    """Tell whether a Mobius target means this worker: by its name, by its group, or as Mobius numbers names."""
+    """Return whether a Mobius target means this worker: by name, by group, or by Mobius's numbered name."""
     return target in (group, worker) or worker.startswith(f"{target}-") or target.rstrip("0123456789") == group

@@ -1,4 +1,4 @@
-"""What a spec says that no code acts on, told for each use: `network[0].qos: accepted, not acted on (why)`."""
+"""Find fields of a spec that have no effect; each use is reported: `network[0].qos: accepted, not acted on (why)`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dynamo.provision.spec.types import Part
 
 @dataclass(frozen=True)
 class Ignored:
-    """One use of a field that changes nothing.
+    """One use of a field that has no effect.
 
     Attributes
     ----------
     path
-        Its place in the spec, as ``network[0].qos``.
+        Its place in the spec, e.g. ``network[0].qos``.
     """
 
     path: str
@@ -29,7 +29,7 @@ class Ignored:
 
 
 def not_acted_on(spec: FleetSpec) -> tuple[Ignored, ...]:
-    """Return all uses of fields that change nothing at the sites where they are said."""
+    """Return all uses of fields that have no effect at their sites."""
     drivers: dict[str, str] = {name: site.driver for name, site in spec.sites.items()}
     found: list[Ignored] = []
     for name, site in spec.sites.items():
@@ -50,7 +50,7 @@ def not_acted_on(spec: FleetSpec) -> tuple[Ignored, ...]:
 
 
 def ignored_in(part: Part, drivers: frozenset[str] = frozenset(), place: str = "") -> Iterator[Ignored]:
-    """Return the uses in one part, that is for sites with ``drivers``, at ``place`` in the spec."""
+    """Return the uses in one part, which is for sites with ``drivers``, at ``place`` in the spec."""
     told: set[str] = set()
     for name, mark in marks_of(type(part)):
         info = type(part).model_fields[name]
@@ -67,7 +67,7 @@ def _drivers_of_network(network: NetworkSpec, drivers: dict[str, str]) -> frozen
 def _drivers_of_target(
     item: StorageSpec | StitchSpec | ScriptSpec, spec: FleetSpec, drivers: dict[str, str]
 ) -> frozenset[str]:
-    """Return the drivers at whose sites the target is; of a worker that no group has, of none."""
+    """Return the drivers of the target's sites; none for a worker of no known group."""
     return frozenset(
         drivers[group.site]
         for group in spec.compute

@@ -1,4 +1,4 @@
-"""What is wrong with the `options` of sites and groups, which only the sites' drivers understand."""
+"""Check the driver-specific `options` of sites and groups."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynamo.provision.spec.errors import add_validation_errors, spec_path
 
 
 def add_option_errors(document: Mapping[str, Any], problems: Problems) -> None:
-    """Note every error in the options of a spec's document, as far as it is clear which driver they are for."""
+    """Record every error in the options of a spec, as far as their driver is known."""
     drivers: dict[str, str] = {}
     sites = document.get("sites")
     for name, site in sites.items() if isinstance(sites, Mapping) else ():
@@ -35,7 +35,7 @@ def add_option_errors(document: Mapping[str, Any], problems: Problems) -> None:
 
 def _check(place: tuple[str | int, ...], options: object, driver: str, problems: Problems, *, group: bool) -> None:
     if driver not in SITES or not isinstance(options, Mapping):
-        return  # noted by the model of the part
+        return  # reported by the part's model
     try:
         models = option_models(driver, group=group)
     except PluginError as error:

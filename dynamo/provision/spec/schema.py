@@ -9,12 +9,12 @@ from dynamo.provision.spec.fleet import FleetSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "DyNamo fleet spec"
-#: What pydantic calls limits that it sets outside of a number's own schema.
+#: Pydantic's names for limits it sets outside a number's own schema.
 _LIMITS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
 
 
 def spec_schema() -> dict[str, Any]:
-    """Return the schema; it checks the form; `dynamo.provision.spec.checks` checks references."""
+    """Return the schema, which checks the form; `dynamo.provision.spec.checks` checks references."""
     schema: dict[str, Any] = _plain(FleetSpec.model_json_schema(by_alias=True, mode="validation"))
     return {"$schema": DIALECT, **schema, "title": TITLE}
 
@@ -30,7 +30,7 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     names = {name: _plain(item) for name, item in value.items()}
-    # Titles made from names say nothing; a field that is called `title` would be an object.
+    # Generated titles add nothing; a field named `title` would be an object.
     if isinstance(names.get("title"), str):
         del names["title"]
     if "anyOf" in names:

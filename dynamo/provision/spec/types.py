@@ -1,4 +1,4 @@
-"""The kinds of values that a fleet spec is made of: names, numbers that may be quoted, times, networks, scripts."""
+"""Value types of a fleet spec: names, optionally quoted numbers, times, networks, scripts."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from dynamo.times import from_epoch, to_iso
 
 MAX_SCRIPT_BYTES = 32 * 1024
 MAX_ITEMS = 1000
-#: More than any lease or deadline, in seconds: ten years.
+#: Longer than any lease or deadline, in seconds: ten years.
 MAX_SECONDS = 10 * 366 * 86400
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 SITE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}:[^\x00-\x1f\x7f\x22\\:/]{1,80}$"
 WORD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.@:+ -]{0,254}$"
-#: Mobius has names of images and of networks outside that are paths: ``arm64v8/python:slim``, ``192.158.1.0/24``.
+#: Some Mobius image and external network names are paths: ``arm64v8/python:slim``, ``192.158.1.0/24``.
 PATH_WORD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.@:+ -]{0,254}(/[A-Za-z0-9][A-Za-z0-9_.@:+ -]{0,62}){0,2}$"
 HOST_PREFIX_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,38}[A-Za-z0-9])?$"
 URL_PATTERN = r"^https?://[^\s/@?#]{1,255}([/?#]\S{0,1500})?$"
@@ -44,14 +44,14 @@ MOUNT_PATTERN = r"^/[A-Za-z0-9_.-][A-Za-z0-9_./-]{0,254}$"
 
 #: What each pattern means, for messages.
 PATTERN_WORDS = {
-    NAME_PATTERN: "at most 40 lower-case letters, digits and inner hyphens",
-    SITE_PATTERN: "Cloud:Region, as Chameleon:CHI@UC",
-    WORD_PATTERN: "a name of at most 255 letters, digits and _.@:+- or blanks, beginning with a letter or digit",
-    PATH_WORD_PATTERN: "a name of letters, digits and _.@:+- or blanks, with at most two slashes inside",
+    NAME_PATTERN: "at most 40 lowercase letters, digits and inner hyphens",
+    SITE_PATTERN: "Cloud:Region, e.g. Chameleon:CHI@UC",
+    WORD_PATTERN: "a name of at most 255 letters, digits, spaces and _.@:+- that starts with a letter or digit",
+    PATH_WORD_PATTERN: "a name of letters, digits, spaces and _.@:+-, with at most two slashes inside",
     HOST_PREFIX_PATTERN: "at most 40 letters, digits and inner hyphens",
-    URL_PATTERN: "an http or https address without a user name",
+    URL_PATTERN: "an http or https URL without a user name",
     PATH_PATTERN: "a path of at most 1000 characters",
-    CURRENCY_PATTERN: "2 to 8 letters, as USD or SU",
+    CURRENCY_PATTERN: "2 to 8 letters, e.g. USD or SU",
     MOUNT_PATTERN: "an absolute path of letters, digits and _.-",
 }
 
@@ -61,9 +61,9 @@ _MAX_EPOCH_S = 32_503_680_000
 
 
 class Part(BaseModel):
-    """A part of the spec: nothing unknown in it, and it does not change.
+    """A part of the spec: immutable, without unknown fields.
 
-    ``ALSO`` names further spellings of fields: JSON name of the alternative -> JSON name of the field.
+    ``ALSO`` lists alternative spellings of fields: alternative JSON name -> JSON name of the field.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False)
@@ -74,7 +74,7 @@ class Part(BaseModel):
     def _one_spelling(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        # Mobius clients send null for what they leave out.
+        # Mobius clients send null for omitted fields.
         data = {name: value for name, value in data.items() if value is not None}
         for other, name in cls.ALSO.items():
             if other in data and name not in data:
@@ -90,7 +90,7 @@ class Part(BaseModel):
             properties[cls.model_fields[name].alias or name]["description"] = described(cls, name)
         for other, name in cls.ALSO.items():
             if name in properties:
-                properties[other] = {**properties[name], "description": f"The same as `{name}`."}
+                properties[other] = {**properties[name], "description": f"Same as `{name}`."}
         return made
 
 
@@ -126,16 +126,16 @@ class QuotedTruth:
 
 @dataclass(frozen=True)
 class SpecTime:
-    """A time as a spec gives it.
+    """A time as given in a spec.
 
     Attributes
     ----------
     text
         As it was written.
     time
-        The instant, if it was given as one.
+        The instant, if given as one.
     offset_s
-        Seconds after the start of the lease (or after now, for the start itself), if it was given so.
+        Seconds after the lease's start (or after now, for the start itself), if given as an offset.
     """
 
     text: str
@@ -143,7 +143,7 @@ class SpecTime:
     offset_s: int = 0
 
     def at(self, base: datetime) -> datetime:
-        """Return the instant; ``base`` is where relative ones count from."""
+        """Return the instant; offsets count from ``base``."""
         return self.time if self.time is not None else base + timedelta(seconds=self.offset_s)
 
     def __str__(self) -> str:
@@ -151,12 +151,12 @@ class SpecTime:
 
 
 def moment_of(time: datetime) -> SpecTime:
-    """Return an instant as a spec gives it."""
+    """Return an instant as a spec time."""
     return SpecTime(to_iso(time), time.astimezone(UTC))
 
 
 def parse_moment(value: object) -> SpecTime:
-    """Read seconds since 1970 (number or text), ISO 8601, ``+1d12h``, or ``now``; raises `PydanticCustomError`."""
+    """Parse seconds since 1970 (number or text), ISO 8601, ``+1d12h``, or ``now``; may raise `PydanticCustomError`."""
     if isinstance(value, SpecTime):
         return value
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
@@ -175,7 +175,7 @@ def parse_moment(value: object) -> SpecTime:
         raise _no_time("an offset out of range")
     try:
         time = datetime.fromisoformat(text)
-        # An offset may push the instant out of the calendar.
+        # An offset may push the instant outside the calendar.
         utc = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise _no_time("not a time") from None
@@ -188,7 +188,7 @@ def _no_time(what: str) -> PydanticCustomError:
         "{what}; expected {expected}",
         {
             "what": what,
-            "expected": "seconds since 1970, ISO 8601 as 2026-06-10T00:00:00Z, or an offset as +2h or +1d12h",
+            "expected": "seconds since 1970, ISO 8601 (2026-06-10T00:00:00Z), or an offset such as +2h or +1d12h",
         },
     )
 
@@ -199,18 +199,20 @@ def _cidr(value: str, *, strict: bool) -> str:
     except ValueError as error:
         what = "an address with host bits" if "host bits" in str(error) else "not a network"
         raise PydanticCustomError(
-            "spec", "{what}; expected {expected}", {"what": what, "expected": "a network as 10.20.0.0/24"}
+            "spec", "{what}; expected {expected}", {"what": what, "expected": "a network such as 10.20.0.0/24"}
         ) from None
     return str(network) if strict else value
 
 
 def _address(value: str) -> str:
     try:
-        # Mobius has them with and without a prefix length.
+        # Mobius accepts them with and without a prefix length.
         ipaddress.ip_interface(value)
     except ValueError:
         raise PydanticCustomError(
-            "spec", "{what}; expected {expected}", {"what": "not an IP address", "expected": "one as 10.20.0.5"}
+            "spec",
+            "{what}; expected {expected}",
+            {"what": "not an IP address", "expected": "an address such as 10.20.0.5"},
         ) from None
     return value
 
@@ -218,18 +220,18 @@ def _address(value: str) -> str:
 def _script(value: str) -> str:
     fault = ""
     if "\x00" in value:
-        fault = "the script has a NUL character"
+        fault = "the script contains a NUL character"
     elif len(value.encode(errors="surrogatepass")) > MAX_SCRIPT_BYTES:
-        fault = f"the script has more than {MAX_SCRIPT_BYTES:,} bytes"
+        fault = f"the script is larger than {MAX_SCRIPT_BYTES:,} bytes"
     elif re.search(r"-----BEGIN [A-Z ]*PRIVATE KEY-----", value):
-        fault = "the script holds a private key"
+        fault = "the script contains a private key"
     elif not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
         fault = "the script is not Unicode text"
     if fault:
         raise PydanticCustomError(
             "spec",
             "{what}; expected {expected}",
-            {"what": fault, "expected": f"a script text of at most {MAX_SCRIPT_BYTES:,} bytes, without secrets"},
+            {"what": fault, "expected": f"script text of at most {MAX_SCRIPT_BYTES:,} bytes, without secrets"},
         )
     return value
 

@@ -207,7 +207,7 @@ def test_a_fleet_from_nothing_to_nothing(cli: Cli) -> None:
     assert len(cli.states()) == 2
     assert "nothing changed" in cli.run("destroy", text="n\n", code=130).stderr
     assert "0 jobs killed" in cli.run("destroy", "--yes").stdout
-    assert cli.run("status", code=4).stderr.startswith("error: there is no fleet")
+    assert cli.run("status", code=4).stderr.startswith("error: no fleet found")
     assert cli.status().state == "ended"
     assert cli.servers() == []
     record = cli.folder / "state" / "fleets" / "local" / "pool" / "pool.json"
@@ -261,7 +261,7 @@ def test_the_daemon_looks_after_fleets(cli: Cli) -> None:
     assert applied["status"]["looked_after_by"].startswith(f"{daemon.pid} on ")
     before = cli.states()
     assert list(before.values()) == ["ready"] * 2
-    assert "looks after the fleet" in cli.run("reconcile", code=7).stderr
+    assert "manages the fleet" in cli.run("reconcile", code=7).stderr
     assert "another daemon" in cli.run("daemon", code=7).stderr
 
     began = time.monotonic()
@@ -270,7 +270,7 @@ def test_the_daemon_looks_after_fleets(cli: Cli) -> None:
     assert daemon.returncode == 0, log
     sys.stdout.write(f"the daemon ended in {time.monotonic() - began:.1f} s\n")
     lines = [json.loads(line) for line in log.splitlines()]
-    assert {"looking after a fleet", "ready", "no longer looking after a fleet"} <= {line["msg"] for line in lines}
+    assert {"managing fleet", "ready", "no longer managing fleet"} <= {line["msg"] for line in lines}
     record = read_record(cli.folder / "state" / "fleets" / "local" / "pool")
     assert record is not None
     assert record.running()

@@ -318,7 +318,7 @@ def test_a_period_is_widened_to_full_hours(history: Store) -> None:
 
 def test_a_report_that_makes_no_sense_is_refused(store: Store) -> None:
     with store.reading() as session:
-        with pytest.raises(UsageError, match=r"no report by 'moon'.*site, day"):
+        with pytest.raises(UsageError, match=r"cannot report by 'moon'.*site, day"):
             cost_report(session, "f", "moon")
         with pytest.raises(UsageError, match="the period ends"):
             cost_report(session, "f", since=T0, until=T0)

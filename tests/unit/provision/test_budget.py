@@ -41,13 +41,14 @@ def test_a_day_is_refused_with_the_time_at_which_its_cap_would_be_passed() -> No
     budget = Budget(per_day=30.0)
     # 12.1 spent, 4.4 an hour: the other 17.9 last for 4 h 4 min.
     assert refused(budget, spent_today=12.1) == (
-        "the cap of 30 USD a day would be passed at 16:04 UTC: 12.1 spent today, 0/h now, 8 more workers at 0.55/h"
+        "the cap of 30 USD per day would be exceeded at 16:04 UTC: 12.1 spent today, 0/h now, 8 more workers at 0.55/h"
     )
     assert refused(budget, 0.55, rate=3.85, workers=1, spent_today=12.1) == (
-        "the cap of 30 USD a day would be passed at 16:04 UTC: 12.1 spent today, 3.85/h now, 1 more worker at 0.55/h"
+        "the cap of 30 USD per day would be exceeded at 16:04 UTC: "
+        "12.1 spent today, 3.85/h now, 1 more worker at 0.55/h"
     )
     assert refused(budget, workers=0, spent_today=12.1) == (
-        "the cap of 30 USD a day would be passed at 16:04 UTC: 12.1 spent today, 0/h now, 4.4/h more"
+        "the cap of 30 USD per day would be exceeded at 16:04 UTC: 12.1 spent today, 0/h now, 4.4/h more"
     )
 
 
@@ -64,31 +65,33 @@ def test_just_before_midnight_growth_must_fit_for_an_hour() -> None:
     late = NOON.replace(hour=23, minute=58)
     assert refused(Budget(per_day=20.0), 8.0, spent_today=12.0, now=late) is None
     assert refused(Budget(per_day=20.0), 9.0, spent_today=12.0, now=late) == (
-        "the cap of 20 USD a day would be passed within an hour: 12 spent today, 0/h now, 8 more workers at 1.125/h"
+        "the cap of 20 USD per day would be exceeded within an hour: 12 spent today, 0/h now, 8 more workers at 1.125/h"
     )
 
 
 def test_an_hour_and_all_time_have_caps_too() -> None:
     assert refused(Budget(per_hour=8.8, currency="SU"), rate=4.4) is None
     assert refused(Budget(per_hour=8.5, currency="SU"), rate=4.4) == (
-        "the cap of 8.5 SU an hour would be passed: 4.4/h now, 8 more workers at 0.55/h"
+        "the cap of 8.5 SU per hour would be exceeded: 4.4/h now, 8 more workers at 0.55/h"
     )
     assert refused(Budget(total=500.0), spent_total=495.0) is None
     assert refused(Budget(total=500.0), spent_total=496.0) == (
-        "the cap of 500 USD in all would be passed at 12:54 UTC: 496 spent, 0/h now, 8 more workers at 0.55/h"
+        "the cap of 500 USD in total would be exceeded at 12:54 UTC: 496 spent, 0/h now, 8 more workers at 0.55/h"
     )
 
 
 def test_a_cap_that_is_used_up_says_so() -> None:
-    assert refused(Budget(per_day=20.0), spent_today=20.004) == "the cap of 20 USD a day is used up: 20.004 spent today"
-    assert refused(Budget(total=1234.5), spent_total=2000.0) == "the cap of 1234.5 USD in all is used up: 2000 spent"
+    assert (
+        refused(Budget(per_day=20.0), spent_today=20.004) == "the cap of 20 USD per day is used up: 20.004 spent today"
+    )
+    assert refused(Budget(total=1234.5), spent_total=2000.0) == "the cap of 1234.5 USD in total is used up: 2000 spent"
 
 
 def test_the_narrowest_cap_is_named() -> None:
     budget = Budget(per_hour=4.0, per_day=12.0, total=3.0)
-    assert "a day" in (refused(budget) or "")
-    assert "in all" in (refused(Budget(per_hour=4.0, per_day=48.0, total=3.0)) or "")
-    assert "an hour" in (refused(Budget(per_hour=0.5, per_day=12.0, total=3.0)) or "")
+    assert "per day" in (refused(budget) or "")
+    assert "in total" in (refused(Budget(per_hour=4.0, per_day=48.0, total=3.0)) or "")
+    assert "per hour" in (refused(Budget(per_hour=0.5, per_day=12.0, total=3.0)) or "")
     assert highest_rate(budget, spent_today=0.0, spent_total=0.0, now=NOON) == 1.0
     assert highest_rate(budget, spent_today=13.0, spent_total=13.0, now=NOON) == 0.0
 

@@ -110,9 +110,9 @@ class TestCommands:
         path = tmp_path / "dear.json"
         for budget, code, words in (
             ({"per_hour": 2}, 0, ""),
-            ({"per_hour": 1.9}, 8, "the cap of 1.9 USD an hour would be passed"),
-            ({"per_day": 0.5}, 8, "the cap of 0.5 USD a day would be passed"),
-            ({"total": 1.5}, 8, "the cap of 1.5 USD in all would be passed"),
+            ({"per_hour": 1.9}, 8, "the cap of 1.9 USD per hour would be exceeded"),
+            ({"per_day": 0.5}, 8, "the cap of 0.5 USD per day would be exceeded"),
+            ({"total": 1.5}, 8, "the cap of 1.5 USD in total would be exceeded"),
         ):
             path.write_text(json.dumps({**spec_of("dear", 2, costPerHour=1), "budget": budget}))
             result = run("plan", str(path))
@@ -254,10 +254,10 @@ class TestOrders:
             with store.transaction() as session:
                 scale(session, "one", "a", wanted, utc_now())
             refuse_other_number(store, "one", "a", wanted)
-        with pytest.raises(BusyError, match="2 workers were ordered meanwhile"):
+        with pytest.raises(BusyError, match="2 workers were ordered in the meantime"):
             refuse_other_number(store, "one", "a", 3)
         put(store, tmp_path, spec_of("one"))
-        with pytest.raises(BusyError, match="undone meanwhile"):
+        with pytest.raises(BusyError, match="undone in the meantime"):
             refuse_other_number(store, "one", "a", 2)
 
     def test_an_end_can_be_hurried_not_slowed(self, store: Store, tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ class TestRetention:
         assert prune(store, now) == (0, 0)
         with store.reading() as session:
             assert set(session.scalars(select(Worker.name))) == {"open", "young", "alive"}
-            assert [event.reason for event in session.scalars(select(FleetEvent))] == ["a new fleet", "new"]
+            assert [event.reason for event in session.scalars(select(FleetEvent))] == ["new fleet", "new"]
         with pytest.raises(UsageError):
             prune(store, now, keep_days=0)
 

@@ -64,7 +64,7 @@ def test_one_is_left_for_both_groups(group: dict[str, Any], state: dict[str, Any
     assert found.add == {"a": 1}
     assert set(found.held) == {"a", "b"}
     assert words in found.held["a"]
-    assert "3 more are wanted, 1 come now" in found.held["a"]
+    assert "3 requested, 1 being created" in found.held["a"]
 
 
 def test_a_groups_cap_counts_those_that_leave() -> None:
@@ -76,7 +76,7 @@ def test_a_groups_cap_counts_those_that_leave() -> None:
 def test_a_site_that_is_left_alone_gets_nobody_and_says_until_when() -> None:
     found = grow(plans(), {"a": 1}, open=False, health=SiteTrust(3, NOW, "auth", "credentials expired"))
     assert found.add == {}
-    assert "left alone until 00:00:00 UTC: credentials expired" in found.held["a"]
+    assert "paused until 00:00:00 UTC: credentials expired" in found.held["a"]
 
 
 def test_quota_words() -> None:

@@ -44,7 +44,7 @@ DRIVERS: dict[str, type] = {
     "chameleon": ChameleonSite,
     "simulated": SimulatedSite,
 }
-NO_LINK = "no kind of site makes a link of two workers"
+NO_LINK = "no kind of site can link two workers"
 
 
 @cache
@@ -261,7 +261,7 @@ class TestTold:
         assert result.exit_code == 8
         plan = json.loads(result.stdout)
         assert plan["create"] == 0
-        assert plan["problems"] == ["w: no networks can be made at this kind of site"]
+        assert plan["problems"] == ["w: this kind of site cannot create networks"]
 
     def test_by_the_schema_and_the_manual_page(self) -> None:
         schema, page = spec_schema()["$defs"], markdown()

@@ -124,7 +124,7 @@ def test_quota_and_credentials_are_told_apart_in_words() -> None:
     assert "larger quota" in quota
     assert "not logged in" in login
     assert "application credential" in login
-    assert "the credentials are good" in policy
+    assert "the credentials are valid" in policy
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, SiteAuthError), (404, SiteAuthError), (503, SiteRetryableError)])
@@ -259,7 +259,7 @@ def test_the_first_answer_is_scrubbed_too(tmp_path: Path, user: str) -> None:
 def test_an_entry_of_another_shape_is_said_so(tmp_path: Path, entry: str) -> None:
     path = tmp_path / "clouds.yaml"
     path.write_text(f"clouds:\n  {entry}\n")
-    with pytest.raises(SiteAuthError, match="right shape") as caught:
+    with pytest.raises(SiteAuthError, match="malformed") as caught:
         site(tmp_path, cloud="here", config_file=str(path)).quota()
     assert "hunter2" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""What else a Chameleon site has when a lease is refused: which machines are free now, and when the next ones are."""
+"""Alternatives at a Chameleon site when a lease is refused: which machines are free now, and when others will be."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dynamo.times import parse_time, to_iso
 
 @dataclass(frozen=True)
 class NodeType:
-    """The machines of one type, as the calendar shows them.
+    """The machines of one type, as shown in the calendar.
 
     Attributes
     ----------
     total, free
-        How many there are, and how many nobody has in the wanted time.
+        How many there are, and how many are free for the requested period.
     next_free
-        When the first of the others is given back; None if that is not known.
+        When the first of the others becomes free; None if unknown.
     """
 
     name: str
@@ -33,7 +33,7 @@ class NodeType:
 def survey(
     hosts: Sequence[Mapping[str, Any]], allocations: Sequence[Mapping[str, Any]], start: datetime, end: datetime
 ) -> list[NodeType]:
-    """Return what each node type has to offer from ``start`` to ``end``."""
+    """Return the availability of each node type from ``start`` to ``end``."""
     taken: dict[str, datetime] = {}
     for allocation in allocations:
         for reservation in allocation.get("reservations") or []:
@@ -55,7 +55,7 @@ def survey(
 
 
 def in_words(offers: Sequence[NodeType]) -> str:
-    """Return the offers as a hint for a person."""
+    """Return the offers as a hint for an operator."""
     free = [f"{offer.name} ({offer.free} of {offer.total})" for offer in offers if offer.free]
     later = [f"{offer.name} at {to_iso(offer.next_free)}" for offer in offers if not offer.free and offer.next_free]
     words = f"free now: {', '.join(free)}" if free else "no machine is free now"
@@ -63,12 +63,12 @@ def in_words(offers: Sequence[NodeType]) -> str:
 
 
 def alternatives(access: CloudAccess, start: datetime, end: datetime) -> str:
-    """Return what else there is, as far as this user may see, in words; never raises for want of it."""
+    """Describe what else is available, as far as this user may see; never raises."""
     try:
         with access.use("look for other machines") as connection:
             client = access.reservations(connection)
             hosts = client.host.list()
             allocations = client.allocation.list("os-hosts")
     except SiteError as error:
-        return f"what else is free is not to be seen ({error.kind}); see the site's lease calendar"
+        return f"cannot see what else is free ({error.kind}); see the site's lease calendar"
     return in_words(survey(hosts, allocations, start, end))

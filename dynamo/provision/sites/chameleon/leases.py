@@ -1,10 +1,10 @@
-"""Blazar's leases: one for each worker, found again by its name.
+"""Blazar leases: one for each worker, found again by name.
 
-One lease a worker, not one for a group, because a fleet shrinks worker by worker: Blazar reduces a shared lease by
-hosts of its own choice, busy ones too, and a lease is charged until it ends, whoever still uses it. It also lets each
-worker begin when its machine is there, and be prolonged or given up alone.
+One lease per worker, not per group, because a fleet shrinks worker by worker: Blazar reduces a shared lease by
+hosts of its own choice, even busy ones, and a lease is charged until it ends, used or not. It also lets each
+worker start when its machine is ready, and be extended or given up alone.
 
-Leases have no metadata; what a lease belongs to is in its name, with digests where Blazar's 80 characters are too few.
+Leases have no metadata; the name says what a lease belongs to, with digests if it exceeds Blazar's 80 characters.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dynamo.times import parse_time, utc_now
 VLAN = "network"
 _LONGEST_NAME = 80
 _MARK = "dynamo"
-#: Blazar reads times to the minute, in UTC.
+#: Blazar takes times to the minute, in UTC.
 _API_TIME = "%Y-%m-%d %H:%M"
 _COMING = frozenset({"PENDING", "CREATING", "STARTING"})
 _GOING = frozenset({"TERMINATING", "DELETING"})
@@ -37,20 +37,20 @@ _GOING = frozenset({"TERMINATING", "DELETING"})
 
 @dataclass(frozen=True)
 class Lease:
-    """A lease of ours.
+    """One of our leases.
 
     Attributes
     ----------
     fleet
-        The fleet's id, or its digest where the name was too long for it.
+        The fleet's id, or its digest if the name would be too long.
     resource
-        What is leased, as ``physical:host``.
+        What is leased, e.g. ``physical:host``.
     status
-        Blazar's word.
+        Blazar's status.
     reservation
-        The id to give to the scheduler.
+        The id to pass to the scheduler.
     flavor
-        The flavour to ask for where the reservation is of a flavour.
+        The flavor to request if the reservation is for a flavor.
     """
 
     id: str
@@ -66,12 +66,12 @@ class Lease:
 
     @property
     def active(self) -> bool:
-        """Whether servers can be made on it; also while it is being changed."""
+        """Whether servers can be created on it, including while it is being changed."""
         return self.status in {"ACTIVE", "UPDATING"}
 
     @property
     def as_server_status(self) -> ServerStatus:
-        """What a worker that has only this lease is: on its way, going, or failed."""
+        """Status of a worker that has only this lease: building, going, or failed."""
         if self.active or self.status in _COMING:
             return ServerStatus.BUILDING
         if self.status in _GOING:
@@ -85,24 +85,24 @@ def lease_name(fleet: str, group: str, worker: str) -> str:
     Raises
     ------
     SitePermanentError
-        If the worker's name is too long to be found again in it.
+        If the worker's name is too long to be recovered from it.
     """
     for parts in ((fleet, group, worker), (digest(fleet), "", worker)):
         name = "/".join((_MARK, *parts))
         if len(name) <= _LONGEST_NAME and name.count("/") == len(parts):
             return name
     raise SitePermanentError(
-        f"worker name {worker!r} does not fit into the name of a lease", expected="at most 59 characters, no slash"
+        f"worker name {worker!r} does not fit in a lease name", expected="at most 59 characters, no slash"
     )
 
 
 def digest(text: str) -> str:
-    """Return twelve hexadecimal digits that stand for ``text``."""
+    """Return a digest of ``text`` of twelve hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def read_lease(values: Mapping[str, Any]) -> Lease | None:
-    """Return a lease of ours from Blazar's JSON; None for somebody else's."""
+    """Return our lease from Blazar's JSON; None for someone else's."""
     parts = str(values.get("name", "")).split("/")
     if len(parts) != 4 or parts[0] != _MARK:
         return None
@@ -121,14 +121,14 @@ def read_lease(values: Mapping[str, Any]) -> Lease | None:
         end=parse_time(str(end)) if end else None,
         resource=resource,
         reservation=reservation_id,
-        # A reservation of a flavour makes a flavour of its own, known by the reservation's id.
+        # A flavor reservation creates its own flavor, named by the reservation's id.
         flavor=reservation_id if resource in {"flavor:instance", "virtual:instance"} else "",
         tags={key: value for key, value in tags.items() if value},
     )
 
 
 def host_reservation(options: LeaseOptions) -> dict[str, object]:
-    """Return Blazar's description of one machine."""
+    """Return Blazar's request for one machine."""
     wanted = options.resource_properties
     if not wanted and options.node_type:
         wanted = json.dumps(["==", "$node_type", options.node_type])
@@ -142,18 +142,18 @@ def host_reservation(options: LeaseOptions) -> dict[str, object]:
 
 
 def flavor_reservation(flavor_id: str) -> dict[str, object]:
-    """Return Blazar's description of room for one server of a flavour."""
+    """Return Blazar's request for room for one server of a flavor."""
     return {"resource_type": "flavor:instance", "amount": 1, "flavor_id": flavor_id, "affinity": "None"}
 
 
 def api_time(time: datetime) -> str:
-    """Return ``time`` as Blazar reads it, rounded up to the minute: a lease is never shorter than asked for."""
+    """Return ``time`` in Blazar's format, rounded up to the minute so that a lease is never shorter than requested."""
     seconds = math.ceil(time.timestamp() / 60) * 60
     return datetime.fromtimestamp(seconds, UTC).strftime(_API_TIME)
 
 
 class Leases:
-    """The project's leases that are ours."""
+    """Our leases in the project."""
 
     def __init__(self, access: CloudAccess) -> None:
         self._access = access
@@ -166,14 +166,14 @@ class Leases:
         return tuple(lease for lease in leases if lease is not None and lease.fleet in (fleet, digest(fleet)))
 
     def find(self, fleet: str, worker: str, *, vlan: bool = False) -> Lease | None:
-        """Return the lease of a worker or of a VLAN by its name, the living one if there are several."""
+        """Return the lease of a worker or VLAN by name, the active one if there are several."""
         named = [lease for lease in self.list(fleet) if lease.worker == worker]
         mine = [lease for lease in named if (lease.resource == VLAN) == vlan]
         mine.sort(key=lambda lease: lease.as_server_status is not ServerStatus.BUILDING)
         return mine[0] if mine else None
 
     def get(self, lease_id: str) -> Lease | None:
-        """Return a lease, or None if Blazar is sure that it is not there."""
+        """Return a lease, or None if Blazar is sure that it does not exist."""
         with self._access.use(f"look at lease {lease_id}") as connection:
             client = self._access.reservations(connection)
             try:
@@ -184,26 +184,26 @@ class Leases:
                 raise
 
     def create(self, name: str, end: datetime, reservation: Mapping[str, object]) -> Lease:
-        """Ask for a lease from now on."""
+        """Request a lease starting now."""
         if end <= utc_now() + timedelta(minutes=1):
-            raise SitePermanentError(f"the lease {name} would end at once", where=self._access.site)
+            raise SitePermanentError(f"lease {name} would end immediately", where=self._access.site)
         with self._access.use(f"lease for {name.rsplit('/', maxsplit=1)[-1]}") as connection:
             made = self._access.reservations(connection).lease.create(
                 name=name, start="now", end=api_time(end), reservations=[dict(reservation)], events=[]
             )
         lease = read_lease(made)
         if lease is None:
-            raise SitePermanentError(f"the site renamed the lease {name}", where=self._access.site)
+            raise SitePermanentError(f"the site renamed lease {name}", where=self._access.site)
         return lease
 
     def prolong(self, lease_id: str, until: datetime) -> datetime:
-        """Move the end of a lease to ``until`` and return when it ends."""
+        """Move the end of a lease to ``until`` and return its end."""
         with self._access.use(f"extend lease {lease_id}") as connection:
             changed = self._access.reservations(connection).lease.update(lease_id, end_date=api_time(until))
         return parse_time(str(changed["end_date"]))
 
     def delete(self, lease_id: str) -> None:
-        """End a lease; one that is gone already is no error."""
+        """End a lease; one already gone is not an error."""
         with self._access.use(f"end lease {lease_id}") as connection:
             client = self._access.reservations(connection)
             try:
@@ -213,7 +213,7 @@ class Leases:
                     raise
 
     def _is_going(self, lease_id: str) -> bool:
-        # Blazar refuses to delete a lease whose end it is already at work on, as an internal error.
+        # If Blazar is already ending a lease, it refuses to delete it, with an internal error.
         lease = self.get(lease_id)
         return lease is None or lease.as_server_status is ServerStatus.DELETING
 

@@ -1,4 +1,4 @@
-"""What a site and a group of workers may say in ``options`` for Chameleon, beside what they may for OpenStack."""
+"""Chameleon options of a site and of a group of workers, in addition to those for OpenStack."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class LeaseSiteOptions(DriverOptions):
         default=24.0,
         gt=0,
         le=7 * 24,
-        description="How long a lease is where a group has no `leaseEnd`, hours; Chameleon allows at most seven days.",
+        description="Lease length for groups without `leaseEnd`, hours; Chameleon allows at most seven days.",
     )
 
 
 class LeaseOptions(DriverOptions):
-    """What of a request concerns its lease; a site's options may have it too, for all servers."""
+    """Lease options of a request; also allowed in a site's options, for all servers."""
 
     reserve: Literal["", "host", "flavor", "none"] = Field(
         default="",
-        description="`host`: a machine; `flavor`: room for one server of the flavour on KVM; `none`: no lease. Without "
-        "it a machine, except where the region is named `KVM@...`: there servers are to be had without.",
+        description="`host`: a machine; `flavor`: room for one server of the flavor on KVM; `none`: no lease. Default: "
+        "`host`, except for `KVM@...` regions, where servers need no lease.",
     )
-    node_type: str = Field(default="", description="Which machines, as `compute_skylake`; empty for any.")
+    node_type: str = Field(default="", description="Type of machine, e.g. `compute_skylake`; empty for any.")
     resource_properties: str = Field(
         default="",
-        description='A Blazar expression in place of `node_type`, as `["==", "$node_type", "gpu_v100"]`, in quotes.',
+        description='Blazar expression instead of `node_type`, e.g. `["==", "$node_type", "gpu_v100"]`, in quotes.',
     )

@@ -1,12 +1,12 @@
 """Servers on leased Chameleon hardware: a lease for each worker, then the server on it.
 
-A lease takes from seconds to minutes to begin, and no caller waits for it. `ChameleonSite.create` is called until there
-is a server: each call finds at the site how far things are (server, lease, nothing) and does the next step, so it can
+A lease takes seconds to minutes to start, and no caller waits for it. `ChameleonSite.create` is called until there
+is a server: each call checks how far things are at the site (server, lease, nothing) and does the next step, so it can
 be interrupted anywhere. Until then the worker is listed as a server in BUILDING with the id ``lease:<id>``; see
 `dynamo.provision.sites.base.Server.unfinished`. The request of the last call counts, its user data too.
 
 python-blazarclient speaks to Blazar on the keystone session of openstacksdk. python-chi is built on the same library;
-what it adds (one global configuration from the environment, waiting loops, notebook widgets) is in the way of a daemon
+what it adds (one global configuration from the environment, waiting loops, notebook widgets) does not suit a daemon
 with several sites and threads.
 """
 
@@ -67,20 +67,20 @@ class ChameleonSite:
 
     @property
     def name(self) -> str:
-        """The site's name, as ``Cloud:Region``."""
+        """The site's name, ``Cloud:Region``."""
         return self._servers.name
 
     def create(self, request: ServerRequest) -> Server:
-        """Take the next step towards a server on a lease of its own; repeat until it is one.
+        """Take the next step toward a server on its own lease; repeat until the server exists.
 
         Returns
         -------
-        The server, or while the lease has not begun a server in BUILDING with the id ``lease:<id>``.
+        The server, or until the lease has started a server in BUILDING with the id ``lease:<id>``.
 
         Raises
         ------
         SiteCapacityError
-            If the lease cannot be had; the hint names what else is free, as far as this user may see it.
+            If the lease is unavailable; the hint lists what else is free, as far as this user may see it.
         InputError
             If an option is unknown or wrong.
         """
@@ -102,18 +102,18 @@ class ChameleonSite:
         return self._make(lease, request, rest)
 
     def list(self, fleet: str) -> Sequence[Server]:
-        """See `SiteDriver.list`; leases without a server are in it as servers with ids ``lease:<id>``.
+        """See `SiteDriver.list`; leases without a server are included as servers with ids ``lease:<id>``.
 
-        So a lease whose server was never made, or was deleted behind our back, is seen and can be deleted.
+        So a lease whose server was never created, or was deleted externally, is seen and can be deleted.
         """
-        # Leases first: a server made on one of them meanwhile is then found too, not the other way round.
+        # Leases first: a server created on one of them in the meantime is then found too; the reverse would miss it.
         leases = {lease.id: lease for lease in self._leases.list(fleet)}
         servers = [_on_lease(server, leases.pop(server.lease_id, None)) for server in self._servers.list(fleet)]
         alone = [_as_server(lease, {FLEET_TAG: fleet}) for lease in leases.values() if lease.resource != VLAN]
         return (*servers, *alone)
 
     def get(self, server_id: str) -> Server | None:
-        """See `SiteDriver.get`; takes ``lease:<id>`` too, which is the server once there is one."""
+        """See `SiteDriver.get`; also accepts ``lease:<id>``, which returns the server once it exists."""
         if not server_id.startswith(LEASE_PREFIX):
             server = self._servers.get(server_id)
             if server is None or not server.lease_id:
@@ -126,7 +126,7 @@ class ChameleonSite:
         return _on_lease(server, lease) if server is not None else _as_server(lease, {})
 
     def delete(self, server_id: str) -> None:
-        """See `SiteDriver.delete`: the server, then its lease; takes ``lease:<id>`` too."""
+        """See `SiteDriver.delete`: deletes the server, then its lease; also accepts ``lease:<id>``."""
         if server_id.startswith(LEASE_PREFIX):
             lease_id = server_id.removeprefix(LEASE_PREFIX)
             lease = self._leases.get(lease_id)
@@ -150,11 +150,11 @@ class ChameleonSite:
         try:
             return self._leases.prolong(lease_id, until)
         except SiteCapacityError as error:
-            hint = "others have the machine from then on: ask for less, or let a new worker take over"
+            hint = "others have reserved the machine from then on: request less, or let a new worker take over"
             raise SiteCapacityError(error.what, where=self.name, hint=hint) from error
 
     def quota(self) -> Quota:
-        """See `SiteDriver.quota`; Chameleon limits bare metal by leases and allocation, not by this."""
+        """See `SiteDriver.quota`; Chameleon limits bare metal by leases and allocation instead."""
         return self._servers.quota()
 
     def flavors(self) -> Sequence[Flavor]:
@@ -202,9 +202,9 @@ class ChameleonSite:
         except SiteCapacityError as error:
             what = wanted.resource_properties or wanted.node_type or "any machine"
             if self._reserve(wanted) == "flavor":
-                what = f"flavour {request.flavor.name}"
+                what = f"flavor {request.flavor.name}"
             raise SiteCapacityError(
-                f"no lease of {what} until {to_iso(end)} is to be had: {error.what}",
+                f"no lease of {what} until {to_iso(end)} available: {error.what}",
                 where=self.name,
                 hint=alternatives(self._access, start, end),
             ) from error
@@ -221,7 +221,7 @@ class ChameleonSite:
         options = {**rest, "first_attempt": True, "metadata": {**_words(rest.get("metadata")), LEASE_TAG: lease.id}}
         flavor = request.flavor
         if lease.flavor:
-            # Leads to its host by itself; with the hint, Blazar's filter would look for a leased machine.
+            # It finds its host by itself; with the hint, Blazar's filter would look for a leased machine.
             flavor = replace(flavor, name=lease.flavor)
         else:
             options["scheduler_hints"] = {**_words(rest.get("scheduler_hints")), "reservation": lease.reservation}

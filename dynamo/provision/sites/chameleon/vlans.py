@@ -1,6 +1,6 @@
-"""VLANs at Chameleon: a network lease, which may be stitched to one elsewhere.
+"""VLANs at Chameleon: a network lease, optionally stitched to another one elsewhere.
 
-The network of such a lease belongs to the project while the lease lasts, under the name that the lease gives it.
+The network of such a lease belongs to the project while the lease lasts, under the name given in the lease.
 https://chameleoncloud.readthedocs.io/en/latest/technical/networks/
 """
 
@@ -16,7 +16,7 @@ _GROUP = "vlan"
 
 
 def ensure(access: CloudAccess, leases: Leases, request: VlanRequest) -> str:
-    """Lease a VLAN, once; return the id of its network, empty while the lease has not begun.
+    """Lease a VLAN once; return the id of its network, empty until the lease has started.
 
     Raises
     ------
@@ -38,14 +38,14 @@ def ensure(access: CloudAccess, leases: Leases, request: VlanRequest) -> str:
 
 
 def remove(leases: Leases, name: str, fleet: str) -> None:
-    """End the lease of a VLAN; one that is gone already is no error."""
+    """End the lease of a VLAN; one already gone is not an error."""
     lease = leases.find(fleet, name, vlan=True)
     if lease is not None:
         leases.delete(lease.id)
 
 
 def network_reservation(request: VlanRequest) -> dict[str, object]:
-    """Return Blazar's description of a VLAN."""
+    """Return Blazar's request for a VLAN."""
     conditions = [
         ["==", f"${key}", value]
         for key, value in (

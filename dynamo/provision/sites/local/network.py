@@ -1,4 +1,4 @@
-"""A network of its own for each local worker: a namespace, a pair of interfaces to a bridge, and a limited rate."""
+"""A separate network for each local worker: a namespace, a pair of interfaces to a bridge, and a rate limit."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from dynamo.errors import InputError, MissingPartError
 from dynamo.provision.sites.errors import SitePermanentError, SiteRetryableError
 
 _PROGRAMS = ("ip", "tc")
-#: The kernel takes 15 letters for an interface.
+#: The kernel limits interface names to 15 characters.
 _DIGITS = 8
-#: How long a packet may wait for its turn.
+#: How long a packet may be queued.
 _LATENCY_MS = 100
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A worker's place in the network, and what to put before a command so that it runs there."""
+    """A worker's place in the network, and the command prefix that runs a command there."""
 
     namespace: str
     address: str
@@ -37,11 +37,11 @@ class LocalNetwork:
     Parameters
     ----------
     site
-        Its name, from which those of bridge and namespaces are made.
+        Its name, from which the names of bridge and namespaces are derived.
     cidr
         Addresses for this machine (the first) and the workers.
     bandwidth_mbit
-        What each worker gets in each direction, in megabits per second; None: no limit.
+        Bandwidth of each worker in each direction, in megabits per second; None: no limit.
     delay_ms
         Added to each packet in each direction, in milliseconds.
     """
@@ -50,7 +50,7 @@ class LocalNetwork:
         try:
             self._cidr = ipaddress.IPv4Network(cidr)
         except ValueError as error:
-            raise InputError(str(error), where=f"{site}: network_cidr", expected="as 10.213.0.0/24") from None
+            raise InputError(str(error), where=f"{site}: network_cidr", expected="e.g. 10.213.0.0/24") from None
         if self._cidr.prefixlen > 29:
             raise InputError("too few addresses", where=f"{site}: network_cidr", expected="/29 or larger")
         self._site = site
@@ -60,7 +60,7 @@ class LocalNetwork:
         self.host_address = str(next(self._cidr.hosts()))
 
     def ensure(self) -> None:
-        """Make the bridge with this machine's address.
+        """Create the bridge with this machine's address.
 
         Raises
         ------
@@ -70,13 +70,13 @@ class LocalNetwork:
         missing = [name for name in _PROGRAMS if shutil.which(name) is None]
         if missing:
             raise MissingPartError(
-                f"no {' and '.join(missing)} for networks of the workers' own",
+                f"{' and '.join(missing)} not found, required for separate worker networks",
                 where=self._site,
                 hint="install iproute2, or use the option network = host",
             )
         if os.geteuid() != 0:
             raise MissingPartError(
-                "only root can make networks", where=self._site, hint="use the option network = host"
+                "only root can create networks", where=self._site, hint="use the option network = host"
             )
         try:
             if not _exists(self._bridge):
@@ -85,19 +85,21 @@ class LocalNetwork:
             _run("ip", "link", "set", self._bridge, "up")
         except SiteRetryableError as error:
             raise MissingPartError(
-                f"this system makes no network: {error.what}", where=self._site, hint="use the option network = host"
+                f"this system cannot create the network: {error.what}",
+                where=self._site,
+                hint="use the option network = host",
             ) from None
         try:
             self._try_shaping()
         except SiteRetryableError as error:
             raise MissingPartError(
-                f"this system shapes no network so: {error.what}",
+                f"this system cannot shape the network: {error.what}",
                 where=self._site,
-                hint="leave out delay_ms (its kernel may have no netem), or bandwidth_mbit too",
+                hint="leave out delay_ms (the kernel may lack netem), or bandwidth_mbit too",
             ) from None
 
     def _try_shaping(self) -> None:
-        """Shape an interface that nobody uses: what the kernel cannot do is to be known before there are workers."""
+        """Shape an unused interface, to find out what the kernel cannot do before there are workers."""
         words = self._discipline()
         if not words:
             return
@@ -110,7 +112,7 @@ class LocalNetwork:
             _run("ip", "link", "del", trial)
 
     def join(self, server_id: str) -> Joined:
-        """Make a namespace for a server and connect it; one that is half made is made anew.
+        """Create a namespace for a server and connect it; an incomplete one is recreated.
 
         Raises
         ------
@@ -126,7 +128,7 @@ class LocalNetwork:
         outer, inner = f"dynv{digest}", f"dynw{digest}"
         _run("ip", "netns", "add", namespace)
         try:
-            # The address is written on the interface of this machine, where other calls look for what is taken.
+            # The address is recorded on this machine's interface, where other calls check which are taken.
             _run("ip", "link", "add", outer, "alias", address, "type", "veth", "peer", "name", inner)
             _run("ip", "link", "set", inner, "netns", namespace)
             _run("ip", "link", "set", outer, "alias", address, "master", self._bridge, "up")
@@ -157,7 +159,7 @@ class LocalNetwork:
             if self._bandwidth_mbit:
                 words += ["rate", f"{self._bandwidth_mbit:g}mbit"]
         if self._bandwidth_mbit and not self._delay_ms:
-            # A token bucket holds a rate better; it must take what comes in one tick of the clock.
+            # A token bucket keeps a rate better; it must hold what arrives in one clock tick.
             burst = max(16_000, int(self._bandwidth_mbit * 1e6 / 8 / 100))
             words = ["tbf", "rate", f"{self._bandwidth_mbit:g}mbit", "burst", str(burst), "latency", f"{_LATENCY_MS}ms"]
         return words
@@ -173,7 +175,7 @@ class LocalNetwork:
 
     @staticmethod
     def leave(namespace: str) -> None:
-        """Remove a namespace and its interfaces; one that is not there is no error."""
+        """Remove a namespace and its interfaces; a missing one is not an error."""
         if not namespace.startswith("dynn"):
             return
         outer = f"dynv{namespace.removeprefix('dynn')}"
@@ -183,7 +185,7 @@ class LocalNetwork:
             _run("ip", "netns", "del", namespace)
 
     def remove(self) -> None:
-        """Remove the bridge, when no worker is left."""
+        """Remove the bridge if no worker is left."""
         if _exists(self._bridge):
             _run("ip", "link", "del", self._bridge)
 

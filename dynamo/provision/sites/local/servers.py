@@ -1,4 +1,4 @@
-"""Servers that are folders and processes of this machine: each runs its user data as a machine would at first boot."""
+"""Servers as folders and processes on this machine: each runs its user data like a machine at first boot."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from dynamo.files import replacing, write_bytes, write_text
 from dynamo.pool.processes import Process, boot_id, descendants, find, plain_environment, wait_gone, with_environment
 from dynamo.times import to_iso, utc_now
 
-#: Carried by every process of a server; its value is the server's id.
+#: Set in the environment of every process of a server; its value is the server's id.
 MARK = "DYNAMO_SERVER_ID"
 RECORD = "server.json"
 _USER_DATA = "user-data"
 _TRASH = ".trash-"
-#: How long a server gets to end by itself.
+#: How long a server has to stop by itself.
 GRACE_S = 12.0
-# What a server runs when it switches itself off; its script ends after it, which is all there is to it.
+# What a server runs to switch itself off; its script ends afterwards, and that is all.
 _SWITCH = "#!/bin/sh\nexit 0\n"
 
 
 @dataclass(frozen=True)
 class LocalServer:
-    """What is kept of a server on disk, from before its first process starts.
+    """The on-disk record of a server, from before its first process starts.
 
-    ``pid`` is 0 until the process is known; ``boot`` tells a record from before the machine's last start. ``network``
-    is the name of its network namespace, empty where it uses the machine's.
+    ``pid`` is 0 until the process is known; ``boot`` reveals a record from before the machine's last boot. ``network``
+    is the name of its network namespace, empty if it uses the machine's.
     """
 
     id: str
@@ -55,7 +55,7 @@ class LocalServer:
 
     @property
     def leader(self) -> Process | None:
-        """The process that stands for the machine, if it runs."""
+        """The process that represents the machine, if it is running."""
         if self.boot != boot_id():
             return None
         process = Process(self.pid, self.start_ticks) if self.pid else None
@@ -68,13 +68,13 @@ class LocalServer:
         found = set(with_environment(f"{MARK}={self.id}"))
         leader = self.leader
         if leader is not None:
-            # In a container even root may not look into processes of another account; their parents it sees.
+            # In a container even root may not inspect processes of another account, but it sees their parents.
             found |= set(descendants(leader))
         return sorted(found, key=lambda process: process.pid)
 
 
 def read_server(folder: Path) -> LocalServer | None:
-    """Return the server in a folder, or None if there is none that can be read."""
+    """Return the server in a folder, or None if there is no readable one."""
     try:
         fields = orjson.loads((folder / RECORD).read_bytes())
         return LocalServer(**{**fields, "command": tuple(fields.get("command", ()))})
@@ -91,7 +91,7 @@ def read_servers(root: Path) -> list[LocalServer]:
 
 
 def new_id(name: str) -> str:
-    """Return an identifier that no other server has, of this name or another."""
+    """Return a unique server identifier."""
     return f"{name}.{secrets.token_hex(4)}"
 
 
@@ -101,7 +101,7 @@ def write_server(server: LocalServer) -> None:
 
 
 def prepare(server: LocalServer, user_data: str, private: Mapping[str, bytes]) -> None:
-    """Make the server's folder and its record; without a record a folder is nothing."""
+    """Create the server's folder and record; a folder without a record does not count."""
     folder = Path(server.folder)
     if folder.exists():
         shutil.rmtree(folder)
@@ -119,9 +119,9 @@ def prepare(server: LocalServer, user_data: str, private: Mapping[str, bytes]) -
 
 
 def start(server: LocalServer) -> LocalServer:
-    """Run the server's user data in a session of its own, unless it runs already; return what is known then."""
+    """Run the server's user data in its own session, unless it is running already; return the updated record."""
     for process in sorted(with_environment(f"{MARK}={server.id}"), key=lambda one: (one.start_ticks, one.pid)):
-        # Whoever started it was killed before it could write down the number; the first process is the oldest.
+        # Its starter was killed before it could record the pid; the first process is the oldest.
         known = replace(server, pid=process.pid, start_ticks=process.start_ticks)
         write_server(known)
         return known
@@ -149,7 +149,7 @@ def start(server: LocalServer) -> LocalServer:
             cwd=folder,
             start_new_session=True,
         )
-    # It outlives this object on purpose; whether it lives is read from /proc.
+    # It outlives this object on purpose; /proc tells whether it is running.
     child.returncode = 0
     found = find(child.pid)
     known = replace(server, pid=child.pid, start_ticks=found.start_ticks if found else 0)
@@ -158,7 +158,7 @@ def start(server: LocalServer) -> LocalServer:
 
 
 def end(server: LocalServer, grace_s: float = GRACE_S) -> Sequence[Process]:
-    """End exactly the server's processes, first with a request; return those that did not."""
+    """Stop exactly the server's processes, gracefully first; return those that did not stop."""
     leader = server.leader
     family = server.processes()
     if leader is not None:
@@ -168,13 +168,13 @@ def end(server: LocalServer, grace_s: float = GRACE_S) -> Sequence[Process]:
 
 
 def end_marked(server_id: str) -> Sequence[Process]:
-    """End the processes that carry a server's id, where its record is gone; return those that did not."""
+    """Stop the processes marked with a server's id if its record is gone; return those that did not stop."""
     return _end([], lambda: with_environment(f"{MARK}={server_id}"))
 
 
 def _end(family: Sequence[Process], find_more: Callable[[], list[Process]]) -> Sequence[Process]:
     for number, patience_s in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 3.0)):
-        # Also what it started in the meantime.
+        # Including what it started in the meantime.
         family = sorted({*family, *find_more()}, key=lambda process: process.pid)
         family = [process for process in family if process.alive()]
         for process in family:
@@ -184,7 +184,7 @@ def _end(family: Sequence[Process], find_more: Callable[[], list[Process]]) -> S
 
 
 def remove(server: LocalServer) -> None:
-    """Remove the server's folder; one that is half removed has another name already."""
+    """Remove the server's folder; it is renamed first, so a partly removed one has another name."""
     folder = Path(server.folder)
     trash = folder.with_name(f"{_TRASH}{server.id}")
     if folder.exists():
@@ -193,12 +193,12 @@ def remove(server: LocalServer) -> None:
 
 
 def sweep(root: Path) -> None:
-    """Remove what killed calls left: folders that were on their way out, or never got their record."""
+    """Remove what killed calls left: folders being removed, or without a record."""
     for folder in root.iterdir() if root.is_dir() else []:
         if folder.name.startswith(_TRASH) or (folder.is_dir() and not (folder / RECORD).is_file()):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def now_text() -> str:
-    """Return the present instant as it stands in records."""
+    """Return the current time as written in records."""
     return to_iso(utc_now())

@@ -1,4 +1,4 @@
-"""Workers on this machine: the site that everybody has."""
+"""Workers on this machine: the site everyone has."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from dynamo.provision.sites.local.options import LocalOptions
 from dynamo.times import parse_time
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: A server whose process is not known yet is being made for at most this long; then whoever made it was killed.
+#: A server without a known process is being created for at most this long; after that its creator was killed.
 _MAKING_S = 10.0
-#: A hail job asks for 2 GB beside what HTCondor keeps for itself.
+#: A hail job requests 2 GB in addition to what HTCondor keeps for itself.
 _SIZES = ((1, 2304), (2, 4608), (4, 9216), (8, 18432))
 
 
 class LocalSite:
-    """Implements `dynamo.provision.sites.base.SiteDriver`; all it knows is on disk and in ``/proc``.
+    """Implements `dynamo.provision.sites.base.SiteDriver`; all its state is on disk and in ``/proc``.
 
     Raises
     ------
     InputError
-        If it does not take the options.
+        If it rejects the options.
     MissingPartError
-        If networks of the workers' own are asked for and cannot be made here.
+        If separate worker networks are requested but cannot be created here.
     """
 
     def __init__(self, context: SiteContext) -> None:
@@ -64,9 +64,9 @@ class LocalSite:
         return self._network.host_address if self._network is not None else "127.0.0.1"
 
     def create(self, request: ServerRequest) -> Server:
-        """Make a server, or finish one of that name that was begun."""
+        """Create a server, or finish creating one of that name."""
         if not _NAME.fullmatch(request.name):
-            raise SitePermanentError("not a name for a server", where=self._name, expected="letters, digits, . _ -")
+            raise SitePermanentError("invalid server name", where=self._name, expected="letters, digits, . _ -")
         with self._alone():
             folder = self._root / request.name
             server = servers.read_server(folder)
@@ -85,7 +85,7 @@ class LocalSite:
                 f"no room for another {flavor.name}: {quota.servers_used} of {quota.servers} servers, "
                 f"{quota.cpus_used} of {quota.cpus} processors and {quota.ram_mb_used} of {quota.ram_mb} MB are used",
                 where=self._name,
-                hint="raise the options cpus, ram_mb or servers of the site, or ask for fewer workers",
+                hint="raise the site options cpus, ram_mb or servers, or request fewer workers",
             )
         return servers.LocalServer(
             id=servers.new_id(request.name),
@@ -107,7 +107,7 @@ class LocalSite:
         try:
             return servers.start(server)
         except OSError as error:
-            server = replace(server, fault=f"its script cannot be run: {error}")
+            server = replace(server, fault=f"cannot run its script: {error}")
             servers.write_server(server)
             return server
 
@@ -123,7 +123,7 @@ class LocalSite:
         return self._describe(server) if server is not None else None
 
     def delete(self, server_id: str) -> None:
-        """End the server's processes, at last by force, and remove its files and network."""
+        """Stop the server's processes, by force if needed, and remove its files and network."""
         server = self._find(server_id)
         if server is None:
             self._end_without_files(server_id)
@@ -134,23 +134,23 @@ class LocalSite:
                 return
             server = replace(server, deleting=True)
             servers.write_server(server)
-        # Not under the lock: ending takes a second, and many may end at once.
+        # Not under the lock: stopping takes a second, and many may stop at once.
         self._refuse_left(server_id, servers.end(server))
         if self._network is not None or server.network:
             LocalNetwork.leave(server.network)
         servers.remove(server)
 
     def _end_without_files(self, server_id: str) -> None:
-        """End what runs of a server whose folder somebody has removed: nothing else would find it any more."""
+        """Stop the processes of a server whose folder was removed, which nothing else could find anymore."""
         self._refuse_left(server_id, servers.end_marked(server_id))
 
     def _refuse_left(self, server_id: str, left: Sequence[Process]) -> None:
         if left:
             numbers = ", ".join(str(process.pid) for process in left)
-            raise SiteRetryableError("processes do not end", where=f"{self._name}: {server_id} (pid {numbers})")
+            raise SiteRetryableError("processes do not stop", where=f"{self._name}: {server_id} (pid {numbers})")
 
     def quota(self) -> Quota:
-        """Return the limits that the options set, and use."""
+        """Return the limits from the options, and usage."""
         return self._count(servers.read_servers(self._root))
 
     def _count(self, known: builtins.list[servers.LocalServer]) -> Quota:
@@ -165,7 +165,7 @@ class LocalSite:
         )
 
     def flavors(self) -> Sequence[Flavor]:
-        """Return the sizes of the options, or a few common ones."""
+        """Return the sizes from the options, or a few common ones."""
         if self.options.flavors:
             return [
                 Flavor(one.name, one.cpus, one.ram_mb, one.disk_gb, cost_per_hour=one.cost_per_hour)
@@ -174,12 +174,12 @@ class LocalSite:
         return [Flavor(f"worker.{cpus}cpu", cpus, ram_mb, 10, cost_per_hour=0.0) for cpus, ram_mb in _SIZES]
 
     def end(self) -> None:
-        """Remove the network of the workers; see `EndingSite.end`."""
+        """Remove the workers' network; see `EndingSite.end`."""
         if self._network is not None:
             self._network.remove()
 
     def close(self) -> None:
-        """Let go of nothing: servers stay."""
+        """Do nothing: servers stay."""
 
     def _find(self, server_id: str) -> servers.LocalServer | None:
         server = servers.read_server(self._root / server_id.rpartition(".")[0]) if "/" not in server_id else None
@@ -198,7 +198,7 @@ class LocalSite:
             status = ServerStatus.BUILDING
         else:
             status = ServerStatus.STOPPED
-            fault = "" if server.pid else "it was never started; asking for it again starts it"
+            fault = "" if server.pid else "it was never started; requesting it again starts it"
         return Server(
             id=server.id,
             name=server.name,
@@ -220,7 +220,7 @@ class LocalSite:
                     break
                 except OSError:
                     if time.monotonic() > deadline:
-                        raise SiteRetryableError("another call is at work", where=self._name) from None
+                        raise SiteRetryableError("another call is in progress", where=self._name) from None
                     time.sleep(0.01)
             servers.sweep(self._root)
             yield

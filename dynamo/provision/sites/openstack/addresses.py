@@ -1,6 +1,6 @@
-"""Floating IPs: made with a port of their own before the server, so that the address is known and found again.
+"""Floating IPs: created with their own port before the server, so that the address is known and found again.
 
-Everything carries the fleet and the worker in its description from the call that makes it.
+Everything has the fleet and the worker in its description from creation.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def prepare(access: CloudAccess, *, fleet: str, worker: str, network: str, groups: Sequence[str], external: str) -> str:
-    """Make a port with a floating IP for a worker, or find those of an earlier attempt; return the port's id."""
+    """Create a port with a floating IP for a worker, or find those of an earlier attempt; return the port's id."""
     mark = description(fleet, worker)
-    with access.use(f"make an address for {worker}") as connection:
+    with access.use(f"create an address for {worker}") as connection:
         port = next(iter(connection.network.ports(description=mark)), None)
         if port is None:
             port = connection.network.create_port(
@@ -32,7 +32,7 @@ def prepare(access: CloudAccess, *, fleet: str, worker: str, network: str, group
 
 
 def release(access: CloudAccess, *, fleet: str, worker: str) -> None:
-    """Give a worker's floating IP back and remove its port; what is not there is no error."""
+    """Release a worker's floating IP and remove its port; missing ones are not an error."""
     mark = description(fleet, worker)
     with access.use(f"release the address of {worker}") as connection:
         for address in list(connection.network.ips(description=mark)):
@@ -52,7 +52,7 @@ def sweep(access: CloudAccess, *, fleet: str, keep: Collection[str]) -> list[str
 
 
 def remove_quietly(connection: Connection, kind: str, resource_id: str) -> None:
-    """Delete a network resource; one that is gone already is no error."""
+    """Delete a network resource; one already gone is not an error."""
     from openstack.exceptions import NotFoundException
 
     try:

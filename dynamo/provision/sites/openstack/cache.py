@@ -1,4 +1,4 @@
-"""Answers that are believed for some minutes, each asked for once however many threads want it."""
+"""Answers cached for some minutes, each requested once even if many threads want it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 class TimedCache:
-    """A cache by key; errors are not kept.
+    """A cache by key; errors are not cached.
 
     Parameters
     ----------
     keep_s
-        How long an answer is believed, in seconds.
+        How long an answer is kept, in seconds.
     clock
         Monotonic seconds.
     """
@@ -29,7 +29,7 @@ class TimedCache:
         self._values: dict[Hashable, tuple[float, object]] = {}
 
     def get(self, key: Hashable, ask: Callable[[], T]) -> T:
-        """Return the kept answer, or ``ask`` for it; other threads with the same key wait for that one question."""
+        """Return the cached answer, or ``ask`` for it; other threads with the same key wait for that one call."""
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:

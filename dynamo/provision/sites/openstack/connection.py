@@ -1,4 +1,4 @@
-"""Connections to one OpenStack region: made when needed, one token for all, never a connection for two threads."""
+"""Connections to one OpenStack region: opened when needed, sharing one token, never shared between threads."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from openstack.config.cloud_region import CloudRegion
     from openstack.connection import Connection
 
-#: Authentication values in clouds.yaml that must never be seen.
+#: Authentication values in clouds.yaml that must never be shown.
 _SECRET_FIELDS = ("password", "application_credential_secret", "token", "passcode", "client_secret", "access_token")
-#: The nova API that is spoken: OpenStack Train, 2019. Tags at creation came with 2.52, flavours' extra specs with 2.61.
-#: Without a number the SDK negotiates one, and takes the oldest, silently, while nova does not answer.
+#: The nova API version used: OpenStack Train, 2019. Tags at creation came with 2.52, flavors' extra specs with 2.61.
+#: Without a version the SDK negotiates one, and silently takes the oldest while nova does not answer.
 _COMPUTE_VERSION = "2.79"
-#: Without these a login cannot be tried.
+#: Required to try a login.
 _NEEDED = {
     "password": "password",
     "v3password": "password",
     "v3applicationcredential": "application_credential_secret",
     "v3token": "token",
 }
-#: Their DEBUG lines hold request bodies: user data, and the password that nova makes up for a new server.
+#: Their DEBUG lines contain request bodies: user data, and the password nova generates for a new server.
 _TALKATIVE = ("keystoneauth", "openstack", "urllib3", "blazarclient")
 
 
 class CloudAccess:
     """A pool of SDK connections that share one login.
 
-    ``requests`` sessions are not made for several threads at once, so each caller borrows a connection and gives it
-    back; the login (token, catalogue, discovered versions) is keystoneauth's plugin, which is. An expired or revoked
-    token is renewed once by the plugin when a service answers 401. The SDK repeats nothing else: the caller decides.
+    ``requests`` sessions are not thread-safe, so each caller borrows a connection and returns it; the login
+    (token, catalog, discovered versions) is keystoneauth's plugin, which is thread-safe. An expired or revoked
+    token is renewed once by the plugin when a service answers 401. The SDK retries nothing else: the caller decides.
     """
 
     def __init__(self, context: SiteContext, options: SiteOptions) -> None:
@@ -50,14 +50,14 @@ class CloudAccess:
         self._options = options
         self._lock = threading.Lock()
         self._region: CloudRegion | None = None
-        # One list for good: errors of the block in which it is filled are scrubbed too.
+        # Always the same list, so errors in the block that fills it are scrubbed too.
         self._secrets: list[str] = []
         self._idle: list[Connection] = []
         self._closed = False
 
     @contextmanager
     def use(self, doing: str) -> Iterator[Connection]:
-        """Lend a connection; errors of the block come out as `SiteError` that begin with ``doing``."""
+        """Lend a connection; errors in the block are raised as `SiteError` that mentions ``doing``."""
         connection = None
         try:
             with translated(self.site, doing, self._secrets):
@@ -69,12 +69,12 @@ class CloudAccess:
 
     @property
     def region(self) -> str:
-        """The region's name in the catalogue."""
+        """The region's name in the catalog."""
         with translated(self.site, "read clouds.yaml", self._secrets):
             return self._login().region_name or ""
 
     def reservations(self, connection: Connection) -> Any:
-        """Return a Blazar client on the login of ``connection``.
+        """Return a Blazar client that uses the login of ``connection``.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class CloudAccess:
         )
 
     def has_service(self, connection: Connection, service_type: str) -> bool:
-        """Return whether the catalogue of this region has a service."""
+        """Return whether this region's catalog has a service."""
         from keystoneauth1.exceptions import EndpointNotFound
 
         try:
@@ -100,7 +100,7 @@ class CloudAccess:
             return False
 
     def close(self) -> None:
-        """Close idle connections; those in use close when they come back."""
+        """Close idle connections; those in use close when they are returned."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -143,11 +143,11 @@ class CloudAccess:
                     region = loader.get_one(cloud=chosen.cloud or None, **wanted)
                     auth = dict(region.config.get("auth") or {})
                 except (AttributeError, TypeError, ValueError):
-                    # The SDK takes the file's shape for granted. Its words may hold what stands there.
+                    # The SDK assumes the file is well-formed. Its error may quote the contents.
                     raise SiteAuthError(
-                        f"the entry of cloud {chosen.cloud or 'in the environment'!r} is not of the right shape",
+                        f"the entry of cloud {chosen.cloud or 'in the environment'!r} is malformed",
                         where=self.site,
-                        expected="clouds: NAME: auth: auth_url, and credentials, as fields with values",
+                        expected="clouds: NAME: auth: auth_url and credentials, as fields with values",
                         hint="correct clouds.yaml",
                     ) from None
                 self._check(str(region.config.get("auth_type", "password")), auth)
@@ -156,7 +156,7 @@ class CloudAccess:
             return self._region
 
     def _check(self, kind: str, auth: dict[str, Any]) -> None:
-        # keystoneauth finds this out as late as at the login, with a bare Exception.
+        # keystoneauth would only notice at login, with a bare Exception.
         missing = _NEEDED.get(kind)
         if missing and not auth.get(missing):
             raise SiteAuthError(

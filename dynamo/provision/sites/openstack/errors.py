@@ -1,7 +1,7 @@
-"""What OpenStack, Blazar and their libraries raise, translated into the five kinds of `SiteError`: here, nowhere else.
+"""Translate what OpenStack, Blazar and their libraries raise into the five kinds of `SiteError`, only here.
 
-The services answer alike for unlike reasons (403 is a quota in nova and a policy everywhere; 409 is a quota in neutron,
-a full cloud in nova and a passing conflict elsewhere), so the words of the answer decide where the status does not.
+The services use the same status for different reasons (403 is a quota in nova and a policy everywhere; 409 is a quota
+in neutron, a full cloud in nova and a transient conflict elsewhere), so the text decides if the status does not.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ CAPACITY_WORDS = re.compile(
     re.IGNORECASE,
 )
 UNSUPPORTED_RESOURCE = re.compile(r"resource type is not supported|unsupported resource type", re.IGNORECASE)
-#: The last server of a page was deleted before the next page was asked for.
+#: The last server of a page was deleted before the next page was requested.
 STALE_PAGE = re.compile(r"marker .{0,60}not be found", re.IGNORECASE)
 _TOKEN = re.compile(r"gAAAA[\w-]{16,}=*")
-#: What stands for a person in an address.
+#: User part of a URL.
 _USER_INFO = re.compile(r"(?<=://)[^/@\s\"'<>]+@")
 _LONGEST_ANSWER = 300
 
-_QUOTA_HINT = "fewer or smaller workers here, or ask the site for a larger quota"
+_QUOTA_HINT = "use fewer or smaller workers here, or ask the site for a larger quota"
 _CAPACITY_HINT = "use another site or another size, or wait"
 _AUTH_HINT = (
-    "see whether the credentials are right and have not expired: `openstack --os-cloud NAME token issue`;"
-    " make a new application credential where they have"
+    "check that the credentials are valid and not expired: `openstack --os-cloud NAME token issue`;"
+    " if expired, create a new application credential"
 )
-_RETRY_HINT = "it is tried again; what was asked for may exist all the same"
+_RETRY_HINT = "will be retried; the request may have taken effect anyway"
 
 
 class SiteBusyError(SiteRetryableError):
-    """The site says when it wants to be asked again (429 or 503 with Retry-After)."""
+    """The site says when to retry (429 or 503 with Retry-After)."""
 
     def __init__(
         self,
@@ -68,12 +68,12 @@ class SiteBusyError(SiteRetryableError):
 
 
 def no_room(fault: str) -> bool:
-    """Return whether a server's or lease's fault says that the site has no room now."""
+    """Return whether a server's or lease's fault means that the site has no capacity now."""
     return CAPACITY_WORDS.search(fault) is not None
 
 
 def scrub(text: str, secrets: Collection[str] = ()) -> str:
-    """Return ``text`` without ``secrets``, as they are or as JSON and addresses write them, users, and tokens."""
+    """Return ``text`` without ``secrets`` (plain, or as escaped in JSON and URLs), users in URLs, and tokens."""
     forms = {form for one in secrets if one for form in (one, json.dumps(one)[1:-1], quote(one, safe=""))}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, "***")
@@ -82,16 +82,16 @@ def scrub(text: str, secrets: Collection[str] = ()) -> str:
 
 @contextmanager
 def translated(site: str, doing: str, secrets: Collection[str] = ()) -> Iterator[None]:
-    """Raise what the libraries raise in the block as a `SiteError`.
+    """Raise library exceptions in the block as `SiteError`.
 
     Parameters
     ----------
     site
         The site's name, for the error's ``where``.
     doing
-        What is being done, as "create server w-1"; the message begins with it.
+        What is being done, e.g. "create server w-1"; part of the message.
     secrets
-        Never to appear in a message; may be filled in the block.
+        Must never appear in a message; the block may add to it.
     """
     try:
         yield
@@ -102,9 +102,9 @@ def translated(site: str, doing: str, secrets: Collection[str] = ()) -> Iterator
 
 
 def site_error(error: Exception, *, site: str, doing: str, secrets: Collection[str] = ()) -> SiteError:
-    """Return the `SiteError` that says what ``error`` means for the caller."""
+    """Return the `SiteError` that tells the caller what ``error`` means."""
     status = _status(error)
-    # A secret that is cut in two would not be found.
+    # A truncated secret would not be found.
     words = scrub(_words(error), secrets)[:_LONGEST_ANSWER]
     what = f"cannot {doing}: {words}"
     numbers = [f"HTTP {status}"] if status else []
@@ -123,15 +123,17 @@ def site_error(error: Exception, *, site: str, doing: str, secrets: Collection[s
 
 
 def sure_not_found(error: Exception) -> bool:
-    """Return whether the service itself, not something in front of it, says that a resource does not exist.
+    """Return whether the service itself, not a proxy in front of it, says that a resource does not exist.
 
-    A load balancer whose back end is gone answers 404 too, in HTML; taking that for an answer would lose servers.
+    A load balancer whose back end is gone also answers 404, in HTML; trusting that would lose servers.
     """
     return _status(error) == 404 and _of_service(error)
 
 
 def _of_service(error: Exception) -> bool:
-    if isinstance(getattr(error, "kwargs", None), Mapping):  # blazarclient keeps no response, only its JSON's words
+    if isinstance(
+        getattr(error, "kwargs", None), Mapping
+    ):  # blazarclient keeps only the JSON message, not the response
         return "not found" in str(error).lower() and "<" not in str(error)
     response = getattr(error, "response", None)
     try:
@@ -142,8 +144,8 @@ def _of_service(error: Exception) -> bool:
 
 
 def _at_login(error: Exception) -> bool:
-    # The SDK and blazarclient turn a service's refusals into exceptions of their own; keystoneauth's are of keystone.
-    # It answers 404 for an application credential that is gone, and 403 for a user who is disabled.
+    # The SDK and blazarclient raise their own exceptions for a service's refusals; keystoneauth's come from keystone.
+    # It answers 404 for a deleted application credential, and 403 for a disabled user.
     from keystoneauth1.exceptions import HttpError
 
     return isinstance(error, HttpError)
@@ -158,18 +160,18 @@ def _by_status(status: int, words: str, what: str, site: str, headers: Mapping[s
     if status == 413 or (status in (400, 403, 409) and QUOTA_WORDS.search(words)):
         return SiteQuotaError(f"the project's quota is used up: {what}", where=site, hint=_QUOTA_HINT)
     if UNSUPPORTED_RESOURCE.search(words):
-        return SitePermanentError(what, where=site, hint="this site's reservation service does not offer that")
-    # Blazar says "Not enough hosts available" with whatever status its release has for an unknown failure, 500 too.
+        return SitePermanentError(what, where=site, hint="not offered by this site's reservation service")
+    # Blazar says "Not enough hosts available" with whatever status its release uses for unknown failures, even 500.
     if status != 404 and no_room(words):
-        return SiteCapacityError(f"the site has no room now: {what}", where=site, hint=_CAPACITY_HINT)
+        return SiteCapacityError(f"the site has no capacity now: {what}", where=site, hint=_CAPACITY_HINT)
     if status in (429, 503) and wait_s:
         return SiteBusyError(what, where=site, hint=f"asked to wait {wait_s:.0f} s", retry_after_s=wait_s)
     if status in (408, 409, 425, 429) or (status >= 500 and status not in (501, 505)):
         return SiteRetryableError(what, where=site, hint=_RETRY_HINT)
     if status == 403:
-        hint = "the credentials are good, but this project or role may not do that: ask the site's staff"
+        hint = "the credentials are valid, but this project or role lacks permission: ask the site's staff"
         return SitePermanentError(f"forbidden: {what}", where=site, hint=hint)
-    return SitePermanentError(what, where=site, hint="correct the request; repeating it will not help")
+    return SitePermanentError(what, where=site, hint="correct the request; retrying will not help")
 
 
 def _without_answer(error: Exception, what: str, site: str) -> SiteError:
@@ -183,21 +185,21 @@ def _without_answer(error: Exception, what: str, site: str) -> SiteError:
         return SitePermanentError(what, where=site, hint="correct `region` in the site's options")
     if isinstance(error, sdk.ConfigException | ksa.MissingRequiredOptions | ksa.NoMatchingPlugin | ksa.OptionError):
         hint = (
-            "name a cloud that is in clouds.yaml (in the working directory, ~/.config/openstack, /etc/openstack or"
-            " where OS_CLIENT_CONFIG_FILE points), or set OS_AUTH_URL and the other OS_ variables"
+            "name a cloud from clouds.yaml (in the working directory, ~/.config/openstack, /etc/openstack or"
+            " the file in OS_CLIENT_CONFIG_FILE), or set OS_AUTH_URL and the other OS_ variables"
         )
         return SiteAuthError(f"no usable credentials: {what}", where=site, hint=hint)
     if isinstance(error, ksa.EndpointNotFound | ksa.EmptyCatalog | ksa.MissingAuthPlugin):
-        hint = "see `region` in the site's options and `region_name` in clouds.yaml, and what the site offers"
+        hint = "check `region` in the site's options, `region_name` in clouds.yaml, and what the site offers"
         return SitePermanentError(what, where=site, hint=hint)
     if isinstance(error, ksa.AuthorizationFailure | ksa.AuthPluginException) and not isinstance(
         error, ksa.ConnectionError
     ):
         return SiteAuthError(f"not logged in: {what}", where=site, hint=_AUTH_HINT)
     if isinstance(error, sdk.DuplicateResource | sdk.InvalidRequest | sdk.ValidationException):
-        return SitePermanentError(what, where=site, hint="use an id in place of the name")
-    # Time-outs, refused connections, answers that are not JSON, versions that cannot be discovered: the service is
-    # away or half up.
+        return SitePermanentError(what, where=site, hint="use the id instead of the name")
+    # Timeouts, refused connections, answers that are not JSON, versions that cannot be discovered: the service is
+    # down or only partly up.
     return SiteRetryableError(what, where=site, hint=_RETRY_HINT)
 
 
@@ -207,7 +209,7 @@ def _families() -> tuple[type[Exception], ...]:
     from openstack import exceptions as sdk
 
     families: list[type[Exception]] = [sdk.SDKException, ksa.ClientException, requests.RequestException]
-    # Only where it is in use: it is an extra of its own.
+    # Only if in use: it is a separate extra.
     blazar = sys.modules.get("blazarclient.exception")
     if blazar is not None:
         families.append(blazar.BlazarClientException)
@@ -232,7 +234,7 @@ def _headers(error: Exception) -> Mapping[str, str]:
 
 def _words(error: Exception) -> str:
     if isinstance(getattr(error, "kwargs", None), Mapping):
-        # blazarclient's `message` is a template that nobody fills.
+        # blazarclient's `message` is an unfilled template.
         words = str(error).removeprefix("ERROR: ")
     else:
         words = getattr(error, "details", None) or getattr(error, "message", None) or str(error)
@@ -240,7 +242,7 @@ def _words(error: Exception) -> str:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:
-    # The other form that HTTP allows, a date, is not used by OpenStack's services.
+    # OpenStack's services do not use the other form HTTP allows, a date.
     try:
         return max(0.0, float(headers.get("Retry-After", "0")))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Names to ids: images, flavours, networks, security groups, key pairs and server groups, made where they may be."""
+"""Resolve names of images, flavors, networks, groups and keys to ids; create some if missing."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dynamo.provision.sites.openstack.servers import flavor_of
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-#: The security group that workers get where the request names none: everything out, nothing in.
+#: The default security group of workers: everything out, nothing in.
 WORKER_GROUP = "dynamo-worker"
 _ID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Lookup:
-    """What a request names, as the site's ids; answers are kept for some minutes."""
+    """Resolves the names in a request to the site's ids; answers are cached for some minutes."""
 
     def __init__(self, access: CloudAccess, keep_s: float) -> None:
         self._access = access
@@ -33,18 +33,18 @@ class Lookup:
         self._site = access.site
 
     def clear(self) -> None:
-        """Forget all ids: a site replaces its images and flavours under the same names."""
+        """Forget all ids: a site may replace images and flavors under the same names."""
         self._cache.clear()
 
     def flavors(self) -> Sequence[Flavor]:
-        """Return the sizes that this project may use."""
+        """Return the sizes this project may use."""
         return tuple(flavor_of(found) for found in self._flavors())
 
     def flavor(self, name: str) -> str:
-        """Return the id of a flavour given by name or id."""
+        """Return the id of a flavor given by name or id."""
         found = _named(self._flavors(), name)
         if found is None:
-            # It may be new: reservations make flavours of their own.
+            # It may be new: reservations create their own flavors.
             self._cache.forget("flavors")
             found = _named(self._flavors(), name)
         if found is None:
@@ -52,30 +52,30 @@ class Lookup:
         return str(found.id)
 
     def image(self, name: str, properties: Mapping[str, str]) -> str:
-        """Return the id of an image given by name, id, or the properties that it must have; the newest of several."""
+        """Return the id of an image given by name, id, or required properties; the newest of several."""
         if not name and not properties:
             raise SitePermanentError(
-                "no image is given", where=self._site, hint="name one, or say options.image_properties"
+                "no image given", where=self._site, hint="name one, or set options.image_properties"
             )
         key = ("image", name, tuple(sorted(properties.items())))
         return self._cache.get(key, lambda: self._find_image(name, properties))
 
     def network(self, name: str) -> str:
-        """Return the id of a network by name or id; without one, of the only network there is for servers."""
+        """Return the id of a network by name or id; if empty, of the only network available to servers."""
         return self._cache.get(("network", name), lambda: self._find_network(name))
 
     def external_network(self, name: str) -> str:
-        """Return the id of the network that floating IPs and routers use."""
+        """Return the id of the network used by floating IPs and routers."""
         return self._cache.get(("external", name), lambda: self._find_external(name))
 
     def security_groups(self, names: Sequence[str]) -> list[str]:
-        """Return ids; of the workers' own group, made where it is absent, if ``names`` is empty."""
+        """Return ids by name; if ``names`` is empty, that of the workers' group, created if missing."""
         if not names:
             return [self._cache.get(("security group", ""), self._worker_group)]
         return [self._cache.get(("security group", name), partial(self._find_group, name)) for name in names]
 
     def key_pair(self, public_key: str) -> str:
-        """Return the name of the key pair of an OpenSSH public key, importing it where it is not there."""
+        """Return the name of the key pair for an OpenSSH public key, importing it if missing."""
         words = public_key.split()
         if len(words) < 2 or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
             raise SitePermanentError(
@@ -85,11 +85,11 @@ class Lookup:
         return self._cache.get(("key", name), lambda: self._import_key(name, public_key))
 
     def server_group(self, wanted: ServerGroupOptions) -> str:
-        """Return the id of a server group, made where it is absent."""
+        """Return the id of a server group, created if missing."""
         return self._cache.get(("server group", wanted.name), lambda: self._ensure_server_group(wanted))
 
     def _flavors(self) -> Sequence[Any]:
-        return self._cache.get("flavors", lambda: self._ask("list flavours", lambda c: list(c.compute.flavors())))
+        return self._cache.get("flavors", lambda: self._ask("list flavors", lambda c: list(c.compute.flavors())))
 
     def _ask(self, doing: str, ask: Callable[[Connection], Any]) -> Any:
         with self._access.use(doing) as connection:
@@ -131,7 +131,7 @@ class Lookup:
 
     def _worker_group(self) -> str:
         with self._access.use(f"ensure security group {WORKER_GROUP}") as connection:
-            # An administrator sees the groups of all projects.
+            # An administrator sees all projects' groups.
             project = connection.current_project_id
             mine = {"name": WORKER_GROUP, "project_id": project}
             found = sorted(connection.network.security_groups(**mine), key=lambda group: str(group.created_at))
@@ -149,7 +149,7 @@ class Lookup:
             try:
                 connection.compute.create_keypair(name=name, public_key=public_key.strip())
             except ConflictException:
-                # There already; its name says that it is the same key.
+                # It exists already; the name shows that it is the same key.
                 return name
         return name
 
@@ -173,7 +173,7 @@ class Lookup:
                 hint="give the id: " + ", ".join(str(thing.id) for thing in found),
             )
         raise SitePermanentError(
-            f"which {kind}? there are {len(found)}", where=self._site, expected="one of " + ", ".join(sorted(names))
+            f"ambiguous {kind}: there are {len(found)}", where=self._site, expected="one of " + ", ".join(sorted(names))
         )
 
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> SitePermanentError:

@@ -1,4 +1,4 @@
-"""Networks of a fleet's own: network, subnet, router to the outside, and a bandwidth limit where there can be one."""
+"""A fleet's networks: network, subnet, router to the outside, and a bandwidth limit if supported."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 def ensure(access: CloudAccess, request: NetworkRequest, *, external: str) -> str:
-    """Make what is absent of a network and return its id; safe to repeat after a failure half-way.
+    """Create the missing parts of a network and return its id; safe to repeat after a partial failure.
 
     Raises
     ------
     SitePermanentError
-        If a bandwidth is asked for where the site cannot limit it, or the name is taken by somebody else's network.
+        If a bandwidth is requested but the site cannot limit it, or the name is taken by someone else's network.
     """
     mark = description(request.fleet)
-    with access.use(f"make network {request.name}") as connection:
+    with access.use(f"create network {request.name}") as connection:
         policy = _policy(access, connection, request, mark) if request.bandwidth_mbit else None
         return _ensure(access, connection, request, mark, external, policy)
 
 
 def remove(access: CloudAccess, *, name: str, fleet: str) -> None:
-    """Remove a network that `ensure` made, with its router and limit; what is gone already is no error."""
+    """Remove a network created by `ensure`, with its router and limit; parts already gone are not an error."""
     with access.use(f"remove network {name}") as connection:
         service = connection.network
         for router in _ours(service.routers(name=name), fleet):
@@ -52,9 +52,9 @@ def _ensure(
     mine = _ours(named, request.fleet)
     if named and not mine:
         raise SitePermanentError(
-            f"a network {request.name!r} that is not this fleet's is there already",
+            f"a network {request.name!r} not owned by this fleet already exists",
             where=access.site,
-            hint="use it by its name without asking for a new one, or choose another name",
+            hint="use it by name without creating it, or choose another name",
         )
     network = (
         mine[0]
@@ -86,7 +86,7 @@ def _policy(access: CloudAccess, connection: Connection, request: NetworkRequest
         raise SitePermanentError(
             f"this site cannot limit the bandwidth of network {request.name!r}",
             where=access.site,
-            hint="leave the bandwidth out: its network service has no QoS",
+            hint="leave out the bandwidth: the site's network service has no QoS",
         )
     found = _ours(service.qos_policies(name=request.name), request.fleet)
     policy = found[0] if found else service.create_qos_policy(name=request.name, description=mark)

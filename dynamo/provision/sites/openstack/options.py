@@ -1,4 +1,4 @@
-"""What a site and a group of workers may say in ``options`` for OpenStack; unknown words are errors."""
+"""OpenStack options of a site and of a group of workers; unknown names are errors."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ class SiteOptions(DriverOptions):
     """Options of a site."""
 
     cloud: str = Field(
-        default="", description="Its name in clouds.yaml, in place of the site's `cloud`; empty for what OS_CLOUD says."
+        default="", description="Name in clouds.yaml, instead of the site's `cloud`; empty for OS_CLOUD."
     )
-    config_file: str = Field(default="", description="A clouds.yaml of one's own; empty for the usual places.")
-    region: str = Field(default="", description="Region of the cloud, in place of the site's `region`.")
+    config_file: str = Field(default="", description="Path of a clouds.yaml; empty for the usual places.")
+    region: str = Field(default="", description="Region of the cloud, instead of the site's `region`.")
     interface: Literal["public", "internal", "admin"] = Field(
-        default="public", description="Which of a service's addresses to use."
+        default="public", description="Which endpoint of a service to use."
     )
     external_network: str = Field(
         default="",
-        description="Where floating addresses come from and routers lead to; empty for the only external network.",
+        description="Network for floating IPs and routers; empty for the only external network.",
     )
     cache_s: float = Field(
-        default=300.0, ge=0, description="How long names of images, flavours and networks are believed, s."
+        default=300.0, ge=0, description="How long names of images, flavors and networks are cached, s."
     )
 
 
 class ServerGroupOptions(DriverOptions):
-    """A server group: workers that shall be apart or together."""
+    """A server group, to keep workers apart or together."""
 
     name: str
     policy: Literal["soft-anti-affinity", "anti-affinity", "soft-affinity", "affinity"] = "soft-anti-affinity"
 
 
 class RequestOptions(DriverOptions):
-    """Options of one server; a site's options may have them too, for all servers that do not say otherwise.
+    """Options of one server; in a site's options they are defaults for all its servers.
 
-    ``first_attempt`` is set by a caller that knows that it has never asked for this server before: it saves the look
-    whether it is there.
+    ``first_attempt`` is set by a caller that has never requested this server before: it saves the check
+    whether it exists.
     """
 
     first_attempt: bool = False
     image_properties: dict[str, str] = Field(
         default_factory=dict,
-        description='In place of `image`: the newest image with all of these properties, as `{"os_distro": "ubuntu"}`.',
+        description='Instead of `image`: the newest image with all these properties, e.g. `{"os_distro": "ubuntu"}`.',
     )
     public_key: str = Field(
         default="",
-        description="An OpenSSH public key in place of `key`; it is imported under a name made from its fingerprint.",
+        description="An OpenSSH public key instead of `key`; imported under a name derived from its fingerprint.",
     )
-    config_drive: bool = Field(default=False, description="Hand user data over by a drive, too.")
+    config_drive: bool = Field(default=False, description="Pass user data on a config drive, too.")
     server_group: ServerGroupOptions | None = Field(
         default=None,
-        description="Server group to be in, made where it is absent: `name`, and `policy` `soft-anti-affinity` (the "
+        description="Server group to join, created if missing: `name`, and `policy` `soft-anti-affinity` (the "
         "default), `anti-affinity`, `soft-affinity` or `affinity`.",
     )
     boot_volume_gb: int = Field(
         default=0,
         ge=0,
-        description="Boot from a volume of this size, GB, made from the image and deleted with the server; 0: from the "
-        "flavour's own disk.",
+        description="Boot from a volume of this size, GB, created from the image and deleted with the server; 0: the "
+        "flavor's disk.",
     )
-    scheduler_hints: dict[str, str] = Field(default_factory=dict, description="Sent along as they are.")
-    metadata: dict[str, str] = Field(default_factory=dict, description="Sent along as they are.")
+    scheduler_hints: dict[str, str] = Field(default_factory=dict, description="Passed on unchanged.")
+    metadata: dict[str, str] = Field(default_factory=dict, description="Passed on unchanged.")

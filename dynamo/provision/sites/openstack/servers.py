@@ -1,4 +1,4 @@
-"""Nova's servers, limits and flavours in the words of `dynamo.provision.sites.base`."""
+"""Convert nova's servers, limits and flavors to the types of `dynamo.provision.sites.base`."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _ENDING = frozenset({"deleting", "soft-deleting"})
 
 
 def status_of(status: str, task_state: str | None) -> ServerStatus:
-    """Return what nova's status and task mean; a server that is being deleted shows its old status meanwhile."""
+    """Return what nova's status and task mean; a server being deleted still shows its old status."""
     if task_state in _ENDING:
         return ServerStatus.DELETING
     return _STATUS.get(status.upper(), ServerStatus.UNKNOWN)
 
 
 def server_of(found: Any) -> Server:
-    """Return the SDK's server as ours."""
+    """Convert the SDK's server to ours."""
     metadata = {str(key): str(value) for key, value in (found.metadata or {}).items()}
     fault = found.fault or {}
     words = str(fault.get("message", "")) if isinstance(fault, Mapping) else ""
@@ -64,7 +64,7 @@ def server_of(found: Any) -> Server:
 
 
 def flavor_of(found: Any) -> Flavor:
-    """Return the SDK's flavour as ours."""
+    """Convert the SDK's flavor to ours."""
     return Flavor(
         name=found.name,
         cpus=int(found.vcpus),
@@ -75,10 +75,10 @@ def flavor_of(found: Any) -> Flavor:
 
 
 def gpus_of(extra_specs: Mapping[str, object]) -> int:
-    """Return how many GPUs a flavour's extra specs ask for.
+    """Return how many GPUs a flavor's extra specs request.
 
-    Sites say it in one of three ways: ``resources:VGPU=1``, ``resources:CUSTOM_..GPU..=1`` or, for whole cards,
-    ``pci_passthrough:alias=a100:2``, an alias of the site's own making.
+    Sites use one of three forms: ``resources:VGPU=1``, ``resources:CUSTOM_..GPU..=1`` or, for whole cards,
+    ``pci_passthrough:alias=a100:2``, with an alias defined by the site.
     """
     count = 0
     for key, value in extra_specs.items():
@@ -94,7 +94,7 @@ def gpus_of(extra_specs: Mapping[str, object]) -> int:
 
 
 def quota_of(limits: Mapping[str, Any]) -> Quota:
-    """Return nova's absolute limits as a quota; -1 stands for none."""
+    """Convert nova's absolute limits to a quota; -1 means no limit."""
 
     def limit(name: str) -> int | None:
         value = limits.get(name)
@@ -114,7 +114,7 @@ def quota_of(limits: Mapping[str, Any]) -> Quota:
 
 
 def _addresses(networks: Mapping[str, Any]) -> tuple[str, ...]:
-    # The address that the outside can reach comes first.
+    # The address reachable from outside comes first.
     entries = [entry for network in networks.values() for entry in network]
     entries.sort(key=lambda entry: entry.get("OS-EXT-IPS:type") != "floating")
     return tuple(str(entry["addr"]) for entry in entries if "addr" in entry)

@@ -1,8 +1,8 @@
 """Servers in an OpenStack region, through openstacksdk.
 
-A server carries its fleet, group and worker in metadata and in nova tags from the very call that makes it, so there is
-no moment at which one of ours cannot be told from others. Ids of images, flavours, networks and groups are kept for
-some minutes: making a server costs one call, or two where it must first be seen whether an earlier attempt made it.
+A server carries its fleet, group and worker in metadata and nova tags from creation, so ours can always be
+distinguished from others. Ids of images, flavors, networks and groups are cached for
+some minutes: creating a server costs one call, or two if it must first check for an earlier attempt's server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dynamo.provision.sites.openstack.options import RequestOptions, SiteOptions
 from dynamo.provision.sites.openstack.servers import quota_of, server_of
 from dynamo.provision.sites.options import split_options
 
-#: Nova takes no more user data than this, in base64.
+#: Nova's limit on user data, in base64.
 _LONGEST_USER_DATA = 65535
 
 
@@ -43,11 +43,11 @@ class OpenStackSite:
 
     @property
     def name(self) -> str:
-        """The site's name, as ``Cloud:Region``."""
+        """The site's name, ``Cloud:Region``."""
         return self._site
 
     def create(self, request: ServerRequest) -> Server:
-        """See `SiteDriver.create`; ``options.first_attempt`` saves the look for an earlier attempt's server.
+        """See `SiteDriver.create`; ``options.first_attempt`` skips the check for an earlier attempt's server.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class OpenStackSite:
         try:
             return self._post(request, body)
         except SitePermanentError:
-            # An image or network may have been replaced under its name since it was looked up.
+            # An image or network may have been replaced under the same name since the lookup.
             self._lookup.clear()
             fresh = self._body(request, options)
             if fresh == body:
@@ -71,7 +71,7 @@ class OpenStackSite:
             return self._post(request, fresh)
 
     def find(self, fleet: str, name: str) -> Server | None:
-        """Return the fleet's server of that name, the one that is not ending if there are two."""
+        """Return the fleet's server of that name; if there are two, the one that is not being deleted."""
         with self.access.use(f"look for server {name}") as connection:
             query: dict[str, Any] = {"name": f"^{re.escape(name)}$", "tags": nova_tag(FLEET_TAG, fleet)}
             found = [server_of(server) for server in connection.compute.servers(details=True, **query)]
@@ -88,13 +88,13 @@ class OpenStackSite:
         return tuple(server for server in found if server.tags.get(key) == value)
 
     def flavor_id(self, name: str) -> str:
-        """Return the id of a flavour."""
+        """Return the id of a flavor."""
         return self._lookup.flavor(name)
 
     def list(self, fleet: str) -> Sequence[Server]:
         """See `SiteDriver.list`."""
         with self.access.use("list servers") as connection:
-            # The SDK follows nova's links to further pages and raises if one of them fails.
+            # The SDK follows nova's pagination links and raises if a page fails.
             found = list(connection.compute.servers(details=True, tags=nova_tag(FLEET_TAG, fleet)))
             servers = [server_of(server) for server in found]
         mine = [server for server in servers if self._is_mine(server, fleet)]
@@ -113,7 +113,7 @@ class OpenStackSite:
                 raise
 
     def delete(self, server_id: str) -> None:
-        """See `SiteDriver.delete`; does not wait for the end."""
+        """See `SiteDriver.delete`; does not wait for completion."""
         server = self.get(server_id)
         if server is None:
             return
@@ -129,7 +129,7 @@ class OpenStackSite:
 
     def quota(self) -> Quota:
         """See `SiteDriver.quota`."""
-        with self.access.use("ask for the quota") as connection:
+        with self.access.use("read the quota") as connection:
             answer = connection.compute.get("/limits")
             _raise_for(answer)
             return quota_of(answer.json()["limits"]["absolute"])
@@ -160,14 +160,14 @@ class OpenStackSite:
         self.access.close()
 
     def _is_mine(self, server: Server, fleet: str) -> bool:
-        # Never on the word of the query alone: what is taken for ours may be deleted. A fleet's name that does not fit
-        # into a nova tag is there as its digest.
+        # Never trust the query alone: what we consider ours may be deleted. A fleet's name that does not fit in a nova
+        # tag is stored there as its digest.
         known = (fleet, nova_tag(FLEET_TAG, fleet).partition("=")[2])
         here = (self.access.region, nova_tag(REGION_TAG, self.access.region).partition("=")[2])
         return server.tags.get(FLEET_TAG) in known and server.tags.get(REGION_TAG, here[0]) in here
 
     def _with_fault(self, server: Server) -> Server | None:
-        # Nova's listing leaves out the faults of servers that never reached a host; only a look at one has them.
+        # Nova's list omits the faults of servers that never reached a host; only single-server queries include them.
         if server.status is Status.ERROR and not server.fault:
             return self.get(server.id)
         return server
@@ -175,7 +175,7 @@ class OpenStackSite:
     def _body(self, request: ServerRequest, options: RequestOptions) -> dict[str, Any]:
         tags = {**request.tags, WORKER_TAG: request.tags.get(WORKER_TAG, request.name)}
         metadata = {**options.metadata, **tags, REGION_TAG: self.access.region}
-        # What is only looked up comes before what may be made: a wrong request leaves nothing behind.
+        # Look up before creating anything, so that an invalid request leaves nothing behind.
         flavor = self._lookup.flavor(request.flavor.name)
         image = self._lookup.image(request.image, options.image_properties)
         network = self._lookup.network(request.network)
@@ -185,7 +185,7 @@ class OpenStackSite:
             "flavor_id": flavor,
             "image_id": image,
             "networks": [{"uuid": network}],
-            # Named "name", but an id is taken too, and only an id is unambiguous.
+            # Called "name", but an id is accepted too, and only an id is unambiguous.
             "security_groups": [{"name": group} for group in groups],
             "tags": nova_tags({key: value for key, value in metadata.items() if key.startswith("dynamo-")}),
         }
@@ -210,7 +210,7 @@ class OpenStackSite:
         if options.config_drive:
             body["config_drive"] = True
         if options.boot_volume_gb:
-            with self.access.use("look for the volume service") as connection:
+            with self.access.use("find the volume service") as connection:
                 volumes.need_service(self.access, connection)
             body["block_device_mapping"] = [volumes.boot_volume(image, options.boot_volume_gb)]
             body["image_id"] = ""
@@ -228,7 +228,7 @@ class OpenStackSite:
                 f"the user data of {request.name} is too long: {len(encoded)} bytes in base64",
                 where=self._site,
                 expected=f"at most {_LONGEST_USER_DATA}",
-                hint="a shorter post-boot script, or one that fetches the rest",
+                hint="use a shorter post-boot script, or one that fetches the rest",
             )
         return encoded
 

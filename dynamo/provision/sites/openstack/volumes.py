@@ -1,6 +1,6 @@
-"""Volumes: a server's own disk made from an image, and storage attached to a server.
+"""Volumes: a server's boot disk created from an image, and storage attached to a server.
 
-Clouds without a volume service say so plainly. The sandbox has none, so only that answer is tested.
+Clouds without a volume service report that. The sandbox has none, so only that answer is tested.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def need_service(access: CloudAccess, connection: Connection) -> None:
-    """Raise unless the site has volumes.
+    """Raise if the site has no volumes.
 
     Raises
     ------
     SitePermanentError
-        If its catalogue has no volume service.
+        If its catalog has no volume service.
     """
     if not access.has_service(connection, "block-storage"):
-        hint = "leave out storage and boot volumes at this site, or use a flavour with a larger disk"
+        hint = "leave out storage and boot volumes at this site, or use a flavor with a larger disk"
         raise SitePermanentError("this site offers no volumes", where=access.site, hint=hint)
 
 
 def boot_volume(image: str, size_gb: int) -> dict[str, Any]:
-    """Return nova's description of a boot disk made from ``image`` that ends with its server."""
+    """Return nova's request for a boot disk created from ``image`` and deleted with its server."""
     return {
         "boot_index": 0,
         "source_type": "image",
@@ -42,14 +42,14 @@ def boot_volume(image: str, size_gb: int) -> dict[str, Any]:
 
 
 def ensure(access: CloudAccess, *, server_id: str, name: str, fleet: str, size_gb: int) -> str:
-    """Make a volume where it is absent and attach it where it is not; return its id.
+    """Create a volume if missing and attach it if not attached; return its id.
 
     Raises
     ------
     SiteRetryableError
-        While the new volume is not ready to be attached.
+        While the new volume cannot be attached yet.
     """
-    with access.use(f"make volume {name}") as connection:
+    with access.use(f"create volume {name}") as connection:
         need_service(access, connection)
         found = _find(connection, name, fleet)
         volume = (
@@ -60,7 +60,7 @@ def ensure(access: CloudAccess, *, server_id: str, name: str, fleet: str, size_g
         if any(attachment.get("server_id") == server_id for attachment in volume.attachments or []):
             return str(volume.id)
         if volume.status != "available":
-            raise SiteRetryableError(f"volume {name} is {volume.status}", where=access.site, hint="ask again")
+            raise SiteRetryableError(f"volume {name} is {volume.status}", where=access.site, hint="will be retried")
         connection.compute.create_volume_attachment(server_id, volume_id=volume.id)
         return str(volume.id)
 
