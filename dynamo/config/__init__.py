@@ -1,1 +1,1 @@
-"""The configuration file `dynamo.toml`: its options, reading it, and its manual page."""
+"""The configuration file `dynamo.toml`: options, reader and manual page."""

@@ -1,4 +1,4 @@
-"""The sections `[[feeds]]` of `dynamo.toml`: the options of every kind; each kind's file adds its own."""
+"""The sections `[[feeds]]` of `dynamo.toml`: options common to every kind; each kind's module adds its own."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from dynamo.documents.section import Section
 
 
 class FeedSection(Section):
-    """A source of files; one `[[feeds]]` for each."""
+    """A source of files; one `[[feeds]]` per feed."""
 
-    name: Name = Field(description="Name of the feed, as triggers use it.")
-    kind: str = Field(description="What it is, with options of its own; see below.")
-    rescan_s: float = Field(
-        30.0, gt=0, description="How often, in seconds, to look for what the kernel did not tell of (NFS)."
-    )
+    name: Name = Field(description="Name of the feed, used by triggers.")
+    kind: str = Field(description="Kind of feed; each adds its own options, see below.")
+    rescan_s: float = Field(30.0, gt=0, description="Seconds between scans for files the kernel did not report (NFS).")
     settle_s: float = Field(
         2.0,
         ge=0,
-        description="Seconds that size and time of a file must be unchanged when nobody told of its closing, and "
-        "before a file that cannot be read goes to quarantine.",
+        description="Seconds a file's size and time must stay unchanged if its closing was not reported, and before "
+        "an unreadable file is quarantined.",
     )
 
     @property
     def made_by(self) -> str | None:
-        """The workflow of this store that makes its files; None where they come from outside."""
+        """The workflow of this store that makes its files; None if they come from outside."""
         return None

@@ -1,6 +1,6 @@
-"""The configuration file `dynamo.toml`: every option, with its meaning, in this one place.
+"""The configuration file `dynamo.toml`: every option and its meaning, in one place.
 
-`dynamo.config.docs` makes the manual page and the commented example from these models.
+`dynamo.config.docs` builds the manual page and the commented example from these models.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ from dynamo.documents.section import ByKind, Section
 from dynamo.doors import FEEDS, TRIGGERS
 from dynamo.errors import InputError, NotFoundError
 
-#: Read when no file is named; the environment variable comes first.
+#: Read when no file is named; the environment variable takes precedence.
 DEFAULT_FILE = "dynamo.toml"
 ENVIRONMENT = "DYNAMO_CONFIG"
 
 
 class StoreSection(Section):
-    """Where everything that must survive a crash is kept."""
+    """The database that holds everything that must survive a crash."""
 
     url: str | None = Field(
         None,
-        description="`sqlite:///PATH` or `postgresql://USER@HOST/DATABASE`. Without it, SQLite in `folders.state`.",
+        description="`sqlite:///PATH` or `postgresql://USER@HOST/DATABASE`. Default: SQLite in `folders.state`.",
     )
 
 
 class FoldersSection(Section):
-    """Folders. Relative paths are relative to the folder of this file."""
+    """Folders. Relative paths start from the folder of this file."""
 
-    state: str = Field(".dynamo", description="State of the daemon: SQLite store, run folders, quarantine.")
-    runs: str | None = Field(None, description="Run folders. Without it, `runs` in `state`.")
+    state: str = Field(".dynamo", description="Daemon state: SQLite store, run folders, quarantine.")
+    runs: str | None = Field(None, description="Run folders. Default: `runs` in `state`.")
     products: str = Field("products", description="Published products: `WORKFLOW/YYYYmmdd/HHMMSS-KEY/`.")
-    quarantine: str | None = Field(None, description="Bad files. Without it, `quarantine` in `state`.")
+    quarantine: str | None = Field(None, description="Bad files. Default: `quarantine` in `state`.")
 
 
 class RunsSection(Section):
     """How runs are executed and published."""
 
-    engine: EngineName = Field("local", description="Engine of runs whose trigger names none.")
-    max_runs: int = Field(2, ge=1, le=1000, description="Runs at the same time; the freshest go first.")
+    engine: EngineName = Field("local", description="Engine for runs whose trigger names none.")
+    max_runs: int = Field(2, ge=1, le=1000, description="Maximum concurrent runs; the freshest go first.")
     keep_succeeded_h: float = Field(
-        24.0, ge=0, description="Hours until the run folder of a succeeded run is removed (not its products)."
+        24.0, ge=0, description="Hours to keep the run folder of a succeeded run (products stay)."
     )
     keep_failed_h: float = Field(
         168.0,
         ge=0,
-        description="Hours until the run folder of a failed, cancelled or skipped run is removed.",
+        description="Hours to keep the run folder of a failed, canceled or skipped run.",
     )
     min_free_mb: int = Field(
-        200, ge=0, description="No run starts while less space, in MB, is free for runs or products."
+        200, ge=0, description="Start no run with less than this free disk space, in MB, for runs or products."
     )
     fsync: bool = Field(
         True,
-        description="Write products to the disk before they appear, so that a power cut leaves no half product; "
-        "costs some 20 ms a run on an SSD. A killed process leaves none either way.",
+        description="Flush products to disk before publishing them, so that a power loss leaves no partial product; "
+        "costs about 20 ms per run on an SSD. A killed process never leaves one.",
     )
-    refit_runs: int = Field(20, ge=0, description="Fit the cost model anew after this many runs; 0 never.")
+    refit_runs: int = Field(20, ge=0, description="Refit the cost model every N runs; 0: never.")
 
 
 class WatchSection(Section):
@@ -77,25 +77,25 @@ class WatchSection(Section):
         3.0,
         ge=0,
         le=600,
-        description="Seconds that runs get to end on SIGTERM; later ones are resumed at the next start.",
+        description="Seconds runs get to finish on SIGTERM; the rest resume at the next start.",
     )
     resume_s: float = Field(
-        30.0, gt=0, description="How often, in seconds, to look for unfinished runs that nobody works on."
+        30.0, gt=0, description="Seconds between checks for unfinished runs that nobody is working on."
     )
-    log_format: Literal["logfmt", "json"] = Field("logfmt", description="Form of the log lines on standard error.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["logfmt", "json"] = Field("logfmt", description="Format of log lines on standard error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log.")
 
 
 class EngineSection(Section):
-    """Options of one engine and how its jobs are grouped."""
+    """Options of one engine, and how it groups jobs."""
 
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Options of the engine itself, as `workers` of local."
+        default_factory=dict, description="Options of the engine itself, such as `workers` for local."
     )
-    slots: int | None = Field(None, ge=1, description="Jobs that run at the same time, for the physical plan.")
-    job_overhead_s: float | None = Field(None, ge=0, description="Seconds that a task costs beside its payload.")
+    slots: int | None = Field(None, ge=1, description="Concurrent jobs, for the physical plan.")
+    job_overhead_s: float | None = Field(None, ge=0, description="Overhead per task, in seconds.")
     single_threshold_s: float | None = Field(
-        None, ge=0, description="Predicted CPU seconds up to which a whole run is one task."
+        None, ge=0, description="Run a whole workflow as one task up to this many predicted CPU seconds."
     )
 
 
@@ -111,7 +111,7 @@ class Config(Section):
     triggers: list[Annotated[TriggerSection, ByKind(TRIGGERS, "arrival")]] = Field(default_factory=list)
     alerts: AlertsSection = AlertsSection()
     autoscale: AutoscaleSection = AutoscaleSection()
-    #: Where relative paths begin; not an option of the file.
+    #: Where relative paths start; not an option of the file.
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 
     @model_validator(mode="after")
@@ -130,7 +130,7 @@ class Config(Section):
         return self
 
     def path(self, text: str) -> Path:
-        """Return a path of the file as an absolute one."""
+        """Return a path from the file as an absolute path."""
         return Path(os.path.normpath(self.base / Path(text).expanduser()))
 
     @property
@@ -169,9 +169,9 @@ def load_config(path: Path) -> Config:
     Raises
     ------
     NotFoundError
-        If there is no such file.
+        If the file does not exist.
     InputError
-        If it is not TOML, or an option is unknown or unfit; the message names it and the nearest one that exists.
+        If it is not TOML, or an option is unknown or invalid; the message names it and the closest match.
     """
     try:
         with path.open("rb") as stream:
@@ -188,7 +188,7 @@ def load_config(path: Path) -> Config:
 
 
 def find_config(named: Path | None = None) -> Config:
-    """Return the named file, the one of the environment, ``dynamo.toml`` here, or the defaults."""
+    """Return the named file, the one in the environment, ``dynamo.toml`` here, or the defaults."""
     if named is not None:
         return load_config(named)
     if os.environ.get(ENVIRONMENT):
@@ -198,7 +198,7 @@ def find_config(named: Path | None = None) -> Config:
 
 
 def parse_config(data: Mapping[str, Any], *, base: Path, where: object = None) -> Config:
-    """Return the configuration of TOML data; raises `InputError` naming every option that is wrong."""
+    """Return the configuration in TOML data; raise `InputError` naming every bad option."""
     if "base" in data:
         raise InputError("base: unknown option", where=where)
     try:

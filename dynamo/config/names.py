@@ -1,4 +1,4 @@
-"""Types of options that several sections have."""
+"""Option types shared by several sections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file, in words: where, what, the nearest option, the kind that it belongs to."""
+"""Describe what is wrong with a configuration file: where, what, the closest option, the kind it belongs to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynamo.errors import DynamoError
 
 
 def describe(problem: Mapping[str, Any], root: type[BaseModel], data: object) -> str:
-    """Return one problem that pydantic found.
+    """Return one pydantic problem in words.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def describe(problem: Mapping[str, Any], root: type[BaseModel], data: object) ->
     root
         The model of the whole file.
     data
-        What is in the file.
+        The contents of the file.
     """
     location = problem["loc"]
     path = _path(location)
@@ -60,7 +60,7 @@ def _path(location: Sequence[str | int]) -> str:
 def _section(
     root: type[BaseModel], data: object, location: Sequence[str | int]
 ) -> tuple[type[BaseModel] | None, ByKind | None]:
-    """Return the model of the section at a place, and what its kinds are, if it has any."""
+    """Return the model of the section at a location, and its kinds, if any."""
     annotation: Any = root
     by_kind: ByKind | None = None
     for part in location:
@@ -83,7 +83,7 @@ def _item(data: object, part: str | int) -> object:
 
 
 def _plain(annotation: Any, data: object) -> tuple[Any, ByKind | None]:
-    """Return an annotation without None and remarks; of a section in kinds, the model of its kind."""
+    """Return an annotation without None and metadata; for a section with kinds, the model of its kind."""
     by_kind = None
     if get_origin(annotation) in (Union, types.UnionType):
         annotation = next((one for one in get_args(annotation) if one is not type(None)), None)

@@ -1,4 +1,4 @@
-"""The sections `[[triggers]]` of `dynamo.toml`: the options of every kind; each kind's file adds its own."""
+"""The sections `[[triggers]]` of `dynamo.toml`: options common to every kind; each kind's module adds its own."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from dynamo.documents.section import Section
 
 
 class TriggerSection(Section):
-    """A rule: which arrivals start which workflow; one `[[triggers]]` for each."""
+    """A rule: which arrivals start which workflow; one `[[triggers]]` per rule."""
 
-    name: Name = Field(description="Name of the trigger, as it appears with runs and decisions.")
-    kind: str = Field(description="When it starts its workflow, with options of its own; see below.")
-    feed: Name = Field(description="Feed whose files it takes.")
-    workflow: str = Field(description="A template or the path of a workflow document.", examples=["hail"])
+    name: Name = Field(description="Name of the trigger, shown with its runs and decisions.")
+    kind: str = Field(description="Kind of trigger; each adds its own options, see below.")
+    feed: Name = Field(description="Feed to take files from.")
+    workflow: str = Field(description="Template name, or path of a workflow document.", examples=["hail"])
     input: str | None = Field(
         None,
-        description="Input of the workflow that the file is; may be left out if it has one.",
+        description="Workflow input that gets the file. Default: the only one not in `files`.",
         examples=["nowcast"],
     )
     files: dict[str, str] = Field(
-        default_factory=dict, description="Further inputs that are the same each time, as a sounding: input = path."
+        default_factory=dict, description="Other inputs, the same for every run, such as a sounding: input = path."
     )
     parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the workflow.")
-    engine: EngineName | None = Field(None, description="Engine; without it that of `[runs]`.", examples=["condor"])
+    engine: EngineName | None = Field(None, description="Engine. Default: `runs.engine`.", examples=["condor"])
     priority: int | None = Field(
-        None, ge=-1000, le=1000, description="Higher runs first; without it the workflow's.", examples=[10]
+        None, ge=-1000, le=1000, description="Higher runs first. Default: the workflow's.", examples=[10]
     )
     deadline_s: float | None = Field(
         None,
         ge=0,
-        description="Seconds from arrival after which a run that has not started is skipped if a newer one exists; "
-        "without it the workflow's, 0 for none.",
+        description="Skip a run that has not started N seconds after arrival if a newer one exists; 0: no deadline. "
+        "Default: the workflow's.",
         examples=[60],
     )
     shed: Literal["never", "late", "skip"] = Field(
         "late",
-        description="While more work is due than can be bought (`[autoscale]`): which runs are left out. `never`: "
-        "none, as for those that alerts are made of, and in a pool their jobs go before all others; `late`: one that "
-        "cannot be in time any more, if a newer one exists or work of higher priority is due; `skip`: also at once "
-        "where work of higher priority is due.",
+        description="What to drop when more work is due than `[autoscale]` can buy capacity for. `never`: nothing, and "
+        "in a pool its jobs go before all others (for alerts); `late`: a run that can no longer make its deadline, if "
+        "a newer one exists or higher-priority work is due; `skip`: also any run as soon as higher-priority work is "
+        "due.",
     )
 
-    def problem(self, feeds: Sequence[str], alerts: AlertsSection) -> str:  # noqa: ARG002 - kinds look at more
-        """Return what does not fit to the rest of the file; empty where all does.
+    def problem(self, feeds: Sequence[str], alerts: AlertsSection) -> str:  # noqa: ARG002 - kinds check more
+        """Return what conflicts with the rest of the file; empty if nothing does.
 
         Parameters
         ----------
         feeds
             The names of all feeds.
         alerts
-            Who is told of what the workflows find.
+            Who is alerted to what the workflows find.
         """
         return self.no_feed("feed", self.feed, feeds)
 
     def no_feed(self, what: str, name: str, feeds: Sequence[str]) -> str:
-        """Return that a feed does not exist, with the nearest that does; empty where it exists."""
+        """Return that a feed does not exist, with the closest match; empty if it exists."""
         if name in feeds:
             return ""
         near = difflib.get_close_matches(name, feeds, n=1)
@@ -71,18 +71,21 @@ class TriggerSection(Section):
 
 
 class ConditionSection(Section):
-    """On the data of an arrival: at least `area_km2` at or above `level_dbz` at some leads."""
+    """Condition on the data of an arrival: at least `area_km2` at or above `level_dbz`."""
 
-    area_km2: float = Field(ge=0, description="Least area, km2.")
-    level_dbz: float = Field(ge=-30, le=100, description="Reflectivity at or above which area counts, dBZ.")
+    area_km2: float = Field(ge=0, description="Minimum area, in km2.")
+    level_dbz: float = Field(ge=-30, le=100, description="Reflectivity at or above which area counts, in dBZ.")
     leads: Literal["any", "all"] | list[int] = Field(
-        "any", description="`any` lead, `all` leads, or any of a list of leads in minutes."
+        "any", description="At `any` lead, `all` leads, or any in a list of leads, in minutes."
     )
 
 
-#: Options of more than one kind.
-FilePattern = Annotated[str, Field(description="Shell pattern of file names.")]
+#: Options shared by several kinds.
+FilePattern = Annotated[str, Field(description="Shell pattern for file names.")]
 ConditionOption = Annotated[
     ConditionSection | None,
-    Field(description="Start only if the data are so.", examples=[{"area_km2": 10, "level_dbz": 45, "leads": "any"}]),
+    Field(
+        description="Start only if the data meet this condition.",
+        examples=[{"area_km2": 10, "level_dbz": 45, "leads": "any"}],
+    ),
 ]

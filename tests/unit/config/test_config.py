@@ -65,7 +65,7 @@ def test_relative_paths_begin_at_the_file() -> None:
         ({"feeds": [{**FEED, "pattern": ["*"]}]}, ["feeds[0].pattern", "did you mean patterns?"]),
         ({"runs": {"max_runs": "2"}}, ["runs.max_runs", "valid integer", "'2'"]),
         ({"runs": {"max_runs": 0}}, ["runs.max_runs", "greater than or equal to 1"]),
-        ({"feeds": [{"name": "a"}]}, ["feeds[0].path: is required: The folder"]),
+        ({"feeds": [{"name": "a"}]}, ["feeds[0].path: is required: Folder to watch"]),
         ({"feeds": [{**FEED, "path": ""}]}, ["feeds[0].path", "at least 1 character"]),
         ({"feeds": [{**FEED, "workflow": "hail"}]}, ["feeds[0].workflow: belongs to kind products"]),
         ({"feeds": [{**FEED, "kind": "products", "workflow": "hail"}]}, ["feeds[0].path: belongs to kind directory"]),
