@@ -1,1 +1,1 @@
-"""Sources of files: one kind a file; each finds candidates and says when one is complete."""
+"""Sources of files, one module per kind; each finds candidates and knows when one is complete."""

@@ -1,6 +1,6 @@
-"""What a kind of feed is: its options, and a source of files made of them.
+"""The interface of a feed kind: its options, and the source of files built from them.
 
-A kind is one file with both, and one line in `dynamo.doors` or an entry point in the group ``dynamo.feeds``.
+A kind is one module with both, plus one line in `dynamo.doors` or an entry point in the group ``dynamo.feeds``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Candidate:
     Attributes
     ----------
     feed, path
-        Which feed and which file.
+        The feed and the file.
     how
-        ``closed`` or ``moved``: the kernel said that its writer is done; ``scan``: it was found lying there.
+        ``closed`` or ``moved``: the kernel reported that its writer is done; ``scan``: a scan found it.
     seen_at
         When the feed noticed it.
     """
@@ -49,37 +49,37 @@ Sink = Callable[[Candidate], None]
 
 @runtime_checkable
 class Feed(Protocol):
-    """A source of files. It may hand over the same file many times: the store knows what it has."""
+    """A source of files. It may hand over the same file many times: the store removes duplicates."""
 
     name: str
 
     def start(self, sink: Sink) -> None:
-        """Begin to hand candidates to ``sink``, from any thread."""
+        """Start handing candidates to ``sink``, from any thread."""
         ...
 
     def scan(self, sink: Sink) -> int:
-        """Hand over everything that lies there now; return how many."""
+        """Hand over everything present now; return how many."""
         ...
 
     def healthy(self) -> bool:
-        """Whether news still come by themselves; where not, `start` is called again."""
+        """Whether new files are still reported; if not, `start` is called again."""
         ...
 
     def stop(self) -> None:
-        """End the handing over."""
+        """Stop handing over candidates."""
         ...
 
 
 @dataclass(frozen=True)
 class FeedParts:
-    """What feeds may be made of, beside their options.
+    """What feeds may be built from, besides their options.
 
     Attributes
     ----------
     config
         The whole configuration; `Config.path` makes its paths absolute.
     store, events
-        Of the daemon: what it did, and what it does.
+        The daemon's record of what it did, and its live events.
     """
 
     config: Config
@@ -94,11 +94,11 @@ class FeedKind:
     Attributes
     ----------
     options
-        The model of its options, a subclass of `FeedSection`; the documentation is made from it.
+        The model of its options, a subclass of `FeedSection`; the documentation is built from it.
     make
-        Makes the feed of its options; it may lock what it watches.
+        Builds the feed from its options; it may lock what it watches.
     movable
-        Whether bad files may be moved into quarantine; where not, they are recorded only.
+        Whether bad files may be moved to quarantine; if not, they are only recorded.
     """
 
     options: type[FeedSection]

@@ -1,4 +1,4 @@
-"""What the feed of NEXRAD chunks must know of their content: are they whole, whose are they, how far is a cut."""
+"""The content of NEXRAD chunks, as far as their feed needs it: whole or not, which station, how much of a cut."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from dynamo.formats.radar.nexrad_records import VOLUME_HEADER_BYTES, is_record, is_volume
 
-#: Of an unpacked record; its first ray ends well before: rays have at most 20 kB, messages before it 2.4 kB each.
+#: Bytes of an unpacked record to read; its first ray ends well before: rays have at most 20 kB, messages before it
+#: 2.4 kB each.
 _HEAD_BYTES = 65_536
 _LONGEST_STATION = 8
 
@@ -21,9 +22,9 @@ def is_whole(data: bytes) -> bool:
 
 
 def station_of(data: bytes) -> str:
-    """Return the station that the header or the first ray of a chunk tells; empty where there is none that can be.
+    """Return the station named by the header or first ray of a chunk; empty if none is valid.
 
-    It becomes part of a file name, so only letters and digits will do.
+    It becomes part of a file name, so only letters and digits are accepted.
     """
     from dynamo.formats.radar.nexrad_rays import rays_of
 
@@ -40,7 +41,7 @@ def station_of(data: bytes) -> str:
 
 
 def is_whole_cut(rays: Sequence[tuple[int, int]]) -> bool:
-    """Whether the numbers and statuses of the rays of a cut have its first, its last, and all between."""
+    """Whether the numbers and statuses of a cut's rays include the first, the last and all in between."""
     from dynamo.formats.radar.nexrad_rays import ENDS, STARTS
 
     statuses = {status for _, status in rays}

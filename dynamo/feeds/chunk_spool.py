@@ -1,4 +1,4 @@
-"""The spool of the feed of NEXRAD chunks: joined volumes for a time, and marks of those that are done for longer."""
+"""The spool of the NEXRAD chunk feed: joined volumes, kept for a while, and longer-lived marks of finished ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamo.errors import InputError
 from dynamo.files import write_bytes
 from dynamo.times import from_epoch
 
-#: Whatever else lies in the folder is let alone.
+#: Anything else in the folder is left alone.
 _JOINED = re.compile(r"[A-Za-z0-9]{1,8}\d{8}_\d{6}(_low|_incomplete)?")
 _MARK = re.compile(r"\.([A-Za-z0-9]{1,8}\d{8}_\d{6})\.done")
 _LEFTOVER = re.compile(r"\.[A-Za-z0-9]{1,8}\d{8}_\d{6}.*\.part")
@@ -27,9 +27,9 @@ class ChunkSpool:
     Parameters
     ----------
     folder
-        Need not be there yet.
+        Need not exist yet.
     keep_h
-        For how long joined files are kept, hours.
+        Hours to keep joined files.
 
     Raises
     ------
@@ -44,24 +44,24 @@ class ChunkSpool:
         self._keep = timedelta(hours=keep_h)
 
     def write(self, name: str, parts: Sequence[bytes]) -> Path:
-        """Write a joined file, and return it."""
+        """Write a joined file; return its path."""
         path = self._folder / name
         write_bytes(path, b"".join(parts))
         return path
 
     def finished(self, name: str) -> bool:
-        """Whether the last file of a volume was written, be it there or removed."""
+        """Whether the last file of a volume was ever written, even if since removed."""
         return self._mark(name).exists() or any((self._folder / (name + suffix)).is_file() for suffix in _LAST)
 
     def clean(self, now: datetime, lying: Collection[str]) -> list[Path]:
-        """Remove what is old; return the joined files that are left.
+        """Remove old files; return the joined files that remain.
 
         Parameters
         ----------
         now
             The present time.
         lying
-            Names of volumes of which chunks still lie in the watched folder: their marks stay.
+            Names of volumes with chunks still in the watched folder: their marks stay.
         """
         if not self._folder.is_dir():
             return []

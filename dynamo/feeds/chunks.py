@@ -1,15 +1,15 @@
 """Feed kind `nexrad-chunks`: real-time chunks of NEXRAD volumes in, whole Archive II volumes out.
 
-Chunks (`.../YYYYmmdd-HHMMSS-NNN-K`) come in any order into a folder or the folders below it, of one radar or many: the
-station is read from the chunks. They are joined in a spool folder, and what is handed over are the joined files:
+Chunks (`.../YYYYmmdd-HHMMSS-NNN-K`) arrive in any order in a folder or its subfolders, from one radar or many: the
+station is read from the chunks. They are joined in a spool folder, and the feed hands over the joined files:
 
 - ``KLOT20210729_123848_low``: as soon as the lowest elevation is whole, minutes before the volume ends;
 - ``KLOT20210729_123848``: the whole volume;
-- ``KLOT20210729_123848_incomplete``: what came, when nothing came for the time-out, or chunks were removed.
+- ``KLOT20210729_123848_incomplete``: what had arrived at the timeout, or what is left after chunks were removed.
 
-The spool is the memory: a volume whose last file lies there is done, and its late chunks are left alone. Joined files
-are removed after a time; an empty ``.KLOT20210729_123848.done`` stands for them as long as chunks of the volume lie in
-the watched folder.
+The spool is the memory: a volume whose last file is there is done, and its late chunks are ignored. Joined files are
+removed after a while; an empty ``.KLOT20210729_123848.done`` replaces them while the watched folder still holds chunks
+of the volume.
 """
 
 from __future__ import annotations
@@ -35,73 +35,71 @@ from dynamo.formats.radar.nexrad_records import is_record, is_volume
 from dynamo.times import from_epoch, utc_now
 
 _PATTERNS = ("*-S", "*-I", "*-E")
-#: Folder, station (empty where no chunk told it) and stamp of a volume.
+#: Folder, station (empty while unknown) and time stamp of a volume.
 _Key = tuple[Path, str, str]
-#: The largest chunk that is looked into; real ones have up to 0.3 MB.
+#: The largest chunk to open; real ones have up to 0.3 MB.
 _MAX_CHUNK_BYTES = 32 * 1024 * 1024
 _log = logging.getLogger("dynamo.feeds")
 
 
 class ChunkOptions(FeedSection):
-    """Real-time chunks of Level II volumes, joined as they come."""
+    """Real-time chunks of Level II volumes, joined as they arrive."""
 
     kind: Literal["nexrad-chunks"] = "nexrad-chunks"
     path: str = Field(
-        min_length=1, description="The folder in which, or below which, chunks arrive.", examples=["chunks"]
+        min_length=1, description="Folder where chunks arrive, itself or its subfolders.", examples=["chunks"]
     )
     spool: str | None = Field(
         None,
-        description="Where chunks are joined. Without it, `spool/NAME` in `folders.state`.",
+        description="Folder for joined volumes. Default: `spool/NAME` in `folders.state`.",
         examples=[".dynamo/spool/nowcasts"],
     )
-    timeout_s: float = Field(
-        420.0, gt=0, description="A volume to which no chunk came for so many seconds is taken as it is."
-    )
-    keep_h: float = Field(24.0, gt=0, description="Hours that joined volumes are kept.")
-    early: bool = Field(True, description="Take the lowest elevation before the volume ends.")
+    timeout_s: float = Field(420.0, gt=0, description="Close a volume after N seconds without a new chunk.")
+    keep_h: float = Field(24.0, gt=0, description="Hours to keep joined volumes.")
+    early: bool = Field(True, description="Hand over the lowest elevation before the volume is complete.")
 
 
 @dataclass
 class _Pending:
-    """A volume that is not done."""
+    """An unfinished volume."""
 
     paths: dict[int, Path] = field(default_factory=dict)
     end: int | None = None
     last_at: datetime | None = None
-    #: Ray number and status of the lowest elevation, until it was handed over.
+    #: Ray numbers and statuses of the lowest elevation, until it is handed over.
     low: list[tuple[int, int]] = field(default_factory=list)
     low_done: bool = False
 
     @property
     def complete(self) -> bool:
-        """Whether the end and all before it are here."""
+        """Whether the last chunk and all before it are here."""
         return self.end is not None and all(number in self.paths for number in range(1, self.end + 1))
 
 
 class ChunkFeed:
-    """Joins chunks; see the module.
+    """A feed that joins chunks; see the module.
 
     Parameters
     ----------
     name
-        Of the feed.
+        Name of the feed.
     path
-        The folder in which, or below which, chunks arrive.
+        Folder where chunks arrive, itself or its subfolders.
     spool
         Where joined volumes are written; on the same machine, not inside ``path``.
     timeout_s
-        A volume to which nothing came for so long is handed over as it is.
+        Close a volume after this many seconds without a new chunk.
     early
-        Hand over the lowest elevation before the volume ends.
+        Hand over the lowest elevation before the volume is complete.
     keep_h
         Joined files older than this are removed from the spool, and not handed over again.
     clock
-        Gives the present time.
+        Returns the current time.
 
     Raises
     ------
     InputError
-        If ``path`` is not a folder, or ``spool`` lies inside of it.
+        If ``path`` is not a folder, or ``spool`` is inside it.
     BusyError
         If another daemon on this machine watches ``path``.
     """
@@ -118,7 +116,7 @@ class ChunkFeed:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         if spool.resolve().is_relative_to(path.resolve()):
-            raise InputError("lies inside the watched folder", where=spool, expected="a spool folder beside it")
+            raise InputError("is inside the watched folder", where=spool, expected="a spool folder outside it")
         self.name = name
         self.spool = spool
         self._spool = ChunkSpool(spool, keep_h)
@@ -128,17 +126,17 @@ class ChunkFeed:
         self._clock = clock
         self._pending: dict[_Key, _Pending] = {}
         self._done: set[_Key] = set()
-        #: To which volume the chunks lying there belong, so that a scan need not read them again.
+        #: The volume of each chunk in the folder, so that a scan need not read it again.
         self._known: dict[Path, _Key] = {}
         self._seen: set[Path] = set()
         self._guard = threading.Lock()
 
     def start(self, sink: Sink) -> None:
-        """Begin to join what is closed or moved in."""
+        """Start joining chunks as they are closed or moved in."""
         self._inner.start(lambda candidate: self._take(candidate, sink))
 
     def scan(self, sink: Sink) -> int:
-        """Join everything that lies there, hand over what timed out and all joined files; return how many."""
+        """Join everything present, hand over timed-out volumes and all joined files; return how many."""
         with self._guard:
             self._seen.clear()
         self._inner.scan(lambda candidate: self._take(candidate, sink))
@@ -159,7 +157,7 @@ class ChunkFeed:
         return self._inner.healthy()
 
     def stop(self) -> None:
-        """End the watching."""
+        """Stop watching."""
         self._inner.stop()
 
     def _take(self, candidate: Candidate, sink: Sink) -> None:
@@ -170,7 +168,7 @@ class ChunkFeed:
             sink(candidate if handed == candidate.path else Candidate(self.name, handed, "moved", self._clock()))
 
     def _safely(self, what: object, act: Callable[[], Path | None]) -> Path | None:
-        """Do something about one volume; where it fails the others go on, and the next scan tries again."""
+        """Process one volume; if that fails the others go on, and the next scan retries."""
         try:
             return act()
         except (OSError, InputError) as error:
@@ -178,7 +176,7 @@ class ChunkFeed:
             return None
 
     def _look(self, candidate: Candidate) -> Path | None:
-        """Take a chunk; return what is to be handed over: a joined file, or the file itself where it is no chunk."""
+        """Take a chunk; return what to hand over: a joined file, or the file itself if it is not a chunk."""
         from dynamo.formats.radar.chunks import chunk_name
 
         path = candidate.path
@@ -194,10 +192,10 @@ class ChunkFeed:
                 return path
             data = path.read_bytes()
         except OSError:
-            # It was taken away meanwhile, or will be found by the next scan.
+            # It has since been removed, or the next scan will find it.
             return None
         if not is_whole(data):
-            # Half of a chunk may become a whole one; what is none at all goes the way of bad files.
+            # A partial chunk may become whole; what is not a chunk at all is handled as a bad file.
             return path if candidate.told or not (is_volume(data[:4]) or is_record(data[:14])) else None
         at = candidate.seen_at if candidate.told else from_epoch(about.st_mtime)
         key = self._key(path.parent, station_of(data), chunk.volume)
@@ -223,11 +221,11 @@ class ChunkFeed:
         return None
 
     def _has(self, key: _Key | None, number: int) -> bool:
-        """Whether a chunk is here already, or comes too late."""
+        """Whether a chunk is already here, or comes too late."""
         return key is not None and (key in self._done or (key in self._pending and number in self._pending[key].paths))
 
     def _key(self, folder: Path, station: str, volume: str) -> _Key:
-        """Return the volume of a chunk; one that does not tell its station goes to the only volume of its stamp."""
+        """Return the volume of a chunk; one without a station joins the only volume with its time stamp."""
         key = (folder, station, volume)
         if not station:
             others = {one for one in (*self._pending, *self._done) if (one[0], one[2]) == (folder, volume)}
@@ -239,7 +237,7 @@ class ChunkFeed:
         return key
 
     def _note(self, pending: _Pending, data: bytes) -> None:
-        """Learn how far the lowest elevation is."""
+        """Note how much of the lowest elevation has arrived."""
         from dynamo.formats.radar.nexrad_sweeps import decode
 
         pending.low += [(ray.number, ray.status) for ray in decode(data)[0] if ray.elevation_number == 1]
@@ -251,13 +249,13 @@ class ChunkFeed:
         return path
 
     def _join(self, key: _Key, pending: _Pending, suffix: str) -> Path | None:
-        """Write the joined file; None where all its chunks were removed, and then the volume is dropped."""
+        """Write the joined file; if all its chunks were removed, drop the volume and return None."""
         parts = []
         for number, path in sorted(pending.paths.items()):
             try:
                 parts.append(path.read_bytes())
             except OSError:
-                # Somebody tidies up the folder: what is left is worth more than nothing.
+                # Something is cleaning up the folder: what is left is better than nothing.
                 del pending.paths[number]
         if not parts:
             del self._pending[key]
@@ -267,7 +265,7 @@ class ChunkFeed:
         return self._spool.write(_joined_name(key) + suffix, parts)
 
     def _forget(self) -> None:
-        """Forget chunks that lie there no more, and done volumes without any."""
+        """Forget chunks that are gone, and finished volumes without chunks."""
         self._known = {path: key for path, key in self._known.items() if path in self._seen}
         self._done &= set(self._known.values())
 

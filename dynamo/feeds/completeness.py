@@ -1,4 +1,4 @@
-"""Whether a file is complete, as far as that can be told without reading it."""
+"""Check whether a file is complete, as far as possible without reading it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class FileLook:
-    """One look at a path, without following a link into nothing or opening what blocks.
+    """The status of a path, taken without following dangling links or opening what blocks.
 
-    ``problem`` is why it can never be a file of a feed; the rest is zero then, as far as it is unknown.
+    ``problem`` says why it can never be a feed's file; unknown values are then zero.
     """
 
     size: int
@@ -25,12 +25,12 @@ class FileLook:
 
     @property
     def changed_s(self) -> float:
-        """When it last changed, content or name, in seconds since the epoch."""
+        """When its content or name last changed, in seconds since the epoch."""
         return max(self.mtime_ns / 1e9, self.ctime_s)
 
 
 def look(path: Path) -> FileLook | None:
-    """Look at a path; None if nothing is there."""
+    """Return the status of a path; None if nothing is there."""
     try:
         own = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -40,18 +40,18 @@ def look(path: Path) -> FileLook | None:
     try:
         real = path.stat()
     except OSError as error:
-        what = "a link in a circle" if error.errno == errno.ELOOP else f"a link that leads nowhere: {error.strerror}"
+        what = "a circular link" if error.errno == errno.ELOOP else f"a broken link: {error.strerror}"
         return FileLook(own.st_size, own.st_mtime_ns, own.st_ctime, what)
     return FileLook(real.st_size, real.st_mtime_ns, max(own.st_ctime, real.st_ctime), _problem(real.st_mode))
 
 
 def shown(path: Path) -> str:
-    """Return the path as text that can be stored; bytes of it that are not UTF-8 are escaped with a backslash."""
+    """Return the path as text that can be stored; bytes that are not UTF-8 are escaped with a backslash."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def name_problem(path: Path) -> str:
-    """Return why a path cannot be that of a file of a feed; empty where it can."""
+    """Return why a path cannot belong to a feed's file; empty if it can."""
     return "" if shown(path) == str(path) else "its name is not UTF-8"
 
 
@@ -61,18 +61,18 @@ def is_settled(seen: FileLook, now_s: float, settle_s: float) -> bool:
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether some process on this machine has the file open for writing, where the kernel can tell.
+    """Whether a process on this machine has the file open for writing, if the kernel can tell.
 
-    A read lease is granted only while nobody has the file open for writing. Where it cannot be asked for (a file of
-    another user, NFS) the answer is no, and stability has to do.
+    A read lease is granted only while nobody has the file open for writing. If a lease cannot be requested (another
+    user's file, NFS) the answer is no, and a stable size and time must suffice.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        # If somebody opens the file for writing while we hold the lease, the kernel sends a signal: not the usual
-        # SIGIO, which would end this process, but one that is ignored unless it is asked for.
+        # If someone opens the file for writing while we hold the lease, the kernel sends a signal: not the usual
+        # SIGIO, which would kill this process, but one that is ignored by default.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)

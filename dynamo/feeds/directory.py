@@ -1,7 +1,7 @@
-"""Feed kind `directory`: files that are written into, or moved into, a folder.
+"""Feed kind `directory`: files written or moved into a folder.
 
-The kernel tells of files that were closed after writing and of files that were moved in (inotify through watchdog). A
-scan finds what came while nobody watched, and what the kernel does not tell of (NFS, an overflowing queue).
+The kernel reports files closed after writing and files moved in (inotify through watchdog). A scan finds what arrived
+while nobody watched, and what the kernel does not report (NFS, a queue overflow).
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ _PARTIAL_SUFFIXES = (".part", ".tmp", ".filepart", ".crdownload")
 
 
 class DirectoryOptions(FeedSection):
-    """Files that are written into, or moved into, a folder."""
+    """Files written or moved into a folder."""
 
     kind: Literal["directory"] = "directory"
-    path: str = Field(min_length=1, description="The folder.", examples=["incoming"])
+    path: str = Field(min_length=1, description="Folder to watch.", examples=["incoming"])
     patterns: list[str] = Field(
         default=["*.nc"],
         min_length=1,
-        description="Shell patterns of file names; hidden and `.part` files never match.",
+        description="Shell patterns for file names; hidden and `.part` files never match.",
     )
-    recursive: bool = Field(False, description="Look into folders below too; links to folders are not followed.")
+    recursive: bool = Field(False, description="Watch subfolders too; links to folders are not followed.")
 
 
 class DirectoryFeed:
-    """A folder, or with ``recursive`` a tree.
+    """A watched folder, or with ``recursive`` a tree.
 
     Parameters
     ----------
     name
-        Of the feed.
+        Name of the feed.
     path
         The folder.
     patterns
-        Shell patterns of file names; a file must match one.
+        Shell patterns for file names; a file must match one.
     recursive
-        Look into folders below too; links to folders are not followed.
+        Watch subfolders too; links to folders are not followed.
 
     Raises
     ------
@@ -73,13 +73,13 @@ class DirectoryFeed:
         self._lock = _lock_folder(self.path)
 
     def matches(self, name: str) -> bool:
-        """Whether a file of this name belongs to the feed; hidden and partial files never do."""
+        """Whether a file with this name belongs to the feed; hidden and partial files never do."""
         if name.startswith(".") or name.endswith(_PARTIAL_SUFFIXES):
             return False
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns)
 
     def start(self, sink: Sink) -> None:
-        """Begin to hand over what is closed or moved in."""
+        """Start handing over files as they are closed or moved in."""
         from dynamo.feeds.inotify import watch
 
         self._stop_observer()
@@ -91,7 +91,7 @@ class DirectoryFeed:
         )
 
     def scan(self, sink: Sink) -> int:
-        """Hand over everything of the feed that lies there."""
+        """Hand over all files of the feed that are present."""
         count = 0
         for path in self._walk(self.path):
             self._offer(path, "scan", sink)
@@ -103,7 +103,7 @@ class DirectoryFeed:
         return self._observer is not None and self._observer.is_alive()
 
     def stop(self) -> None:
-        """End the watching and give the folder free."""
+        """Stop watching and release the folder."""
         self._stop_observer()
         if self._lock is not None:
             os.close(self._lock)
@@ -135,11 +135,11 @@ class DirectoryFeed:
             if folder == self.path:
                 raise
             if not isinstance(error, FileNotFoundError):
-                # What the other folders hold is not worse for that.
-                _log.warning("a folder is passed over", extra={"path": shown(folder), "reason": str(error.strerror)})
+                # That is no reason to miss what the other folders hold.
+                _log.warning("skipped a folder", extra={"path": shown(folder), "reason": str(error.strerror)})
             return
         for entry in found:
-            # A folder that is named like a file of the feed is a mistake, not a place to look into.
+            # A folder named like a file of the feed is a mistake, not a place to search.
             if self.matches(entry.name):
                 yield Path(entry.path)
             elif self.recursive and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
@@ -149,7 +149,7 @@ class DirectoryFeed:
 def _lock_folder(folder: Path) -> int | None:
     """Lock the folder itself: nothing is written into it, and the lock ends with the process.
 
-    Returns None where the file system cannot (NFS); the lease in the store still stands between two daemons.
+    Returns None if the file system cannot lock (NFS); the lease in the store still keeps two daemons apart.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -157,9 +157,9 @@ def _lock_folder(folder: Path) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         raise BusyError(
-            "another daemon watches this folder",
+            "another daemon is watching this folder",
             where=folder,
-            hint="stop it, or give this one another folder",
+            hint="stop it, or choose another folder",
         ) from None
     except OSError:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The kernel's news of a folder, through watchdog: what was closed after writing, and what was moved in."""
+"""Kernel events of a folder, through watchdog: files closed after writing and files moved in."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Told = Callable[[Path, How], None]
 
 
 class _Emitter(InotifyFullEmitter):
-    """Asks the kernel for the two kinds of news that matter.
+    """An emitter that subscribes only to the two kinds of events that matter.
 
-    Watchdog holds the news of a file that was moved OUT of the folder back for half a second, to pair it with its
-    new place, and all later news with it. So what leaves (into quarantine, into an archive) is not asked for. The
-    full emitter tells a file that was moved in from one that was only created.
+    Watchdog delays the event of a file moved OUT of the folder by half a second, to pair it with its new place, and
+    all later events with it. So moves out (to quarantine, to an archive) are not subscribed to. The full emitter
+    distinguishes a file moved in from one merely created.
     """
 
     def get_event_mask_from_filter(self) -> Any:
@@ -51,12 +51,12 @@ class _Handler(FileSystemEventHandler):
         elif isinstance(event, DirMovedEvent):
             self._on_folder(goal, "moved")
         elif isinstance(event, DirCreatedEvent):
-            # Files may have been written before the kernel was asked to watch the new folder.
+            # Files may have been written before the watch on the new folder was set.
             self._on_folder(source, "scan")
 
 
 def watch(folder: Path, *, recursive: bool, on_file: Told, on_folder: Told) -> BaseObserver:
-    """Watch a folder; the callbacks are called in a thread of the observer that is returned, already started."""
+    """Watch a folder; return the observer, already started. Callbacks run in its thread."""
     observer = InotifyObserver(generate_full_events=True)
     # The observer offers no other way to choose its emitter.
     observer._emitter_class = _Emitter

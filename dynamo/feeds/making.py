@@ -1,4 +1,4 @@
-"""Making a feed of its section of the configuration, whichever package its kind comes from."""
+"""Build a feed from its section of the configuration, whichever package its kind comes from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def make_feed(section: FeedSection, parts: FeedParts) -> Feed:
     InputError, BusyError
         If it cannot watch what it should.
     PluginError
-        If its kind comes from another package and fails, or makes something else.
+        If its kind comes from another package and fails, or returns something else.
     """
     with FEEDS.blamed(section.kind):
         feed = FEEDS.load(section.kind).make(section, parts)

@@ -1,7 +1,7 @@
-"""Feed kind `products`: what a workflow of the same store publishes, so that one workflow can feed another.
+"""Feed kind `products`: the products of a workflow in the same store, so that one workflow can feed another.
 
-News come from the daemon's own events, and a scan asks the store: the products' folders are not watched, because each
-publication makes a folder of its own and the kernel's watches would run out. What people submitted by hand is theirs:
+New products come from the daemon's own events, and a scan queries the store: the product folders are not watched,
+because each publication creates a folder and the kernel's watches would run out. Manually submitted runs are left out:
 a trial with other parameters must not become part of the network's products.
 """
 
@@ -23,18 +23,18 @@ from dynamo.store.engine import Store
 from dynamo.store.models import Product, Run
 from dynamo.times import utc_now
 
-#: A scan looks at what was published within this time; what is older was looked at by an earlier one.
+#: A scan covers what was published within this time; an earlier scan covered anything older.
 _HORIZON = timedelta(hours=6)
-#: The trigger of runs that `dynamo submit` makes.
+#: The trigger of runs that `dynamo submit` creates.
 _BY_HAND = "submit"
 
 
 class ProductOptions(FeedSection):
-    """What a workflow of this store publishes."""
+    """Products published by a workflow of this store."""
 
     kind: Literal["products"] = "products"
-    workflow: str = Field(description="The workflow whose products are taken.", examples=["hail"])
-    patterns: list[str] = Field(default=["*.nc"], min_length=1, description="Shell patterns of file names.")
+    workflow: str = Field(description="Workflow whose products to take.", examples=["hail"])
+    patterns: list[str] = Field(default=["*.nc"], min_length=1, description="Shell patterns for file names.")
 
     @property
     def made_by(self) -> str:
@@ -43,18 +43,18 @@ class ProductOptions(FeedSection):
 
 
 class ProductFeed:
-    """Hands over published products as if they had been moved into a folder.
+    """A feed that hands over published products as if they had been moved into a folder.
 
     Parameters
     ----------
     name
-        Of the feed.
+        Name of the feed.
     workflow
-        Whose products.
+        Workflow whose products to take.
     patterns
-        Shell patterns of their file names.
+        Shell patterns for their file names.
     store, events
-        Of the run service.
+        The run service's.
     """
 
     def __init__(self, name: str, *, workflow: str, patterns: Sequence[str], store: Store, events: RunEvents) -> None:
@@ -66,7 +66,7 @@ class ProductFeed:
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self, sink: Sink) -> None:
-        """Begin to hand over what is published by this process."""
+        """Start handing over what this process publishes."""
         self.stop()
 
         def follow(event: RunEvent) -> None:
@@ -79,7 +79,7 @@ class ProductFeed:
         self._unsubscribe = self._events.subscribe(follow)
 
     def scan(self, sink: Sink) -> int:
-        """Hand over what was published lately, by whomever."""
+        """Hand over what any process published recently."""
         query = (
             select(Product.path)
             .join(Run, Run.id == Product.run_id)
@@ -95,11 +95,11 @@ class ProductFeed:
         return sum(self._offer(path, sink) for path in paths)
 
     def healthy(self) -> bool:
-        """Whether news still come by themselves."""
+        """Whether new products are still reported."""
         return self._unsubscribe is not None
 
     def stop(self) -> None:
-        """End the handing over."""
+        """Stop handing over candidates."""
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
@@ -117,5 +117,5 @@ def _make(options: ProductOptions, parts: FeedParts) -> ProductFeed:
     )
 
 
-# What was published stays: a bad product is recorded only.
+# Published files stay in place: a bad product is only recorded.
 KIND = FeedKind(ProductOptions, _make, movable=False)

@@ -1,4 +1,4 @@
-"""Quarantine: a bad file is moved aside with its reason in a line beside it; nothing is ever overwritten."""
+"""Quarantine: move a bad file aside and write the reason next to it; never overwrite anything."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _IMPOSSIBLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, er
 
 
 def move_aside(path: Path, folder: Path, reason: str) -> Path | None:
-    """Move ``path`` into ``folder`` and write ``NAME.reason`` beside it; NAME is escaped where it is not UTF-8.
+    """Move ``path`` into ``folder`` and write ``NAME.reason`` next to it; NAME is escaped if it is not UTF-8.
 
-    The name is reserved first, through the reason file, so that two bad files of one name both stay.
+    The reason file reserves the name first, so that two bad files of the same name are both kept.
 
     Returns
     -------
     Path or None
-        Where it is now; None where it cannot be moved (a feed that is read-only) or has gone by itself.
+        Where it is now; None if it cannot be moved (a read-only feed) or is already gone.
 
     Raises
     ------
@@ -57,11 +57,11 @@ def _reserve(name: str, folder: Path, reason: str) -> tuple[Path, Path]:
         except FileExistsError:
             continue
         return goal, note
-    raise AssertionError("unreachable: the numbers do not end")
+    raise AssertionError("unreachable: the numbers never run out")
 
 
 def _move_across(path: Path, goal: Path) -> None:
-    """Move between file systems; where the original cannot be removed, the copy is removed again."""
+    """Move between file systems; if the original cannot be removed, remove the copy."""
     partial = goal.with_name(f".{goal.name}.part")
     try:
         if path.is_dir() and not path.is_symlink():
