@@ -1,4 +1,4 @@
-"""Arrivals in the store: finding the one of a file's present state, and recording it."""
+"""Arrivals in the store: find the one for a file's current state, and record it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from dynamo.times import from_epoch, utc_now
 
 
 def arrival_of(session: Session, candidate: Candidate, seen: FileLook) -> Arrival | None:
-    """Return the arrival of this state of the file, if it is stored."""
+    """Return the arrival for this state of the file, if stored."""
     return session.scalar(select(Arrival).where(*_is(candidate, seen)))
 
 
 def first_with(session: Session, feed: str, sha256: str) -> Arrival | None:
-    """Return the accepted arrival of a feed that had this content."""
+    """Return the feed's accepted arrival with this content."""
     return session.scalar(
         select(Arrival).where(Arrival.feed == feed, Arrival.sha256 == sha256, Arrival.state == "accepted")
     )
 
 
 def record(session: Session, candidate: Candidate, seen: FileLook, **values: Any) -> Arrival | None:
-    """Store an arrival with ``state``, ``reason`` and more, in place of a bad one of the same state of the file.
+    """Store an arrival with ``state``, ``reason`` and more; replace a bad one for the same state of the file.
 
     Returns
     -------
     Arrival or None
-        None where it is stored already, and not as a bad one.
+        None if already stored, unless as a bad one.
     """
     values |= {
         "closed_at": _closed_at(candidate, seen),
@@ -60,7 +60,7 @@ def record(session: Session, candidate: Candidate, seen: FileLook, **values: Any
 
 
 def _is(candidate: Candidate, seen: FileLook) -> tuple[ColumnElement[bool], ...]:
-    """Return what is true of the arrival of this state of the file."""
+    """Return the conditions that select the arrival for this state of the file."""
     return (
         Arrival.feed == candidate.feed,
         Arrival.path == shown(candidate.path),
@@ -70,5 +70,5 @@ def _is(candidate: Candidate, seen: FileLook) -> tuple[ColumnElement[bool], ...]
 
 
 def _closed_at(candidate: Candidate, seen: FileLook) -> datetime:
-    """The file's last change of content or name, which for a file that was moved in is the moving."""
+    """Return when the file's content or name last changed; for a file moved in, the time of the move."""
     return min(from_epoch(seen.changed_s), candidate.seen_at)

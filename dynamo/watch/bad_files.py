@@ -1,4 +1,4 @@
-"""Bad files: recorded with their reason in the store, then moved into quarantine."""
+"""Bad files: recorded in the store with the reason, then moved to quarantine."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _log = logging.getLogger("dynamo.intake")
 
 
 class BadFiles:
-    """Puts bad files aside.
+    """Moves bad files aside.
 
     Parameters
     ----------
     service
-        Has the store, and tells those who follow.
+        Holds the store, and notifies followers.
     candidates
-        Remembers what was decided on.
+        Remembers which files were decided on.
     patiently
-        Calls what needs the store, again and again while that is away.
+        Calls a function that needs the store; retries while the store is down.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class BadFiles:
         self._patiently = patiently
 
     def refuse(self, candidate: Candidate, seen: FileLook, reason: str, folder: Path | None) -> None:
-        """Record a bad file with its reason, then move it into a folder; None leaves it where it is."""
+        """Record a bad file and the reason, then move it to a folder; None leaves it in place."""
 
         def stored() -> Arrival | None:
             with self._service.store.transaction() as session:
@@ -59,8 +59,8 @@ class BadFiles:
         try:
             moved = None if folder is None else move_aside(candidate.path, folder, arrival.reason)
         except OSError as error:
-            # A quarantine that is full or away must not hold up the good files; the next start tries again.
-            _log.warning("cannot be moved", extra={"path": shown(candidate.path), "reason": str(error)})
+            # A full or missing quarantine must not hold up the good files; the next start retries.
+            _log.warning("cannot move to quarantine", extra={"path": shown(candidate.path), "reason": str(error)})
             moved = None
         if moved is None:
             self._candidates.remember(candidate, arrival.size, arrival.mtime_ns)

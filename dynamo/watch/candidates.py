@@ -1,4 +1,4 @@
-"""The queue of candidate files: what was told of first, then what a scan found, the newest first."""
+"""The queue of candidate files: reported ones first, then what a scan found, newest first."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _Key = tuple[str, Path]
 
 
 class Candidates:
-    """Candidates that wait, some of them for a time; any thread may offer, one takes.
+    """Waiting candidates, some of them delayed; any thread may offer, one takes.
 
-    It remembers what was decided on, so that a scan does not bring it again.
+    It remembers which files were decided on, so that a scan does not queue them again.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Candidates:
         self._closed = False
 
     def offer(self, candidate: Candidate) -> None:
-        """Queue a candidate, unless a scan found what is known or waits."""
+        """Queue a candidate, unless it comes from a scan and is known or already waiting."""
         key = (candidate.feed, candidate.path)
         if candidate.told:
             rank = (0, 0.0)
@@ -48,7 +48,7 @@ class Candidates:
             self._changed.notify_all()
 
     def again(self, candidate: Candidate, delay_s: float) -> None:
-        """Bring a candidate again after a time."""
+        """Queue a candidate again after a delay."""
         with self._changed:
             self._waiting.add((candidate.feed, candidate.path))
             heapq.heappush(self._later, (time.monotonic() + delay_s, next(self._sequence), candidate))
@@ -70,25 +70,25 @@ class Candidates:
             return None
 
     def done(self) -> None:
-        """Note that the taker is through with what it took."""
+        """Note that the taker has finished with its candidate."""
         with self._changed:
             self._busy = False
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Bring nothing more."""
+        """Close the queue."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
-        """Wait until nothing waits and the taker is through; tell whether that came."""
+        """Wait until the queue is empty and the taker is done; return whether that happened."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: self._closed or not (self._queue or self._later or self._busy), timeout_s
             )
 
-    # -- what was decided on
+    # -- files decided on
 
     def knows(self, candidate: Candidate, seen: FileLook) -> bool:
         """Whether this state of the file was decided on."""
@@ -103,6 +103,6 @@ class Candidates:
         self._known.pop((candidate.feed, candidate.path), None)
 
     def forget_missing(self, feed: str) -> None:
-        """Forget what no longer lies in the feed; the store still knows it."""
+        """Forget files that are no longer in the feed; the store still knows them."""
         for key in [key for key in tuple(self._known) if key[0] == feed and not key[1].exists()]:
             self._known.pop(key, None)

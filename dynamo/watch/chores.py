@@ -1,4 +1,4 @@
-"""What is due again and again: one thread does it, and the failure of one chore holds up no other."""
+"""Periodic chores: one thread runs them all, and a failing chore does not hold up the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger("dynamo.watch")
 
 @dataclass
 class Chore:
-    """Something that is due again and again; at once too, where it is ``at_start``."""
+    """A periodic task; with ``at_start`` also due at once."""
 
     name: str
     every_s: float
@@ -26,18 +26,18 @@ class Chore:
 
 
 class Timer:
-    """A thread that does chores at their times.
+    """A thread that runs chores when they are due.
 
     Parameters
     ----------
     chores
         At least one.
     events
-        Is told of their trouble.
+        Receives their trouble.
     stop
-        Ends it after the chore in hand.
+        Stops the thread after the current chore.
     on_busy
-        Is called where another daemon has what is ours: two on one store would publish the same things.
+        Called if another daemon holds what is ours: two on one store would publish the same products.
     """
 
     def __init__(
@@ -54,21 +54,21 @@ class Timer:
         self._thread.start()
 
     def join(self, timeout_s: float = 2.0) -> None:
-        """Wait for the end of the thread."""
+        """Wait for the thread to stop."""
         self._thread.join(timeout_s)
 
     def do(self, chore: Chore) -> None:
-        """Do a chore now, whatever comes of it."""
+        """Run a chore now; log any failure."""
         try:
             chore.call()
         except BusyError as error:
-            _log.error("ending", extra={"reason": str(error)})
+            _log.error("stopping", extra={"reason": str(error)})
             self._on_busy(error)
         except (DynamoError, OSError) as error:
-            _log.warning("%s failed, tried again later", chore.name, extra={"reason": str(error)})
+            _log.warning("%s failed, will retry", chore.name, extra={"reason": str(error)})
             self._events.emit("trouble", chore.name, reason=str(error), retry_s=chore.every_s)
-        except Exception:  # a defect in one chore must not end the others
-            _log.exception("a defect in %s", chore.name)
+        except Exception:  # a defect in one chore must not stop the others
+            _log.exception("bug in %s", chore.name)
 
     def _keep_time(self) -> None:
         now = time.monotonic()

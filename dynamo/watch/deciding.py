@@ -1,6 +1,6 @@
-"""From what the triggers decide to decisions and runs in the store, and then to the dispatcher and to those who follow.
+"""Turn what the triggers decide into stored decisions and runs, then pass them to the dispatcher and to followers.
 
-A decision and the run that it starts are stored together; only then is anybody told, and the run begun.
+A decision and the run it starts are stored together; only then are followers notified and the run started.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger("dynamo.intake")
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision that is in the store, with its run if it made a new one."""
+    """A stored decision, with its run if it created a new one."""
 
     subject: str
     action: str
@@ -39,16 +39,16 @@ class Decided:
 
 
 class Decider:
-    """Asks the triggers, stores what they decide, and starts their runs.
+    """Asks the triggers, stores their decisions, and starts their runs.
 
     Parameters
     ----------
     service, dispatcher
-        Where runs are made and queued.
+        Where runs are created and queued.
     rules
         The triggers.
     defects
-        Is told where a trigger fails.
+        Receives the failures of triggers.
     """
 
     def __init__(self, service: RunService, dispatcher: RunDispatcher, rules: Sequence[Rule], defects: Defects) -> None:
@@ -58,7 +58,7 @@ class Decider:
         self._defects = defects
 
     def judge(self, session: Session, arrival: Arrival, facts: InputFacts) -> list[Decided]:
-        """Let every rule judge an arrival, in the transaction that stores it."""
+        """Have every rule judge an arrival, in the transaction that stores it."""
         decided = []
         for rule in self._rules:
             wish = on_arrival(session, rule, arrival, facts, utc_now())
@@ -69,13 +69,13 @@ class Decider:
         return decided
 
     def put(self, decided: Sequence[Decided]) -> None:
-        """Queue the runs of decisions that are stored."""
+        """Queue the runs of stored decisions."""
         for one in decided:
             if one.run is not None:
                 self._dispatcher.put(one.run)
 
     def tell(self, decided: Sequence[Decided]) -> None:
-        """Tell of decisions, then of their runs."""
+        """Announce decisions, then their runs."""
         for one in decided:
             _log.info("trigger: %s", one.action, extra={"subject": one.subject, "reason": one.reason})
             self._service.events.emit("decision", one.subject, action=one.action, reason=one.reason, **one.data)
@@ -84,13 +84,13 @@ class Decider:
                 self._service.announce(one.run)
 
     def follow(self, feed: str, path: Path) -> None:
-        """Ask those rules what is due for which an arrival may have completed something."""
+        """Ask what is due of the rules for which an arrival may have completed something."""
         for rule in self._rules:
             if rule.trigger.ask_s is None:
                 continue
             try:
                 concerned = rule.trigger.concerns(feed, path)
-            except Exception as error:  # it is asked again at its time
+            except Exception as error:  # it is asked again when next due
                 self._defects.tell(f"{rule.who}, concerns", error)
                 continue
             if concerned:
@@ -102,14 +102,14 @@ class Decider:
         Raises
         ------
         RetryableError, OSError
-            If the store does not work.
+            If the store fails.
         """
         try:
             with self._service.store.transaction() as session:
                 decided = [self._store(session, wish) for wish in on_time(session, rule, utc_now())]
         except (RetryableError, OSError):
             raise
-        except Exception as error:  # nothing of it is stored; it is asked again
+        except Exception as error:  # nothing was stored; it is asked again
             self._defects.tell(f"{rule.who}, due", error, retry_s=rule.trigger.ask_s or 0.0)
             return
         self._defects.well(f"{rule.who}, due")
@@ -122,6 +122,6 @@ class Decider:
             run, new = create_run(session, wish.request, runs_dir=self._service.settings.runs_dir)
             data["run"] = run.id
             if not new:
-                action, reason, run = "have", f"the run {run.id} has done this already or will", None
+                action, reason, run = "have", f"run {run.id} already covers this", None
         decide(session, wish.subject, action, reason, **data)
         return Decided(wish.subject, action, reason, data, run)

@@ -1,4 +1,4 @@
-"""What feeds and triggers do that they must not: told once, with the package they come from, until it goes well."""
+"""Bugs in feeds and triggers: reported once, with the package they come from, until the part works again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _log = logging.getLogger("dynamo.watch")
 
 
 class Defects:
-    """The defects of parts that may come from other packages.
+    """The bugs of parts that may come from other packages.
 
     Parameters
     ----------
     events
-        Where each is told, too.
+        Where each is also announced.
     """
 
     def __init__(self, events: RunEvents) -> None:
@@ -25,16 +25,16 @@ class Defects:
         self._lock = threading.Lock()
 
     def tell(self, who: str, error: Exception, *, retry_s: float = 0.0) -> None:
-        """Tell of a defect, unless it was the last one told of that part."""
+        """Report a defect, unless it is the last one reported for that part."""
         reason = f"{type(error).__name__}: {error}"
         with self._lock:
             if self._told.get(who) == reason:
                 return
             self._told[who] = reason
-        _log.error("a defect", extra={"part": who, "reason": reason}, exc_info=error)
+        _log.error("bug", extra={"part": who, "reason": reason}, exc_info=error)
         self._events.emit("trouble", who, reason=reason, retry_s=retry_s)
 
     def well(self, who: str) -> None:
-        """Note that a part works: its next defect is told again."""
+        """Note that a part works: its next defect is reported again."""
         with self._lock:
             self._told.pop(who, None)

@@ -1,4 +1,4 @@
-"""Looking at a candidate file: is it complete, is it good, what does it say."""
+"""Examine a candidate file: is it complete, is it good, what does it contain."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from dynamo.inspection.facts import InputFacts
 from dynamo.inspection.process import inspect
 from dynamo.runs.patience import passes
 
-#: A file that changes while it is read is looked at again after this time, at least.
+#: Shortest delay before a file that changed while it was read is examined again.
 _SOON_S = 0.05
 
 
 @dataclass(frozen=True)
 class Later:
-    """It is not complete: to be looked at again after a time, seconds."""
+    """It is not complete: examine it again after a delay, in seconds."""
 
     wait_s: float
 
 
 @dataclass(frozen=True)
 class Bad:
-    """It is complete and cannot be used."""
+    """It is complete but unusable."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Good:
-    """It is complete: what it says, and its sum."""
+    """It is complete: its facts and its checksum."""
 
     facts: InputFacts
     sha256: str
 
 
 def examine(candidate: Candidate, seen: FileLook, levels: Sequence[float], settle_s: float) -> Later | Bad | Good:
-    """Look at a candidate.
+    """Examine a candidate.
 
     Parameters
     ----------
     candidate, seen
-        The file, and the first look at it.
+        The file, and its status when first seen.
     levels
-        Reflectivities, dBZ, at which it is looked at.
+        Reflectivities, dBZ, at which to measure areas.
     settle_s
-        For how long it must be unchanged where nobody told that its writer is done, and before it counts as bad.
+        Seconds it must stay unchanged if nobody reported that its writer is done, and before it counts as bad.
 
     Raises
     ------
     OSError, RetryableError
-        If it cannot be read now, but perhaps later.
+        If it cannot be read now but may be readable later.
     """
     path = candidate.path
     settled = is_settled(seen, time.time(), settle_s)
@@ -73,7 +73,7 @@ def examine(candidate: Candidate, seen: FileLook, levels: Sequence[float], settl
             raise
         why = error.strerror if isinstance(error, OSError) else error
         return _bad(candidate, seen, f"cannot be read: {why}", settled, settle_s)
-    except Exception as error:  # broken files make the NetCDF libraries fail in every way
+    except Exception as error:  # broken files make the NetCDF libraries fail in all sorts of ways
         return _bad(candidate, seen, f"cannot be read: {type(error).__name__}: {error}", settled, settle_s)
     after = look(path)
     if after is None or (after.size, after.mtime_ns) != (seen.size, seen.mtime_ns):
@@ -82,8 +82,8 @@ def examine(candidate: Candidate, seen: FileLook, levels: Sequence[float], settl
 
 
 def _bad(candidate: Candidate, seen: FileLook, reason: str, settled: bool, settle_s: float) -> Later | Bad:
-    """Return that a file is bad once it has not changed for a while: its writer may not be done."""
-    # The look into it may have taken longer than that.
+    """Return that a file is bad, once it has been stable for a while: its writer may not be done."""
+    # Reading it may have taken that long.
     settled = settled or (look(candidate.path) == seen and is_settled(seen, time.time(), settle_s))
     if not settled or (not seen.problem and is_being_written(candidate.path)):
         return Later(_wait_s(seen, settle_s))

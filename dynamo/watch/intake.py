@@ -1,7 +1,7 @@
-"""From candidate files to arrivals and runs: one thread, one transaction for each arrival.
+"""Turn candidate files into arrivals and runs: one thread, one transaction per arrival.
 
-An arrival and the runs that it starts are stored together or not at all, so a kill at any moment leaves either a file
-that the next scan finds again, or an arrival whose runs exist.
+An arrival and the runs it starts are stored together or not at all, so a kill at any moment leaves either a file that
+the next scan finds again, or an arrival whose runs exist.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FeedRules:
-    """What the intake must know of a feed."""
+    """What the intake needs to know about a feed."""
 
     settle_s: float
-    #: Where bad files go; None where they stay where they are, as published products must.
+    #: Where bad files go; None if they stay in place, as published products must.
     quarantine_dir: Path | None
-    #: Reflectivities, dBZ, at which its files are looked at.
+    #: Reflectivities, dBZ, at which areas in its files are measured.
     levels: tuple[float, ...] = ()
 
 
 class Intake:
-    """Takes candidates, decides whether each is complete and good, and makes arrivals and runs of them.
+    """Takes candidates, decides whether each is complete and good, and turns them into arrivals and runs.
 
     Parameters
     ----------
     service
-        Has the store, and tells those who follow.
+        Holds the store, and notifies followers.
     decider
         Asks the triggers.
     feeds
@@ -71,7 +71,7 @@ class Intake:
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """End the thread after the candidate in hand; what is queued is found again by the next scan."""
+        """Stop the thread after the current candidate; the next scan finds the queued ones again."""
         self._stop.set()
         self.candidates.close()
         if self._thread.is_alive():
@@ -84,11 +84,13 @@ class Intake:
             except Stopped:
                 break
             except (OSError, RetryableError) as error:
-                _log.warning("looked at again", extra={"path": shown(candidate.path), "reason": str(error)})
+                _log.warning(
+                    "cannot be examined, will retry", extra={"path": shown(candidate.path), "reason": str(error)}
+                )
                 self._service.events.emit("trouble", shown(candidate.path), reason=str(error), retry_s=_RETRY_S)
                 self.candidates.again(candidate, _RETRY_S)
             except Exception:  # one file must never end the daemon
-                _log.exception("a defect with a file", extra={"path": shown(candidate.path)})
+                _log.exception("bug in processing a file", extra={"path": shown(candidate.path)})
             finally:
                 self.candidates.done()
 
@@ -114,7 +116,7 @@ class Intake:
                 return arrival_of(session, candidate, seen)
 
         arrival = self._patiently(stored, candidate)
-        # A bad file that lies here was moved back (perhaps it is well now), or could not be moved before a restart.
+        # A bad file found here was moved back (it may be good now), or could not be moved before a restart.
         if arrival is None or arrival.state == "quarantined":
             return False
         self.candidates.remember(candidate, seen.size, seen.mtime_ns)
@@ -129,7 +131,7 @@ class Intake:
                 candidate,
                 seen,
                 state="accepted" if earlier is None else "duplicate",
-                reason="" if earlier is None else f"the same content as {Path(earlier.path).name}",
+                reason="" if earlier is None else f"same content as {Path(earlier.path).name}",
                 sha256=digest,
                 valid_at=facts.issue_time,
                 facts=facts_to_json(facts),

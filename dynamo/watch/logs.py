@@ -1,4 +1,4 @@
-"""Log lines that machines can read: logfmt or JSON on standard error."""
+"""Machine-readable log lines: logfmt or JSON on standard error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class StructuredFormatter(logging.Formatter):
-    """One line for each record: time, level, message, and whatever was given as ``extra``."""
+    """One line per record: time, level, message, and everything passed as ``extra``."""
 
     def __init__(self, form: LogFormat) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class StructuredFormatter(logging.Formatter):
 
 
 def set_up_logging(form: LogFormat, level: str) -> None:
-    """Send the log of DyNamo to standard error, in place of what was set up before."""
+    """Send DyNamo's log to standard error, replacing any earlier setup."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(StructuredFormatter(form))
     logger = logging.getLogger("dynamo")

@@ -1,4 +1,4 @@
-"""The feeds of a daemon: started, scanned and stopped so that the trouble of one holds up no other."""
+"""The feeds of a daemon: start, scan and stop them so that trouble in one does not hold up the others."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class FeedSource:
     Parameters
     ----------
     section, parts
-        What it is made of.
+        What it is built from.
     defects
-        Is told where the feed fails as it must not; then it is tried again.
+        Receives the feed's bugs; the call is then retried.
 
     Raises
     ------
     InputError, BusyError, PluginError
-        If the feed cannot be made.
+        If the feed cannot be built.
     """
 
     def __init__(self, section: FeedSection, parts: FeedParts, defects: Defects) -> None:
@@ -42,19 +42,19 @@ class FeedSource:
         self._defects = defects
 
     def start(self, candidates: Candidates) -> None:
-        """Begin to hand over what the feed is told of."""
+        """Start handing over files as they are reported to the feed."""
 
         def start() -> None:
             try:
                 self._feed.start(candidates.offer)
             except (OSError, DynamoError) as error:
-                # Out of inotify watches, or a file system without them: the rescan does it, slower.
-                self._trouble("no news from the kernel, only rescans", error)
+                # Out of inotify watches, or a file system without them: rescans find the files, more slowly.
+                self._trouble("no kernel events, rescans only", error)
 
         self._safely("start", start)
 
     def scan(self, candidates: Candidates) -> None:
-        """Hand over what lies in the feed."""
+        """Hand over the files in the feed."""
 
         def scan() -> None:
             try:
@@ -67,7 +67,7 @@ class FeedSource:
         self._safely("scan", scan)
 
     def rescan(self, candidates: Candidates) -> None:
-        """Scan, after a new start where no news come any more; what is gone is forgotten."""
+        """Scan, after a restart if new files are no longer reported; forget files that are gone."""
 
         def revive() -> None:
             if not self._feed.healthy():
@@ -78,14 +78,14 @@ class FeedSource:
         candidates.forget_missing(self.name)
 
     def stop(self) -> None:
-        """End the handing over."""
+        """Stop handing over files."""
         self._safely("stop", self._feed.stop)
 
     def _safely(self, what: str, call: Callable[[], None]) -> None:
         who = f"{self.who}, {what}"
         try:
             call()
-        except Exception as error:  # a defect in one feed must not end the daemon
+        except Exception as error:  # a defect in one feed must not stop the daemon
             self._defects.tell(who, error, retry_s=self.rescan_s)
         else:
             self._defects.well(who)

@@ -1,7 +1,7 @@
 """The watch daemon as an object: start it, follow its events, stop it.
 
-Threads: one for each feed's news, one intake (files to arrivals and runs), one for each run at a time, and one that
-does what is due at times (rescan, schedules, lease, tidying up).
+Threads: one per feed for its events, one intake (files to arrivals and runs), one per concurrent run, and one timer
+for periodic chores (rescans, schedules, lease, cleanup).
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("dynamo.watch")
 _TIDY_S = 60.0
-#: How long `run_once` waits for alerts to be delivered.
+#: Seconds `run_once` waits for alerts to be delivered.
 _DELIVERY_GRACE_S = 20.0
 
 
 class Watcher:
     """The daemon.
 
-    Use it as a context manager, or call `start` and `stop`. ``events.subscribe`` follows what it does.
+    Use it as a context manager, or call `start` and `stop`; follow what it does with ``events.subscribe``.
 
     Parameters
     ----------
     config
         The configuration, with at least one feed.
     planner, engine_factory
-        In place of the registered ones.
+        Replace the registered ones.
     paused
-        Accept files and make runs, but start none until ``dispatcher.unpause``.
+        Accept files and create runs, but start none until ``dispatcher.unpause``.
     shedding
-        Makes what says which runs go without while there is more work than can be done, from the open store.
+        Builds, from the open store, what decides which runs to drop when there is more work than can be done.
 
     Raises
     ------
     InputError, NotFoundError, PluginError
-        If a feed, workflow or parameter of the configuration is not right, or one of another package fails.
+        If a feed, workflow or parameter in the configuration is wrong, or one from another package fails.
     BusyError
-        If another daemon works on this store or watches one of these folders.
+        If another daemon is using this store or watching one of these folders.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Watcher:
         shedding: Callable[[Store], Shedding] | None = None,
     ) -> None:
         if not config.feeds:
-            raise InputError("there is no feed to watch", expected="a [[feeds]] section", hint="dynamo config example")
-        # It imports while this process does the rest.
+            raise InputError("no feed to watch", expected="a [[feeds]] section", hint="dynamo config example")
+        # It imports its libraries while this process does the rest.
         inspection.warm()
         self.config = config
         self.events = RunEvents()
@@ -118,11 +118,11 @@ class Watcher:
 
     @property
     def service(self) -> RunService:
-        """What makes and executes the runs; its store can be read."""
+        """The service that creates and executes runs; its store can be read."""
         return self._service
 
     def start(self) -> None:
-        """Begin to watch; returns when the feeds tell their news."""
+        """Start watching; return once the feeds report new files."""
         self._started = True
         _log.info(
             "starting",
@@ -133,18 +133,18 @@ class Watcher:
             self._alerts.start()
         self._intake.start()
         for source in self._sources:
-            # First the news, then the scan: what comes in between is seen twice, and known the second time.
+            # First the events, then the scan: what arrives in between is seen twice, and known the second time.
             source.start(self._intake.candidates)
         self.dispatcher.start()
         self.rescan()
         for name in sorted({rule.engine for rule in self._rules}) if not self._paused else ():
-            # Warm workers before the first file comes; a pool that is away now may be back by then.
+            # Warm up workers before the first file arrives; a pool that is down now may be back by then.
             threading.Thread(target=self._warm, args=(name,), name=f"warm-{name}", daemon=True).start()
         self._timer.start()
         _log.info("watching", extra={"runs_at_once": self.config.runs.max_runs})
 
     def run(self, stop: threading.Event | None = None) -> None:
-        """Start, and watch until `stop` is called or ``stop`` is set; then end cleanly.
+        """Start, and watch until `stop` is called or ``stop`` is set; then stop cleanly.
 
         Raises
         ------
@@ -161,14 +161,14 @@ class Watcher:
             raise self.failure
 
     def run_once(self, stop: threading.Event | None = None) -> None:
-        """Process what lies in the feeds now, to the end of its runs, then stop."""
+        """Process the files in the feeds now, finish their runs, then stop."""
         self.start()
         try:
             while not (self._idle() or self._stop.is_set() or (stop is not None and stop.is_set())):
                 time.sleep(0.02)
             self._timer.do(Chore("tidy", _TIDY_S, self._tidy))
             if self._alerts is not None:
-                # Nobody sends what is left before the next start.
+                # Nothing sends the rest before the next start.
                 self._alerts.wait_idle(_DELIVERY_GRACE_S)
         finally:
             self.stop()
@@ -176,7 +176,7 @@ class Watcher:
             raise self.failure
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
-        """Wait until all files are decided on and all runs are over; tell whether that came."""
+        """Wait until all files are decided on and all runs have finished; return whether that happened."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._idle():
             if deadline is not None and time.monotonic() >= deadline:
@@ -185,12 +185,12 @@ class Watcher:
         return True
 
     def rescan(self) -> None:
-        """Look at once for files that nobody told of."""
+        """Scan now for files that were not reported."""
         for source in self._sources:
             source.scan(self._intake.candidates)
 
     def stop(self) -> None:
-        """End: no new files, runs get their grace and are resumed at the next start."""
+        """Stop: take no new files; give runs their grace time; the next start resumes the rest."""
         if self._ended.is_set():
             return
         self._ended.set()
@@ -208,7 +208,7 @@ class Watcher:
         try:
             self._lease.give_back()
         except RetryableError as error:
-            _log.warning("lease not released; it will expire", extra={"reason": str(error)})
+            _log.warning("lease left to expire", extra={"reason": str(error)})
         self._service.store.close()
         _log.info("stopped")
 
@@ -226,7 +226,7 @@ class Watcher:
     def _make_alerts(self) -> AlertService | None:
         if not self.config.alerts.places:
             return None
-        # Its geometry takes a third of a second to import: only where somebody is to be told.
+        # Its geometry takes a third of a second to import: only if there is someone to alert.
         from dynamo.alerts.service import AlertService
 
         try:
@@ -238,7 +238,7 @@ class Watcher:
             self._service.store.close()
             raise
 
-    # -- what is due at times
+    # -- periodic chores
 
     def _chores(self) -> list[Chore]:
         candidates = self._intake.candidates
@@ -275,10 +275,10 @@ class Watcher:
         try:
             self._service.engine(engine)
         except (DynamoError, OSError, RuntimeError) as error:
-            _log.warning("the engine is not ready", extra={"engine": engine, "reason": str(error)})
+            _log.warning("engine not ready", extra={"engine": engine, "reason": str(error)})
 
     def _tidy(self) -> None:
         removed = clean_run_folders(self._service.store, self._service.settings)
         if removed:
-            _log.info("run folders removed", extra={"count": removed})
+            _log.info("removed run folders", extra={"count": removed})
         self._service.refit()
