@@ -1,1 +1,1 @@
-"""Rules: which arrivals, under which condition or at which times, start which workflow; one file a kind."""
+"""Rules: which arrivals, under what condition or at what times, start which workflow; one module per kind."""

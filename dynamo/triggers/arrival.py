@@ -1,4 +1,4 @@
-"""Trigger kind `arrival`: each accepted file of a feed whose name matches starts a workflow."""
+"""Trigger kind `arrival`: each accepted file of a feed with a matching name starts a workflow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ArrivalOptions(TriggerSection):
 
 @dataclass(frozen=True)
 class ArrivalTrigger(Trigger):
-    """Which arrivals, and under which condition."""
+    """Which arrivals, and under what condition."""
 
     pattern: str = "*"
     condition: Condition | None = None
@@ -40,15 +40,15 @@ class ArrivalTrigger(Trigger):
         return levels_of(self.condition)
 
     def concerns(self, feed: str, path: PurePath) -> bool:
-        """Whether the trigger has to do with this file at all."""
+        """Whether this file concerns the trigger."""
         return feed == self.feed and fnmatch.fnmatchcase(path.name, self.pattern)
 
     def judge(self, facts: InputFacts | None, book: Book) -> Verdict:  # noqa: ARG002 - the interface
-        """Return whether an arrival with these facts starts the workflow; raises `InputError` as the condition."""
+        """Return whether an arrival with these facts starts the workflow; raise `InputError` as the condition does."""
         return judge(self.condition, facts)
 
     def expects(self, outlook: Outlook) -> Iterable[Start]:
-        """Expect a run of each coming file that will meet the condition, as the newest file foretells."""
+        """Expect a run for each future file likely to meet the condition, judging from the newest file."""
         streams = outlook.streams(self.concerns)
         newest = outlook.facts([stream.newest for stream in streams])
         outlook.remark_on(streams)

@@ -1,6 +1,6 @@
-"""What a kind of trigger is: its options, and what it concerns, how it judges, what load it expects.
+"""The interface of a trigger kind: its options, which files concern it, how it judges, what load it expects.
 
-A kind is one file with both, and one line in `dynamo.doors` or an entry point in the group ``dynamo.triggers``.
+A kind is one module with both, plus one line in `dynamo.doors` or an entry point in the group ``dynamo.triggers``.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class TriggerKind:
     Attributes
     ----------
     options
-        The model of its options, a subclass of `TriggerSection`; the documentation is made from it.
+        The model of its options, a subclass of `TriggerSection`; the documentation is built from it.
     make
-        Makes the trigger of its options and the whole configuration.
+        Builds the trigger from its options and the whole configuration.
     """
 
     options: type[TriggerSection]
@@ -38,9 +38,9 @@ class TriggerKind:
 
 @dataclass(frozen=True)
 class Due:
-    """What a trigger decides by itself: about what, with which arrivals its workflow runs, and the verdict.
+    """A decision a trigger makes on its own: the subject, the verdict, and the arrivals its workflow runs on.
 
-    ``offers`` stand for `Trigger.offers` in this run.
+    ``offers`` replace `Trigger.offers` in this run.
     """
 
     subject: str
@@ -53,61 +53,61 @@ class Due:
 class Trigger:
     """Base of all triggers: this one does nothing. A kind overrides what it needs.
 
-    A trigger judges each file that it concerns (`judge`), or it is asked time and again what is due (`due`); it writes
-    nothing but its own notes. All that it decides is stored together with the runs that it starts.
+    A trigger judges each file that concerns it (`judge`), or is asked periodically what is due (`due`); it writes
+    nothing but its own notes. Its decisions are stored together with the runs they start.
 
     Parameters
     ----------
     feed
-        The feed whose files it takes.
+        The feed to take files from.
     """
 
-    #: Seconds between two questions of what is `due`; None where it is never asked.
+    #: Seconds between calls of `due`; None if it is never called.
     ask_s: ClassVar[float | None] = None
-    #: Whether it is asked when the daemon starts, too, before the feeds were looked through.
+    #: Whether `due` is also called when the daemon starts, before the feeds are scanned.
     ask_at_start: ClassVar[bool] = False
-    #: Whether its runs have many files at their input.
+    #: Whether its runs take several files as one input.
     takes_many: ClassVar[bool] = False
 
     feed: str
 
     @property
     def levels(self) -> frozenset[float]:
-        """Reflectivities, dBZ, at which its files must be looked at so that it can judge them."""
+        """Reflectivities, dBZ, at which areas must be measured for it to judge a file."""
         return frozenset()
 
     @property
     def offers(self) -> Mapping[str, Value]:
-        """Parameters that it gives to a workflow that has them, where the configuration does not."""
+        """Parameters it sets in workflows that have them, unless the configuration sets them."""
         return {}
 
     @property
     def witness(self) -> str | None:
-        """The feed whose files show that its input works; None where nothing tells an outage from calm weather."""
+        """The feed whose files show that its input works; None if nothing distinguishes an outage from calm weather."""
         return self.feed
 
     def concerns(self, feed: str, path: PurePath) -> bool:  # noqa: ARG002 - the interface
-        """Whether it has to do with this file: then it judges it, or is asked at once what is due."""
+        """Whether this file concerns it: if so it judges the file, or is asked at once what is due."""
         return False
 
     def judge(self, facts: InputFacts | None, book: Book) -> Verdict | None:  # noqa: ARG002 - the interface
-        """Return whether a file that it concerns starts the workflow; None where it decides nothing by itself.
+        """Return whether a file that concerns it starts the workflow; None if files alone decide nothing.
 
         Raises
         ------
         InputError
-            If it cannot be judged.
+            If the file cannot be judged.
         """
         return None
 
     def due(self, book: Book) -> Sequence[Due]:  # noqa: ARG002 - the interface
-        """Return what it decides now; each is asked for once, for it is stored in the same transaction."""
+        """Return what it decides now, each decision once: it is stored in the same transaction."""
         return ()
 
     def expects(self, outlook: Outlook) -> Iterable[Start]:  # noqa: ARG002 - the interface
-        """Return the runs that it will start until the horizon, as far as can be told."""
+        """Return the runs it is expected to start before the horizon."""
         return ()
 
     def activity(self, outlook: Outlook) -> Sequence[Activity] | None:  # noqa: ARG002 - the interface
-        """Return how likely the coming files of each radar start the workflow; None where it does not go by radars."""
+        """Return how likely future files of each radar start the workflow; None if it does not go by radar."""
         return None

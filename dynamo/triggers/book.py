@@ -1,4 +1,4 @@
-"""What a trigger may ask the store while it decides, and what it remembers: all in the caller's transaction."""
+"""What a trigger may query while it decides, and what it remembers, all in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dynamo.store.models import Arrival, Cursor, Run, RunDecision
 
 T = TypeVar("T")
 
-#: So many values go into one question to the store.
+#: Most values in one query.
 _CHUNK = 500
 
 
 @dataclass(frozen=True)
 class TriggerNote:
-    """What a trigger remembers under one key, and when it was kept; None where it never was."""
+    """What a trigger remembers under one key, and when it was kept; None if never."""
 
     data: Mapping[str, Any]
     at: datetime | None
@@ -37,7 +37,7 @@ class Book:
     session
         A transaction.
     kind, name
-        Of the trigger.
+        The trigger's.
     now
         The caller's clock.
     """
@@ -50,7 +50,7 @@ class Book:
         self._kept: dict[str, tuple[dict[str, Any], datetime]] = {}
 
     def recall(self, key: str = "") -> TriggerNote:
-        """Return what was kept; until the transaction ends no other one can read it here."""
+        """Return what was kept; lock it until the transaction ends."""
         name = f"{self._prefix} {key}".rstrip()
         query = select(Cursor).where(Cursor.name == name).with_for_update()
         cursor = self._session.scalar(query)
@@ -61,12 +61,12 @@ class Book:
         return TriggerNote(cursor.data, cursor.updated_at)
 
     def keep(self, data: Mapping[str, Any], *, key: str = "", at: datetime | None = None) -> None:
-        """Keep JSON data in place of what was kept, as of a time; raises `TypeError` where it is no JSON."""
+        """Keep JSON data, as of a time, replacing what was kept; raise `TypeError` if it is not JSON."""
         orjson.dumps(data)
         self._kept[f"{self._prefix} {key}".rstrip()] = (dict(data), at or self.now)
 
     def newest(self, feed: str) -> Arrival | None:
-        """Return the accepted arrival of a feed that is valid last."""
+        """Return a feed's accepted arrival with the latest valid time."""
         return self._session.scalar(
             select(Arrival)
             .where(Arrival.feed == feed, Arrival.state == "accepted")
@@ -75,7 +75,7 @@ class Book:
         )
 
     def arrivals(self, feed: str, since: datetime) -> Sequence[Arrival]:
-        """Return the accepted arrivals of a feed that were detected since a time, in their order."""
+        """Return a feed's accepted arrivals detected since a time, in order."""
         return self._session.scalars(
             select(Arrival)
             .where(Arrival.feed == feed, Arrival.state == "accepted", Arrival.detected_at >= since)
@@ -83,7 +83,7 @@ class Book:
         ).all()
 
     def run_states(self, arrivals: Iterable[int], workflow: str | None = None) -> dict[int, str]:
-        """Return the state of the newest run of each arrival that has one, of one workflow or of any."""
+        """Return the state of each arrival's newest run, if any, of one workflow or of any."""
         states: dict[int, str] = {}
         for ids in _chunks(arrivals):
             query = select(Run.arrival_id, Run.state).where(Run.arrival_id.in_(ids)).order_by(Run.created_at)
@@ -93,12 +93,12 @@ class Book:
         return states
 
     def decisions(self, subjects: Iterable[str]) -> Iterator[RunDecision]:
-        """Give every decision on these subjects."""
+        """Yield every decision on these subjects."""
         for some in _chunks(subjects):
             yield from self._session.scalars(select(RunDecision).where(RunDecision.subject.in_(some)))
 
     def write(self) -> None:
-        """Put what was kept into the transaction; until then it has not touched the store."""
+        """Write what was kept to the transaction; until then the store is untouched."""
         for name, (data, at) in self._kept.items():
             if not insert_new(self._session, Cursor, name=name, data=data, updated_at=at):
                 cursor = self._session.get_one(Cursor, name)
@@ -107,7 +107,7 @@ class Book:
 
 
 def prefix_of(kind: str, name: str) -> str:
-    """Return how the names of all notes of a trigger begin."""
+    """Return the prefix of the names of a trigger's notes."""
     return f"{kind} {name}"
 
 

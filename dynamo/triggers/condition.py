@@ -24,7 +24,7 @@ class Condition:
 
 
 def condition_of(section: ConditionSection | None) -> Condition | None:
-    """Return the condition that a section of the configuration says."""
+    """Return the condition of a section of the configuration."""
     if section is None:
         return None
     leads = section.leads
@@ -32,7 +32,7 @@ def condition_of(section: ConditionSection | None) -> Condition | None:
 
 
 def levels_of(condition: Condition | None) -> frozenset[float]:
-    """Return the levels, dBZ, that the facts must hold to be judged."""
+    """Return the levels, dBZ, at which the condition needs areas."""
     return frozenset() if condition is None else frozenset({condition.level_dbz})
 
 
@@ -44,17 +44,17 @@ def judge(condition: Condition | None, facts: InputFacts | None) -> Verdict:
     condition
         None is always met.
     facts
-        Of the arrival; they must hold the areas at the condition's level.
+        Facts of the arrival; they must include the areas at the condition's level.
 
     Raises
     ------
     InputError
-        If the facts do not tell the area at that level, or have none of the leads listed.
+        If the facts lack the area at that level, or have none of the leads listed.
     """
     if condition is None:
         return Verdict(True, "no condition")
     if facts is None or condition.level_dbz not in facts.area_km2:
-        raise InputError(f"the arrival does not tell its area at {condition.level_dbz:g} dBZ", where="condition")
+        raise InputError(f"the arrival has no area at {condition.level_dbz:g} dBZ", where="condition")
     areas = _chosen(facts, condition)
     lead, largest = max(areas, key=lambda item: item[1])
     least_lead, least = min(areas, key=lambda item: item[1])
@@ -64,7 +64,7 @@ def judge(condition: Condition | None, facts: InputFacts | None) -> Verdict:
     which = "every lead" if every else "any lead" if condition.leads == "any" else "the leads listed"
     reason = (
         f"{decisive:.1f} km2 at or above {condition.level_dbz:g} dBZ at lead {decisive_lead} min, "
-        f"{condition.area_km2:g} km2 wanted at {which}"
+        f"{condition.area_km2:g} km2 required at {which}"
     )
     return Verdict(
         start,

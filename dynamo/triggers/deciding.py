@@ -1,7 +1,7 @@
-"""What a rule decides about an arrival, or by itself: its trigger is asked, and its run is put together.
+"""What a rule decides about an arrival, or on its own: ask its trigger and assemble its run.
 
-All of it happens in the caller's transaction, in which the caller also stores the decision and makes the run. A trigger
-that fails in a way that it must not decides nothing, and holds up no other.
+All of it happens in the caller's transaction, in which the caller also stores the decision and creates the run. A
+trigger with a bug decides nothing, and does not hold up the others.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from dynamo.triggers.book import Book
 from dynamo.triggers.rules import Rule
 from dynamo.triggers.verdict import Verdict, unusable
 
-#: What says nothing against the trigger: the store is asked again.
+#: Errors that are not the trigger's fault: the store is retried.
 STORE_TROUBLE = (SQLAlchemyError, RetryableError)
 
 
 @dataclass(frozen=True)
 class Wish:
-    """A decision that is to be stored: what it is about, the run to make (None for none), why, and the numbers.
+    """A decision to store: its subject, the run to create (None for none), the reason, and the numbers.
 
-    ``defect`` is what the trigger failed with.
+    ``defect`` is the exception the trigger failed with.
     """
 
     request: RunRequest | None
@@ -45,7 +45,7 @@ class Wish:
 
 
 def on_arrival(session: Session, rule: Rule, arrival: Arrival, facts: InputFacts, now: datetime) -> Wish | None:
-    """Return what a rule decides about an arrival; None where it has nothing to do with it by itself."""
+    """Return what a rule decides about an arrival; None if the arrival alone decides nothing."""
     book = Book(session, rule.kind, rule.name, now)
     defect: Exception | None = None
     try:
@@ -68,7 +68,7 @@ def on_arrival(session: Session, rule: Rule, arrival: Arrival, facts: InputFacts
 
 
 def on_time(session: Session, rule: Rule, now: datetime) -> list[Wish]:
-    """Return what a rule decides by itself; raises whatever its trigger fails with."""
+    """Return what a rule decides on its own; raise whatever its trigger fails with."""
     book = Book(session, rule.kind, rule.name, now)
     found = list(rule.trigger.due(book))
     for due in found:
@@ -95,16 +95,16 @@ def _wish(
         try:
             request = rule.request(arrivals, now, offers)
         except InputError as error:
-            action, reason = "refuse", f"{reason}; cannot be asked for: {error}"
+            action, reason = "refuse", f"{reason}; cannot be requested: {error}"
             data["unusable"] = True
     if request is not None and (left_out := rule.left_out(request)):
-        reason = f"{reason}; not there: {', '.join(left_out)}"
+        reason = f"{reason}; missing: {', '.join(left_out)}"
         data["left_out"] = left_out
     return Wish(request, subject, action, reason, data, defect)
 
 
 def _check(verdict: object) -> None:
-    """Raise `TypeError` for what cannot be stored as a verdict."""
+    """Raise `TypeError` for anything that cannot be stored as a verdict."""
     if not isinstance(verdict, Verdict):
         raise TypeError(f"the verdict is a {type(verdict).__name__}, not a dynamo.triggers.verdict.Verdict")
     orjson.dumps(verdict.data)

@@ -1,4 +1,4 @@
-"""Trigger kind `gather`: all radars of a network together, once for each slot; the store keeps which slots are done."""
+"""Trigger kind `gather`: all radars of a network together, once per slot; the store records the finished slots."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from dynamo.triggers.quiet import quiet_sweeps
 from dynamo.triggers.slots import Gathering, GatherSettings, gather, open_slots, slot_of
 from dynamo.triggers.verdict import Verdict
 
-#: Pieces that arrived longer ago than this play no part any more, at least.
+#: Shortest time after which pieces that have arrived are ignored.
 _HORIZON = timedelta(minutes=10)
-#: So many finished slots are remembered beside those that still have pieces within the horizon.
+#: Finished slots to remember besides those that still have pieces within the horizon.
 _REMEMBERED = 500
 
 
 class GatherSection(Section):
-    """One run for all radars of a network, when they are together or the deadline has passed."""
+    """One run for all radars of a network, once all have reported or the deadline has passed."""
 
-    radars: list[Name] = Field(min_length=1, max_length=500, description="The radars of the network.")
-    period_s: float = Field(60.0, gt=0, le=86400, description="Length of a slot, from midnight UTC, s.")
-    deadline_s: float = Field(30.0, ge=0, le=86400, description="Seconds after the slot's end until it runs anyway.")
-    minimum: int = Field(1, ge=1, description="Fewer radars than this are not worth a run.")
-    each: int = Field(1, ge=1, le=100, description="Products of each radar to wait for in a slot (its sweeps).")
+    radars: list[Name] = Field(min_length=1, max_length=500, description="Radars of the network.")
+    period_s: float = Field(60.0, gt=0, le=86400, description="Slot length, in seconds, counted from midnight UTC.")
+    deadline_s: float = Field(30.0, ge=0, le=86400, description="Run anyway N seconds after the slot ends.")
+    minimum: int = Field(1, ge=1, description="Smallest number of radars worth a run.")
+    each: int = Field(1, ge=1, le=100, description="Products to wait for per radar and slot (its sweeps).")
     sweeps: Name | None = Field(
         None,
-        description="Feed of the sweeps from which the products are made: a radar whose sweeps started no run is "
+        description="Feed of the sweeps the products are made from; lets a radar whose sweeps started no run count as "
         "quiet, not missing.",
     )
 
@@ -55,12 +55,12 @@ class GatherOptions(TriggerSection):
     kind: Literal["gather"] = "gather"
     pattern: FilePattern = "*"
     gather: GatherSection = Field(
-        description="Its network, as `gather = { radars = [...] }`.",
+        description="The network, as `gather = { radars = [...] }`.",
         examples=[{"radars": ["addison.tx", "midlothian.tx"], "deadline_s": 30}],
     )
 
     def problem(self, feeds: Sequence[str], alerts: AlertsSection) -> str:
-        """Return what does not fit to the rest of the file, as a feed of sweeps that does not exist."""
+        """Return what conflicts with the rest of the file, such as a feed of sweeps that does not exist."""
         sweeps = self.gather.sweeps
         return super().problem(feeds, alerts) or (
             "" if sweeps is None else self.no_feed("feed of sweeps", sweeps, feeds)
@@ -69,29 +69,29 @@ class GatherOptions(TriggerSection):
 
 @dataclass(frozen=True)
 class GatherTrigger(Trigger):
-    """Which arrivals are pieces of a network's products, and when they are together."""
+    """Which arrivals are pieces of a network's products, and when they are complete."""
 
     ask_s: ClassVar[float | None] = 1.0
     takes_many: ClassVar[bool] = True
 
     pattern: str
     settings: GatherSettings
-    #: The feed of the sweeps from which the products are made, and the workflow that makes them.
+    #: The feed of the sweeps the products are made from, and the workflow that makes them.
     sweeps: str | None = None
     maker: str | None = None
 
     @property
     def offers(self) -> Mapping[str, Value]:
-        """The radars that are expected, so that the workflow can say which are missing."""
+        """The expected radars, so that the workflow can name the missing ones."""
         return self._expected(())
 
     @property
     def witness(self) -> str | None:
-        """The feed of sweeps: that no radar has hail is an outcome; without it no file tells it from an outage."""
+        """The feed of sweeps: no hail anywhere is an outcome, and only sweeps distinguish it from an outage."""
         return self.sweeps
 
     def concerns(self, feed: str, path: PurePath) -> bool:
-        """Whether this file may make a slot complete, as a piece or by being quiet."""
+        """Whether this file may complete a slot, as a piece or by being quiet."""
         return feed == self.sweeps or self.is_piece(feed, path)
 
     def is_piece(self, feed: str, path: PurePath) -> bool:
@@ -99,9 +99,9 @@ class GatherTrigger(Trigger):
         return feed == self.feed and fnmatch.fnmatchcase(path.name, self.pattern)
 
     def due(self, book: Book) -> Sequence[Due]:
-        """Decide about the slots that are complete or late, and keep that they are done: so none is run twice.
+        """Decide about slots that are complete or late, and record them as done so that none runs twice.
 
-        Pieces of radars outside the network, and those whose clock is ahead, are left out; each is told once.
+        Pieces of radars outside the network, or from a clock that is ahead, are left out; each is reported once.
         """
         settings = self.settings
         since = book.now - max(_HORIZON, 3 * (settings.period + settings.deadline))
@@ -128,7 +128,7 @@ class GatherTrigger(Trigger):
         return due
 
     def expects(self, outlook: Outlook) -> Iterable[Start]:
-        """Expect a run at the end of each slot in which some radar of the network will have a product."""
+        """Expect a run at the end of each slot in which any radar of the network will have a product."""
         settings, now = self.settings, outlook.now
         mine = self._makers(outlook)
         streams = outlook.streams(self.is_piece)
@@ -137,7 +137,7 @@ class GatherTrigger(Trigger):
         if mine is None and not any(stream.expected(now, outlook.horizon_s) for stream in streams):
             return
         sources = streams if mine is None else [one.stream for one in mine]
-        # Slots are of data time; in a replay they pass as fast as the data.
+        # Slots are in data time; in a replay they pass as fast as the data.
         pace = max((stream.pace for stream in sources), default=1.0)
         today = max((stream.data_time(now) for stream in sources), default=now)
         known_as = None if facts is None else ("composite", facts.format, facts.shape)
@@ -155,10 +155,10 @@ class GatherTrigger(Trigger):
                 yield Start(time, 1.0 if mine is None else 1.0 - none, facts, known_as)
             slot += settings.period
 
-    # -- what is due
+    # -- due now
 
     def _left_out(self, book: Book, pieces: Pieces, told: set[int]) -> Iterator[Due]:
-        """Give what is told of pieces that cannot be used, and add them to those that were told of."""
+        """Yield a refusal for each unusable piece not yet reported, and add it to the reported ones."""
         for piece, arrival in pieces.items():
             if arrival.id in told or not (reason := unfit(piece, self.settings.radars, book.now)):
                 continue
@@ -170,10 +170,10 @@ class GatherTrigger(Trigger):
     def _together(
         self, book: Book, pieces: Pieces, sweeps: Pieces, done: Sequence[datetime]
     ) -> Iterator[tuple[datetime, Gathering]]:
-        """Give the slots that need not be waited for any longer, oldest first.
+        """Yield the slots that need no more waiting, oldest first.
 
-        The deadline of a slot counts from its end, or from the arrival of its first piece where that came later: a
-        replay of old data must not find every deadline passed.
+        A slot's deadline counts from its end, or from the arrival of its first piece if later: a replay of old data
+        must not find every deadline passed.
         """
         settings, closed = self.settings, set(done)
         by_slot = pieces.by_slot()
@@ -197,16 +197,16 @@ class GatherTrigger(Trigger):
         run = decision.action == "run"
         verdict = Verdict(run, decision.reason, dict(decision.data), "start" if run else "skip")
         subject = f"{book.name} {to_iso(decision.slot)}"
-        # Radars that are quiet are not missing.
+        # Quiet radars are not missing.
         return Due(subject, verdict, arrivals if run else (), self._expected(decision.data["quiet"]))
 
     def _expected(self, quiet: Sequence[str]) -> dict[str, Value]:
         return {"expected": ",".join(radar for radar in self.settings.radars if radar not in quiet)}
 
-    # -- what is expected
+    # -- expected
 
     def _makers(self, outlook: Outlook) -> list[Activity] | None:
-        """Return the activity of the radars of whose products the pieces are; None where no trigger tells it."""
+        """Return the activity of the radars the pieces come from; None if no trigger knows it."""
         makers = outlook.makers(self.maker, self.sweeps)
         return None if makers is None else [one for one in makers if one.stream.radar in self.settings.radars]
 

@@ -1,4 +1,4 @@
-"""Trigger kind `precursor`: each file of a radar while hail may form; the store keeps the spell of each radar."""
+"""Trigger kind `precursor`: each file of a radar while hail may form; the store keeps each radar's spell."""
 
 from __future__ import annotations
 
@@ -25,35 +25,36 @@ from dynamo.triggers.outlook.hail import Spell
 from dynamo.triggers.spells import Precursor, PrecursorState, state_from_json
 from dynamo.triggers.verdict import Verdict
 
-#: Between 0 C and -20 C in the fallback atmosphere, metres; only the 0 C height matters here.
+#: Between 0 C and -20 C in the fallback atmosphere, meters; only the 0 C height matters here.
 _ICE_LAYER_M = 3000.0
 
 
 class PrecursorSection(Section):
-    """Work begins where strong echo reaches above 0 C, and ends when it has been gone a while."""
+    """Start when strong echo reaches above 0 C; stop once it has been gone for a while."""
 
     sounding: str | None = Field(
-        None, description="Sounding (Wyoming text) that tells the 0 C height; refused ones are replaced by the number."
+        None,
+        description="Sounding (Wyoming text) with the 0 C height; `freezing_level_m` is used if it is rejected.",
     )
     freezing_level_m: float = Field(
-        4200.0, ge=-500, le=8000, description="Height of 0 C above sea level, m, where no sounding tells it."
+        4200.0, ge=-500, le=8000, description="Height of 0 C above sea level, in m, without a usable sounding."
     )
-    level_dbz: float = Field(45.0, ge=0, le=80, description="Reflectivity of strong echo above the 0 C height, dBZ.")
-    area_km2: float = Field(2.0, gt=0, description="Area of it that begins the work, km2.")
+    level_dbz: float = Field(45.0, ge=0, le=80, description="Reflectivity of strong echo above the 0 C height, in dBZ.")
+    area_km2: float = Field(2.0, gt=0, description="Area of strong echo that starts the work, in km2.")
     low_level_dbz: float = Field(
         50.0,
         ge=0,
         le=80,
-        description="Reflectivity that counts at any height, over ground where no beam is above 0 C, dBZ.",
+        description="Reflectivity that counts at any height where no beam is above 0 C, in dBZ.",
     )
-    low_area_km2: float = Field(2.0, gt=0, description="Area of that which begins the work, km2.")
-    stop_share: float = Field(0.5, gt=0, le=1, description="Below this share of the area it counts as gone.")
+    low_area_km2: float = Field(2.0, gt=0, description="Area at `low_level_dbz` that starts the work, in km2.")
+    stop_share: float = Field(0.5, gt=0, le=1, description="The echo counts as gone below this share of the area.")
     hold_min: float = Field(
         20.0,
         ge=0,
         le=1440,
-        description="Minutes for which the work goes on after that; more than `alerts.clear_min`, or no product ever "
-        "says that the hail is over.",
+        description="Continue for N minutes after the echo is gone; must exceed `alerts.clear_min`, or no product ever "
+        "reports that the hail is over.",
     )
 
 
@@ -64,16 +65,16 @@ class PrecursorOptions(TriggerSection):
     pattern: FilePattern = "*"
     precursor: PrecursorSection = Field(
         PrecursorSection(),
-        description="Its numbers.",
+        description="Thresholds; see below.",
         examples=[{"level_dbz": 45, "area_km2": 2, "sounding": "sounding.txt"}],
     )
 
     def problem(self, feeds: Sequence[str], alerts: AlertsSection) -> str:
-        """Return what does not fit to the rest of the file, as a hold that is shorter than an alert needs."""
+        """Return what conflicts with the rest of the file, such as a hold too short for alerts."""
         hold_min = self.precursor.hold_min
         if alerts.places and hold_min <= alerts.clear_min:
             return (
-                f"trigger {self.name}: precursor.hold_min {hold_min:g} must be more than alerts.clear_min "
+                f"trigger {self.name}: precursor.hold_min {hold_min:g} must exceed alerts.clear_min "
                 f"{alerts.clear_min:g}, or nobody is told that the hail is over"
             )
         return super().problem(feeds, alerts)
@@ -86,11 +87,11 @@ class PrecursorTrigger(Trigger):
     Parameters
     ----------
     feed, pattern
-        The files it looks at.
+        The files it judges.
     precursor
-        How a spell begins and ends.
+        When a spell starts and ends.
     sounding
-        Tells the height of 0 C, in place of the number of ``precursor``.
+        Gives the height of 0 C, instead of the number in ``precursor``.
     """
 
     pattern: str = "*"
@@ -103,19 +104,19 @@ class PrecursorTrigger(Trigger):
         return frozenset(self.precursor.levels)
 
     def concerns(self, feed: str, path: PurePath) -> bool:
-        """Whether the trigger has to do with this file at all."""
+        """Whether this file concerns the trigger."""
         return feed == self.feed and fnmatch.fnmatchcase(path.name, self.pattern)
 
     def judge(self, facts: InputFacts | None, book: Book) -> Verdict:
         """Judge a file of a radar, and keep the state of its spell.
 
-        A file whose clock is ahead is refused before it touches the state: every later file would be an old one. The
-        data of the verdict name the sounding that told the freezing level.
+        A file from a clock that is ahead is refused before it touches the state: it would make every later file an
+        old one. The verdict's data name the sounding that gave the freezing level.
 
         Raises
         ------
         InputError
-            If the file is not of a radar.
+            If the file is not from a radar.
         """
         if facts is not None and (ahead := ahead_of(facts.issue_time, book.now)):
             data = {"radar": facts.radar, "flags": list(facts.flags), "unusable": True}
@@ -132,7 +133,7 @@ class PrecursorTrigger(Trigger):
         return replace(verdict, data={**verdict.data, "sounding": told_by}, action=action)
 
     def expects(self, outlook: Outlook) -> Iterable[Start]:
-        """Expect a run of each coming file of a radar whose spell lasts or will begin."""
+        """Expect a run for each future file of a radar whose spell lasts or will start."""
         spells = self.activity(outlook)
         outlook.remark_on([spell.stream for spell in spells])
         newest = outlook.facts([spell.stream.newest for spell in spells])
@@ -158,7 +159,7 @@ class PrecursorTrigger(Trigger):
         ]
 
     def _at(self, facts: InputFacts | None) -> tuple[Precursor, str]:
-        """Return the precursor with the freezing level of the time, and what told it."""
+        """Return the precursor with the freezing level at the time, and its source."""
         if self.sounding is None or facts is None:
             return self.precursor, "number of the configuration"
         height_m = self.precursor.freezing_level_m

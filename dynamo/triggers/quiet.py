@@ -1,4 +1,4 @@
-"""Which radars of a network are quiet: their sweeps were judged, and found not worth a product."""
+"""Find the quiet radars of a network: their sweeps were judged and found not worth a product."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from dynamo.triggers.book import Book
 from dynamo.triggers.pieces import Pieces
 from dynamo.triggers.slots import Piece
 
-#: Runs in these states make no product any more.
+#: Runs in these states will make no product.
 _FRUITLESS = frozenset({"failed", "cancelled", "skipped"})
 
 
 def quiet_sweeps(
     book: Book, sweeps: Pieces, products: Mapping[datetime, Sequence[Piece]], maker: str | None
 ) -> dict[datetime, list[Arrival]]:
-    """Return the sweeps of each slot that were judged and found not worth a run.
+    """Return the sweeps of each slot that were judged not worth a run.
 
-    A radar of which a run is still at work in the slot is not quiet; nor is a sweep that nobody could judge, or whose
-    run had been made before. A slot that has no product yet but runs that will make some has no quiet radars either:
-    the first product must find it open.
+    A radar with a run still in progress in the slot is not quiet; nor is a sweep that could not be judged, or whose run
+    already existed. A slot without products but with runs that will make some has no quiet radars either: the first
+    product must find it open.
 
     Parameters
     ----------
     book
-        Knows the runs and decisions.
+        Queries runs and decisions.
     sweeps
-        Of slots that are not done.
+        Sweeps of slots that are not done.
     products
-        The pieces that are there, by slot.
+        The pieces that have arrived, by slot.
     maker
         The workflow that makes the products of sweeps; None for any.
     """

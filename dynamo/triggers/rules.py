@@ -1,4 +1,4 @@
-"""The triggers of a configuration, ready to judge arrivals and to ask for runs."""
+"""The triggers of a configuration, ready to judge arrivals and request runs."""
 
 from __future__ import annotations
 
@@ -36,33 +36,32 @@ class Rule:
     engine: str
     priority: int
     deadline_s: float | None
-    #: Further inputs that are the same each time, by port.
+    #: Other inputs, the same for every run, by port.
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def who(self) -> str:
-        """Whose trigger it is, for the lines that tell of its defects."""
+        """The trigger's name and origin, for reports of its bugs."""
         return f"trigger {self.name}: kind {self.kind} of {TRIGGERS.origin(self.kind)}"
 
     def request(
         self, arrivals: Sequence[Arrival], now: datetime, offers: Mapping[str, Value] | None = None
     ) -> RunRequest:
-        """Return the run that this rule wants for an arrival, or for several that belong together.
+        """Return the run this rule requests for an arrival, or for several that belong together.
 
         Parameters
         ----------
         arrivals
             At least one.
         now
-            When.
+            The caller's clock.
         offers
-            What the trigger offers for this run in place of what it offers for all; the configuration's own values
-            stay.
+            What the trigger offers for this run instead of its usual offers; values set in the configuration stay.
 
         Raises
         ------
         InputError
-            If one of the fixed files is not there and the workflow cannot do without; see `left_out`.
+            If a fixed file is missing and the workflow requires it; see `left_out`.
         """
         deadline = None if not self.deadline_s else now + timedelta(seconds=self.deadline_s)
         arrival = max(arrivals, key=lambda one: one.detected_at)
@@ -82,7 +81,7 @@ class Rule:
         )
 
     def left_out(self, request: RunRequest) -> list[str]:
-        """Return the fixed files that a request of `request` does without, as ``input: path``."""
+        """Return the fixed files that a request of `request` omits, as ``input: path``."""
         there = {item.port for item in request.inputs}
         return [f"{port}: {path}" for port, path in self.files.items() if port not in there]
 
@@ -102,13 +101,13 @@ class Rule:
 def make_rules(config: Config, planner: Planner, *, strict: bool = False) -> tuple[Rule, ...]:
     """Return the rules of a configuration.
 
-    A trigger that needs a broken part of another package starts nothing, and the log says so: it must not take the
-    others down. With ``strict`` it is an error.
+    A trigger that needs a broken part of another package starts nothing and is logged: it must not take the others
+    down. With ``strict`` it is an error.
 
     Raises
     ------
     InputError, NotFoundError
-        If a workflow, its input or a parameter is not right; the message names the trigger.
+        If a workflow, its input or a parameter is wrong; the message names the trigger.
     PluginError
         With ``strict``, see above.
     """
@@ -116,7 +115,7 @@ def make_rules(config: Config, planner: Planner, *, strict: bool = False) -> tup
 
 
 def levels_of(rules: tuple[Rule, ...], feed: str) -> tuple[float, ...]:
-    """Return the levels in dBZ at which the files of a feed must be looked at, ascending."""
+    """Return the levels, dBZ, at which areas in a feed's files must be measured, ascending."""
     return tuple(sorted({level for rule in rules if rule.trigger.feed == feed for level in rule.levels}))
 
 
@@ -161,11 +160,11 @@ def _trigger(section: TriggerSection, config: Config) -> Trigger:
 
 
 def _port(section: TriggerSection, workflow: Workflow, files: Mapping[str, Path], where: str) -> str:
-    """Return the input of the workflow that the arrivals are."""
+    """Return the workflow input that gets the arrivals."""
     unknown = sorted(set(files) - set(workflow.inputs))
     if unknown:
         raise InputError(
-            f"the workflow {workflow.name} has no input {unknown[0]}",
+            f"workflow {workflow.name} has no input {unknown[0]}",
             where=f"{where}: files",
             expected=", ".join(workflow.inputs),
         )
@@ -174,22 +173,22 @@ def _port(section: TriggerSection, workflow: Workflow, files: Mapping[str, Path]
     if port is None:
         if len(free) != 1:
             raise InputError(
-                f"the workflow {workflow.name} has {len(free)} inputs that are not in files",
+                f"workflow {workflow.name} has {len(free)} inputs that are not in files",
                 where=where,
                 expected=f"input = one of {', '.join(workflow.inputs)}",
             )
         return free[0]
     if port not in workflow.inputs or set(free) - {port}:
         raise InputError(
-            f"the file alone cannot be the inputs of {workflow.name}: {', '.join(workflow.inputs)}",
+            f"one file cannot fill the inputs of {workflow.name}: {', '.join(workflow.inputs)}",
             where=f"{where}: input {port}",
-            expected="a workflow with this one input, the others in files",
+            expected="a workflow with just this input, or the others in files",
         )
     return port
 
 
 def _fixed(port: str, path: Path, optional: bool) -> InputFile | None:
-    """Return a fixed file; None where it is not there and the workflow can do without."""
+    """Return a fixed file; None if it is missing and optional."""
     try:
         known = path.stat()
         return InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns)

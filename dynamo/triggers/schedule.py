@@ -1,4 +1,4 @@
-"""Trigger kind `schedule`: every N minutes, or at minutes of the hour, with the newest arrival of a feed."""
+"""Trigger kind `schedule`: every N minutes, or at fixed minutes of the hour, with the newest arrival of a feed."""
 
 from __future__ import annotations
 
@@ -29,14 +29,12 @@ _log = logging.getLogger("dynamo.triggers")
 
 
 class ScheduleOptions(TriggerSection):
-    """At fixed times, with the newest file of the feed. It has one of `every_min` and `at_minutes`."""
+    """At fixed times, with the newest file of the feed. Set one of `every_min` and `at_minutes`."""
 
     kind: Literal["schedule"] = "schedule"
-    every_min: int | None = Field(
-        None, ge=1, le=_DAY, description="Every so many minutes, from 00:00 UTC.", examples=[5]
-    )
+    every_min: int | None = Field(None, ge=1, le=_DAY, description="Run every N minutes, from 00:00 UTC.", examples=[5])
     at_minutes: list[int] = Field(
-        default_factory=list, description="At these minutes of each hour.", examples=[[0, 30]]
+        default_factory=list, description="Run at these minutes of each hour.", examples=[[0, 30]]
     )
     condition: ConditionOption = None
 
@@ -49,9 +47,9 @@ class ScheduleOptions(TriggerSection):
 
 @dataclass(frozen=True)
 class ScheduleTrigger(Trigger):
-    """Slots in time, in UTC; exactly one of ``every_min`` and ``at_minutes`` is given.
+    """Time slots in UTC; exactly one of ``every_min`` and ``at_minutes`` is given.
 
-    Slots of ``every_min`` are counted from midnight, so that a restart does not shift them.
+    Slots of ``every_min`` count from midnight, so that a restart does not shift them.
 
     Raises
     ------
@@ -60,7 +58,7 @@ class ScheduleTrigger(Trigger):
     """
 
     ask_s: ClassVar[float | None] = 1.0
-    # The first question begins the schedule.
+    # The first call starts the schedule.
     ask_at_start: ClassVar[bool] = True
 
     every_min: int | None = None
@@ -82,7 +80,7 @@ class ScheduleTrigger(Trigger):
             midnight = utc.replace(hour=0, minute=0, second=0, microsecond=0)
             passed = int((utc - midnight) / timedelta(minutes=self.every_min))
             slot = midnight + timedelta(minutes=self.every_min * (passed + 1))
-            # The last slot of a day may reach beyond midnight, where counting starts anew.
+            # The last slot of a day may reach beyond midnight, where counting restarts.
             return min(slot, midnight + timedelta(days=1))
         hour = utc.replace(minute=0, second=0, microsecond=0)
         slots = [
@@ -91,9 +89,9 @@ class ScheduleTrigger(Trigger):
         return next(slot for slot in slots if slot > utc)
 
     def newest_slot(self, last: datetime | None, now: datetime) -> datetime | None:
-        """Return the newest slot in ``(last, now]``, or None; slots that were missed while down count once.
+        """Return the newest slot in ``(last, now]``, or None; slots missed while down count once.
 
-        Without a ``last`` (the first start) nothing is due: the schedule begins at its next slot.
+        Without ``last`` (the first start) nothing is due: the schedule starts at its next slot.
         """
         if last is None:
             return None
@@ -111,21 +109,21 @@ class ScheduleTrigger(Trigger):
         return levels_of(self.condition)
 
     def due(self, book: Book) -> Sequence[Due]:
-        """Decide about the newest slot that has passed; it is done when that is stored."""
+        """Decide about the newest slot that has passed; storing the decision completes it."""
         slot = self.newest_slot(book.recall().at, book.now)
         if slot is None:
             return ()
         book.keep({}, at=slot)
         newest = book.newest(self.feed)
         if newest is None:
-            _log.warning("the schedule finds no arrival", extra={"trigger": book.name, "slot": to_iso(slot)})
+            _log.warning("no arrival for the schedule", extra={"trigger": book.name, "slot": to_iso(slot)})
             return ()
         verdict = self._judge(newest)
         verdict = replace(verdict, data={"feed": newest.feed, "path": newest.path, **verdict.data})
         return (Due(f"schedule {book.name} {to_iso(slot)}", verdict, (newest,)),)
 
     def expects(self, outlook: Outlook) -> Iterable[Start]:
-        """Expect a run in each slot, with what the newest file foretells for then."""
+        """Expect a run in each slot, with the facts extrapolated from the newest file."""
         arrived = outlook.newest()
         if arrived is None:
             outlook.remark_on(())
@@ -136,7 +134,7 @@ class ScheduleTrigger(Trigger):
             if facts is None:
                 yield Start(time, 1.0, None)
             else:
-                # A file will have come in between; where the feed is silent, the old one is taken again.
+                # A newer file will have arrived by then; if the feed is silent, the old one is used again.
                 minutes = (time - arrived.time).total_seconds() / 60.0
                 picture = shifted(facts, minutes)
                 known_as = ("arrival", arrived.id, steps(facts, minutes))

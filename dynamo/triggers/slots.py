@@ -1,8 +1,8 @@
-"""The slots of a network: when the radars of a minute are together, or the deadline has passed; pure.
+"""The slots of a network: when all radars of a minute have reported, or the deadline has passed; pure.
 
-A network's composite of a minute runs once: as soon as every radar of the network has its products of that minute (one,
-or as many as it makes sweeps), or at the deadline with those that are there. What comes later starts nothing. A radar
-whose sweeps were found not worth the work is quiet: it is there, with nothing to show.
+A network's composite of a minute runs once: as soon as every radar has its products of that minute (one, or as many as
+it makes sweeps), or at the deadline with those that have arrived. Later ones start nothing. A radar whose sweeps were
+found not worth the work is quiet: present, with nothing to show.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ Action = Literal["wait", "run", "skip"]
 
 @dataclass(frozen=True)
 class GatherSettings:
-    """How the products of a network are put together.
+    """How the products of a network are combined.
 
     Parameters
     ----------
     radars
         The network.
     period
-        Length of a slot; the valid times of the products decide to which they belong.
+        Slot length; a product belongs to the slot of its valid time.
     deadline
-        After the end of the slot: what is not there by then is missing.
+        Time after the end of the slot; what has not arrived by then is missing.
     minimum
-        Fewer radars than this are not worth a composite.
+        Smallest number of radars worth a composite.
     each
-        Products of a radar in a slot, as the sweeps that it makes: with fewer it is waited for. At the deadline a
-        radar with fewer is used as it is, and told as incomplete.
+        Products of a radar in a slot, such as its sweeps: with fewer, wait. At the deadline a radar with fewer is used
+        anyway and reported as incomplete.
 
     Raises
     ------
     InputError
-        If there is no radar, one is named twice, or a number makes no sense.
+        If there is no radar, one is named twice, or a number is out of range.
     """
 
     radars: tuple[str, ...]
@@ -62,7 +62,7 @@ class GatherSettings:
 
 @dataclass(frozen=True)
 class Piece:
-    """One product of one radar that could go into a composite: its valid time, and what the caller knows it by."""
+    """One product of one radar that could go into a composite: its valid time, and the caller's name for it."""
 
     radar: str
     time: datetime
@@ -73,8 +73,8 @@ class Piece:
 class Gathering:
     """What to do about a slot, and why.
 
-    ``pieces`` are the products to use, the newest of each radar first, in the order of the network; ``check_at`` is
-    when to look again where nothing else happens (None: never).
+    ``pieces`` are the products to use, in network order, newest first for each radar; ``check_at`` is when to check
+    again if nothing else happens (None: never).
     """
 
     action: Action
@@ -87,7 +87,7 @@ class Gathering:
 
 
 def slot_of(time: datetime, period: timedelta) -> datetime:
-    """Return the start of the slot to which a time belongs; slots are counted from midnight UTC."""
+    """Return the start of the slot a time belongs to; slots count from midnight UTC."""
     midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight + (time - midnight) // period * period
 
@@ -106,7 +106,7 @@ def gather(
     Parameters
     ----------
     pieces
-        The products at hand, of any slot and radar; those of others are left alone.
+        The products at hand, of any slot and radar; others are ignored.
     slot
         The start of the slot, see `slot_of`.
     now
@@ -114,16 +114,15 @@ def gather(
     settings
         The network, its period and deadline.
     done
-        Whether the composite of this slot has been started already: then it is never started again.
+        Whether the composite of this slot was already started: it never starts twice.
     quiet
-        How many sweeps of this slot, by radar, were found not worth a product.
+        Sweeps of this slot, by radar, found not worth a product.
 
     Returns
     -------
     Gathering
-        ``run`` where all radars are there or quiet, or the deadline has passed and enough are; ``skip`` where all are
-        quiet, it has passed and too few are there, or the composite is done; else ``wait``, with the time of the
-        deadline.
+        ``run`` if all radars have reported or are quiet, or enough have at the deadline; ``skip`` if all are quiet, too
+        few have reported by the deadline, or the composite is done; otherwise ``wait``, with the deadline.
     """
     mine = [
         piece for piece in pieces if piece.radar in settings.radars and slot_of(piece.time, settings.period) == slot
@@ -154,22 +153,22 @@ def gather(
         return Gathering(action, slot, used, missing, reason, check_at, data)
 
     if done:
-        return result("skip", "the composite of this slot was started before")
+        return result("skip", "the composite of this slot was already started")
     if not missing:
         if not few and not used:
             return result("skip", f"all {all_} radars are quiet")
         if not few:
-            return result("run", f"all {all_} radars are there{but}")
+            return result("run", f"all {all_} radars have reported{but}")
         if now >= close and used:
             return result("run", f"the deadline has passed; incomplete {', '.join(few)}{but}")
     if now < close:
         return result(
-            "wait", f"{there - len(few)} of {all_} radars are there, missing {', '.join((*missing, *few))}", close
+            "wait", f"{there - len(few)} of {all_} radars have reported, missing {', '.join((*missing, *few))}", close
         )
     if not used and silent:
         return result("skip", f"the deadline has passed; nothing to compose{but}")
     if there < settings.minimum:
-        return result("skip", f"the deadline has passed with {there} of {all_} radars, {settings.minimum} wanted")
+        return result("skip", f"the deadline has passed with {there} of {all_} radars, {settings.minimum} required")
     return result("run", f"the deadline has passed; missing {', '.join(missing)}{but}")
 
 

@@ -1,8 +1,8 @@
-"""The spells of hail work: begun when strong echo reaches the freezing level, ended when it has gone a while; pure.
+"""Spells of hail work: they start when strong echo reaches the freezing level and end once it is gone; pure.
 
-Each radar has a state of its own. It becomes active when the area of strong echo above the 0 C height is large enough;
-it goes on, with hysteresis, until the area has been below a smaller limit for some time. Over ground where no beam of
-the file is above the 0 C height (near the radar in a low sweep), a higher reflectivity at any height stands in.
+Each radar has its own state. It becomes active when the area of strong echo above the 0 C height is large enough, and
+stays active, with hysteresis, until the area has been below a smaller limit for some time. Where no beam of the file is
+above the 0 C height (near the radar in a low sweep), a higher reflectivity at any height is used instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dynamo.radar.hail.precursor import area_above_km2, area_below_km2
 from dynamo.times import parse_time, to_iso
 from dynamo.triggers.verdict import Verdict
 
-#: What radar readers say of a file in which no gate has a value; `InputFacts.flags`.
+#: The flag of radar readers for a file in which no gate has a value; `InputFacts.flags`.
 _NO_DATA = "no valid reflectivity"
 
 
@@ -36,7 +36,7 @@ class PrecursorState:
 
 
 def state_from_json(data: Mapping[str, Any]) -> PrecursorState:
-    """Read what `PrecursorState.to_json` wrote; anything else is the state at rest."""
+    """Read what `PrecursorState.to_json` wrote; anything else is the inactive state."""
     seen = data.get("seen")
     return PrecursorState(bool(data.get("active")), parse_time(seen) if isinstance(seen, str) else None)
 
@@ -48,20 +48,20 @@ class Precursor:
     Parameters
     ----------
     freezing_level_m
-        Height of 0 C above sea level, metres.
+        Height of 0 C above sea level, meters.
     level_dbz, area_km2
         This much area at or above this reflectivity, above the freezing level, starts the work.
     low_level_dbz, low_area_km2
-        The same at any height, over ground where no beam is above the freezing level.
+        The same at any height, where no beam is above the freezing level.
     stop_share
-        Below this share of the area the precursor counts as gone.
+        The precursor counts as gone below this share of the area.
     hold
-        The work goes on for this long after the precursor was last seen; after a longer silence it begins anew.
+        Work continues for this long after the precursor was last seen; after a longer silence it starts again.
 
     Raises
     ------
     InputError
-        If a number makes no sense.
+        If a number is out of range.
     """
 
     freezing_level_m: float = 4200.0
@@ -80,7 +80,7 @@ class Precursor:
 
     @property
     def levels(self) -> tuple[float, float]:
-        """The reflectivities for which the facts of an arrival must tell the areas."""
+        """The reflectivities at which the facts of an arrival must include areas."""
         return self.level_dbz, self.low_level_dbz
 
     def judge(self, facts: InputFacts | None, state: PrecursorState) -> tuple[Verdict, PrecursorState, str]:
@@ -89,26 +89,26 @@ class Precursor:
         Parameters
         ----------
         facts
-            Of the arrival.
+            Facts of the arrival.
         state
-            Of its radar, as it was left by the arrival before.
+            State of its radar, as the previous arrival left it.
 
         Returns
         -------
         Verdict, PrecursorState, str
             Whether the workflow runs on this arrival, the state afterwards, and the action: ``begin`` (the first of a
-            spell), ``start`` (the spell goes on), ``end`` (the spell is over) or ``refuse``.
+            spell), ``start`` (the spell continues), ``end`` (the spell is over) or ``refuse``.
 
         Raises
         ------
         InputError
-            If the facts are not those of a radar.
+            If the facts are not from a radar.
         """
         if facts is None or not facts.radar or any(level not in facts.area_km2 for level in self.levels):
             raise InputError("not a radar's sweep or volume", where="precursor", expected="a file of one radar")
         data: dict[str, Any] = {"radar": facts.radar, "flags": list(facts.flags), "was_active": state.active}
         if _NO_DATA in facts.flags and all(map(math.isnan, facts.maximum_dbz)):
-            # A radar that sees nothing at all says neither that the precursor is there nor that it is gone.
+            # A radar that sees nothing at all shows neither that the precursor is present nor that it is gone.
             return Verdict(False, _NO_DATA, {**data, "unusable": True}), state, "refuse"
         areas = (
             area_above_km2(facts.aloft_km2.get(self.level_dbz, ()), self.freezing_level_m, ALOFT_STEP_M),
@@ -135,12 +135,12 @@ class Precursor:
         if state.seen is not None and time < state.seen - self.hold:
             # An old file must not end or prolong the spell of today.
             return Verdict(area >= needed, f"{measured}; an old file", data), state, _action(area >= needed)
-        # After an outage that was longer than the hold, a spell is over though no file has said so.
+        # After an outage longer than the hold, a spell is over though no file has shown it.
         active = state.active and state.seen is not None and time - state.seen <= self.hold
         enough = needed * (self.stop_share if active else 1.0)
         if area >= enough:
             seen = time if state.seen is None else max(time, state.seen)
-            reason = f"{measured}, {enough:g} km2 are enough"
+            reason = f"{measured}, {enough:g} km2 needed"
             return Verdict(True, reason, data), PrecursorState(True, seen), "start" if active else "begin"
         if active and state.seen is not None:
             gone_s = (time - state.seen).total_seconds()
@@ -149,7 +149,7 @@ class Precursor:
         if state.active:
             reason = f"{measured}, gone for more than {self.hold.total_seconds():.0f} s"
             return Verdict(False, reason, data), PrecursorState(False, state.seen), "end"
-        return Verdict(False, f"{measured}, {needed:g} km2 are needed", data), state, "refuse"
+        return Verdict(False, f"{measured}, {needed:g} km2 needed", data), state, "refuse"
 
 
 def _action(start: bool) -> str:

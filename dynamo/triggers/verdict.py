@@ -1,4 +1,4 @@
-"""What a trigger says: whether its workflow starts, why, and the numbers behind it."""
+"""A trigger's verdict: whether its workflow starts, why, and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 class Verdict:
     """Whether a trigger starts its workflow, why, and the numbers behind it.
 
-    ``action`` is the word under which the decision is stored, where it is another than ``start`` or ``refuse``.
+    ``action`` is the word the decision is stored under, if not ``start`` or ``refuse``.
     """
 
     start: bool
@@ -20,10 +20,10 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """The word under which the decision is stored."""
+        """The word the decision is stored under."""
         return self.action or ("start" if self.start else "refuse")
 
 
 def unusable(reason: str) -> Verdict:
-    """Return the verdict on what cannot be judged: it says nothing of the weather."""
+    """Return the verdict on what cannot be judged: it says nothing about the weather."""
     return Verdict(False, reason, {"unusable": True})

@@ -1,1 +1,1 @@
-"""What files that are still to come will start, as far as those that came foretell; pure."""
+"""Forecast what future files will start, from the files that have arrived; pure."""

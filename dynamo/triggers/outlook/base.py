@@ -1,4 +1,4 @@
-"""What a trigger is told of the time to come, and what it says of it."""
+"""What a trigger may know about the future, and what it predicts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from dynamo.triggers.outlook.streams import Arrived, Stream
 
 @dataclass(frozen=True)
 class Start:
-    """One run that may be started.
+    """A run that may be started.
 
     Attributes
     ----------
     at, chance
-        When, and how likely.
+        When, and how likely (0 to 1).
     facts
-        What its input is expected to say; None where no file of it was seen yet.
+        Expected facts of its input; None if no file has been seen yet.
     known_as
-        A name of these facts: what the run costs is reckoned once for each.
+        A key for these facts: the cost of the run is computed once per key.
     """
 
     at: datetime
@@ -34,7 +34,7 @@ class Start:
 
 
 class Activity(Protocol):
-    """How likely the coming files of one radar start a workflow."""
+    """How likely future files of one radar start a workflow."""
 
     @property
     def stream(self) -> Stream:
@@ -42,12 +42,12 @@ class Activity(Protocol):
         ...
 
     def chance(self, now: datetime, time: datetime) -> float:
-        """Return how likely a file that comes at ``time`` starts it, as seen ``now``."""
+        """Return how likely a file arriving at ``time`` starts it, as seen ``now``."""
         ...
 
 
 class Outlook(Protocol):
-    """What one trigger may know of the time to come."""
+    """What one trigger may know about the future."""
 
     @property
     def now(self) -> datetime:
@@ -56,23 +56,23 @@ class Outlook(Protocol):
 
     @property
     def horizon_s(self) -> float:
-        """How far is looked, seconds."""
+        """How far ahead to look, seconds."""
         ...
 
     def newest(self) -> Arrived | None:
-        """Return the newest arrival of the trigger's feed by its valid time."""
+        """Return the newest arrival of the trigger's feed by valid time."""
         ...
 
     def streams(self, takes: Callable[[str, PurePath], bool]) -> Sequence[Stream]:
-        """Return the streams of the trigger's feed, one for each radar, of the files that it takes."""
+        """Return the streams of files it takes from the trigger's feed, one per radar."""
         ...
 
     def facts(self, arrived: Sequence[Arrived]) -> Mapping[int, InputFacts]:
-        """Return what arrivals say, by their id; those of which nothing is known are left out."""
+        """Return the facts of arrivals, by id; unknown ones are left out."""
         ...
 
     def storms_near(self, sweep: InputFacts | None) -> StormsNear | None:
-        """Return the strong echo near a radar, from the newest nowcast that covers it; its newest file says where."""
+        """Return the strong echo near the radar of a sweep, from the newest nowcast that covers it."""
         ...
 
     def recall(self) -> Mapping[str, Mapping[str, Any]]:
@@ -80,9 +80,9 @@ class Outlook(Protocol):
         ...
 
     def makers(self, workflow: str | None, feed: str | None) -> Sequence[Activity] | None:
-        """Return the activity of the trigger that starts a workflow or takes a feed; None where none goes by radars."""
+        """Return the activity of the trigger that starts a workflow or takes a feed; None if none goes by radar."""
         ...
 
     def remark_on(self, streams: Sequence[Stream]) -> None:
-        """Tell people of what is missing in the trigger's feed, as its silence."""
+        """Remark on what is missing in the trigger's feed, such as its silence."""
         ...

@@ -1,4 +1,4 @@
-"""How often a feed brings files, learned from those that came; pure."""
+"""How often a feed delivers files, learned from past arrivals; pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-#: A pause is a gap, not a part of the rhythm, beyond this many times what nine of ten intervals stay below.
+#: A pause longer than this many times the 90th percentile of intervals is a gap, not part of the rhythm.
 _GAP = 5.0
-#: A feed is silent when nothing came for this many of its longer intervals, and for this long at least.
+#: A feed is silent after this many of its longer intervals without a file, and at least this many seconds.
 SILENT_INTERVALS = 6.0
 SILENT_LEAST_S = 180.0
-#: Files come no faster than this, seconds.
+#: Shortest interval between files, seconds.
 _SHORTEST_S = 0.1
-#: Fewer arrivals than this tell no rhythm.
+#: Fewest arrivals that show a rhythm.
 _LEAST = 3
 
 
@@ -26,11 +26,11 @@ class Cadence:
     Attributes
     ----------
     interval_s
-        Mean seconds between files, without gaps. Sweeps that come in bursts count as evenly spread.
+        Mean seconds between files, without gaps. Sweeps that arrive in bursts count as evenly spread.
     longest_s
-        What nine of ten intervals stay below, seconds.
+        90th percentile of the intervals, seconds.
     last
-        When the newest file came.
+        When the newest file arrived.
     """
 
     interval_s: float
@@ -39,15 +39,15 @@ class Cadence:
 
     @property
     def patience_s(self) -> float:
-        """After how many seconds without a file it is silent."""
+        """Seconds without a file after which it is silent."""
         return max(SILENT_LEAST_S, SILENT_INTERVALS * max(self.interval_s, self.longest_s))
 
     def silent(self, now: datetime) -> bool:
-        """Whether nothing came for so long that nothing may be expected."""
+        """Whether nothing has arrived for so long that nothing can be expected."""
         return (now - self.last).total_seconds() > self.patience_s
 
     def expected(self, now: datetime, horizon_s: float) -> list[datetime]:
-        """Return when files are expected until the horizon; one that is late is expected now."""
+        """Return when files are expected until the horizon; a late one is expected now."""
         if self.silent(now):
             return []
         interval = timedelta(seconds=self.interval_s)
@@ -61,9 +61,9 @@ class Cadence:
 
 
 def learn_cadence(times: Sequence[datetime]) -> Cadence | None:
-    """Return the rhythm of a feed from the times at which its files came, in any order; None where they are too few.
+    """Return the rhythm of a feed from the arrival times of its files, in any order; None if there are too few.
 
-    The times are those at which files were closed, not found: what a scan finds after a pause came when it came.
+    Use the times files were closed, not found: a file found by a scan after a pause arrived earlier.
     """
     if len(times) < _LEAST:
         return None
@@ -74,5 +74,5 @@ def learn_cadence(times: Sequence[datetime]) -> Cadence | None:
     interval = float(usual.mean())
     if interval <= 0:
         return None
-    # Files of one moment are no endless stream of them.
+    # Files that arrive at the same moment are not an endless stream.
     return Cadence(max(interval, _SHORTEST_S), longest, max(times))

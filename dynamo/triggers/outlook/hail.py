@@ -1,4 +1,4 @@
-"""Where hail work will be on: the spell of each radar, and what the newest nowcast keeps or brings near it; pure."""
+"""Where hail work is likely: each radar's spell, and the storms the newest nowcast shows near it; pure."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from dynamo.triggers.outlook.pictures import StormMap, StormsNear, likely
 from dynamo.triggers.outlook.streams import Stream
 from dynamo.triggers.spells import Precursor, PrecursorState
 
-#: Without a nowcast, half of the spells are over so many minutes after their hold.
+#: Without a nowcast, half of the spells are over this many minutes after their hold.
 _HALF_SPELL_MIN = 60.0
-#: How far radars look whose files do not say it, km.
+#: Range of radars whose files do not give one, km.
 _RANGE_KM = 150.0
-#: Storms that did not begin a spell so far must grow by this factor to begin one.
+#: Storms that have not started a spell must grow by this factor to start one.
 _GROWTH = 1.5
 
 
 @dataclass(frozen=True)
 class Spell:
-    """The hail work of one radar, now and as far as it can be seen.
+    """The hail work of one radar, now and in the foreseeable future.
 
     Attributes
     ----------
     stream
         The radar's files.
     state, precursor
-        As the last file left it, and when work is worth it.
+        Its state after the last file, and when work is worth it.
     near
-        The strong echo around it as the newest nowcast shows it; None where no nowcast covers it.
+        The strong echo around it in the newest nowcast; None if no nowcast covers it.
     """
 
     stream: Stream
@@ -39,13 +39,13 @@ class Spell:
     near: StormsNear | None = None
 
     def chance(self, now: datetime, time: datetime) -> float:
-        """Return how likely a file of this radar that comes at ``time`` starts hail work, as seen ``now``."""
+        """Return how likely a file of this radar arriving at ``time`` starts hail work, as seen ``now``."""
         then, today = self.stream.data_time(time), self.stream.data_time(now)
         minutes = max(0.0, (then - today).total_seconds() / 60.0)
         seen = self.state.seen if self.state.active else None
         active = seen is not None and self.stream.newest.valid_at - seen <= self.precursor.hold
         if active and seen is not None and then - seen <= self.precursor.hold:
-            # Whatever the weather does, the spell holds.
+            # The spell holds, whatever the weather does.
             return 1.0
         near = self.near
         if active and seen is not None:
@@ -53,7 +53,7 @@ class Spell:
             lasting = float(0.5 ** (beyond / _HALF_SPELL_MIN))
             if near is None or near.at(today) <= 0:
                 return lasting
-            # It ends one hold after the storms have gone.
+            # It ends one hold after the storms are gone.
             return likely(
                 near.at(then - self.precursor.hold), self.precursor.area_km2 * self.precursor.stop_share, minutes
             )
@@ -69,9 +69,9 @@ def nearest_nowcast(nowcasts: Iterable[StormMap], sweep: InputFacts | None) -> S
     Parameters
     ----------
     nowcasts
-        The newest one of each feed.
+        The newest of each feed.
     sweep
-        The newest file of the radar, which tells where it stands.
+        The newest file of the radar, which gives its location.
     """
     if sweep is None or sweep.position is None:
         return None

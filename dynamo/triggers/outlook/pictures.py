@@ -1,7 +1,7 @@
-"""What files that are still to come will say, as far as the newest one tells; pure.
+"""Predict the facts of future files from the newest one; pure.
 
-A nowcast that is issued ``m`` minutes from now will show at its lead ``l`` what the newest one shows at lead ``m + l``;
-beyond its last lead the last picture stays.
+A nowcast issued ``m`` minutes from now will show at lead ``l`` what the newest one shows at lead ``m + l``; beyond its
+last lead the last picture persists.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from dynamo.triggers.condition import Condition
 
 T = TypeVar("T")
 
-#: Areas of storms are known to about this factor (standard deviation of the natural logarithm): at once, and what is
-#: added for each minute ahead.
+#: Uncertainty of storm areas (standard deviation of the natural logarithm): now, and the increase per minute ahead.
 _AREA_SPREAD = 0.05
 _AREA_SPREAD_PER_MIN = 0.015
 _KM_PER_DEGREE = 111.2
 
 
 def shifted(facts: InputFacts, minutes: float) -> InputFacts:
-    """Return the facts expected of the file that is issued ``minutes`` after this one."""
+    """Return the facts expected of the file issued ``minutes`` after this one."""
     leads = np.asarray(facts.leads, dtype=np.float64)
     if minutes <= 0 or len(leads) < 2:
         return facts
@@ -49,7 +48,7 @@ def shifted(facts: InputFacts, minutes: float) -> InputFacts:
 
 
 def steps(facts: InputFacts, minutes: float) -> int:
-    """Return a number that is the same for all ``minutes`` for which `shifted` gives the same."""
+    """Return a number that is equal for all ``minutes`` for which `shifted` returns the same facts."""
     leads = facts.leads
     if len(leads) < 2:
         return 0
@@ -58,16 +57,16 @@ def steps(facts: InputFacts, minutes: float) -> int:
 
 
 def chance(condition: Condition | None, facts: InputFacts, minutes: float) -> float:
-    """Return how likely a condition is to be met by a file that is expected to have these facts.
+    """Return how likely a file expected to have these facts meets a condition.
 
     Parameters
     ----------
     condition
         None is always met.
     facts
-        As expected, see `shifted`.
+        The expected facts; see `shifted`.
     minutes
-        How far ahead that is: the further, the less a threshold decides.
+        How far ahead: the further, the softer the threshold.
     """
     if condition is None:
         return 1.0
@@ -87,7 +86,7 @@ def chance(condition: Condition | None, facts: InputFacts, minutes: float) -> fl
 
 
 def likely(area_km2: float, needed_km2: float, minutes: float) -> float:
-    """Return how likely at least ``needed_km2`` is where ``area_km2`` is expected so many minutes ahead."""
+    """Return the probability of at least ``needed_km2`` if ``area_km2`` is expected ``minutes`` ahead."""
     if needed_km2 <= 0:
         return 1.0
     if area_km2 <= 0:
@@ -100,12 +99,12 @@ def likely(area_km2: float, needed_km2: float, minutes: float) -> float:
 
 @dataclass(frozen=True)
 class StormsNear:
-    """How much strong echo the newest nowcast shows around one radar, by minutes from its issue time.
+    """Area of strong echo that the newest nowcast shows around one radar, by minutes from its issue time.
 
     Attributes
     ----------
     issued
-        Of the nowcast.
+        Issue time of the nowcast.
     minutes, area_km2
         Ascending minutes, and the area at or above `dynamo.inspection.facts.BLOCK_DBZ` for each.
     """
@@ -115,7 +114,7 @@ class StormsNear:
     area_km2: tuple[float, ...]
 
     def at(self, time: datetime) -> float:
-        """Return the area at a time, km2; after the last lead the last one stays."""
+        """Return the area at a time, km2; after the last lead the last one persists."""
         minutes = (time - self.issued).total_seconds() / 60.0
         after = bisect.bisect_left(self.minutes, minutes)
         if after in (0, len(self.minutes)):
@@ -131,7 +130,7 @@ class StormMap:
     Parameters
     ----------
     nowcast
-        Its blocks tell it; it must have ``bounds``.
+        A nowcast with blocks; it must have ``bounds``.
     """
 
     def __init__(self, nowcast: InputFacts) -> None:
@@ -141,7 +140,7 @@ class StormMap:
         self._blocks = np.array(nowcast.blocks_km2).reshape(-1, 2 + len(nowcast.block_leads))
 
     def near(self, place: tuple[float, float], range_km: float) -> StormsNear | None:
-        """Return the echo within the range of a radar; None where the nowcast does not cover it.
+        """Return the echo within range of a radar; None if the nowcast does not cover it.
 
         Parameters
         ----------

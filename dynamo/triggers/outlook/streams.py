@@ -1,4 +1,4 @@
-"""The files of one radar, or of none, as they come and as they will; pure."""
+"""The files of one radar, or of none, past and future; pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamo.triggers.outlook.cadence import Cadence
 
 @dataclass(frozen=True)
 class Arrived:
-    """One arrival: when its file was closed and valid, and the radar that it is of (empty for none)."""
+    """One arrival: when its file was closed and valid, and its radar (empty for none)."""
 
     id: int
     name: PurePath
@@ -22,16 +22,16 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Stream:
-    """The files of one radar, or of none, as they come.
+    """The files of one radar, or of none, as they arrive.
 
     Attributes
     ----------
     newest
-        The newest of them.
+        The newest file.
     cadence
-        None where they are too few to tell.
+        None if there are too few files to tell.
     pace
-        How fast their valid times go by, against the clock: 1 in life, more in a replay.
+        How fast valid times advance against the clock: 1 live, more in a replay.
     """
 
     radar: str
@@ -40,13 +40,13 @@ class Stream:
     pace: float = 1.0
 
     def expected(self, now: datetime, horizon_s: float) -> list[datetime]:
-        """Return when files are expected until the horizon; none where they are too few to tell."""
+        """Return when files are expected until the horizon; empty if there are too few to tell."""
         return [] if self.cadence is None else self.cadence.expected(now, horizon_s)
 
     def data_time(self, time: datetime) -> datetime:
-        """Return the valid time of a file that is closed at a time."""
+        """Return the valid time of a file closed at a time."""
         return self.newest.valid_at + (time - self.newest.time) * self.pace
 
     def minutes_to(self, time: datetime) -> float:
-        """Return by how many minutes of data a file that is closed at a time is later than the newest one."""
+        """Return how many minutes of data time a file closed at a time is later than the newest one."""
         return (self.data_time(time) - self.newest.valid_at).total_seconds() / 60.0

@@ -113,7 +113,7 @@ def test_relative_paths_begin_at_the_file() -> None:
                 "triggers": [{**TRIGGER, "kind": "precursor", "precursor": {"hold_min": 10.0}}],
                 "alerts": {"places": "places.geojson"},
             },
-            ["trigger t", "hold_min 10 must be more than alerts.clear_min 15"],
+            ["trigger t", "hold_min 10 must exceed alerts.clear_min 15"],
         ),
         (
             {"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "gather", "gather": {"radars": ["A"], "sweeps": "b"}}]},

@@ -120,7 +120,7 @@ def test_a_file_without_any_value_says_nothing() -> None:
 def test_clocks_may_differ_a_little() -> None:
     assert ahead_of(NOON, NOON - timedelta(minutes=5)) == ""
     assert ahead_of(NOON, NOON + timedelta(days=9)) == ""
-    assert ahead_of(NOON, NOON - timedelta(minutes=40)) == "its clock is in the future by 40 min"
+    assert ahead_of(NOON, NOON - timedelta(minutes=40)) == "its clock is ahead by 40 min"
 
 
 def test_the_facts_of_a_sweep_tell_what_lies_below_its_beam(tmp_path: Path) -> None:
