@@ -1,8 +1,7 @@
-"""Many runs at once: the freshest first, a bounded number at a time, each in its own thread.
+"""Concurrent runs: freshest first, a limited number at a time, each in its own thread.
 
-A run that has not started when its deadline passes is skipped if a newer one of its kind exists; the newest is always
-run, because late products are better than none. While there is more work than can be done, `Shedding` says what else
-goes without.
+A run that has not started by its deadline is skipped if a newer one of its kind exists; the newest always runs, because
+late products are better than none. When there is more work than can be done, `Shedding` decides what else to skip.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ class RunDispatcher:
     service
         Executes one run.
     max_runs
-        Runs at the same time, at least 1.
+        Maximum concurrent runs, at least 1.
     shedding
-        Says which runs go without while there is more work than can be done.
+        Decides which runs to skip when there is more work than can be done.
     """
 
     def __init__(self, service: RunService, max_runs: int, shedding: Shedding | None = None) -> None:
@@ -60,13 +59,13 @@ class RunDispatcher:
         ]
 
     def start(self) -> None:
-        """Start the threads and queue what an earlier process left unfinished."""
+        """Start the threads and queue runs that an earlier process left unfinished."""
         self.resume()
         for thread in self._threads:
             thread.start()
 
     def put(self, run: Run) -> None:
-        """Queue a run; one that is queued or active already is left alone."""
+        """Queue a run, unless it is already queued or active."""
         with self._changed:
             if run.id in self._known:
                 return
@@ -77,7 +76,7 @@ class RunDispatcher:
             self._changed.notify()
 
     def resume(self) -> int:
-        """Queue every unfinished run of the store that no living process works on; return how many are queued."""
+        """Queue every unfinished run in the store that no live process is working on; return how many."""
         with self._service.store.reading() as session:
             runs = ledger.unfinished(session)
         for run in runs:
@@ -85,7 +84,7 @@ class RunDispatcher:
         return len(runs)
 
     def pause(self) -> None:
-        """Start no more runs until `unpause`; those under way go on."""
+        """Start no more runs until `unpause`; active ones continue."""
         with self._changed:
             self._paused = True
 
@@ -96,12 +95,12 @@ class RunDispatcher:
             self._changed.notify_all()
 
     def idle(self) -> bool:
-        """Whether nothing is queued or under way."""
+        """Whether nothing is queued or active."""
         with self._changed:
             return not self._known
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
-        """Wait until nothing is queued or under way; tell whether that came."""
+        """Wait until nothing is queued or active; return whether that happened."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._known or self.stopping.is_set(), timeout_s)
 
@@ -111,7 +110,7 @@ class RunDispatcher:
             return len(self._queue), len(self._active)
 
     def stop(self, grace_s: float) -> None:
-        """Start nothing more, give runs under way ``grace_s`` to end, then leave them to be resumed."""
+        """Start nothing more, give active runs ``grace_s`` to finish, then leave them to be resumed."""
         with self._changed:
             self._queue.clear()
             self._known &= self._active
@@ -131,9 +130,9 @@ class RunDispatcher:
             except Stopped:
                 pass
             except (DynamoError, OSError) as error:
-                _log.error("left for later", extra={"run": run_id, "reason": str(error)})
-            except Exception:  # one run must never end the thread that the others wait for
-                _log.exception("a defect in the dispatcher", extra={"run": run_id})
+                _log.error("run postponed", extra={"run": run_id, "reason": str(error)})
+            except Exception:  # one run must never stop the thread that others are waiting for
+                _log.exception("bug in the dispatcher", extra={"run": run_id})
             finally:
                 with self._changed:
                     self._active.discard(run_id)
@@ -148,13 +147,13 @@ class RunDispatcher:
                 if waits and not self._paused and self._has_room() and (run_id := self._take()) is not None:
                     self._active.add(run_id)
                     return run_id
-                # Places that are kept for others become free when an overload ends, of which nobody tells.
+                # Reserved slots become free when an overload ends, which nothing announces.
                 looks = self._full or (waits and not self._paused)
                 self._changed.wait(_DISK_LOOK_S if looks else None)
             return None
 
     def _take(self) -> str | None:
-        """Take the most urgent run from the queue; while places are kept for spared runs, one that may have a place."""
+        """Take the most urgent run from the queue; while slots are reserved for spared runs, one entitled to a slot."""
         kept = 0 if self._shedding is None else self._shedding.reserved(self._max_runs, utc_now())
         others = len(self._active - self._spared)
         if not kept or others < self._max_runs - kept:
@@ -180,7 +179,7 @@ class RunDispatcher:
         if ended is None:
             return
         if ended.state == "failed" and not self._disk_has_room():
-            # What fails on a full disk says nothing about the run.
+            # A failure on a full disk says nothing about the run.
             service.retry(run_id, "failed while the disk was full")
             with self._changed:
                 self._known.discard(run_id)
@@ -207,11 +206,11 @@ class RunDispatcher:
         if room == self._full:
             self._full = not room
             if room:
-                _log.warning("there is room on the disk again")
+                _log.warning("disk space is available again")
                 self._service.events.emit("recovered", "disk")
             else:
                 limit = self._service.settings.min_free_mb
-                _log.error("no run starts: the disk is full", extra={"min_free_mb": limit})
+                _log.error("disk full: starting no runs", extra={"min_free_mb": limit})
                 self._service.events.emit("trouble", "disk", reason=f"less than {limit} MB free", retry_s=_DISK_LOOK_S)
         return room
 
@@ -221,7 +220,7 @@ class RunDispatcher:
 
 
 def _urgency(run: Run) -> tuple[float, float, float]:
-    """Smaller is sooner: what was started already, then priority, the newest valid time, the oldest creation."""
+    """Return the sort key, smaller first: already started, then priority, newest valid time, oldest creation."""
     started = 0.0 if run.state in WAITING else -1.0
     return (1e6 * started - run.priority, -_epoch(run.valid_at), _epoch(run.created_at))
 

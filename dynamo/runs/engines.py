@@ -1,4 +1,4 @@
-"""The engines of a run service, each made when it is first needed."""
+"""The engines of a run service, each created on first use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ EngineFactory = Callable[[str, Mapping[str, Any]], Engine]
 
 
 class Engines:
-    """Makes each engine once and keeps it.
+    """Creates each engine once and keeps it.
 
     Parameters
     ----------
     make
-        Makes an engine from its name and options.
+        Creates an engine from its name and options.
     options
-        Options of each engine, by its name.
+        Options of each engine, by name.
     """
 
     def __init__(self, make: EngineFactory, options: Mapping[str, Mapping[str, Any]]) -> None:
@@ -29,14 +29,14 @@ class Engines:
         self._lock = threading.Lock()
 
     def named(self, name: str) -> Engine:
-        """Return the engine ``name``, made at the first call."""
+        """Return the engine ``name``, created on first call."""
         with self._lock:
             if name not in self._made:
                 self._made[name] = self._make(name, self._options.get(name, {}))
             return self._made[name]
 
     def close(self) -> None:
-        """Close the engines that were made."""
+        """Close all created engines."""
         with self._lock:
             for engine in self._made.values():
                 engine.close()

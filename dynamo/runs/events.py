@@ -1,4 +1,4 @@
-"""What happened, for whoever wants to follow it: a display, a metric, a test."""
+"""Events, for anyone who wants to follow them: a display, a metric, a test."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dynamo.times import utc_now
 
 Kind = Literal[
     "arrival",  # a file was accepted: feed, path, sha256, valid_at, detected_at, closed_at, facts
-    "duplicate",  # the same content as an earlier arrival: feed, path, reason
+    "duplicate",  # same content as an earlier arrival: feed, path, reason
     "quarantined",  # a bad file: feed, path, reason, moved_to
-    "decision",  # a trigger, the dispatcher or a person decided: action, reason and their numbers
-    "run_created",  # run id in subject: workflow, trigger, key, detection_s where it came from a feed
+    "decision",  # a trigger, the dispatcher or a user decided: action, reason and the numbers
+    "run_created",  # run id in subject: workflow, trigger, key, detection_s if it came from a feed
     "run_state",  # run id in subject: state, reason
     "job_progress",  # run id in subject: done, failed, total
     "published",  # run id in subject: product_dir, products, times, latencies in seconds
-    "trouble",  # something outside does not work (store, disk, feed): reason, retry_s
+    "trouble",  # something outside fails (store, disk, feed): reason, retry_s
     "recovered",  # it works again
 ]
 
@@ -29,7 +29,7 @@ _log = logging.getLogger("dynamo.events")
 
 @dataclass(frozen=True)
 class RunEvent:
-    """One thing that happened; ``subject`` is a run id or a path."""
+    """One event; ``subject`` is a run id or a path."""
 
     kind: Kind
     subject: str
@@ -41,14 +41,14 @@ Listener = Callable[[RunEvent], None]
 
 
 class RunEvents:
-    """Hands each event to all listeners, in the thread where it happened."""
+    """Passes each event to all listeners, in the thread where it happened."""
 
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.Lock()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` for every event from now on; call what is returned to end it."""
+        """Call ``listener`` for every event from now on; return a function that unsubscribes it."""
         with self._lock:
             self._listeners += (listener,)
 
@@ -59,10 +59,10 @@ class RunEvents:
         return unsubscribe
 
     def emit(self, kind: Kind, subject: str, **data: Any) -> None:
-        """Tell all listeners; one that fails is logged and does not disturb the work."""
+        """Notify all listeners; a failing one is logged and does not disturb the work."""
         event = RunEvent(kind, subject, data)
         for listener in self._listeners:
             try:
                 listener(event)
-            except Exception:  # a display must never stop the work that it displays
+            except Exception:  # a display must never stop the work it displays
                 _log.exception("a listener failed on %s", kind)

@@ -1,4 +1,4 @@
-"""The folder of a run; who works on the run holds a lock on it, which ends with the process."""
+"""The folder of a run; whoever works on the run holds a lock on it, which ends with the process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def folder_of(run: Run) -> RunFolder:
 
 @contextlib.contextmanager
 def claimed(run_dir: Path) -> Iterator[bool]:
-    """Hold the run while the block runs; gives False, without waiting, where another process holds it."""
+    """Hold the run for the duration of the block; yield False, without waiting, if another process holds it."""
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / _LOCK).open("a") as stream:
         try:

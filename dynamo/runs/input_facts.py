@@ -1,4 +1,4 @@
-"""What is known of the inputs of a run before it is planned: what its arrival told, else what a look at them tells."""
+"""Facts about a run's inputs before it is planned: from its arrival if known, otherwise by inspecting them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dynamo.store.models import Arrival, Run
 
 
 def known_facts(run: Run, arrival: Arrival) -> dict[str, InputFacts]:
-    """Return what the arrival says of the input that is its file alone: reading it again would tell the same."""
+    """Return the arrival's facts for the input that is just its file: reading it again would give the same."""
     if arrival.facts is None:
         return {}
     ports = [item["port"] for item in run.inputs]
@@ -24,14 +24,14 @@ def input_facts(
     levels: tuple[float, ...],
     known: Mapping[str, InputFacts],
 ) -> dict[str, InputFacts]:
-    """Return the facts of all inputs, by input; those that are not known at all ``levels`` are looked at.
+    """Return the facts of all inputs, by input; inspect those not known at all ``levels``.
 
     Parameters
     ----------
     formats, paths
         The format of each input, and its files.
     levels
-        Reflectivities that the facts must tell of, dBZ.
+        Reflectivities that the facts must cover, dBZ.
     known
         Facts from elsewhere.
     """

@@ -1,4 +1,4 @@
-"""The inputs of a run, kept in its folder: a feed that is tidied up or written over does not change a run."""
+"""The inputs of a run, kept in its folder: cleaning up or overwriting a feed does not change a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def keep_inputs(run: Run) -> dict[str, tuple[Path, ...]]:
     Raises
     ------
     InputError
-        If a file has gone, or is not what it was when the run was asked for.
+        If a file is gone, or has changed since the run was requested.
     """
     found: dict[str, tuple[Path, ...]] = {}
     for item in run.inputs:
@@ -30,7 +30,7 @@ def keep_inputs(run: Run) -> dict[str, tuple[Path, ...]]:
 
 
 def check_inputs(run: Run) -> None:
-    """See that the kept inputs are still what the run was made for: a link shares what is written in place.
+    """Check that the kept inputs are still those the run was created for: a link shares in-place writes.
 
     Raises
     ------
@@ -40,10 +40,10 @@ def check_inputs(run: Run) -> None:
     for item in run.inputs:
         if not _is_same(_place(run, item), item):
             raise InputError(
-                "the input was written over while the run worked",
+                "the input was overwritten during the run",
                 where=item["path"],
                 expected=item["sha256"],
-                hint="write beside the feed and rename",
+                hint="write outside the feed, then rename",
             )
 
 
@@ -66,8 +66,8 @@ def _keep(source: Path, kept: Path, item: Mapping[str, Any]) -> None:
         link_or_copy(source, partial)
         same = _is_same(partial, item)
     except FileNotFoundError as error:
-        raise InputError("the input has gone since it arrived", where=source) from error
+        raise InputError("the input was removed after it arrived", where=source) from error
     if not same:
         partial.unlink()
-        raise InputError("the input has changed since it arrived", where=source, expected=item["sha256"])
+        raise InputError("the input changed after it arrived", where=source, expected=item["sha256"])
     partial.replace(kept)

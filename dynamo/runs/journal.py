@@ -1,4 +1,4 @@
-"""The states of runs as they change: stored first, then told to listeners and the log."""
+"""State changes of runs: stored first, then announced to listeners and the log."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _log = logging.getLogger("dynamo.runs")
 
 
 class RunJournal:
-    """Reads runs and moves them on.
+    """Reads runs and moves them between states.
 
     Parameters
     ----------
     store, events
-        Where they are stored, and who is told.
+        Where they are stored, and who is notified.
     """
 
     def __init__(self, store: Store, events: RunEvents) -> None:
@@ -31,24 +31,24 @@ class RunJournal:
         self.events = events
 
     def get(self, run_id: str) -> Run:
-        """Return a run as the store has it now."""
+        """Return a run as currently stored."""
         with self.store.reading() as session:
             return find_run(session, run_id)
 
     def cancel_reason(self, run_id: str) -> str | None:
-        """Return why somebody wants the end of a run; None if nobody does."""
+        """Return why the run is to be canceled; None if it is not."""
         with self.store.reading() as session:
             return session.scalar(select(Run.cancel_reason).where(Run.id == run_id))
 
     def move(self, run: Run, to: RunState, **values: Any) -> None:
-        """Bring a run to a state, with values of its columns; tells of it if the run was in a state before that one."""
+        """Move a run to a state and set its columns; announce it if the run actually moved."""
         with self.store.transaction() as session:
             moved = move(session, run.id, to, **values)
         if moved:
             self.tell(run.id, to, str(values.get("reason") or ""))
 
     def skip(self, run: Run, reason: str, **data: Any) -> bool:
-        """Record that a run which has not started is not worth running any more."""
+        """Record that a run that has not started is no longer worth running."""
         with self.store.transaction() as session:
             done = move(session, run.id, "skipped", reason=reason, finished_at=utc_now())
             if done:
@@ -59,6 +59,6 @@ class RunJournal:
         return done
 
     def tell(self, run_id: str, state: RunState, reason: str) -> None:
-        """Tell of a state that is stored."""
+        """Announce a stored state."""
         _log.info("run %s", state, extra={"run": run_id, **({"reason": reason} if reason else {})})
         self.events.emit("run_state", run_id, state=state, reason=reason)

@@ -1,4 +1,4 @@
-"""The key that makes a run exactly one: the same work asked for twice has the same key."""
+"""The key that makes runs idempotent: the same work requested twice has the same key."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def run_key(
     Parameters
     ----------
     workflow, version, document_sha256
-        What is run.
+        The workflow to run.
     inputs
-        The SHA-256 of the files of each input, in their order; names and folders of the files do not count.
+        SHA-256 of each input's files, in order; file names and folders do not count.
     parameters
         The complete parameters, defaults filled in; 45 and 45.0 are the same.
 
@@ -45,7 +45,7 @@ def run_key(
 
 
 def canonical_json(value: object) -> bytes:
-    """Return ``value`` as JSON in the one form that is hashed: sorted keys, no spaces, UTF-8."""
+    """Return ``value`` as canonical JSON, the form that is hashed: sorted keys, no spaces, UTF-8."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 

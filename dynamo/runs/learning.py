@@ -1,4 +1,4 @@
-"""Learning what jobs cost: each finished run adds observations, and now and then the coefficients are fitted anew."""
+"""Learn what jobs cost: each finished run adds observations, and the coefficients are refitted from time to time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dynamo.store.models import CostCoefficients, CostObservation
 from dynamo.times import utc_now
 from dynamo.workflows.model import Plan
 
-#: Observations of one module that a fit looks at; older ones weigh next to nothing.
+#: Observations of one module used in a fit; older ones carry almost no weight.
 WINDOW = 4000
 _log = logging.getLogger("dynamo.runs")
 
 
 class LearnedCosts:
-    """The cost coefficients that finished runs have taught so far.
+    """The cost coefficients learned from finished runs so far.
 
     Parameters
     ----------
@@ -37,14 +37,14 @@ class LearnedCosts:
         self._coefficients: Coefficients | None = None
 
     def coefficients(self) -> Coefficients:
-        """Return the coefficients, read from the store at the first call."""
+        """Return the coefficients, read from the store on first call."""
         if self._coefficients is None:
             with self._store.reading() as session:
                 self._coefficients = current(session)
         return self._coefficients
 
     def refit(self, after_runs: int) -> None:
-        """Fit the coefficients anew where ``after_runs`` runs have finished since the last time; 0 never."""
+        """Refit the coefficients if ``after_runs`` runs have finished since the last fit; 0: never."""
         fitted = refit(self._store, self._planner, after_runs)
         if fitted is not None:
             self._coefficients = fitted
@@ -52,7 +52,7 @@ class LearnedCosts:
 
 
 def observe(session: Session, run_id: str, plan: Plan, results: Mapping[str, JobResult]) -> None:
-    """Store the cost of each job that succeeded; a second time for the same run changes nothing."""
+    """Store the cost of each job that succeeded; repeating it for a run changes nothing."""
     now = utc_now()
     rows: list[dict[str, Any]] = [
         {
@@ -82,7 +82,7 @@ def current(session: Session) -> dict[str, dict[str, float]]:
 
 
 def refit(store: Store, planner: Planner, after_runs: int) -> dict[str, dict[str, float]] | None:
-    """Fit anew if ``after_runs`` runs have finished since the last fit; return the coefficients if it did."""
+    """Refit if ``after_runs`` runs have finished since the last fit; return the new coefficients, if any."""
     if after_runs <= 0:
         return None
     with store.reading() as session:
@@ -101,7 +101,7 @@ def refit(store: Store, planner: Planner, after_runs: int) -> dict[str, dict[str
     oldest = {module: min(row.id for row in seen if row.module == module) for module in counts}
     with store.transaction() as session:
         for module, first in oldest.items():
-            # What no fit looks at any more is not kept.
+            # Do not keep what no fit will use again.
             session.execute(delete(CostObservation).where(CostObservation.module == module, CostObservation.id < first))
         for module in sorted(set(fitted) & set(counts)):
             session.add(

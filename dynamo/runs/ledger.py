@@ -1,4 +1,4 @@
-"""The runs in the store: making one by its key, moving it from state to state, finding it, and decisions."""
+"""The runs in the store: create one by its key, move it between states, find it, and record decisions."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from dynamo.times import utc_now
 
 SOFTWARE = f"dynamo {dynamo.__version__}"
 _SHOWN_AMBIGUOUS = 5
-#: Formats whose files are of one radar, however many a run has: the sweeps or chunks of one volume.
+#: Formats whose files come from one radar, however many a run has: the sweeps or chunks of one volume.
 _OF_ONE_RADAR = ("radar-sweep", "radar-volume")
-#: Sweeps of one radar nearer to each other than this are elevations of one scan: the later does not replace the other.
+#: Sweeps of one radar closer together than this are elevations of one scan: the later does not replace the earlier.
 _ONE_SCAN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input of a run, as it was when the run was asked for."""
+    """One input of a run, as it was when the run was requested."""
 
     port: str
     path: Path
@@ -42,7 +42,7 @@ class InputFile:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run is made from; ``parameters`` are complete and checked."""
+    """What a run is created from; ``parameters`` are complete and checked."""
 
     workflow: Workflow
     inputs: tuple[InputFile, ...]
@@ -67,7 +67,7 @@ class RunRequest:
 
 
 def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tuple[Run, bool]:
-    """Make the run of ``request``, or return the one that has its key already.
+    """Create the run for ``request``, or return the existing one with its key.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tupl
 
 
 def inputs_json(request: RunRequest) -> list[dict[str, Any]]:
-    """Return the inputs of a request as the store keeps them."""
+    """Return the inputs of a request in the form the store keeps."""
     return [
         {
             "port": item.port,
@@ -142,14 +142,14 @@ def inputs_json(request: RunRequest) -> list[dict[str, Any]]:
 
 
 def move(session: Session, run_id: str, to: RunState, **values: Any) -> bool:
-    """Move a run to a state if it is in one from which that is allowed; return whether it was moved.
+    """Move a run to a state if its current state allows it; return whether it moved.
 
     Parameters
     ----------
     session, run_id, to
-        Where, which and whereto; see `TRANSITIONS`.
+        The transaction, the run, and the target state; see `TRANSITIONS`.
     **values
-        Further columns to be set with it.
+        Other columns to set.
     """
     statement = (
         update(Run).where(Run.id == run_id, Run.state.in_(sources(to))).values(state=to, updated_at=utc_now(), **values)
@@ -158,9 +158,9 @@ def move(session: Session, run_id: str, to: RunState, **values: Any) -> bool:
 
 
 def reopen(session: Session, run_id: str, request: RunRequest | None = None) -> bool:
-    """Put a failed, cancelled or skipped run back to ``created``; its deadline no longer counts.
+    """Reset a failed, canceled or skipped run to ``created``; its deadline no longer counts.
 
-    A new ``request`` for the same run also says where its inputs are now and which engine is to work.
+    A new ``request`` for the same run also updates where its inputs are and which engine to use.
     """
     renewed = {} if request is None else {"inputs": inputs_json(request), "engine": request.engine}
     return move(
@@ -180,17 +180,17 @@ def reopen(session: Session, run_id: str, request: RunRequest | None = None) -> 
 
 
 def decide(session: Session, subject: str, action: str, reason: str, **data: Any) -> None:
-    """Record what was decided about ``subject``, why, and with which numbers."""
+    """Record what was decided about ``subject``, why, and the numbers behind it."""
     session.add(RunDecision(time=utc_now(), subject=subject[:400], action=action, reason=reason, data=data))
 
 
 def find_run(session: Session, name: str) -> Run:
-    """Return the run whose id or key begins with ``name``.
+    """Return the run whose id or key starts with ``name``.
 
     Raises
     ------
     NotFoundError
-        If there is none, or more than one.
+        If none matches, or more than one.
     """
     matches: Sequence[Run] = ()
     if name.isalnum():
@@ -199,28 +199,26 @@ def find_run(session: Session, name: str) -> Run:
     if not matches:
         raise NotFoundError(f"no run {name!r:.80}", hint="dynamo runs list")
     if len(matches) > 1:
-        raise NotFoundError(
-            f"{name!r} is the beginning of several runs", expected=" or ".join(run.id for run in matches)
-        )
+        raise NotFoundError(f"{name!r} matches several runs", expected=" or ".join(run.id for run in matches))
     return matches[0]
 
 
 def unfinished(session: Session) -> Sequence[Run]:
-    """Return the runs that are not final, in the order in which they should be looked at."""
+    """Return the runs that are not final, in the order they should be handled."""
     return session.scalars(select(Run).where(Run.state.in_(UNFINISHED)).order_by(*freshest_first())).all()
 
 
 def freshest_first() -> tuple[Any, ...]:
-    """Order of runs: priority, then the newest valid time, then the oldest of those created."""
+    """Return the sort order of runs: priority, then newest valid time, then oldest creation."""
     return Run.priority.desc(), Run.valid_at.desc().nulls_last(), Run.created_at
 
 
 def superseded_by(session: Session, run: Run) -> Run | None:
     """Return the newest run of the same trigger, workflow and radar that is valid later than ``run``.
 
-    What one radar has seen says nothing of what another has; and the sweeps of a radar within a minute are different
-    elevations, which do not replace each other. Inputs that are of no radar, as nowcasts, replace the older ones, and
-    so do those of a network: its runs are asked for by whichever radar comes last.
+    One radar's data do not replace another's, and sweeps of a radar within a minute are different elevations, which do
+    not replace each other. Inputs of no radar, such as nowcasts, replace older ones, and so do those of a network: its
+    runs are requested by whichever radar comes last.
     """
     if run.valid_at is None:
         return None
@@ -244,7 +242,7 @@ def superseded_by(session: Session, run: Run) -> Run | None:
 
 
 def products_of(session: Session, run_id: str) -> Sequence[Product]:
-    """Return the published files of a run in their order."""
+    """Return the published files of a run, in order."""
     return session.scalars(select(Product).where(Product.run_id == run_id).order_by(Product.id)).all()
 
 

@@ -1,4 +1,4 @@
-"""Waiting out what passes: a store that is locked or away, a disk that is full."""
+"""Wait out temporary failures: a store that is locked or down, a full disk."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _log = logging.getLogger("dynamo.runs")
 
 
 class Stopped(Exception):
-    """The wait was ended by a request to stop; the store says where to go on."""
+    """Waiting was interrupted by a request to stop; the store says where to continue."""
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the same call may succeed later without anybody changing the run."""
+    """Whether the same call may succeed later without changes to the run."""
     return isinstance(error, RetryableError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
 def patiently(call: Callable[[], T], *, stop: threading.Event, events: RunEvents, subject: str) -> T:
-    """Return ``call()``, tried again with growing pauses while its failure is one that passes.
+    """Return ``call()``; retry with growing pauses while its failures are temporary.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the run service needs of a workflow document: its identity, its inputs, and the plan of one run."""
+"""What the run service needs from a workflow document: its identity, its inputs, and the plan of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamo.contract import Value
 from dynamo.inspection.facts import InputFacts
 from dynamo.workflows.model import Layout, Plan
 
-#: CPU seconds for one unit of each feature: ``coefficients[module][feature]``.
+#: CPU seconds per unit of each feature: ``coefficients[module][feature]``.
 Coefficients = Mapping[str, Mapping[str, float]]
 
 
@@ -21,16 +21,16 @@ class Workflow:
 
     name: str
     version: str
-    #: The document as JSON; with it a run can be planned again after the file has changed.
+    #: The document as JSON, so that a run can be replanned after the file has changed.
     body: Mapping[str, Any]
     #: SHA-256 of the canonical JSON of ``body``.
     sha256: str
-    #: Input names and the format of each; several formats have ``|`` between.
+    #: Input names and the format of each; several formats are separated by ``|``.
     inputs: Mapping[str, str] = field(default_factory=dict)
-    #: Inputs that a run can do without, and inputs that take several files.
+    #: Optional inputs, and inputs that take several files.
     optional: frozenset[str] = frozenset()
     many: frozenset[str] = frozenset()
-    #: Files that the document itself names for inputs (only a Pegasus workflow can).
+    #: Files the document itself names for inputs (Pegasus workflows only).
     replicas: Mapping[str, Path] = field(default_factory=dict)
     deadline_s: float | None = None
     priority: int = 0
@@ -40,7 +40,7 @@ class Planner(Protocol):
     """Turns workflow documents into plans."""
 
     def load(self, name: str) -> Workflow:
-        """Return the template or file ``name``; raises `InputError` or `NotFoundError`."""
+        """Return the template or file ``name``; raise `InputError` or `NotFoundError`."""
         ...
 
     def from_body(self, body: Mapping[str, Any]) -> Workflow:
@@ -48,11 +48,11 @@ class Planner(Protocol):
         ...
 
     def parameters(self, workflow: Workflow, given: Mapping[str, object]) -> dict[str, Value]:
-        """Check parameters and fill in the defaults; raises `InputError`."""
+        """Check parameters and fill in defaults; raise `InputError`."""
         ...
 
     def levels(self, workflow: Workflow, parameters: Mapping[str, Value]) -> tuple[float, ...]:
-        """Return the levels in dBZ at which an input must be looked at for this run's plan."""
+        """Return the levels, dBZ, at which inputs must be inspected for this run's plan."""
         ...
 
     def plan(
@@ -67,7 +67,7 @@ class Planner(Protocol):
     ) -> tuple[Plan, Layout]:
         """Expand the document, predict the cost of each job, and group the jobs for ``engine``.
 
-        ``facts`` are given by input name, for the inputs of which any are known.
+        ``facts`` are given by input name, for inputs with known facts.
         """
         ...
 

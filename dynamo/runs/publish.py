@@ -1,13 +1,13 @@
 """Publication: all products of a run and their index appear at once, or not at all.
 
-The products are hard-linked (or copied) into a staging folder on the file system of the products, the index is written
-beside them, and the folder is renamed to ``PRODUCTS/WORKFLOW/YYYYmmdd/HHMMSS-SHORTKEY``. A folder that is there
-already under this key was published before a crash: it is recognised by its index and taken as it is.
+The products are hard-linked (or copied) into a staging folder on the products' file system, the index is written next
+to them, and the folder is renamed to ``PRODUCTS/WORKFLOW/YYYYmmdd/HHMMSS-SHORTKEY``. An existing folder with this key
+was published before a crash: it is recognized by its index and kept.
 
-``PRODUCTS/WORKFLOW/latest`` is a link to the newest by valid time; it is swapped atomically and never goes back.
+``PRODUCTS/WORKFLOW/latest`` links to the newest by valid time; it is swapped atomically and never moves back.
 
-A killed process never leaves half a product. For a power cut, ``fsync`` writes every file and folder to the disk before
-the rename becomes visible, and the rename itself before the store says that it was published.
+A killed process never leaves a partial product. Against power loss, ``fsync`` flushes every file and folder to disk
+before the rename becomes visible, and the rename itself before the store records the publication.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from dynamo.times import to_iso
 INDEX = "index.json"
 LATEST = "latest"
 _STAGING = ".staging"
-#: The lead is in the names of the original: ``mrt_STORM_CASA_12_...`` and ``..._12min_...``.
+#: The lead is in the file names of the original code: ``mrt_STORM_CASA_12_...`` and ``..._12min_...``.
 _LEAD = re.compile(r"_(\d{1,4})min_|_CASA_(\d{1,4})_")
 _RELEASE = re.compile(r"^(\d{8})/(\d{6})-[0-9a-f]+$")
 
 
 @dataclass(frozen=True)
 class Published:
-    """One file of a publication; ``lfn`` is its name inside the product folder."""
+    """One file of a publication; ``lfn`` is its name within the product folder."""
 
     lfn: str
     sha256: str
@@ -52,7 +52,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published, and whether an earlier attempt had done so."""
+    """What was published, and whether an earlier attempt had already done it."""
 
     folder: Path
     products: tuple[Published, ...]
@@ -80,18 +80,18 @@ def publish(
     root
         The products folder.
     workflow, key, valid_at
-        Name the folder: the workflow, the run key, and the time that the products begin with.
+        Name the folder: the workflow, the run key, and the valid time of the products.
     facts
         The rest of the index: run id, versions, inputs, parameters, times.
     fsync
-        Survive a power cut too.
+        Also survive a power loss.
 
     Raises
     ------
     RunFailedError
         If a product is missing or is not a file.
     OSError
-        If the products folder cannot be written (full, read-only); nothing has appeared then.
+        If the products folder cannot be written (full, read-only); nothing is published then.
     """
     base = root / workflow
     target = base / valid_at.strftime("%Y%m%d") / f"{valid_at:%H%M%S}-{key[:SHORT]}"
@@ -103,12 +103,12 @@ def publish(
 
 
 def read_publication(folder: Path, key: str | None = None) -> Publication | None:
-    """Return what lies in a product folder, or None if nothing was published there.
+    """Return the publication in a product folder; None if nothing was published there.
 
     Raises
     ------
     InputError
-        If something else than the publication of ``key`` is there.
+        If it holds anything but the publication of ``key``.
     """
     try:
         index = orjson.loads((folder / INDEX).read_bytes())
@@ -128,12 +128,12 @@ def read_publication(folder: Path, key: str | None = None) -> Publication | None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"not an index: {error}", where=folder / INDEX) from error
     if key is not None and owner != key:
-        raise InputError(f"holds the products of the run {owner}", where=folder, expected=key)
+        raise InputError(f"holds the products of run {owner}", where=folder, expected=key)
     return Publication(folder, products, index, found=True)
 
 
 def point_latest(base: Path, target: Path) -> bool:
-    """Let ``base/latest`` point to ``target`` unless it points to something valid later; say whether it does."""
+    """Point ``base/latest`` to ``target`` unless it points to something newer; return whether it now does."""
     relative = target.relative_to(base).as_posix()
     with _locked(base / ".latest.lock"):
         link = base / LATEST
@@ -147,7 +147,7 @@ def point_latest(base: Path, target: Path) -> bool:
 
 
 def export(publication: Publication, out: Path) -> None:
-    """Put the products and the index into ``out`` too; each file appears whole.
+    """Also put the products and the index in ``out``; each file appears whole.
 
     Raises
     ------
@@ -164,12 +164,12 @@ def export(publication: Publication, out: Path) -> None:
         partial.unlink(missing_ok=True)
         link_or_copy(publication.folder / name, partial)
         partial.replace(goal)
-        # Where both are links of one file already, the rename does nothing and leaves both.
+        # If both are already links to one file, the rename does nothing and leaves both.
         partial.unlink(missing_ok=True)
 
 
 def link_or_copy(source: Path, goal: Path) -> None:
-    """Give ``goal`` the content of ``source`` without copying where the file system allows it."""
+    """Give ``goal`` the content of ``source``, without copying if the file system allows it."""
     real = source.resolve()
     try:
         os.link(real, goal)
@@ -187,7 +187,7 @@ def link_or_copy(source: Path, goal: Path) -> None:
 
 
 def describe(lfn: str, valid_at: datetime) -> tuple[int | None, datetime | None]:
-    """Return lead in minutes and valid time of a product, from its name, where the name tells."""
+    """Return lead in minutes and valid time of a product, from its name; None if the name has no lead."""
     match = _LEAD.search(lfn)
     if match is None:
         return None, None
@@ -220,7 +220,7 @@ def _stage_and_rename(
         shutil.rmtree(staging, ignore_errors=True)
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        raise InputError("is there but was not published by DyNamo", where=target, hint="move it away") from error
+        raise InputError("exists but was not published by DyNamo", where=target, hint="move it away") from error
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise

@@ -1,4 +1,4 @@
-"""A run as people and machines read it: the facts of its index, its latencies, and its JSON."""
+"""A run as output: the facts in its index, its latencies, and its JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INDEX_FORMAT = 1
 
 
 def index_facts(run: Run, plan: Plan, results: Mapping[str, JobResult]) -> dict[str, Any]:
-    """Return what ``index.json`` says beside the products."""
+    """Return what ``index.json`` holds besides the products."""
     return {
         "format": INDEX_FORMAT,
         "run": run.id,
@@ -47,10 +47,10 @@ def index_facts(run: Run, plan: Plan, results: Mapping[str, JobResult]) -> dict[
 
 
 def latencies(run: Run) -> dict[str, float]:
-    """Return the seconds from one step to the next, for those that have happened.
+    """Return the seconds between steps, for those that have happened.
 
-    ``detection_s`` from the file's close to the run's creation, ``queue_s`` to the submission, ``work_s`` to the
-    end of the last job, ``publish_s`` to the publication, ``total_s`` from the close to the publication.
+    ``detection_s`` from the file's close to the run's creation, ``queue_s`` to submission, ``work_s`` to the end of
+    the last job, ``publish_s`` to publication, ``total_s`` from close to publication.
     """
     steps = {
         "detection_s": (run.closed_at, run.created_at),

@@ -1,4 +1,4 @@
-"""What the tasks of a run wrote about their jobs (``RUN/results/TASK.jsonl``), and the sums over it."""
+"""The results that a run's tasks wrote for their jobs (``RUN/results/TASK.jsonl``), and their totals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynamo.times import from_epoch, parse_time
 
 @dataclass(frozen=True)
 class JobResult:
-    """How one logical job ended; of several attempts the last one counts."""
+    """How one logical job ended; the last of several attempts counts."""
 
     job: str
     module: str
@@ -27,12 +27,12 @@ class JobResult:
     error: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
-    #: Of the module, where the job got so far.
+    #: Version of the module, if the job got that far.
     version: str = ""
 
 
 def read_results(folder: RunFolder) -> dict[str, JobResult]:
-    """Return the last result of each job; a line that was cut off by a kill is left out."""
+    """Return the last result of each job; lines truncated by a kill are left out."""
     found: dict[str, JobResult] = {}
     for path in sorted(folder.results.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
@@ -57,7 +57,7 @@ def read_results(folder: RunFolder) -> dict[str, JobResult]:
 
 
 def sum_up(results: Mapping[str, JobResult], total: int) -> dict[str, Any]:
-    """Return the columns of a run that the results of its jobs tell: counts, CPU seconds, the first start."""
+    """Return the columns of a run derived from its jobs' results: counts, CPU seconds, first start."""
     started = [result.started for result in results.values() if result.started is not None]
     done = sum(result.succeeded for result in results.values())
     values: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Removing run folders that are no longer needed; products are never touched."""
+"""Remove run folders that are no longer needed; products are never touched."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dynamo.store.models import Run
 from dynamo.times import utc_now
 
 _log = logging.getLogger("dynamo.runs")
-#: Folders that are removed in one go, so that the store is not held for long.
+#: Folders to remove in one go, so that the store is not held for long.
 _BATCH = 200
 
 
 def clean_run_folders(store: Store, settings: RunSettings) -> int:
-    """Remove the run folders whose time is over; return how many.
+    """Remove expired run folders; return how many.
 
-    A run folder is removed only below the folder of runs, and only while no process works on it.
+    A run folder is removed only if it is inside the runs folder and no process is working on it.
     """
     removed = 0
     for states, keep_s in (
@@ -57,6 +57,6 @@ def _remove(store: Store, runs_dir: Path, runs: Sequence[Run]) -> int:
                 shutil.rmtree(folder, ignore_errors=True)
             _log.debug("run folder removed", extra={"run": run.id})
         with store.transaction() as session:
-            # A run that was retried meanwhile has its folder again.
+            # A run retried in the meantime has its folder again.
             session.execute(update(Run).where(Run.id == run.id, Run.state == run.state).values(cleaned_at=utc_now()))
     return len(runs)

@@ -1,6 +1,6 @@
-"""The run service: what people and triggers ask of runs, and the parts that carry it out.
+"""The run service: what users and triggers request of runs, and the parts that carry it out.
 
-What is asked for is stored, and carried out by whoever executes the run; see `dynamo.runs.execution.executor`.
+Requests are stored, and carried out by whoever executes the run; see `dynamo.runs.execution.executor`.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class RunService:
     planner
         Turns workflow documents into plans.
     engine_factory
-        Makes an engine from its name and options; each is made once, when it is first needed.
+        Creates an engine from its name and options; each is created once, on first use.
     events
-        Who is told.
+        Who is notified.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class RunService:
         )
 
     def create(self, request: RunRequest) -> tuple[Run, bool]:
-        """Make a run by its key, or return the one that is there; tells whether it is new."""
+        """Create a run by its key, or return the existing one; also return whether it is new."""
         with self.store.transaction() as session:
             run, new = create_run(session, request, runs_dir=self.settings.runs_dir)
         if new:
@@ -82,20 +82,20 @@ class RunService:
         return run, new
 
     def announce(self, run: Run) -> None:
-        """Tell the listeners of a run that was made and committed."""
+        """Announce a run that was created and committed."""
         self.events.emit(
             "run_created", run.id, workflow=run.workflow, trigger=run.trigger, key=run.key, **latencies(run)
         )
 
-    def retry(self, name: str, reason: str = "asked for", request: RunRequest | None = None) -> Run:
-        """Let a failed, cancelled or skipped run start again; jobs that have succeeded are not run twice.
+    def retry(self, name: str, reason: str = "requested", request: RunRequest | None = None) -> Run:
+        """Restart a failed, canceled or skipped run; jobs that succeeded do not run again.
 
-        Where the run was asked for anew, ``request`` says where its inputs are now and which engine is to work.
+        If the run was requested again, ``request`` says where its inputs are now and which engine to use.
 
         Raises
         ------
         NotFoundError, UsageError
-            If there is no such run, or it is not in one of these states.
+            If the run does not exist, or is not in one of these states.
         """
         with self.store.transaction() as session:
             run = find_run(session, name)
@@ -104,25 +104,25 @@ class RunService:
                 raise UsageError(
                     f"the run is {state}",
                     where=run.id,
-                    expected="failed, cancelled or skipped, to be retried",
+                    expected="a failed, cancelled or skipped run to retry",
                 )
             decide(session, run.id, "retry", reason, state=state)
             run_id = run.id
         self.events.emit("decision", run_id, action="retry", reason=reason)
         return self.get(run_id)
 
-    def cancel(self, name: str, reason: str = "asked for") -> Run:
-        """Ask for the end of a run; whoever works on it ends it, and if nobody does it is done here.
+    def cancel(self, name: str, reason: str = "requested") -> Run:
+        """Request the cancellation of a run; whoever works on it ends it, or this call if nobody does.
 
         Raises
         ------
         NotFoundError, UsageError
-            If there is no such run, or it is over or being published.
+            If the run does not exist, is finished, or is being published.
         """
         with self.store.transaction() as session:
             run = find_run(session, name)
             if run.state in FINAL or run.state == "publishing":
-                raise UsageError(f"the run is {run.state}", where=run.id, expected="one that is not over")
+                raise UsageError(f"the run is {run.state}", where=run.id, expected="an unfinished run")
             session.execute(update(Run).where(Run.id == run.id).values(cancel_reason=reason, updated_at=utc_now()))
             decide(session, run.id, "cancel", reason, state=run.state)
         self.events.emit("decision", run.id, action="cancel", reason=reason)
@@ -130,11 +130,11 @@ class RunService:
         return self.get(run.id)
 
     def get(self, run_id: str) -> Run:
-        """Return a run as the store has it now."""
+        """Return a run as currently stored."""
         return self._journal.get(run_id)
 
     def skip(self, run: Run, reason: str, **data: Any) -> bool:
-        """Record that a run which has not started is not worth running any more."""
+        """Record that a run that has not started is no longer worth running."""
         return self._journal.skip(run, reason, **data)
 
     def folder(self, run: Run) -> RunFolder:
@@ -142,7 +142,7 @@ class RunService:
         return folder_of(run)
 
     def execute(self, run_id: str, stop: threading.Event | None = None) -> Run | None:
-        """Take a run to its end, from wherever it stands; synchronous.
+        """Take a run to its end, from its current state; synchronous.
 
         Parameters
         ----------
@@ -154,27 +154,27 @@ class RunService:
         Returns
         -------
         Run or None
-            The run as it was left; None where another process works on it.
+            The run as it was left; None if another process is working on it.
         """
         return self._executor.execute(run_id, stop or threading.Event())
 
     def engine(self, name: str) -> Engine:
-        """Return the engine ``name``, made at the first call."""
+        """Return the engine ``name``, created on first call."""
         return self._engines.named(name)
 
     def coefficients(self) -> Coefficients:
-        """Return the cost coefficients that finished runs have taught so far."""
+        """Return the cost coefficients learned from finished runs so far."""
         return self._costs.coefficients()
 
     def refit(self) -> None:
-        """Fit the cost coefficients anew where enough runs have finished since the last time."""
+        """Refit the cost coefficients if enough runs have finished since the last fit."""
         self._costs.refit(self.settings.refit_runs)
 
     def close(self) -> None:
-        """Close the engines that were made."""
+        """Close all created engines."""
         self._engines.close()
 
 
 def publication_of(run: Run) -> Publication | None:
-    """Return what a succeeded run has published, or None."""
+    """Return what a succeeded run published; None if nothing."""
     return None if run.product_dir is None else read_publication(Path(run.product_dir), run.key)

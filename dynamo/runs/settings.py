@@ -1,4 +1,4 @@
-"""What the run service is told: where things lie and which limits hold."""
+"""Settings of the run service: folders and limits."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Folders and limits of the run service; the configuration file fills them."""
+    """Folders and limits of the run service, filled from the configuration file."""
 
     runs_dir: Path
     products_dir: Path
-    #: Options of each engine, by its name.
+    #: Options of each engine, by name.
     engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     max_runs: int = 2
     fsync: bool = True
-    #: Successful and unsuccessful run folders are removed after this time, in seconds; None keeps them.
+    #: Seconds to keep run folders of successful and unsuccessful runs; None keeps them.
     keep_succeeded_s: float | None = 86400.0
     keep_failed_s: float | None = 7 * 86400.0
-    #: Below this free space, in MB, where runs or products lie, no new run starts.
+    #: Start no run with less than this free disk space, in MB, for runs or products.
     min_free_mb: int = 200
-    #: Coefficients are fitted anew after this many finished runs; 0 never.
+    #: Refit coefficients after this many finished runs; 0: never.
     refit_runs: int = 20
-    #: How often a waiting run looks for a request to cancel it, in seconds.
+    #: Seconds between a waiting run's checks for cancellation.
     tick_s: float = 0.5
-    #: How often a run whose work the engine has lost is given to it again.
+    #: How many times a run is resubmitted after the engine lost its work.
     max_lost: int = 3
-    #: Triggers whose runs are never left out in overload: in a pool their jobs go before all others.
+    #: Triggers whose runs are never skipped in overload: in a pool their jobs go before all others.
     spared_triggers: frozenset[str] = frozenset()
 
     @property
     def lowest_free(self) -> tuple[Path, ...]:
-        """The folders whose file systems must have room."""
+        """The folders whose file systems must have free space."""
         return self.runs_dir, self.products_dir

@@ -1,4 +1,4 @@
-"""Making the run service of a configuration: the one place where its parts are put together."""
+"""Build the run service from a configuration: the one place where its parts are assembled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HOUR_S = 3600.0
 def _engine_options(config: Config) -> dict[str, dict[str, Any]]:
     options = {name: dict(section.options) for name, section in config.engines.items()}
     if config.autoscale.sites:
-        # What is bought at a site for a workflow has to be used by it.
+        # Capacity bought at a site for a workflow must be used by it.
         options.setdefault("condor", {}).setdefault("sites", dict(config.autoscale.sites))
     return options
 
@@ -44,12 +44,12 @@ def run_settings(config: Config) -> RunSettings:
 
 
 def make_planner(config: Config) -> DocumentPlanner:
-    """Return the planner with the layouts of the configuration."""
+    """Return the planner with the configured layouts."""
     return DocumentPlanner(make_layouts(config))
 
 
 def make_layouts(config: Config) -> dict[str, LayoutSettings]:
-    """Return how the engines that the configuration names group jobs."""
+    """Return how the configured engines group jobs."""
     layouts: dict[str, LayoutSettings] = {}
     for name, section in config.engines.items():
         base = LAYOUTS.get(name, LayoutSettings())
@@ -73,7 +73,7 @@ def make_service(
     engine_factory: EngineFactory | None = None,
     events: RunEvents | None = None,
 ) -> RunService:
-    """Return the run service of a configuration; the parts that are given are used in place of the usual ones."""
+    """Return the run service of a configuration; given parts replace the defaults."""
     return RunService(
         store or open_store(config.store_url),
         run_settings(config),
@@ -84,7 +84,7 @@ def make_service(
 
 
 def registered_engine(name: str, options: Mapping[str, Any]) -> Engine:
-    """Return a new engine of the registry."""
+    """Return a new engine from the registry."""
     from dynamo.engines.registry import create_engine
 
     return create_engine(name, **options)

@@ -1,4 +1,4 @@
-"""What the dispatcher asks while there is more work than can be done: who answers is not its business."""
+"""The interface the dispatcher asks what to skip when there is more work than can be done."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any, Protocol
 
 from dynamo.store.models import Run
 
-#: By so much the jobs of runs that are never left out are more urgent than declared: more than lies between the lowest
-#: and the highest priority that can be declared.
+#: Added to the priority of jobs of runs that are never skipped: more than the difference between the lowest and the
+#: highest priority that can be declared.
 AHEAD = 2001
 
 
 @dataclass(frozen=True)
 class Shed:
-    """That a run goes without, why, and with which numbers."""
+    """The decision to skip a run, with its reason and the numbers behind it."""
 
     reason: str
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Shedding(Protocol):
-    """Decides which runs go without."""
+    """Decides which runs to skip."""
 
     def spared(self, run: Run) -> bool:
-        """Tell whether a run is never left out."""
+        """Return whether a run is never skipped."""
         ...
 
     def reserved(self, threads: int, now: datetime) -> int:
-        """Return how many of ``threads`` runs at once are kept for those that are never left out, less than all."""
+        """Return how many of ``threads`` concurrent runs are reserved for those never skipped; fewer than all."""
         ...
 
     def judge(self, run: Run, now: datetime) -> Shed | None:
-        """Return why a run that has not started goes without; None if it does not."""
+        """Return why to skip a run that has not started; None to keep it."""
         ...

@@ -1,4 +1,4 @@
-"""The states of a run and the only ways between them."""
+"""The states of a run and the transitions between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RunState = Literal[
     "skipped",
 ]
 
-#: From each state to those that may follow. A person's retry is the only way out of failed, cancelled, skipped.
+#: States that may follow each state. A manual retry is the only way out of failed, cancelled and skipped.
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     "created": frozenset({"planned", "failed", "cancelled", "skipped"}),
     "planned": frozenset({"submitted", "failed", "cancelled", "skipped"}),
@@ -31,13 +31,13 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     "skipped": frozenset({"created"}),
 }
 
-#: Nothing more happens by itself.
+#: Nothing more happens on its own.
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "skipped"})
-#: Nothing was given to an engine yet.
+#: Nothing has been submitted to an engine yet.
 WAITING: frozenset[str] = frozenset({"created", "planned"})
 UNFINISHED: frozenset[str] = frozenset(TRANSITIONS) - FINAL
 
 
 def sources(target: RunState) -> frozenset[RunState]:
-    """Return the states from which a run may come to ``target``."""
+    """Return the states from which a run may move to ``target``."""
     return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)

@@ -19,9 +19,9 @@ from dynamo.workflows.model import Layout, Plan
 
 @dataclass(frozen=True)
 class LayoutSettings:
-    """How an engine wants jobs to be grouped; see `dynamo.workflows.layout.choose_layout`.
+    """How an engine wants jobs grouped; see `dynamo.workflows.layout.choose_layout`.
 
-    ``slots`` of None are as many as the pool has processors.
+    ``slots`` of None means as many as the pool has processors.
     """
 
     slots: int | None = 2
@@ -35,7 +35,7 @@ LAYOUTS: Mapping[str, LayoutSettings] = {
     "condor": LayoutSettings(slots=None, job_overhead_s=3.5, single_threshold_s=7.0),
     "pegasus": LayoutSettings(slots=None, job_overhead_s=5.0, single_threshold_s=0.0),
 }
-#: Where the pool does not tell how many processors it has.
+#: Slots to assume if the pool does not report its processors.
 _SLOTS = 2
 _POOL = PoolCapacity()
 
@@ -46,7 +46,7 @@ class DocumentPlanner:
     Parameters
     ----------
     layouts
-        By engine; those that are not named are as in `LAYOUTS`.
+        By engine; others are as in `LAYOUTS`.
     """
 
     def __init__(self, layouts: Mapping[str, LayoutSettings] | None = None) -> None:
@@ -54,7 +54,7 @@ class DocumentPlanner:
         self._parsed: dict[str, Any] = {}
 
     def load(self, name: str) -> Workflow:
-        """Return the workflow of a file or template; raises `NotFoundError` or `DocumentError`."""
+        """Return the workflow of a file or template; raise `NotFoundError` or `DocumentError`."""
         from dynamo.documents.loading import read_data
         from dynamo.workflows.workflow import find_workflow
 
@@ -62,7 +62,7 @@ class DocumentPlanner:
         return self.from_body(read_data(path), where=path)
 
     def from_body(self, body: Mapping[str, Any], *, where: object = None) -> Workflow:
-        """Return the workflow of a document; raises `DocumentError`."""
+        """Return the workflow of a document; raise `DocumentError`."""
         digest = hashlib.sha256(canonical_json(body)).hexdigest()
         parsed = self._parse(digest, body, where)
         return Workflow(
@@ -79,7 +79,7 @@ class DocumentPlanner:
         )
 
     def parameters(self, workflow: Workflow, given: Mapping[str, object]) -> dict[str, Value]:
-        """Return all parameters, checked; raises `DocumentError`."""
+        """Return all parameters, checked; raise `DocumentError`."""
         from dynamo.documents.problems import Problems
         from dynamo.workflows.document import Document
         from dynamo.workflows.expand import check_parameters
@@ -95,13 +95,13 @@ class DocumentPlanner:
         return values
 
     def levels(self, workflow: Workflow, parameters: Mapping[str, Value]) -> tuple[float, ...]:
-        """Return the levels of the run's contour jobs, whatever the parameter is called; else its ``levels``."""
+        """Return the levels of the run's contour jobs, whatever their parameter is called, or else its ``levels``."""
         parsed = self._parse(workflow.sha256, workflow.body, None)
         default = next(item.default for item in self._contracts()["contour"].parameters if item.name == "levels")
         found = [job.arguments.get("levels", default) for job in parsed.jobs if job.module == "contour"]
         levels: dict[float, None] = {}
         for value in found or [parameters.get("levels", default)]:
-            # A text is a placeholder; one that is not a lone parameter is known only when the jobs are.
+            # Text is a placeholder; unless it is a lone parameter, its value is known only once the jobs are.
             name = value.strip("{} ").removeprefix("parameters.") if isinstance(value, str) else ""
             known = parameters.get(name) if name else value
             several = known if isinstance(known, list) else [known]
@@ -146,7 +146,7 @@ class DocumentPlanner:
         from dynamo.workflows.cost import DEFAULT_COEFFICIENTS, Observation, fit
 
         seen = [Observation(module, features, seconds) for module, features, seconds in observations]
-        # The shipped ones are the prior each time: the last fit saw most of these observations already.
+        # Always use the shipped ones as the prior: the last fit already saw most of these observations.
         return fit(seen, DEFAULT_COEFFICIENTS)
 
     def _parse(self, digest: str, body: Mapping[str, Any], where: object) -> Any:
@@ -164,7 +164,7 @@ class DocumentPlanner:
 
 
 def _slots(settings: LayoutSettings, plan: Plan) -> int:
-    """Return how many tasks will run at the same time; the pool is asked only where that counts."""
+    """Return how many tasks will run concurrently; query the pool only if it matters."""
     if settings.slots is not None:
         return settings.slots
     if len(plan.jobs) == 1 or plan.predicted_s <= settings.single_threshold_s:

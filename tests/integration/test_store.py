@@ -443,7 +443,7 @@ def test_an_input_that_is_written_over_while_the_run_works_is_not_published(
     thread.join(300)
     ended = service.get(run.id)
     assert ended.state == "failed"
-    assert "written over" in ended.reason
+    assert "overwritten" in ended.reason
     assert not (tmp_path / "products").exists()
 
 

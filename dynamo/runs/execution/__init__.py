@@ -1,1 +1,1 @@
-"""Taking one run from where the store says it is to its end: a step for each state."""
+"""Take one run from its stored state to its end: one step per state."""

@@ -1,4 +1,4 @@
-"""The work of a run: given to its engine, followed to its end, given again where the engine loses it."""
+"""The work of a run: submit it to its engine, follow it to the end, resubmit it if the engine loses it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EngineStep:
     Parameters
     ----------
     journal, engines, settings
-        The states of runs, what executes them, and how patiently.
+        The states of runs, the engines that execute them, and the limits.
     """
 
     def __init__(self, journal: RunJournal, engines: Engines, settings: RunSettings) -> None:
@@ -36,13 +36,13 @@ class EngineStep:
         self._settings = settings
 
     def submit(self, run: Run, _stop: threading.Event) -> None:
-        """Store that the work of a planned run is to be done; `follow` gives it to the engine."""
-        # What an earlier attempt left must not be taken for this one.
+        """Record that a planned run is submitted; `follow` hands it to the engine."""
+        # Leftovers of an earlier attempt must not be mistaken for this one.
         folder_of(run).engine_file.unlink(missing_ok=True)
         self._journal.move(run, "submitted", submitted_at=utc_now(), attempts=run.attempts + 1)
 
     def follow(self, run: Run, stop: threading.Event) -> None:
-        """Wait for the engine, and store how the work ended; raises `Stopped` where it is left to be gone on with."""
+        """Wait for the engine and store how the work ended; raise `Stopped` if it is left to be resumed."""
         folder = folder_of(run)
         try:
             engine = self._engines.named(run.engine)
@@ -50,7 +50,7 @@ class EngineStep:
             reason = self._journal.cancel_reason(run.id)
             if reason is None or folder.engine_file.exists():
                 raise
-            # Nobody has the work, so nobody need be reached to end it.
+            # The work was never submitted, so no engine is needed to end it.
             self._journal.move(run, "cancelled", reason=reason, finished_at=utc_now())
             return
         if not folder.engine_file.exists() or engine.status(folder).state == "lost":
@@ -64,7 +64,7 @@ class EngineStep:
                 lost += 1
                 if lost > self._settings.max_lost:
                     raise EngineError(f"lost the work {lost} times: {status.reason}", where=run.engine)
-                _log.warning("submitted again: the work was lost", extra={"run": run.id, "reason": status.reason})
+                _log.warning("the engine lost the work: resubmitting", extra={"run": run.id, "reason": status.reason})
                 _submit_again(engine, folder)
             elif status.final:
                 self._conclude(run, status)
@@ -75,7 +75,7 @@ class EngineStep:
                 engine.cancel(folder, reason)
 
     def end(self, run: Run) -> None:
-        """End a run that somebody wants cancelled and that this process holds."""
+        """End a run that is to be canceled and that this process holds."""
         reason = run.cancel_reason or "cancelled"
         if run.state in FINAL or run.state == "publishing":
             return
@@ -99,7 +99,7 @@ class EngineStep:
 
 
 class _Watched:
-    """What was last told of a run at work, so that only what is new is told."""
+    """The last announced status of an active run, so that only changes are announced."""
 
     def __init__(self, run: Run, journal: RunJournal) -> None:
         self._run = run
@@ -108,7 +108,7 @@ class _Watched:
         self._state: str = run.state
 
     def see(self, status: Status) -> None:
-        """Tell of the jobs that have ended since, and store whether the work runs or is held."""
+        """Announce jobs that have ended since, and store whether the work is running or held."""
         run, seen = self._run, self._seen
         if seen is None or (status.jobs_done, status.jobs_failed) != (seen.jobs_done, seen.jobs_failed):
             self._journal.events.emit(

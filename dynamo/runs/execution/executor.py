@@ -1,7 +1,7 @@
-"""Takes one run to its end, step by step, from wherever the store says it stands.
+"""Take one run to its end, step by step, from its stored state.
 
 Every step writes the store first and then touches the world, and every step may be repeated: after a crash the same
-call goes on where the store stands.
+call continues from the stored state.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = logging.getLogger("dynamo.runs")
 
 
 class Executor:
-    """Executes runs; `dynamo.runs.dispatcher` runs many.
+    """Executes runs, one at a time; `dynamo.runs.dispatcher` runs many.
 
     Parameters
     ----------
@@ -51,23 +51,23 @@ class Executor:
         }
 
     def execute(self, run_id: str, stop: threading.Event) -> Run | None:
-        """Take a run to its end, or until ``stop`` is set; None where another process works on it."""
+        """Take a run to its end, or until ``stop`` is set; None if another process is working on it."""
         run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
         with claimed(Path(run.run_dir)) as mine:
             if not mine:
                 return None
             try:
-                # It may have been finished by another process between the look and the claim.
+                # Another process may have finished it between the read and the claim.
                 run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
                 while run.state not in FINAL and not stop.is_set():
                     self._step(run, stop)
                     run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
             except Stopped:
-                _log.info("left for later", extra={"run": run_id})
+                _log.info("run postponed", extra={"run": run_id})
             return run
 
     def end_if_nobody_works(self, run: Run) -> None:
-        """End a run that somebody wants cancelled; whoever works on it does so itself."""
+        """End a run that is to be canceled, unless another process is working on it and will do so itself."""
         with claimed(Path(run.run_dir)) as mine:
             if mine:
                 self._engine.end(self._journal.get(run.id))
@@ -83,11 +83,11 @@ class Executor:
         except (DynamoError, OSError) as error:
             self._fail(run, str(error), stop)
         except Exception as error:  # a defect in one run must not stop the others
-            _log.exception("a defect in the run", extra={"run": run.id})
+            _log.exception("bug in the run", extra={"run": run.id})
             self._fail(run, f"defect: {type(error).__name__}: {error}", stop)
 
     def _fail(self, run: Run, reason: str, stop: threading.Event) -> None:
-        _log.error("the run failed", extra={"run": run.id, "reason": reason})
+        _log.error("run failed", extra={"run": run.id, "reason": reason})
         self._patiently(
             lambda: self._journal.move(run, "failed", reason=reason[:REASON_LENGTH], finished_at=utc_now()),
             stop,

@@ -24,9 +24,9 @@ class PlanStep:
     journal
         The states of runs.
     planner, costs
-        What turns workflow documents into plans, by which costs.
+        What turns workflow documents into plans, and the costs it uses.
     spared
-        Triggers whose runs are never left out.
+        Triggers whose runs are never skipped.
     """
 
     def __init__(self, journal: RunJournal, planner: Planner, costs: LearnedCosts, spared: frozenset[str]) -> None:
@@ -48,8 +48,8 @@ class PlanStep:
         plan, layout = planner.plan(
             workflow, paths, run.parameters, facts, engine=run.engine, coefficients=self._costs.coefficients()
         )
-        # A trigger may have given it another one than its document; the pool's queue goes by it, too. A full pool would
-        # never come to jobs of low priority: those of runs that must not be left out go first, whatever was declared.
+        # The trigger may have set a priority other than the document's; the pool's queue uses it, too. A full pool
+        # would never get to low-priority jobs: those of runs that must not be skipped go first in any case.
         ahead = AHEAD if run.trigger in self._spared else 0
         plan = replace(plan, priority=run.priority + ahead)
         folder_of(run).prepare(plan, layout)

@@ -1,4 +1,4 @@
-"""The last step of a run: its products in their place, then in the store."""
+"""The last step of a run: put its products in place, then record them in the store."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PublishStep:
         self._settings = settings
 
     def take(self, run: Run, _stop: threading.Event) -> None:
-        """Publish, and store that it was done; what was published before a crash is found and kept."""
+        """Publish, and record it in the store; products published before a crash are found and kept."""
         journal, folder = self._journal, folder_of(run)
         plan = folder.read_plan()
         run = journal.get(run.id)
@@ -84,7 +84,7 @@ class PublishStep:
 
 
 def _rows(run: Run, publication: Publication) -> list[dict[str, Any]]:
-    """Return the rows of the table of products for a publication."""
+    """Return the product table rows of a publication."""
     rows = []
     for item in publication.products:
         lead, valid = (item.lead_min, item.valid_at)
