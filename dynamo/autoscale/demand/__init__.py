@@ -1,1 +1,1 @@
-"""What work there is and what work is to come: one module for each source, and `registry` that puts them together."""
+"""Current and expected work: one module per source, and `registry` to combine them."""

@@ -1,4 +1,4 @@
-"""What feeds have brought: a light memory of arrivals that asks the store for new ones only and never opens a file."""
+"""What feeds have delivered: a light cache of arrivals that queries only new ones and never opens a file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from dynamo.store.models import Arrival
 from dynamo.triggers.outlook.cadence import Cadence, learn_cadence
 from dynamo.triggers.outlook.streams import Arrived, Stream
 
-#: So many arrivals of each feed are remembered, and so many of each radar.
+#: Arrivals to remember of each feed, and of each radar.
 _KEPT = 4000
 _KEPT_EACH = 40
-#: Data and clock go at the same pace where they differ by less.
+#: Data and clock count as equally fast if they differ by less than this.
 _SAME_PACE = 0.1
 
 
@@ -37,7 +37,7 @@ class _Feed:
 
 
 class ArrivalMemory:
-    """The arrivals of feeds, remembered between looks."""
+    """The arrivals of feeds, remembered between queries."""
 
     def __init__(self) -> None:
         self._feeds: dict[str, _Feed] = defaultdict(_Feed)
@@ -45,7 +45,7 @@ class ArrivalMemory:
         self._streams: dict[tuple[str, str], tuple[int, list[Stream]]] = {}
 
     def refresh(self, session: Session, feed: str) -> None:
-        """Ask for what is new in a feed."""
+        """Load what is new in a feed."""
         known = self._feeds[feed]
         closed = func.coalesce(Arrival.closed_at, Arrival.detected_at)
         found = session.execute(
@@ -69,25 +69,25 @@ class ArrivalMemory:
         del known.rows[:-_KEPT]
 
     def came_between(self, feed: str, begin: datetime, end: datetime) -> bool:
-        """Whether any file of a feed was closed then."""
+        """Whether any file of a feed was closed in ``[begin, end)``."""
         return any(begin <= row.time < end for row in reversed(self._feeds[feed].rows))
 
     def newest(self, feed: str) -> Arrived | None:
-        """Return the newest arrival of a feed by its valid time."""
+        """Return the newest arrival of a feed by valid time."""
         rows = self._feeds[feed].rows
         return max(rows, key=lambda row: (row.valid_at, row.id)) if rows else None
 
     def streams(self, feed: str, takes: Takes | None = None, *, known_as: str = "") -> list[Stream]:
-        """Return the streams of a feed, one for each radar.
+        """Return the streams of a feed, one per radar.
 
         Parameters
         ----------
         feed
             The feed.
         takes
-            Only of the files for which it is true; None for all.
+            Selects files; None for all.
         known_as
-            A name of ``takes``, under which the answer is kept until the feed brings something new.
+            A cache key for ``takes``; the answer is kept until the feed delivers something new.
         """
         known = self._streams.get((feed, known_as))
         if known is None or known[0] != self._feeds[feed].last_id:
@@ -109,7 +109,7 @@ class ArrivalMemory:
         return _like_the_others(streams)
 
     def facts(self, session: Session, ids: Sequence[int]) -> dict[int, InputFacts]:
-        """Return what the arrivals say of the work that they cause; those of which nothing is known are left out."""
+        """Return the facts of arrivals that determine their work; unknown ones are left out."""
         missing = [id_ for id_ in ids if id_ not in self._facts]
         if len(self._facts) > _KEPT:
             self._facts = {}
@@ -123,7 +123,7 @@ class ArrivalMemory:
 
 
 def _like_the_others(streams: list[Stream]) -> list[Stream]:
-    """Give streams that are too young to have a rhythm the usual one of their feed."""
+    """Give streams too young to have a rhythm the usual one of their feed."""
     known = [stream.cadence for stream in streams if stream.cadence is not None]
     if not known:
         return streams
@@ -137,7 +137,7 @@ def _like_the_others(streams: list[Stream]) -> list[Stream]:
 
 
 def _pace(rows: Sequence[Arrived]) -> float:
-    """Return by how much the data go faster than the clock."""
+    """Return how many times faster than the clock the data advance."""
     steps = [
         ((later.valid_at - earlier.valid_at).total_seconds(), (later.time - earlier.time).total_seconds())
         for earlier, later in pairwise(rows)

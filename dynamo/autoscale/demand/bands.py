@@ -1,13 +1,13 @@
-"""What predictions of load were worth: their error is learned from what came true, for each lead by itself; pure.
+"""Error bands of load predictions, learned from actual loads, separately for each lead; pure.
 
-Time is cut into bins. When a bin comes into a lead bucket (0-10, 10-20, 20-30, 30-60 minutes ahead), the load that was
-predicted for it is kept; when it is over, the ratio of the actual to the predicted load is one observation. What counts
-of the past are bins with a similar predicted load (a quiet night says nothing about a storm), recent ones more, beside
-a wide prior: so a few observations move little and one strange bin has a bounded say.
+Time is divided into bins. When a bin enters a lead bucket (0-10, 10-20, 20-30, 30-60 minutes ahead), the load predicted
+for it is kept; when it is over, the ratio of actual to predicted load is one observation. Past bins with a similar
+predicted load count (a quiet night says nothing about a storm), recent ones more, together with a wide prior: a few
+observations change little, and one odd bin has limited influence.
 
-Errors of neighbouring bins are alike, so a quantile of the past is missed too often while the weather changes. Its
-level is therefore raised by each miss and lowered by each hit, which brings the share of misses to what it should be
-whatever the errors are like (Gibbs and Candes, Adaptive Conformal Inference Under Distribution Shift, NeurIPS 2021,
+Errors of neighboring bins are correlated, so a past quantile is missed too often while the weather changes. Each miss
+therefore raises its level and each hit lowers it, which brings the miss rate to its target whatever the error
+distribution (Gibbs and Candes, Adaptive Conformal Inference Under Distribution Shift, NeurIPS 2021,
 equation 2).
 """
 
@@ -28,41 +28,41 @@ from dynamo.times import from_epoch
 BIN_S = 300.0
 #: Ends of the lead buckets, seconds ahead.
 BUCKETS_S = (600.0, 1200.0, 1800.0, 3600.0)
-#: A bin is judged so long after its end, when its runs are in the store.
+#: Seconds after its end at which a bin is judged, when its runs are in the store.
 SETTLE_S = 120.0
-#: The quantile of the actual load that `Band.high` stands for.
+#: The quantile of the actual load that `Band.high` represents.
 QUANTILE = 0.9
-#: By how much a miss raises the level of the quantile, and its bounds.
+#: How much a miss raises the level of the quantile, and its bounds.
 _STEP = 0.02
 _LEVELS = (0.6, 0.99)
-#: The band is no narrower than this factor.
+#: Minimum width of the band, as a factor.
 _LEAST_FACTOR = 1.03
-#: Added to both sides of a ratio, core-seconds: nothing against nearly nothing is no miss.
+#: Added to both sides of a ratio, core-seconds: nothing versus almost nothing is not a miss.
 FLOOR_CORE_S = 1.0
 
 _KEPT = 200
-#: The prior: ratios with a mean of 1, one in ten above 2, worth as many observations.
+#: The prior: ratios with a mean of 1, one in ten above 2, each worth one observation.
 _PRIOR = np.array([0.25, 0.45, 0.65, 0.9, 1.5, 2.25])
 _HALF_LIFE = 100.0
-#: Loads that differ by this factor count as much less similar (one standard deviation of the natural logarithm).
+#: Scale of similarity between loads (one standard deviation of the natural logarithm).
 _SIMILAR = 0.7
 _LEAST_WEIGHT = 0.02
-#: Ratios beyond these say "very wrong" and no more.
+#: Ratios beyond these just mean "very wrong".
 _LOW, _HIGH = 0.02, 50.0
-#: The expected load is corrected by no more than this factor, either way.
+#: Largest correction factor of the expected load, either way.
 _MAX_BIAS = 4.0
 
 
 @dataclass(frozen=True)
 class Band:
-    """What to make of a predicted load.
+    """The corrected prediction of a load.
 
     Attributes
     ----------
     expected, high
-        Core-seconds: the corrected prediction, and what will not be exceeded nine times out of ten.
+        Core-seconds: the corrected prediction, and its 90th percentile.
     observations
-        How many past bins it rests on.
+        Number of past bins it is based on.
     """
 
     expected: float
@@ -72,16 +72,16 @@ class Band:
 
 @dataclass
 class Track:
-    """Predictions that wait for their outcome, and past ones with it, of one source and trigger.
+    """Pending predictions, and past ones with their outcomes, of one source and trigger.
 
     Attributes
     ----------
     pending
-        Predicted core-seconds and the upper end of their band, by bucket and the bin's beginning (epoch seconds).
+        Predicted core-seconds and the upper end of their band, by bucket and start of the bin (epoch seconds).
     seen
         Past (predicted, actual) core-seconds by bucket, oldest first.
     levels
-        The quantile that is taken of the past, by bucket; `QUANTILE` at first.
+        The quantile taken of the past, by bucket; initially `QUANTILE`.
     """
 
     pending: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
@@ -89,17 +89,16 @@ class Track:
     levels: dict[int, float] = field(default_factory=dict)
 
     def expect(self, now: datetime, loads: Mapping[int, float], horizon_s: float) -> bool:
-        """Keep what is predicted for bins that have just come into a bucket; tell whether there were any.
+        """Keep the predictions for bins that have just entered a bucket; return whether there were any.
 
         Parameters
         ----------
         now
             When the prediction was made.
         loads
-            Core-seconds, as they were predicted before any correction, by the beginning of the bin; those that are
-            left out are zero.
+            Core-seconds predicted before any correction, by start of the bin; missing ones are zero.
         horizon_s
-            How far the prediction reaches; bins beyond are not judged.
+            How far the prediction reaches; later bins are not judged.
         """
         added = False
         for start in bins_ahead(now, horizon_s):
@@ -112,15 +111,15 @@ class Track:
         return added
 
     def settle(self, now: datetime, actual: Callable[[datetime, datetime], float | None]) -> bool:
-        """Judge the bins that are over; tell whether there were any.
+        """Judge the bins that are over; return whether there were any.
 
         Parameters
         ----------
         now
             The caller's clock.
         actual
-            Returns the core-seconds that came between two times; None where that says nothing of the prediction, as
-            when the feed was away.
+            Returns the core-seconds that came between two times; None if that says nothing about the prediction, such
+            as when the feed was down.
         """
         over = sorted(key for key in self.pending if key[1] + BIN_S + SETTLE_S <= now.timestamp())
         outcomes: dict[int, float | None] = {}
@@ -138,12 +137,12 @@ class Track:
         return bool(over)
 
     def band(self, lead_s: float, predicted: float) -> Band:
-        """Return what to make of a bin's predicted core-seconds, ``lead_s`` seconds ahead."""
+        """Return the band of a bin's predicted core-seconds, ``lead_s`` seconds ahead."""
         bucket = bucket_of(lead_s)
         return learned_band(self.seen.get(bucket, ()), predicted, self.levels.get(bucket, QUANTILE))
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the track as JSON data."""
         return {
             "pending": [[bucket, start, *values] for (bucket, start), values in sorted(self.pending.items())],
             "levels": {str(bucket): level for bucket, level in self.levels.items()},
@@ -152,7 +151,7 @@ class Track:
 
 
 def track_from_json(data: Mapping[str, Any]) -> Track:
-    """Read what `Track.to_json` wrote; anything else is a track without a past."""
+    """Read what `Track.to_json` wrote; anything else is an empty track."""
     try:
         return Track(
             pending={
@@ -170,7 +169,7 @@ def track_from_json(data: Mapping[str, Any]) -> Track:
 
 
 def learned_band(seen: Sequence[tuple[float, float]], predicted: float, level: float = QUANTILE) -> Band:
-    """Return what to make of a predicted load, after past (predicted, actual) loads.
+    """Return the band of a predicted load, learned from past (predicted, actual) loads.
 
     Parameters
     ----------
@@ -185,19 +184,19 @@ def learned_band(seen: Sequence[tuple[float, float]], predicted: float, level: f
     order = np.argsort(ratios)
     ratios, weights = ratios[order], weights[order]
     high = _quantile(ratios, weights, level)
-    # The mean is what loads add up by; extreme ratios count as the tenth that is next to them.
+    # Use the mean, because loads add up; clip extreme ratios to the outer deciles.
     held = np.clip(ratios, _quantile(ratios, weights, 1 - QUANTILE), _quantile(ratios, weights, QUANTILE))
     mean = float(np.clip(np.sum(held * weights) / np.sum(weights), 1 / _MAX_BIAS, _MAX_BIAS))
     expected = max(0.0, (predicted + FLOOR_CORE_S) * mean - FLOOR_CORE_S) if predicted > 0 else 0.0
     above = (predicted + FLOOR_CORE_S) * high - FLOOR_CORE_S
     if predicted <= 0 and not seen:
-        # Nobody has ever seen something come from nothing here.
+        # Nothing unpredicted has ever come here.
         above = 0.0
     return Band(expected, max(expected * _LEAST_FACTOR, above), len(seen))
 
 
 def _observed(seen: Sequence[tuple[float, float]], predicted: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ratios that count, with their weights; the first ones are the prior's."""
+    """Return the ratios that count, with their weights; the prior's come first."""
     if not seen:
         return _PRIOR, np.ones(len(_PRIOR))
     pairs = np.asarray(seen, dtype=np.float64) + FLOOR_CORE_S
@@ -209,23 +208,23 @@ def _observed(seen: Sequence[tuple[float, float]], predicted: float) -> tuple[ND
 
 
 def _quantile(ordered: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> float:
-    """Return a weighted quantile, linear between the middles of the weights."""
+    """Return a weighted quantile, linear between the midpoints of the weights."""
     position = (np.cumsum(weights) - 0.5 * weights) / np.sum(weights)
     return float(np.interp(share, position, ordered))
 
 
 def bin_of(time: datetime) -> int:
-    """Return the beginning of the bin that holds a time, epoch seconds."""
+    """Return the start of the bin that contains a time, epoch seconds."""
     return int(time.timestamp() // BIN_S * BIN_S)
 
 
 def bucket_of(lead_s: float) -> int:
-    """Return the lead bucket; what is further ahead than the last one belongs to it."""
+    """Return the lead bucket; anything beyond the last one belongs to it."""
     return next((index for index, end in enumerate(BUCKETS_S) if lead_s < end), len(BUCKETS_S) - 1)
 
 
 def bins_ahead(now: datetime, horizon_s: float) -> Iterable[int]:
-    """Return the beginnings of the whole bins between now and the horizon, epoch seconds."""
+    """Return the starts of the whole bins between now and the horizon, epoch seconds."""
     first = -int(-now.timestamp() // BIN_S) * int(BIN_S)
     last = now.timestamp() + horizon_s - BIN_S
     return range(first, math.floor(last) + 1, int(BIN_S))

@@ -1,4 +1,4 @@
-"""What a source of demand is, and how several add up."""
+"""The interface of a demand source, and how several add up."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Protocol, runtime_checkable
 from dynamo.autoscale.model import Demand, Work
 from dynamo.errors import RetryableError
 
-#: How far ahead is looked, unless somebody says otherwise: an hour, as storms and boots need.
+#: Default horizon, seconds: one hour, long enough for storms and boots.
 HORIZON_S = 3600.0
 
 
 class DemandSource(Protocol):
-    """Knows some of the work; what different sources know must not overlap, so that they add up."""
+    """Knows part of the work; sources must not overlap, so that they add up."""
 
     @property
     def name(self) -> str:
@@ -22,33 +22,33 @@ class DemandSource(Protocol):
         ...
 
     def work(self, now: datetime, horizon_s: float) -> Sequence[Work]:
-        """Return the work that is there, or expected until ``now`` and ``horizon_s`` seconds.
+        """Return the work present now, or expected within ``horizon_s`` seconds of ``now``.
 
         Raises
         ------
         RetryableError
-            If it cannot say anything now.
+            If it cannot answer now.
         """
         ...
 
 
 @runtime_checkable
 class Remarking(Protocol):
-    """A source that has something to say about its last answer."""
+    """A source with remarks on its last answer."""
 
     @property
     def notes(self) -> Mapping[str, str]:
-        """Remarks on the last answer, by what they are about."""
+        """Remarks on the last answer, by subject."""
         ...
 
 
 def gather(sources: Sequence[DemandSource], now: datetime, horizon_s: float = HORIZON_S) -> Demand:
-    """Ask all sources and add up what they say.
+    """Query all sources and add up their answers.
 
     Parameters
     ----------
     sources
-        With names that differ.
+        With distinct names.
     now
         The caller's clock.
     horizon_s

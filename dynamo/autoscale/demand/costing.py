@@ -1,4 +1,4 @@
-"""What a run of a workflow will occupy on a pool, from the facts of its input: the cost model without any file."""
+"""What a run of a workflow will occupy on a pool, from the facts of its input: the cost model without files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dynamo.workflows.model import Plan
 
 V = TypeVar("V")
 
-#: Plans and costs that are kept.
+#: Plans and costs to keep.
 _KEPT = 4096
 
 
@@ -31,11 +31,11 @@ class RunCost:
     Attributes
     ----------
     core_s
-        Core-seconds, with what the jobs cost beside their payload.
+        Core-seconds, including job overhead.
     cores
-        How many cores it can use at once.
+        How many cores it can use at the same time.
     cores_each, memory_mb, disk_mb
-        What one job of it needs.
+        What one of its jobs needs.
     """
 
     core_s: float
@@ -46,17 +46,17 @@ class RunCost:
 
 
 def occupied(predicted_s: float, jobs: int, layout: LayoutSettings) -> tuple[float, int]:
-    """Return the core-seconds that a run occupies and its tasks side by side.
+    """Return the core-seconds a run occupies and how many tasks it has in parallel.
 
     Parameters
     ----------
     predicted_s
         CPU seconds of its payload.
     jobs
-        Its logical jobs.
+        Number of its logical jobs.
     layout
-        How the engine groups them. A run within its threshold is one task; of a longer one, tasks are as long as ten
-        times their overhead, roughly as `dynamo.workflows.layout.choose_layout` makes them where there are slots.
+        How the engine groups them. A run within its threshold is one task; in a longer one, tasks last ten times their
+        overhead, roughly as `dynamo.workflows.layout.choose_layout` makes them when slots are available.
     """
     tasks = 1
     if predicted_s > layout.single_threshold_s and layout.job_overhead_s > 0:
@@ -67,14 +67,14 @@ def occupied(predicted_s: float, jobs: int, layout: LayoutSettings) -> tuple[flo
 
 
 class RunCosts:
-    """Costs of runs; plans are made once for inputs of one shape, so that a cost is a matter of microseconds.
+    """Costs of runs; plans are made once per input shape, so that a cost takes microseconds.
 
     Parameters
     ----------
     planner
         Reads documents and plans.
     layouts
-        How each engine groups jobs; by default as the engines do.
+        How each engine groups jobs. Default: as the engines do.
     """
 
     def __init__(self, planner: Planner, layouts: Mapping[str, LayoutSettings] | None = None) -> None:
@@ -85,7 +85,7 @@ class RunCosts:
         self._costs: dict[tuple[object, ...], RunCost] = {}
 
     def use(self, coefficients: Coefficients) -> None:
-        """Predict with these coefficients from now on; modules that are left out have the shipped ones."""
+        """Predict with these coefficients from now on; other modules keep the shipped ones."""
         wanted = {**DEFAULT_COEFFICIENTS, **coefficients}
         if wanted != self._coefficients:
             self._coefficients = wanted
@@ -111,14 +111,14 @@ class RunCosts:
         workflow, parameters, engine
             The run.
         facts
-            By input, of those inputs that the run has; others that are required are taken to be there.
+            By input, for the inputs the run has; other required ones are assumed present.
         known_as
-            A name of these facts, under which the cost is kept for the next time.
+            A cache key for these facts, under which the cost is kept.
 
         Returns
         -------
         RunCost or None
-            None where such a run cannot be planned, as with an input in another format.
+            None if such a run cannot be planned, such as with an input in another format.
         """
         key = None if known_as is None else (workflow.sha256, repr(sorted(parameters.items())), engine, *known_as)
         if key is not None and key in self._costs:
@@ -149,7 +149,7 @@ class RunCosts:
                 if port in facts or port not in workflow.optional
             }
             try:
-                # One slot is enough to plan for: the layout is not used, and the pool need not be asked.
+                # Plan for one slot: the layout is not used, and the pool need not be queried.
                 plan, _ = self._planner.plan(workflow, inputs, parameters, facts, engine="", coefficients={})
             except InputError:
                 return None

@@ -1,4 +1,4 @@
-"""Runs that are expected, and the work that they are; pure."""
+"""Expected runs, and the work they amount to; pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dynamo.times import from_epoch
 from dynamo.triggers.rules import Rule
 
 FORECAST = "forecast"
-#: Work that nothing foretells is told of from so many core-seconds on.
+#: Smallest unforeseen work to report, core-seconds.
 _LEAST_UNFORESEEN = 1.0
 
 
 @dataclass(frozen=True)
 class Expected:
-    """One run that may be started: when, how likely, and what it would occupy."""
+    """A run that may be started: when, how likely, and what it would occupy."""
 
     at: datetime
     chance: float
@@ -28,12 +28,12 @@ class Expected:
 
     @property
     def core_s(self) -> float:
-        """Core-seconds times their likelihood."""
+        """Core-seconds times probability."""
         return self.chance * self.cost.core_s
 
 
 def loads_of(runs: Sequence[Expected]) -> dict[int, float]:
-    """Return the core-seconds that are expected in each bin."""
+    """Return the core-seconds expected in each bin."""
     loads: dict[int, float] = defaultdict(float)
     for run in runs:
         loads[bin_of(run.at)] += run.core_s
@@ -43,16 +43,16 @@ def loads_of(runs: Sequence[Expected]) -> dict[int, float]:
 def as_work(
     rule: Rule, site: str, runs: Sequence[Expected], loads: Mapping[int, float], bands: Mapping[int, Band]
 ) -> Iterable[Work]:
-    """Give the work that is expected of a trigger, corrected by what such predictions were worth.
+    """Yield the work expected from a trigger, corrected by how well such predictions have done.
 
     Parameters
     ----------
     rule, site
-        The trigger, and the site that its runs must be at (empty for any).
+        The trigger, and the site its runs are pinned to (empty for any).
     runs, loads
-        What it is expected to start, and the sums by bin.
+        The runs it is expected to start, and their sums by bin.
     bands
-        What to make of each bin's load, those of bins for which nothing is expected too.
+        The band of each bin's load, including bins for which nothing is expected.
     """
     deadline_s = rule.deadline_s or None
 

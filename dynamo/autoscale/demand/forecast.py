@@ -1,8 +1,8 @@
-"""Source `forecast`: the runs that arrivals still to come will start, from what the newest arrivals say.
+"""Source `forecast`: the runs that future arrivals will start, predicted from the newest arrivals.
 
-Only the store is asked. Each trigger says which runs it will start (`dynamo.triggers.base.Trigger.expects`), from the
-rhythm of its feed and from what the newest files foretell; here they are priced. What the predictions were worth is
-learned by trigger and lead (`bands`) and kept in the store.
+Only the store is queried. Each trigger predicts the runs it will start (`dynamo.triggers.base.Trigger.expects`), from
+the rhythm of its feed and the newest files; this module prices them. The accuracy of the predictions is learned by
+trigger and lead (`bands`) and kept in the store.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dynamo.triggers.rules import Rule
 NAME = FORECAST
 #: Less likely runs are left out.
 _LEAST_CHANCE = 0.02
-#: Rows and columns taken for an input of which no file was seen yet.
+#: Rows and columns to assume for an input of which no file has been seen yet.
 _UNSEEN_SHAPE = (400, 400)
 _log = logging.getLogger("dynamo.autoscale")
 
@@ -44,9 +44,9 @@ class ForecastSource:
     engines
         Runs of other engines need no workers.
     sites
-        The site that the runs of a workflow must be at, by workflow.
+        The site the runs of a workflow are pinned to, by workflow.
     learns
-        Whether predictions are kept and judged; one process does that, others only look.
+        Whether predictions are kept and judged; one process does that, others only read.
     """
 
     name = NAME
@@ -72,11 +72,11 @@ class ForecastSource:
 
     @property
     def notes(self) -> Mapping[str, str]:
-        """What there is to say of the last answer: feeds that are silent, triggers that need no pool."""
+        """Remarks on the last answer: silent feeds, triggers that need no pool."""
         return self._notes
 
     def work(self, now: datetime, horizon_s: float) -> Sequence[Work]:
-        """Return the work that is expected until the horizon; raises `StoreUnavailableError`."""
+        """Return the work expected until the horizon; raise `StoreUnavailableError`."""
         self._notes = {}
         rules = [rule for rule in self._rules if rule.engine in self._engines]
         for rule in self._rules:
@@ -110,13 +110,13 @@ class ForecastSource:
         return work
 
     def _expected(self, look: OutlookView, rule: Rule) -> list[Expected]:
-        """Return the runs that a rule will start, with their cost; none where its trigger fails as it must not."""
+        """Return the runs a rule will start, with their cost; empty if its trigger has a bug."""
         try:
             return list(self._priced(rule, rule.trigger.expects(RuleOutlook(look, rule))))
         except STORE_TROUBLE:
             raise
         except Exception as error:  # one trigger must not hold up the forecast of the others
-            reason = f"cannot be foretold: {rule.who}: {type(error).__name__}: {error}"
+            reason = f"cannot be predicted: {rule.who}: {type(error).__name__}: {error}"
             _log.debug(reason, exc_info=error)
             look.notes[f"trigger {rule.name}"] = reason
             return []
@@ -135,5 +135,5 @@ class ForecastSource:
 
 
 def _unseen(rule: Rule, time: datetime) -> InputFacts:
-    """Return facts for an input of which no file was seen: of its format, of a usual size."""
+    """Return facts for an input of which no file has been seen: its format, a typical size."""
     return InputFacts(rule.workflow.inputs[rule.port].split("|")[0], time, (0,), _UNSEEN_SHAPE, radar="radar")

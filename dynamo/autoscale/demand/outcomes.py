@@ -1,4 +1,4 @@
-"""What forecasts were worth, in the store: what was predicted for each trigger, and what came."""
+"""The record of forecasts in the store: what was predicted for each trigger, and what came."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dynamo.store.models import Arrival, Cursor, Run
 from dynamo.triggers.rules import Rule
 
 _PREFIX = "demand forecast "
-#: A run may be made so long after its file was closed and still be that file's, when a daemon was away.
+#: Longest delay between a file's close and the creation of its run, after a daemon was down.
 _LATEST = timedelta(hours=1)
 
 
@@ -31,7 +31,7 @@ def load(session: Session, triggers: Sequence[str]) -> dict[str, Track]:
 
 
 def save(store: Store, tracks: Mapping[str, Track], now: datetime) -> None:
-    """Keep the tracks; raises `StoreUnavailableError`."""
+    """Save the tracks; raise `StoreUnavailableError`."""
     with store.transaction() as session:
         for trigger, track in tracks.items():
             name, data = _PREFIX + trigger, track.to_json()
@@ -50,18 +50,18 @@ def learn(
     now: datetime,
     horizon_s: float,
 ) -> bool:
-    """Judge the past predictions of a trigger, and add the present ones; tell whether the track has changed.
+    """Judge a trigger's past predictions and add the current ones; return whether the track changed.
 
     Parameters
     ----------
     session, memory, costs
-        What there is and what it costs.
+        The store, the arrivals, and the cost of runs.
     track, rule
-        The trigger's; the track is changed.
+        The trigger's; the track is modified.
     loads
-        Core-seconds as predicted now, by the beginning of their bin.
+        Core-seconds as predicted now, by start of the bin.
     now, horizon_s
-        When, and how far the prediction reaches.
+        The caller's clock, and how far the prediction reaches.
     """
 
     def actual(begin: datetime, end: datetime) -> float | None:
@@ -74,9 +74,9 @@ def learn(
 
 
 def load_between(session: Session, rule: Rule, costs: RunCosts, begin: datetime, end: datetime) -> float:
-    """Return the core-seconds of the runs of a trigger whose files came in ``[begin, end)``.
+    """Return the core-seconds of a trigger's runs whose files arrived in ``[begin, end)``.
 
-    Skipped runs count as what they would have cost: they were wanted.
+    Skipped runs count at what they would have cost: they were demanded.
     """
     came = func.coalesce(Run.closed_at, Run.created_at)
     rows = session.execute(
@@ -103,7 +103,7 @@ def load_between(session: Session, rule: Rule, costs: RunCosts, begin: datetime,
 
 
 def _feed_was_there(rule: Rule, memory: ArrivalMemory, begin: datetime, end: datetime) -> bool:
-    """Whether the feed brought what it should: while it is away, nothing is learned about the weather."""
+    """Whether the feed delivered what it should: while it is down, nothing is learned about the weather."""
     feed = rule.trigger.witness
     if feed is None:
         return True

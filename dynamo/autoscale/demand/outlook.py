@@ -1,4 +1,4 @@
-"""What triggers are told of the time to come: one look into the store, shared by all of them."""
+"""What triggers may know about the future: one view of the store, shared by all of them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from dynamo.triggers.rules import Rule
 
 @dataclass
 class OutlookView:
-    """One look into the store.
+    """One view of the store.
 
     Attributes
     ----------
     session, memory
-        What there is, and what was there before.
+        The store now, and the arrivals remembered so far.
     rules
         All triggers.
     now, horizon_s
-        When, and how far is looked, seconds.
+        The caller's clock, and how far to look ahead, seconds.
     notes
-        What there is to say of feeds, by what it is about.
+        Remarks on feeds, by subject.
     """
 
     session: Session
@@ -48,7 +48,7 @@ class OutlookView:
     _activities: dict[str, Sequence[Activity] | None] = field(default_factory=dict)
 
     def refresh(self) -> None:
-        """Ask for what is new in every feed that some trigger looks at."""
+        """Load what is new in every feed used by a trigger."""
         feeds = {feed for rule in self.rules for feed in (rule.trigger.feed, rule.trigger.witness) if feed is not None}
         for feed in feeds:
             self.memory.refresh(self.session, feed)
@@ -61,14 +61,14 @@ class OutlookView:
 
     @cached_property
     def nowcasts(self) -> list[StormMap]:
-        """The newest nowcast of each feed; they tell of hail to come whatever engine draws them."""
+        """The newest nowcast of each feed; they predict hail whatever engine draws them."""
         newest = [self.memory.newest(feed) for feed in {rule.trigger.feed for rule in self.rules}]
         facts = self.memory.facts(self.session, [row.id for row in newest if row is not None and not row.radar])
         return [StormMap(one) for one in facts.values() if one.bounds is not None]
 
 
 class RuleOutlook:
-    """A look, as the trigger of one rule may see it; a `dynamo.triggers.outlook.base.Outlook`."""
+    """The view as seen by the trigger of one rule; a `dynamo.triggers.outlook.base.Outlook`."""
 
     def __init__(self, look: OutlookView, rule: Rule) -> None:
         self.now = look.now
@@ -78,15 +78,15 @@ class RuleOutlook:
         self._feed = rule.trigger.feed
 
     def newest(self) -> Arrived | None:
-        """Return the newest arrival of the trigger's feed by its valid time."""
+        """Return the newest arrival of the trigger's feed by valid time."""
         return self._look.memory.newest(self._feed)
 
     def streams(self, takes: Takes) -> Sequence[Stream]:
-        """Return the streams of the trigger's feed, one for each radar, of the files that it takes."""
+        """Return the streams of files it takes from the trigger's feed, one per radar."""
         return self._look.memory.streams(self._feed, takes, known_as=self._rule.name)
 
     def facts(self, arrived: Sequence[Arrived]) -> Mapping[int, InputFacts]:
-        """Return what arrivals say, by their id."""
+        """Return the facts of arrivals, by id."""
         return self._look.memory.facts(self._look.session, [one.id for one in arrived])
 
     def storms_near(self, sweep: InputFacts | None) -> StormsNear | None:
@@ -100,7 +100,7 @@ class RuleOutlook:
         return {name.removeprefix(prefix): data for name, data in self._look.session.execute(query)}
 
     def makers(self, workflow: str | None, feed: str | None) -> Sequence[Activity] | None:
-        """Return the activity of the trigger that starts a workflow or takes a feed; None where none goes by radars."""
+        """Return the activity of the trigger that starts a workflow or takes a feed; None if none goes by radar."""
         for rule in self._look.rules:
             if (workflow is not None and rule.workflow.name == workflow) or rule.trigger.feed == feed:
                 found = self._look.activity(rule)
@@ -109,19 +109,17 @@ class RuleOutlook:
         return None
 
     def remark_on(self, streams: Sequence[Stream]) -> None:
-        """Note what is missing in the trigger's feed, as its silence."""
+        """Note what is missing in the trigger's feed, such as its silence."""
         about = f"feed {self._feed}"
         notes = self._look.notes
         if not streams:
-            notes[about] = "has brought nothing yet: nothing is expected of it"
+            notes[about] = "no files yet: none expected"
             return
         silent = [stream for stream in streams if stream.cadence is not None and stream.cadence.silent(self.now)]
         if any(stream.cadence is None for stream in streams):
-            notes[about] = "has brought too few files to tell when the next will come"
+            notes[about] = "too few files yet to predict the next"
         elif silent:
             last = max(stream.newest.time for stream in silent)
             usual = min(stream.cadence.interval_s for stream in silent if stream.cadence is not None)
             which = "" if len(silent) == len(streams) else f" ({len(silent)} of {len(streams)} radars)"
-            notes[about] = (
-                f"silent since {to_iso(last)}{which}, usually a file each {usual:.0f} s: nothing is expected of it"
-            )
+            notes[about] = f"silent since {to_iso(last)}{which}, usually a file every {usual:.0f} s: none expected"

@@ -1,8 +1,7 @@
-"""Source `queue`: the jobs of the pool's schedd, those that wait and what is left of those that run.
+"""Source `queue`: the jobs in the pool's schedd: idle ones, and what is left of running ones.
 
-Asked through `condor_q`, as everywhere in the provisioner: a silent schedd is given up after seconds. Jobs of DyNamo's
-own runs carry an attribute, or lie in a run folder where Pegasus submitted them; they are left out where source `runs`
-counts them already.
+Queried with `condor_q`, as everywhere in the provisioner, with a timeout of seconds. Jobs of DyNamo's own runs carry an
+attribute, or were submitted by Pegasus from a run folder; they are left out if source `runs` already counts them.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from dynamo.provision.pool_link import PoolSilentError
 from dynamo.times import from_epoch
 
 NAME = "queue"
-#: How long the schedd may take to answer, seconds: the loop has other sources.
+#: Time limit for the schedd's answer, seconds: the loop has other sources.
 TIMEOUT_S = 5.0
-#: A job of which nothing is known takes so long, seconds of wall time, and nine of ten take no more than
-#: ``_FACTOR_HIGH`` times what is expected of them.
+#: Wall time to assume for an unknown job, seconds; nine of ten jobs take at most ``_FACTOR_HIGH`` times what is
+#: expected.
 UNKNOWN_S = 600.0
 _FACTOR_HIGH = 2.0
-#: From so many finished jobs of one kind their own spread is believed.
+#: Finished jobs of one kind needed to trust their own spread.
 _LEAST_FINISHED = 10
 _HISTORY = 400
 _HISTORY_EVERY = timedelta(minutes=2)
-#: A job that has run longer than expected will run for this share of its time again.
+#: A job that has outrun its estimate is assumed to need this share of its expected time more.
 _LONGER = 0.25
 
 _IDLE, _RUNNING, _TRANSFERRING = 1, 2, 6
-#: Scheduler and local universe: they run beside the schedd and need no worker.
+#: Scheduler and local universe: they run next to the schedd and need no worker.
 _WITHOUT_WORKER = frozenset({7, 12})
-#: Attributes in which submitters tell the wall time that a job needs: minutes expected, minutes at most.
+#: Attributes in which submitters give a job's wall time: minutes expected, minutes at most.
 _EXPECTED_MIN, _MOST_MIN = "EstimatedWallTimeMins", "MaxWallTimeMins"
 _FIELDS = (
     "JobStatus", "RequestCpus", "RequestMemory", "RequestDisk", "JobPrio", "JobCurrentStartDate", "JobUniverse",
@@ -51,18 +50,18 @@ _KIB_PER_MB = 1024
 
 @dataclass(frozen=True)
 class QueueJob:
-    """One job, as far as it says what it needs.
+    """One job, with what it says it needs.
 
     Attributes
     ----------
     kind
-        Who runs what: jobs of one kind are taken to be alike.
+        Who runs what: jobs of one kind are assumed alike.
     started
-        When it began; None while it waits.
+        When it started; None while idle.
     expected_s, most_s
-        Wall time as its submitter tells it; None if not told.
+        Wall time given by its submitter; None if not given.
     own
-        Whether it says that it belongs to a run of DyNamo.
+        Whether it is marked as belonging to a DyNamo run.
     folder
         Where it was submitted.
     """
@@ -81,7 +80,7 @@ class QueueJob:
 
 @dataclass(frozen=True)
 class WallTime:
-    """How long jobs of one kind take, seconds: half of them, and nine of ten, no longer."""
+    """Wall time of jobs of one kind, seconds: median and 90th percentile."""
 
     median_s: float
     high_s: float
@@ -93,11 +92,11 @@ class QueueSource:
     Parameters
     ----------
     tools
-        Gives the programs of the pool; raises `PoolSilentError` where there is none.
+        Returns the pool's programs; raises `PoolSilentError` if there is no pool.
     without_own
         Leave out the jobs of DyNamo's own runs.
     run_folders
-        The folder of run folders: what was submitted from within is of a run, though it may not say so.
+        The folder of run folders: jobs submitted from inside belong to a run, even if not marked.
     """
 
     name = NAME
@@ -112,7 +111,7 @@ class QueueSource:
         self._learned_at: datetime | None = None
 
     def work(self, now: datetime, horizon_s: float) -> Sequence[Work]:  # noqa: ARG002 - the interface
-        """Return the queue's jobs, alike ones together; raises `PoolSilentError`."""
+        """Return the queue's jobs, grouped by kind; raise `PoolSilentError`."""
         tools = self._tools()
         states = f"(JobStatus == {_IDLE} || JobStatus == {_RUNNING} || JobStatus == {_TRANSFERRING})"
         lines = tools.run("condor_q", "-allusers", "-constraint", states, "-af:t", *_FIELDS).splitlines()
@@ -131,7 +130,7 @@ class QueueSource:
 
 
 def pool_tools(pool: Path, timeout_s: float = TIMEOUT_S) -> Callable[[], Tools]:
-    """Return what gives the programs of the pool in a folder, each time as it is then."""
+    """Return a function that returns the programs of the pool in a folder, as it is at each call."""
 
     def tools() -> Tools:
         record = read_record(pool)
@@ -143,7 +142,7 @@ def pool_tools(pool: Path, timeout_s: float = TIMEOUT_S) -> Callable[[], Tools]:
 
 
 def read_jobs(lines: Iterable[str]) -> list[QueueJob]:
-    """Return the jobs that lines of the values of the attributes are about, with tabs between them."""
+    """Return the jobs described by lines of tab-separated attribute values."""
     jobs = []
     for line in lines:
         fields = line.split("\t")
@@ -172,7 +171,7 @@ def read_jobs(lines: Iterable[str]) -> list[QueueJob]:
 
 
 def learn_wall_times(lines: Iterable[str]) -> dict[tuple[str, str], WallTime]:
-    """Return what finished jobs took, by kind; lines as those of `read_jobs`, of other attributes."""
+    """Return the wall times of finished jobs, by kind; lines as in `read_jobs`, with other attributes."""
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
     for line in lines:
         fields = line.split("\t")
@@ -190,19 +189,19 @@ def learn_wall_times(lines: Iterable[str]) -> dict[tuple[str, str], WallTime]:
 
 
 def wall_time(job: QueueJob, learned: Mapping[tuple[str, str], WallTime]) -> WallTime:
-    """Return how long a job is expected to take: as it says, as others of its kind took, or as nobody knows."""
+    """Return a job's expected wall time: its own estimate, that of its kind, or the default."""
     if job.expected_s is not None:
         time = WallTime(job.expected_s, max(job.expected_s, job.most_s or _FACTOR_HIGH * job.expected_s))
     else:
         time = learned.get(job.kind, WallTime(UNKNOWN_S, _FACTOR_HIGH * UNKNOWN_S))
     if job.most_s is not None:
-        # It is ended then.
+        # It is killed at that point.
         time = WallTime(min(time.median_s, job.most_s), min(time.high_s, job.most_s))
     return time
 
 
 def add_up(jobs: Sequence[QueueJob], learned: Mapping[tuple[str, str], WallTime], now: datetime) -> list[Work]:
-    """Return the work of jobs: those that need the same, and those that wait and run, each together."""
+    """Return the work of jobs, grouped by what they need and whether they are idle or running."""
     groups: dict[tuple[object, ...], list[QueueJob]] = defaultdict(list)
     for job in jobs:
         key = (job.kind, job.cpus, job.memory_mb, job.disk_mb, job.priority, job.started is None)
@@ -232,7 +231,7 @@ def add_up(jobs: Sequence[QueueJob], learned: Mapping[tuple[str, str], WallTime]
 
 
 def _left(job: QueueJob, time: WallTime, now: datetime) -> WallTime:
-    """Return what is left of a job."""
+    """Return the remaining wall time of a job."""
     if job.started is None:
         return time
     done_s = max(0.0, (now - job.started).total_seconds())

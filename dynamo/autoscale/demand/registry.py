@@ -1,4 +1,4 @@
-"""The sources of demand of a configuration, by name: a new kind is a new module and one line here."""
+"""The demand sources of a configuration, by name: a new kind is a new module and one line here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dynamo.triggers.rules import make_rules
 
 @dataclass(frozen=True)
 class Parts:
-    """What sources are made of.
+    """What sources are built from.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class Parts:
     engines
         The engines whose runs use the fleet.
     sites
-        The site, as ``Cloud:Region``, that the runs of a workflow must be at, by workflow.
+        The site, as ``Cloud:Region``, the runs of a workflow are pinned to, by workflow.
     learns
-        Whether predictions are kept and judged: so for the one process that decides, not for those that look.
+        Whether predictions are kept and judged: only in the one process that decides, not in those that read.
     """
 
     config: Config
@@ -54,7 +54,7 @@ class _Made:
 
 
 def _queue(made: _Made) -> DemandSource:
-    # A policy that is shown the queue alone, as others have it, sees all of it.
+    # With the queue as the only source, it includes our own runs' jobs.
     return QueueSource(
         pool_tools(made.parts.pool),
         without_own=runs.NAME in made.names,
@@ -85,17 +85,17 @@ _SOURCES: Mapping[str, Callable[[_Made], DemandSource]] = {
     runs.NAME: _runs,
     forecast.NAME: _forecast,
 }
-#: All sources, in the order in which they are asked.
+#: All sources, in the order they are queried.
 SOURCES = tuple(_SOURCES)
 
 
 def make_sources(parts: Parts, names: Sequence[str] = SOURCES) -> tuple[DemandSource, ...]:
-    """Return the sources of these names.
+    """Return the sources with these names.
 
     Raises
     ------
     InputError
-        If one does not exist or is named twice, or a trigger's workflow is not right.
+        If one does not exist or is named twice, or a trigger's workflow is wrong.
     NotFoundError
         If a trigger's workflow does not exist.
     """
@@ -103,12 +103,12 @@ def make_sources(parts: Parts, names: Sequence[str] = SOURCES) -> tuple[DemandSo
         if name not in _SOURCES:
             near = difflib.get_close_matches(name, SOURCES, n=1)
             raise InputError(
-                f"no source of demand {name!r}",
+                f"no demand source {name!r}",
                 expected=f"one of {', '.join(SOURCES)}",
                 hint=f"did you mean {near[0]}?" if near else None,
             )
     if len(set(names)) < len(names):
-        raise InputError("a source of demand is named twice", expected="each once: they add up")
+        raise InputError("a demand source is named twice", expected="each once: they add up")
     planner = make_planner(parts.config)
     made = _Made(parts, planner, RunCosts(planner, make_layouts(parts.config)), tuple(names))
     return tuple(_SOURCES[name](made) for name in names)

@@ -1,4 +1,4 @@
-"""Source `runs`: what is left of the runs in the store that are not finished."""
+"""Source `runs`: what is left of the unfinished runs in the store."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from dynamo.store.models import Arrival, Run, StoredDocument
 NAME = "runs"
 #: Engines whose runs need the pool's workers.
 POOL_ENGINES = frozenset({"condor", "pegasus"})
-#: Jobs of runs that are being published have ended.
+#: The jobs of runs being published have ended.
 _ON_POOL = UNFINISHED - {"publishing"}
-#: Of each workflow so many of its last runs tell how far predictions are off, looked at every so often.
+#: Recent runs of each workflow used to learn how far predictions are off, and how often to look.
 _LAST_RUNS = 100
 _LEARN_EVERY = timedelta(minutes=1)
-#: In more runs than this that are late, it is not looked for those that a newer one has replaced.
+#: Most late runs to check for replacement by a newer one.
 _LATE_LOOKS = 300
-#: A run that has used up what was predicted still needs this share of it until it has ended.
+#: A run that has used up its prediction still needs this share of it until it ends.
 _LEAST_LEFT = 0.05
-#: A run of which nothing is known, core-seconds.
+#: Core-seconds to assume for an unknown run.
 _UNKNOWN_CORE_S = 60.0
 
 
@@ -47,18 +47,18 @@ class _Past:
 
 
 class RunsSource:
-    """The runs of a store that are waiting or under way on the pool.
+    """The runs in a store that are waiting for or active on the pool.
 
     Parameters
     ----------
     store, planner, costs
-        Where the runs are, and what tells the cost of those that are not planned yet.
+        Where the runs are, and what predicts the cost of those not planned yet.
     engines
         Runs of other engines need no workers.
     sites
-        The site, as ``Cloud:Region``, at which the runs of a workflow must be, by workflow.
+        The site, as ``Cloud:Region``, the runs of a workflow are pinned to, by workflow.
     spared
-        Triggers whose runs are never left out: in the pool they go before all others.
+        Triggers whose runs are never skipped: in the pool they go before all others.
     """
 
     name = NAME
@@ -84,7 +84,7 @@ class RunsSource:
         self._past_at: datetime | None = None
 
     def work(self, now: datetime, horizon_s: float) -> Sequence[Work]:  # noqa: ARG002 - the interface
-        """Return what is left of each run; raises `StoreUnavailableError`."""
+        """Return what is left of each run; raise `StoreUnavailableError`."""
         with self._store.reading() as session:
             rows = session.execute(
                 select(Run, Arrival.facts)
@@ -115,7 +115,7 @@ class RunsSource:
         due = run.deadline_at
         deadline_s = None if workflow is None else workflow.deadline_s
         if due is None and deadline_s:
-            # A run that was asked for by hand, or again: its time counts from the asking.
+            # A run that was submitted manually, or retried: its time counts from the request.
             due = (run.planned_at or run.created_at) + timedelta(seconds=deadline_s)
         return Work(
             source=NAME,
@@ -133,7 +133,7 @@ class RunsSource:
         )
 
     def cost_of(self, run: Run, facts: dict[str, Any] | None) -> RunCost:
-        """Return what a whole run occupies: as its plan says, else as the facts of its arrival say."""
+        """Return what a whole run occupies: from its plan, or else from the facts of its arrival."""
         workflow = self._workflows.get(run.document)
         known = None
         if workflow is not None and facts is not None:
