@@ -92,7 +92,7 @@ def test_relative_paths_begin_at_the_file() -> None:
         ),
         (
             {"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "gather"}]},
-            ["triggers[0].gather: is required: Its network"],
+            ["triggers[0].gather: is required: The network"],
         ),
         (
             {"feeds": [FEED], "triggers": [{**TRIGGER, "kind": "gather", "gather": {"radar": ["A"]}}]},
