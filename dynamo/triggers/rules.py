@@ -14,6 +14,7 @@ from dynamo.contract import Value
 from dynamo.doors import TRIGGERS
 from dynamo.errors import InputError
 from dynamo.files import sha256_file
+from dynamo.plugins import PluginError
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.planning import Planner, Workflow
 from dynamo.store.models import Arrival
@@ -111,7 +112,17 @@ def make_rules(config: Config, planner: Planner, *, strict: bool = False) -> tup
     PluginError
         With ``strict``, see above.
     """
-    return tuple(_rule(section, _trigger(section, config), config, planner) for section in config.triggers)
+    rules = []
+    for section in config.triggers:
+        # A broken kind of trigger always refuses to start; only what its workflow needs may be broken.
+        trigger = _trigger(section, config)
+        try:
+            rules.append(_rule(section, trigger, config, planner))
+        except PluginError as error:
+            if strict:
+                raise
+            _log.error("trigger %s starts nothing: %s", section.name, error)
+    return tuple(rules)
 
 
 def levels_of(rules: tuple[Rule, ...], feed: str) -> tuple[float, ...]:

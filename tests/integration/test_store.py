@@ -590,7 +590,7 @@ def test_the_daemon_works_on_this_store(url: str, tmp_path: Path, engine: Thread
     config = parse_config(
         {
             "store": {"url": url},
-            "runs": {"engine": "thread", "min_free_mb": 0},
+            "runs": {"engine": "local", "min_free_mb": 0},
             "feeds": [{"name": "nowcasts", "path": "incoming", "settle_s": 0.1}],
             "triggers": [
                 {"name": "storms", "feed": "nowcasts", "workflow": "nowcast", "parameters": {"min_points": 4}},

@@ -139,7 +139,7 @@ def test_bad_options_are_named(tmp_path: Path, option: dict[str, object]) -> Non
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from dynamo.provision.sites import local_servers
+from dynamo.provision.sites.local import servers as local_servers
 from tests.integration.provision.test_local_site import ask, make
 where, base = sys.argv[1], Path(sys.argv[2])
 def die(*_a, **_k): os.kill(os.getpid(), signal.SIGKILL)

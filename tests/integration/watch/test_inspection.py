@@ -104,7 +104,7 @@ def test_nobody_is_blamed_for_a_process_that_does_not_start(tmp_path: Path, monk
 
 def test_the_process_ends_with_the_one_that_asked(tmp_path: Path) -> None:
     script = (
-        "import sys; from dynamo.feeds import inspection\n"
+        "import sys; from dynamo.inspection import process as inspection\n"
         "inspection.warm(); print(inspection._inspector.start().pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

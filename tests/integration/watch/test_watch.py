@@ -40,7 +40,7 @@ from tests.waiting import wait_for
 def config_for(root: Path, **changes: Any) -> Config:
     (root / "incoming").mkdir(exist_ok=True)
     data: dict[str, Any] = {
-        "runs": {"engine": "thread", "min_free_mb": 0},
+        "runs": {"engine": "local", "min_free_mb": 0},
         "watch": {"stop_grace_s": 0.2},
         "feeds": [{"name": "nowcasts", "path": "incoming", "settle_s": 0.3, "rescan_s": 0.5}],
         "triggers": [
@@ -202,7 +202,7 @@ def bad_files(folder: Path, good: bytes) -> dict[str, str]:
         "empty.nc": "empty",
         "folder.nc": "directory",
         "pipe.nc": "pipe",
-        "circle.nc": "circle",
+        "circle.nc": "circular",
         "nowhere.nc": "nowhere",
         "flat.nc": "dimensions",
         "nothing.nc": "missing",
@@ -328,7 +328,7 @@ def test_a_second_daemon_is_refused_on_the_store_and_on_the_feed(root: Path) -> 
     with Followed(config_for(root)).watcher:
         with pytest.raises(BusyError, match="store"):
             Followed(config_for(root))
-        with pytest.raises(BusyError, match="watches this folder"):
+        with pytest.raises(BusyError, match="watching this folder"):
             Followed(config_for(root, folders={"state": "other"}))
     Followed(config_for(root)).watcher.run_once()
 
