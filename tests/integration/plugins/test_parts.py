@@ -173,7 +173,7 @@ def test_an_engine_runs_with_its_options(packages: Packages, tmp_path: Path) -> 
         ('[autoscale]\npolicy = "tidy"', "autoscale.policy: no such policy"),
         (
             '[[alerts.channels]]\nname = "a"\nkind = "sirene"',
-            "alerts.channels[0].kind: no channel 'sirene'; expected apprise, bent, file, siren, webhook (did you",
+            "alerts.channels[0].kind: unknown channel 'sirene'; expected apprise, bent, file, siren, webhook (did you",
         ),
         (
             '[[alerts.channels]]\nname = "a"\nkind = "siren"\nhron = "x"',
@@ -259,7 +259,7 @@ print(make_policy(found.policy, found.options).options)
 
 def test_a_channel_sends_with_its_options(packages: Packages, tmp_path: Path) -> None:
     (tmp_path / "dynamo.toml").write_text('[[alerts.channels]]\nname = "roof"\nkind = "siren"\nhorn = "horn.txt"\n')
-    assert "roof: taken" in packages.dynamo("alerts", "test", "roof", cwd=tmp_path).stdout
+    assert "roof: accepted" in packages.dynamo("alerts", "test", "roof", cwd=tmp_path).stdout
     assert (tmp_path / "horn.txt").read_text().startswith("Test of DyNamo's channel roof")
     shown = json.loads(packages.dynamo("config", "show", cwd=tmp_path).stdout)
     assert shown["alerts"]["channels"][0]["horn"] == "horn.txt"

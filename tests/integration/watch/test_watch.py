@@ -203,7 +203,7 @@ def bad_files(folder: Path, good: bytes) -> dict[str, str]:
         "folder.nc": "directory",
         "pipe.nc": "pipe",
         "circle.nc": "circular",
-        "nowhere.nc": "nowhere",
+        "nowhere.nc": "broken link",
         "flat.nc": "dimensions",
         "nothing.nc": "missing",
         "huge.nc": "",
