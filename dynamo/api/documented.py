@@ -12,7 +12,7 @@ from dynamo.api.problems import MEDIA_TYPE
 #: Location of the fleet spec schema in the document.
 SPEC_REF = "#/components/schemas/FleetSpec"
 #: Location of the error schema in the document.
-PROBLEM_REF = "#/components/schemas/Problem"
+PROBLEM_REF = "#/components/schemas/ProblemDetails"
 EXAMPLE_SPEC = {
     "name": "storms",
     "sites": {"Chameleon:CHI@UC": {"max_workers": 20}},

@@ -414,7 +414,7 @@ def test_a_file_has_each_message_once_and_survives_a_torn_line(tmp_path: Path) -
 
 def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
-    with pytest.raises(RetryableError, match="written"):
+    with pytest.raises(RetryableError, match="cannot write"):
         channel(FileOptions(name="log", path="log"), tmp_path).send([NOTE])
 
 

@@ -110,8 +110,8 @@ def test_its_own_tests_pass(installation: Installation) -> None:
 def test_documents_with_it_are_checked_by_its_contract(installation: Installation) -> None:
     mine = installation.folder / "mine.json"
     mine.write_text(json.dumps(MINE))
-    assert installation.dynamo("workflow", "validate", str(mine)) == "mine 1: good\n"
-    assert installation.dynamo("workflow", "validate", "source/mine.json") == "mine 1: good\n"
+    assert installation.dynamo("workflow", "validate", str(mine)) == "mine 1: OK\n"
+    assert installation.dynamo("workflow", "validate", "source/mine.json") == "mine 1: OK\n"
     job = {**MINE["jobs"][0], "arguments": {"levl": 1}}  # type: ignore[index]
     mine.write_text(json.dumps({**MINE, "jobs": [job]}))
     assert "(did you mean level?)" in installation.dynamo("workflow", "validate", str(mine), code=3)

@@ -193,7 +193,7 @@ def test_in_overload_the_lower_priority_is_skipped_with_its_reason_and_alerts_ru
         assert [plan.priority for plan in alerts] == [1996] * 3
         assert {run.priority for run in runs if run.trigger == "alerts"} == {-5}
         assert len(skips) == 3
-        assert all("overload: 900 core-s more are due" in skip.reason and skip.data["cut"] == 10 for skip in skips)
+        assert all("overload: 900 core-s over capacity" in skip.reason and skip.data["cut"] == 10 for skip in skips)
         with store.transaction() as session:
             store_overload(session, None, utc_now(), 300.0)
         time.sleep(2.1)

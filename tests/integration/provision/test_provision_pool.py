@@ -362,7 +362,7 @@ def test_environment_reaches_the_manager(fleet: Fleet, monkeypatch: pytest.Monke
     monkeypatch.setenv("DYNAMO_POOL_DIR", str(fleet.link.pool))
     monkeypatch.delenv("CONDOR_CONFIG", raising=False)
     assert use_pool() == Path(fleet.record.config)
-    with pytest.raises(UsageError, match="kind manager"):
+    with pytest.raises(UsageError, match="a manager pool"):
         up(state=fleet.link.pool)
 
 

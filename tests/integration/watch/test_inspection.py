@@ -15,7 +15,7 @@ import pytest
 from dynamo.errors import InputError, RetryableError
 from dynamo.inspection import process as inspection
 from tests.integration.watch.watch_support import DaemonProcess, environment, run_dynamo, write_small
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 #: One byte each of a classic NetCDF header.
 _DIMENSIONS_BYTE, _ATTRIBUTE_BYTE = 12, 164
@@ -69,6 +69,7 @@ def test_a_file_that_is_read_for_ever_is_bad_input(
     monkeypatch.setattr(inspection, "LIMIT_S", 1.0)
     with pytest.raises(InputError, match="still reading after 1 s"):
         inspection.inspect_port("casa-nowcast", [bad], ())
+    monkeypatch.setattr(inspection, "LIMIT_S", 30.0 * PATIENCE)
     assert inspection.inspect(write_small(tmp_path, 1), ()).shape == (21, 21)
 
 
