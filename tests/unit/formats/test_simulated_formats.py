@@ -28,6 +28,7 @@ from dynamo.simulate.formats.radar import RADAR_FORMATS, FormatName
 from dynamo.simulate.formats.scan import Scan
 from dynamo.simulate.radar import NETWORK, RadarSimulator, run, to_plane
 from dynamo.times import parse_time
+from tests.needs import peer
 from tests.simulated import START, network, radar_files, sounding_file
 
 #: Half of the step between two values that a format can tell apart.
@@ -196,7 +197,7 @@ PYART: dict[FormatName, Callable[[Any, str], Any]] = {
 def test_pyart_reads_the_same(name: FormatName, written: Written) -> None:
     # Of GAMIC it reads volumes of one pulse width only where they have one sweep.
     (path,) = written[name, name != "gamic"]
-    pyart = need("pyart")
+    pyart = peer("pyart")
     with quiet():
         radar = PYART[name](pyart, str(path))
     sweeps = read_volume(path, pair_doppler=False).sweeps
@@ -240,7 +241,7 @@ def test_xradar_reads_the_volume(written: Written) -> None:
 def test_a_cfradial_volume_of_another_writer_in_netcdf_3(written: Written, tmp_path: Path) -> None:
     (path,) = written["nexrad", True]
     converted = tmp_path / "volume.nc"
-    pyart = need("pyart")
+    pyart = peer("pyart")
     with quiet():
         radar = pyart.io.read_nexrad_archive(str(path), linear_interp=False)
         pyart.io.write_cfradial(str(converted), radar, format="NETCDF3_CLASSIC")
