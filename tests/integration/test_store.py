@@ -422,7 +422,7 @@ def test_an_input_that_changed_or_went_away_fails_the_run(service: RunService, t
     Path(gone.inputs[0]["path"]).unlink()
     changed, _ = service.create(request_for(service, tmp_path, 2))
     Path(changed.inputs[0]["path"]).write_bytes(b"something else")
-    for run, word in ((gone, "has gone"), (changed, "has changed")):
+    for run, word in ((gone, "was removed"), (changed, "input changed")):
         ended = service.execute(run.id)
         assert ended is not None
         assert ended.state == "failed"

@@ -80,7 +80,7 @@ def test_the_same_content_at_another_path_mends_a_run_whose_input_has_gone(root:
     moved = path.rename(root / f"moved-{path.name}")
     failed = run_dynamo(root, "runs", "work", run.id)
     assert failed.returncode == 6
-    assert "the input has gone" in failed.stderr
+    assert "the input was removed after it arrived" in failed.stderr
     mended = submit(root, moved, "--engine", "local")
     assert (mended["id"], mended["new"], mended["state"], mended["engine"]) == (run.id, False, "succeeded", "local")
     assert [item["path"] for item in mended["inputs"]] == [str(moved)]

@@ -147,7 +147,7 @@ def test_files_of_the_future_are_refused_and_touch_nothing(tmp_path: Path) -> No
         assert watcher.wait_idle(300)
         (refused,) = decisions(watcher, "hail")
         assert refused.action == "refuse"
-        assert "in the future" in refused.reason
+        assert "its clock is ahead" in refused.reason
         with watcher.service.store.reading() as session:
             assert not session.scalars(select(Cursor).where(Cursor.name.startswith("precursor"))).all()
             assert session.scalars(select(Run)).all() == []

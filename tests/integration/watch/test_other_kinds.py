@@ -231,7 +231,7 @@ parameters = { levels = [30], min_points = 4 }
         ("start", 4),
     ]
     manual = run_dynamo(tmp_path, "config", "docs").stdout
-    assert "| `n` | whole number | `2` | Each Nth file. |" in manual
+    assert "| `n` | whole number, 1 or more | `2` | Each Nth file. |" in manual
     assert f"Files that are named in a list, one on each line. (Of the package {PACKAGE}.)" in manual
     example = run_dynamo(tmp_path, "config", "example").stdout
     assert '# kind = "list"' in example
