@@ -9,6 +9,7 @@ from dynamo.engines.base import RunFolder
 from dynamo.engines.condor.holds import PASSING_HOLDS, WAITING_HOLDS
 from dynamo.engines.condor.options import CondorOptions
 from dynamo.engines.condor.pegasus_records import SITE, transformation
+from dynamo.engines.condor.track import MAX_STARTS
 from dynamo.engines.condor.worker import BROUGHT_BACK
 from dynamo.errors import UsageError
 from dynamo.workflows.model import Plan, Task
@@ -72,7 +73,8 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
         "periodic_release": f"JobStatus == 5 && {_one_of(PASSING_HOLDS)} && NumHolds < {MAX_HOLDS} "
         f"&& time() - EnteredCurrentStatus > {_RELEASE_AFTER_S}",
         "periodic_remove": f"JobStatus == 5 && !{_one_of(WAITING_HOLDS)} "
-        f"&& (!{_one_of(PASSING_HOLDS)} || NumHolds >= {MAX_HOLDS})",
+        f"&& (!{_one_of(PASSING_HOLDS)} || NumHolds >= {MAX_HOLDS}) "
+        f"|| JobStatus == 1 && NumShadowStarts - NumJobCompletions >= {MAX_STARTS}",
     }
     if options.container:
         commands["container_image"] = literal(options.container)

@@ -24,6 +24,7 @@ from dynamo.engines.condor.holds import judge
 from dynamo.engines.condor.options import CondorOptions, Transfer
 from dynamo.engines.condor.pegasus_rundir import dagman_log, write_rundir
 from dynamo.engines.condor.queue import COMPLETED, Queue
+from dynamo.engines.condor.slots import Slots
 from dynamo.engines.condor.watch import RunWatch
 from dynamo.engines.results import count_results
 from dynamo.errors import RetryableError
@@ -36,6 +37,9 @@ _log = logging.getLogger("dynamo.engines.condor.engine")
 
 #: Query the queue for the job after this many seconds without an event.
 SILENCE_S = 15.0
+#: Ask whether any slot could run a job that has not started this long, in seconds, and how often to ask again.
+_IDLE_S = 2.0
+_MATCH_S = 60.0
 #: While waiting, check `engine.json` at this interval: another process may have cancelled the run.
 _LOOK_S = 2.0
 _REMEMBERED = 256
@@ -67,6 +71,7 @@ class CondorEngine:
     ) -> None:
         self.options = CondorOptions(transfer, container, python, requirements, submit or {}, sites or {})
         self._queue = Queue()
+        self._slots = Slots()
         self._watches: OrderedDict[tuple[Path, str], RunWatch] = OrderedDict()
         self._lock = threading.Lock()
         self._closing = False
@@ -210,10 +215,11 @@ class CondorEngine:
             return self._look_unlogged(handle)
         watch = self._watch(folder, handle)
         watch.read(timeout_s)
-        self._settle_holds(watch)
+        self._settle(watch)
         state, reason = watch.track.state()
         if state not in FINAL:
-            return self._ask_when_silent(watch, handle) or (state, reason)
+            reasons = (self._vain(watch, handle), reason)
+            return self._ask_when_silent(watch, handle) or (state, "; ".join(filter(None, reasons)))
         self._tell_pegasus(folder, watch)
         return state, self._reason(folder, watch, reason) if state == "failed" else reason
 
@@ -254,7 +260,31 @@ class CondorEngine:
             return ("succeeded", "") if past[0].exit_code == 0 else ("failed", f"exit code {past[0].exit_code}")
         return "cancelled", "removed from the queue"
 
-    def _settle_holds(self, watch: RunWatch) -> None:
+    def _vain(self, watch: RunWatch, handle: Handle) -> str:
+        """Return why a job of the run waits in vain: no slot of the pool could run it."""
+        if not watch.track.waiting:
+            return ""
+        now = time.monotonic()
+        if now - watch.heard > _IDLE_S and now - watch.matched > _MATCH_S:
+            watch.matched, watch.vain = now, ""
+            try:
+                for job in self._queue.idle(TAG, handle.tag):
+                    if why := self._slots.why_none(job):
+                        task = f"task {job['DynamoTask']}: " if "DAGNodeName" in job else ""
+                        watch.vain = f"{task}{why}"
+                        break
+            except RetryableError as error:
+                _log.warning("%s", error)
+        return watch.vain
+
+    def _settle(self, watch: RunWatch) -> None:
+        """Release or give up jobs that cannot go on by themselves."""
+        for job in watch.track.hopeless:
+            try:
+                self._queue.give_up(job.id, job.trouble)
+            except RetryableError as error:
+                # Until the pool is back it is not started either.
+                _log.warning("%s", error)
         for job in watch.track.held:
             verdict = judge(job.hold_code, job.holds, max_holds=MAX_HOLDS)
             if verdict == "wait":

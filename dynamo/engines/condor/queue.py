@@ -14,8 +14,11 @@ from dynamo.pool.environment import use_pool
 
 T = TypeVar("T")
 
+IDLE = 1
 REMOVED = 3
 COMPLETED = 4
+#: DAGMan's universe: its jobs run beside the queue and need no slot.
+SCHEDULER_UNIVERSE = 7
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Queue:
         names = ["ClusterId", "ProcId", "JobStatus", "ExitCode"]
         ads = self._ask(lambda schedd: list(schedd.history(constraint, names)))
         return sorted((_job(ad) for ad in ads), key=lambda job: (job.cluster, job.proc))
+
+    def idle(self, attribute: str, value: str, *, limit: int = 20) -> list[Any]:
+        """Return the ClassAds of at most ``limit`` jobs whose ``attribute`` is ``value`` and that wait for a slot."""
+        constraint = f"{equals(attribute, value)} && JobStatus == {IDLE} && JobUniverse != {SCHEDULER_UNIVERSE}"
+        return self._ask(lambda schedd: list(schedd.query(constraint, limit=limit)))
 
     def remove(self, attribute: str, value: str, reason: str, *, timeout_s: float = 30.0) -> None:
         """Remove all jobs whose ``attribute`` is ``value``, including late arrivals; wait until they are gone.

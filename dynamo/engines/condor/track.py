@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -12,7 +12,14 @@ from dynamo.engines.condor.holds import explain
 
 #: Event numbers of the HTCondor manual, "Job Event Log Codes".
 SUBMIT, EXECUTE, EVICTED, TERMINATED, SHADOW_EXCEPTION = 0, 1, 4, 5, 7
-ABORTED, HELD, RELEASED, DISCONNECTED, RECONNECTED, RECONNECT_FAILED = 9, 12, 13, 22, 23, 24
+ABORTED, HELD, RELEASED, REMOTE_ERROR, DISCONNECTED, RECONNECTED, RECONNECT_FAILED = 9, 12, 13, 21, 22, 23, 24
+
+#: A job is given up after this many starts in a row that failed on their worker.
+MAX_BAD_STARTS = 10
+#: Nor is it started more often than this in all, whether anybody watches the run or not.
+MAX_STARTS = 50
+#: A start that failed later than this after the job began to run says nothing about the next one.
+_START_S = 60.0
 
 Phase = Literal["idle", "running", "held", "ended"]
 
@@ -46,6 +53,13 @@ class JobTrack:
     removed: bool = False
     hold_code: int = 0
     holds: int = 0
+    #: Starts in a row that failed on their worker, and what the worker said last.
+    bad_starts: int = 0
+    fault: str = ""
+    #: Whether the queue removed it for having been started `MAX_STARTS` times.
+    spent: bool = False
+    _executing_since: datetime | None = None
+    _told: bool = False
 
     @property
     def id(self) -> str:
@@ -56,6 +70,32 @@ class JobTrack:
     def succeeded(self) -> bool:
         """Whether it exited with code 0."""
         return self.phase == "ended" and self.exit_code == 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it was removed because it could not run."""
+        return self.removed and bool(self.hold_code or self.spent or self.bad_starts >= MAX_BAD_STARTS)
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not running, or not for sure; empty if nothing is known to be wrong."""
+        if self.bad_starts > 1:
+            return f"{self.bad_starts} starts in a row failed, the last: {self.fault}"
+        return "" if self.phase == "running" else self.reason
+
+    def start_failed(self, event: JobEvent) -> None:
+        """Count a start that failed on its worker; HTCondor may report one failure in two events."""
+        since, self._executing_since = self._executing_since, None
+        again = event.kind != REMOTE_ERROR and self._told
+        self._told = event.kind == REMOTE_ERROR
+        if again:
+            return
+        lasted = since is not None and (event.time - since).total_seconds() > _START_S
+        self.bad_starts = 1 if lasted else self.bad_starts + 1
+
+    def started(self, event: JobEvent) -> None:
+        """Note that it runs."""
+        self._executing_since, self._told = event.time, False
 
 
 class RunTrack:
@@ -76,6 +116,18 @@ class RunTrack:
         # Copy, here and below: another thread may be processing an event.
         return [job for job in list(self.jobs.values()) if job.phase == "held"]
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a job waits for a slot."""
+        # DAGMan itself needs none, and has no node; a lone job is the run.
+        jobs = list(self.jobs.values())
+        return any(job.phase == "idle" and (job.node or len(jobs) == 1) for job in jobs)
+
+    @property
+    def hopeless(self) -> list[JobTrack]:
+        """The jobs that have failed to start too often."""
+        return [job for job in list(self.jobs.values()) if job.phase != "ended" and job.bad_starts >= MAX_BAD_STARTS]
+
     def note(self, event: JobEvent) -> None:
         """Process one event."""
         key = (event.cluster, event.proc)
@@ -88,8 +140,11 @@ class RunTrack:
             return
         if event.kind == EXECUTE:
             known.phase, known.reason = "running", ""
+            known.started(event)
         elif event.kind == EVICTED:
             known.phase = "idle"
+            if event.data.get("TerminatedAndRequeued"):
+                known.bad_starts = 0
             known.reason = (
                 f"failed ({_exit(event)}), being restarted"
                 if event.data.get("TerminatedAndRequeued")
@@ -110,11 +165,19 @@ class RunTrack:
             known.removed = True
             if known.phase != "held":
                 known.hold_code, known.reason = 0, event.text("Reason") or "removed"
+                known.spent = "PeriodicRemove" in known.reason
+                if known.bad_starts >= MAX_BAD_STARTS:
+                    known.reason = known.trouble
+                elif known.spent:
+                    known.reason = f"started {MAX_STARTS} times without coming to an end"
             known.phase = "ended"
-        elif event.kind in (SHADOW_EXCEPTION, DISCONNECTED, RECONNECT_FAILED):
-            known.reason = event.text("Message") or event.text("DisconnectReason") or event.text("Reason")
-            if event.kind != DISCONNECTED:
-                known.phase = "idle"
+        elif event.kind == DISCONNECTED:
+            known.reason = event.text("DisconnectReason")
+        elif event.kind in (REMOTE_ERROR, SHADOW_EXCEPTION, RECONNECT_FAILED):
+            known.phase = "idle"
+            known.reason = event.text("ErrorMsg") or event.text("Message") or event.text("Reason")
+            known.fault = known.reason
+            known.start_failed(event)
         elif event.kind == RECONNECTED:
             known.phase, known.reason = "running", ""
 
@@ -126,17 +189,17 @@ class RunTrack:
         if main.phase == "ended":
             if main.succeeded:
                 return "succeeded", ""
-            return ("cancelled" if main.removed and not main.hold_code else "failed"), main.reason
+            return ("cancelled" if main.removed and not main.given_up else "failed"), main.reason
         if main.phase == "held":
             return "held", main.reason
         nodes = [job for job in list(self.jobs.values()) if job is not main]
-        held = [job for job in nodes if job.phase == "held"]
-        if held and not any(job.phase == "running" for job in nodes):
-            return "held", f"task {held[0].node}: {held[0].reason}"
         busy = nodes if nodes or main.node else [main]
-        if any(job.phase == "running" or job.succeeded for job in busy):
-            return "running", ""
-        return "pending", next((job.reason for job in busy if job.reason), "")
+        reason = _troubles([job for job in busy if job.phase != "ended"])
+        if any(job.phase == "running" for job in busy):
+            return "running", reason
+        if any(job.phase == "held" for job in nodes):
+            return "held", reason
+        return ("running" if any(job.succeeded for job in busy) else "pending"), reason
 
     def failure(self) -> tuple[str, str]:
         """Return the task that failed last (empty if unknown) and the reason."""
@@ -144,7 +207,7 @@ class RunTrack:
         # Any node's reason says more than DAGMan's own exit code.
         named = [job for job in nodes if job is not self.main] or nodes
         # Nodes that DAGMan removed because another one failed are not the cause.
-        told = [job for job in named if job.hold_code or not job.removed] or named
+        told = [job for job in named if job.given_up or not job.removed] or named
         return (told[-1].node, told[-1].reason) if told else ("", "")
 
 
@@ -153,6 +216,16 @@ def event_from(cluster: int, proc: int, data: Mapping[str, Any]) -> JobEvent:
     # The log has local times without an offset.
     time = datetime.fromisoformat(str(data["EventTime"])).astimezone(UTC)
     return JobEvent(int(data["EventTypeNumber"]), cluster, proc, time, data)
+
+
+def _troubles(jobs: Sequence[JobTrack]) -> str:
+    """Return what keeps jobs from running in one line; a held job first, since it waits for somebody."""
+    told = sorted((job for job in jobs if job.trouble), key=lambda job: job.phase != "held")
+    if not told:
+        return ""
+    first = told[0]
+    task = f"task {first.node}{' is held' if first.phase == 'held' else ''}: " if first.node else ""
+    return f"{task}{first.trouble}" + (f" (and {len(told) - 1} more)" if len(told) > 1 else "")
 
 
 def _node(event: JobEvent) -> str:

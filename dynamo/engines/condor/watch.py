@@ -30,6 +30,9 @@ class RunWatch:
         #: Monotonic time of the last event.
         self.heard = time.monotonic()
         self.checked = 0.0
+        #: When it was last asked whether any slot could run the run's waiting jobs, and why none could.
+        self.matched = float("-inf")
+        self.vain = ""
 
     def read(self, timeout_s: float = 0.0) -> bool:
         """Process new events, waiting about ``timeout_s`` for the first; return whether there were any.

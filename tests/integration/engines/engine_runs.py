@@ -39,6 +39,7 @@ def prepare(
     leads: Sequence[int] = (0, 1, 2),
     retries: int | None = None,
     max_seconds: int | None = None,
+    memory_mb: int | None = None,
     like: Path | None = None,
 ) -> tuple[RunFolder, Plan]:
     """Prepare a run of the nowcast workflow; ``like`` is looked at in place of ``source``, where that is broken."""
@@ -49,6 +50,7 @@ def prepare(
     jobs = []
     for job in plan.jobs:
         resources = job.resources if max_seconds is None else Resources(max_seconds=max_seconds)
+        resources = resources if memory_mb is None else replace(resources, memory_mb=memory_mb)
         jobs.append(replace(job, retries=job.retries if retries is None else retries, resources=resources))
     plan = replace(plan, jobs=tuple(jobs))
     overhead, threshold = _CHOICES[kind]

@@ -18,6 +18,7 @@ import pytest
 import dynamo
 from dynamo.engines.base import RunFolder
 from dynamo.engines.condor import engine as condor_module
+from dynamo.engines.condor import track
 from dynamo.engines.condor.description import TAG
 from dynamo.engines.condor.engine import CondorEngine
 from dynamo.engines.condor.handle import read_handle
@@ -27,7 +28,7 @@ from dynamo.errors import UsageError
 from dynamo.pool.environment import use_pool
 from dynamo.pool.record import PoolRecord
 from tests.integration.engines.engine_runs import LayoutKind, checksums, make_input, prepare
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.condor
 
@@ -67,6 +68,15 @@ def slow_python(folder: Path, seconds: float = 60.0) -> str:
     return str(path)
 
 
+def waiting_python(folder: Path, *tasks: str) -> str:
+    """Return an interpreter that runs these tasks only when a file `go` is beside it."""
+    path = folder / "waiting-python"
+    wait = f'while [ ! -e "{folder}/go" ]; do sleep 0.1; done'
+    path.write_text(f'#!/bin/sh\ncase "$3" in {"|".join(tasks)}) {wait};; esac\nexec "{sys.executable}" "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
 def hung_python(folder: Path) -> str:
     """Return an interpreter in which the task's science never ends."""
     code = (
@@ -94,14 +104,25 @@ def in_queue(folder: RunFolder) -> list[Any]:
     return Queue().find(TAG, handle.tag)
 
 
-def act(action: str, folder: RunFolder, reason: str = "a test") -> None:
+def running(folder: RunFolder) -> set[str]:
+    """Return the run's tasks that the pool is running."""
+    use_pool()
+    import htcondor2
+
+    handle = read_handle(folder)
+    assert handle is not None
+    found = htcondor2.Schedd().query(f"{equals(TAG, handle.tag)} && JobStatus == 2", ["DynamoTask"])
+    return {str(ad["DynamoTask"]) for ad in found if "DynamoTask" in ad}
+
+
+def act(action: str, folder: RunFolder, reason: str = "a test", *, task: str = "") -> None:
     """Do with the run's jobs what a person can do with HTCondor's own tools."""
     use_pool()
     import htcondor2
 
     handle = read_handle(folder)
     assert handle is not None
-    constraint = equals(TAG, handle.tag)
+    constraint = equals(TAG, handle.tag) + (f" && {equals('DynamoTask', task)}" if task else "")
     htcondor2.Schedd().act(htcondor2.JobAction[action], constraint, (reason, 0))
 
 
@@ -396,6 +417,63 @@ def test_container_job_waits_for_a_worker_with_a_runtime(condor_pool: PoolRecord
     assert engine.wait(folder, 1.0).state == "pending"
     engine.cancel(folder, "the test is over")
     assert in_queue(folder) == []
+    engine.close()
+
+
+@pytest.mark.parametrize(("kind", "task"), [("single", ""), ("jobs", "task split: ")])
+def test_request_that_no_slot_can_satisfy_is_told(
+    kind: LayoutKind, task: str, engine: CondorEngine, source: Path, tmp_path: Path
+) -> None:
+    folder, _ = prepare(tmp_path / "run", source, kind, leads=(0,), memory_mb=999_999)
+    engine.submit(folder)
+    status = wait_for(lambda: (status := engine.wait(folder, 0.5)).reason != "" and status)
+    assert status.state == "pending"
+    assert status.reason.startswith(f"{task}no slot has 999,999 MB of memory, the largest has ")
+    engine.cancel(folder, "the test is over")
+
+
+@pytest.fixture
+def no_scratch(condor_pool: PoolRecord) -> Iterator[None]:
+    """The pool's worker cannot make a job's scratch folder, so its starter ends before the job begins."""
+    execute = Path(condor_pool.state) / "execute"
+    mode = execute.stat().st_mode
+    execute.chmod(0o500)
+    yield
+    execute.chmod(mode)
+
+
+@pytest.mark.parametrize("kind", ["single", "jobs"])
+def test_starter_that_fails_again_and_again(
+    kind: LayoutKind,
+    no_scratch: None,
+    engine: CondorEngine,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(track, "MAX_BAD_STARTS", 3)
+    folder, _ = prepare(tmp_path / "run", source, kind, leads=(0,), retries=0)
+    engine.submit(folder)
+    wait_for(lambda: "2 starts in a row failed, the last: " in engine.wait(folder, 0.2).reason)
+    status = engine.wait(folder, PATIENCE * LONG_S)
+    assert status.state == "failed"
+    task = "run" if kind == "single" else "split"
+    assert status.reason.startswith(f"task {task}: 3 starts in a row failed, the last: ")
+    wait_for(lambda: not in_queue(folder))
+
+
+def test_held_task_is_told_while_another_runs(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(python=waiting_python(tmp_path, "contour-0", "plot-0"))
+    folder, _ = prepare(tmp_path / "run", source, "jobs", leads=(0,))
+    engine.submit(folder)
+    wait_for(lambda: engine.status(folder).jobs_done == 1 and running(folder) == {"contour-0", "plot-0"})
+    act("Hold", folder, "wait for the disk", task="plot-0")
+    status = wait_for(lambda: (status := engine.status(folder)).reason != "" and status)
+    assert status.state == "running"
+    assert status.reason.startswith("task plot-0 is held: wait for the disk")
+    act("Release", folder, task="plot-0")
+    (tmp_path / "go").touch()
+    assert engine.wait(folder, PATIENCE * LONG_S).state == "succeeded"
     engine.close()
 
 

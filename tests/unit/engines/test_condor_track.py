@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +14,11 @@ from dynamo.engines.condor.track import (
     EVICTED,
     EXECUTE,
     HELD,
+    MAX_BAD_STARTS,
     RECONNECT_FAILED,
     RECONNECTED,
     RELEASED,
+    REMOTE_ERROR,
     SHADOW_EXCEPTION,
     SUBMIT,
     TERMINATED,
@@ -30,6 +32,8 @@ TIME = datetime(2026, 5, 1, tzinfo=UTC)
 Told = tuple[int, int, dict[str, Any]]
 GOOD: dict[str, Any] = {"TerminatedNormally": True, "ReturnValue": 0}
 BAD: dict[str, Any] = {"TerminatedNormally": True, "ReturnValue": 1}
+NO_ROOM: dict[str, Any] = {"ErrorMsg": "no room"}
+BY_POLICY: dict[str, Any] = {"Reason": "The job attribute PeriodicRemove expression evaluated to TRUE"}
 NODE_A: dict[str, Any] = {"LogNotes": "DAG Node: A"}
 NODE_B: dict[str, Any] = {"LogNotes": "DAG Node: B"}
 
@@ -39,6 +43,15 @@ def track(*told: Told) -> RunTrack:
     for kind, cluster, data in told:
         run.note(JobEvent(kind, cluster, 0, TIME, data))
     return run
+
+
+def bad_start(cluster: int) -> list[Told]:
+    """Return what HTCondor logs of a failed start: the starter's error, and the shadow's about it."""
+    return [
+        (EXECUTE, cluster, {}),
+        (REMOTE_ERROR, cluster, NO_ROOM),
+        (SHADOW_EXCEPTION, cluster, {"Message": "no room"}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +100,7 @@ def track(*told: Told) -> RunTrack:
                 (HELD, 2, {"HoldReasonCode": 1, "HoldReason": "by hand"}),
             ],
             "held",
-            "task A: by hand",
+            "task A is held: by hand",
         ),
         (
             [
@@ -99,12 +112,66 @@ def track(*told: Told) -> RunTrack:
                 (EXECUTE, 3, {}),
             ],
             "running",
-            "",
+            "task A is held: held with code 1",
+        ),
+        # A start that fails is told at once, and how often when it is not the first.
+        ([(SUBMIT, 1, {}), (EXECUTE, 1, {}), (REMOTE_ERROR, 1, NO_ROOM)], "pending", "no room"),
+        ([(SUBMIT, 1, {}), *bad_start(1) * 2], "pending", "2 starts in a row failed, the last: no room"),
+        (
+            [(SUBMIT, 1, {}), *bad_start(1) * 2, (EXECUTE, 1, {})],
+            "running",
+            "2 starts in a row failed, the last: no room",
+        ),
+        (
+            [
+                (SUBMIT, 1, {}),
+                (EXECUTE, 1, {}),
+                (SUBMIT, 2, NODE_A),
+                *bad_start(2) * 3,
+            ],
+            "pending",
+            "task A: 3 starts in a row failed, the last: no room",
+        ),
+        # A start that ended well ends the row.
+        (
+            [
+                (SUBMIT, 1, {}),
+                *bad_start(1) * 2,
+                (EXECUTE, 1, {}),
+                (EVICTED, 1, {"TerminatedAndRequeued": True, **BAD}),
+                *bad_start(1),
+            ],
+            "pending",
+            "no room",
+        ),
+        # The queue removed it after too many starts: the run failed, nobody cancelled it.
+        (
+            [
+                (SUBMIT, 1, {}),
+                (ABORTED, 1, BY_POLICY),
+            ],
+            "failed",
+            "started 50 times without coming to an end",
         ),
     ],
 )
 def test_state(told: list[Told], state: str, reason: str) -> None:
     assert track(*told).state() == (state, reason)
+
+
+def test_a_job_given_up_for_its_starts_failed_with_the_last_reason() -> None:
+    run = track((SUBMIT, 1, {}), *bad_start(1) * MAX_BAD_STARTS, (ABORTED, 1, {"Reason": "whatever"}))
+    assert run.state() == ("failed", f"{MAX_BAD_STARTS} starts in a row failed, the last: no room")
+
+
+def test_a_worker_lost_after_a_while_does_not_count_as_a_bad_start() -> None:
+    run = track((SUBMIT, 1, {}))
+    for minutes in range(0, 4 * MAX_BAD_STARTS, 4):
+        run.note(JobEvent(EXECUTE, 1, 0, TIME + timedelta(minutes=minutes)))
+        run.note(JobEvent(DISCONNECTED, 1, 0, TIME + timedelta(minutes=minutes + 2), {"DisconnectReason": "cut"}))
+        run.note(JobEvent(RECONNECT_FAILED, 1, 0, TIME + timedelta(minutes=minutes + 3), {"Reason": "lost it"}))
+    assert run.jobs[1, 0].bad_starts == 1
+    assert run.state() == ("pending", "lost it")
 
 
 def test_events_of_jobs_that_are_not_of_the_run_are_passed_over() -> None:
