@@ -97,11 +97,23 @@ def execute_and_show(service: RunService, run: Run, *, quiet: bool = False) -> R
         bar.disable = quiet or not err.is_terminal
         task = bar.add_task(f"{run.workflow} {run.id}", total=None)
 
+        told = ""
+
+        def waits(reason: str) -> None:
+            nonlocal told
+            if reason and reason != told and not quiet:
+                err.print(f"run {run.id} waits: {reason}", markup=False)
+            told = reason
+
         def follow(event: Any) -> None:
             if event.subject != run.id:
                 return
             if event.kind == "run_state":
                 bar.update(task, description=f"{run.workflow} {run.id}: {event.data['state']}")
+                if event.data["state"] == "held":
+                    waits(event.data["reason"])
+            elif event.kind == "run_waits":
+                waits(event.data["reason"])
             elif event.kind == "job_progress":
                 bar.update(task, completed=event.data["done"], total=event.data["total"])
 
@@ -116,6 +128,7 @@ def execute_and_show(service: RunService, run: Run, *, quiet: bool = False) -> R
                     bar.update(task, description=f"{run.workflow} {run.id}: {ended.state} (in another process)")
                 if ended.state in FINAL:
                     return ended
+                waits(ended.reason)
         finally:
             unsubscribe()
 

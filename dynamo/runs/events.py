@@ -18,6 +18,7 @@ Kind = Literal[
     "decision",  # a trigger, the dispatcher or a user decided: action, reason and the numbers
     "run_created",  # run id in subject: workflow, trigger, key, detection_s if it came from a feed
     "run_state",  # run id in subject: state, reason
+    "run_waits",  # run id in subject: reason why it does not get on, in the state that it has
     "job_progress",  # run id in subject: done, failed, total
     "published",  # run id in subject: product_dir, products, times, latencies in seconds
     "trouble",  # something outside fails (store, disk, feed): reason, retry_s

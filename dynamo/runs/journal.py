@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from dynamo.runs.events import RunEvents
-from dynamo.runs.ledger import decide, find_run, move
+from dynamo.runs.ledger import decide, find_run, move, note
 from dynamo.runs.states import RunState
 from dynamo.store.engine import Store
 from dynamo.store.models import Run
@@ -46,6 +46,14 @@ class RunJournal:
             moved = move(session, run.id, to, **values)
         if moved:
             self.tell(run.id, to, str(values.get("reason") or ""))
+
+    def note(self, run: Run, reason: str) -> None:
+        """Store why a run does not get on; empty if it does again. Its state stays as it is."""
+        with self.store.transaction() as session:
+            noted = note(session, run.id, reason)
+        if noted and reason:
+            _log.info("run waits", extra={"run": run.id, "reason": reason})
+            self.events.emit("run_waits", run.id, reason=reason)
 
     def skip(self, run: Run, reason: str, **data: Any) -> bool:
         """Record that a run that has not started is no longer worth running."""

@@ -16,7 +16,7 @@ from dynamo.contract import Value
 from dynamo.errors import InputError, NotFoundError
 from dynamo.runs.keys import SHORT, run_key
 from dynamo.runs.planning import Workflow
-from dynamo.runs.states import UNFINISHED, RunState, sources
+from dynamo.runs.states import ENGAGED, UNFINISHED, RunState, sources
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Product, Run, RunDecision, StoredDocument
 from dynamo.times import utc_now
@@ -154,6 +154,12 @@ def move(session: Session, run_id: str, to: RunState, **values: Any) -> bool:
     statement = (
         update(Run).where(Run.id == run_id, Run.state.in_(sources(to))).values(state=to, updated_at=utc_now(), **values)
     )
+    return _rows(session.execute(statement)) == 1
+
+
+def note(session: Session, run_id: str, reason: str) -> bool:
+    """Store why a run that its engine has does not get on; return whether it is such a run."""
+    statement = update(Run).where(Run.id == run_id, Run.state.in_(ENGAGED)).values(reason=reason, updated_at=utc_now())
     return _rows(session.execute(statement)) == 1
 
 

@@ -35,6 +35,8 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "skipped"})
 #: Nothing has been submitted to an engine yet.
 WAITING: frozenset[str] = frozenset({"created", "planned"})
+#: An engine has it.
+ENGAGED: frozenset[str] = frozenset({"submitted", "running", "held"})
 UNFINISHED: frozenset[str] = frozenset(TRANSITIONS) - FINAL
 
 

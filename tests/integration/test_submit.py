@@ -15,6 +15,7 @@ from dynamo.config.file import load_config
 from dynamo.files import sha256_file
 from dynamo.inspection.process import inspect_port
 from dynamo.modules.registry import contracts
+from dynamo.pool.record import PoolRecord
 from dynamo.runs.folder import claimed
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.setup import make_service
@@ -23,6 +24,7 @@ from dynamo.workflows.layout import choose_layout
 from dynamo.workflows.pegasus.write import abstract_workflow
 from dynamo.workflows.workflow import plan_run, read_workflow
 from tests.integration.watch.watch_support import environment, run_dynamo, write_small
+from tests.waiting import wait_for
 
 CONFIG = "[engines.local]\noptions = { workers = 1 }\n"
 PARAMETERS = {"min_points": "4"}
@@ -112,6 +114,24 @@ def test_a_run_that_another_process_holds_is_waited_for_and_exported(root: Path)
     assert "index.json" in first
     assert run_dynamo(root, "runs", "work", run.id, "--out", "out").returncode == 0
     assert {item.name for item in (root / "out").iterdir()} == first
+
+
+@pytest.mark.condor
+def test_a_run_that_no_slot_can_take_says_so_at_once(root: Path, condor_pool: PoolRecord) -> None:
+    wanted = """[engines.condor.options]\nrequirements = 'TARGET.DynamoSite =?= "nowhere"'\n"""
+    (root / "dynamo.toml").write_text(wanted)
+    arguments = ("submit", "nowcast", "-i", f"nowcast={write_small(root, 0)}", "-e", "condor", "--wait")
+    with (root / "told").open("wb") as told:
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "dynamo", *arguments], cwd=root, stdout=told, stderr=told, env=environment()
+        )
+    reason = 'no slot meets TARGET.DynamoSite is "nowhere"'
+    wait_for(lambda: reason in (root / "told").read_text(), 60.0)
+    [run] = orjson.loads(run_dynamo(root, "runs", "list", "--json").stdout)
+    assert (run["state"], run["reason"]) == ("submitted", reason)
+    assert reason in run_dynamo(root, "runs", "show", run["id"]).stdout
+    run_dynamo(root, "runs", "cancel", run["id"])
+    assert waiting.wait(300) == 6
 
 
 def test_a_pegasus_workflow_with_embedded_replicas_is_submitted_as_it_is(root: Path) -> None:

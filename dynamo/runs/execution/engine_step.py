@@ -99,13 +99,17 @@ class EngineStep:
 
 
 class _Watched:
-    """The last announced status of an active run, so that only changes are announced."""
+    """The last announced status of an active run, so that only changes are announced.
+
+    What keeps the work from getting on is stored and announced in any state: a run may be `running` with a task held.
+    """
 
     def __init__(self, run: Run, journal: RunJournal) -> None:
         self._run = run
         self._journal = journal
         self._seen: Status | None = None
         self._state: str = run.state
+        self._reason = run.reason
 
     def see(self, status: Status) -> None:
         """Announce jobs that have ended since, and store whether the work is running or held."""
@@ -119,10 +123,13 @@ class _Watched:
                 total=status.jobs_total or run.jobs_total,
             )
         if status.state in ("running", "held") and status.state != self._state:
-            self._state = status.state
+            self._state, self._reason = status.state, status.reason
             values = {"started_at": run.started_at or utc_now()} if status.state == "running" else {}
             to: RunState = "running" if status.state == "running" else "held"
-            self._journal.move(run, to, reason=status.reason, **values)
+            self._journal.move(run, to, reason=status.reason[:REASON_LENGTH], **values)
+        elif not status.final and status.reason != self._reason:
+            self._reason = status.reason
+            self._journal.note(run, status.reason[:REASON_LENGTH])
         self._seen = status
 
 
