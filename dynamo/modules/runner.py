@@ -39,8 +39,8 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
     Returns
     -------
     bool
-        Whether every job succeeded. A job whose inputs are missing because another one failed also fails; the rest
-        still run.
+        Whether every job succeeded. Jobs that need a failed one are left out, whatever it wrote before it failed; the
+        rest still run.
     """
     jobs = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())["jobs"]
     results = root / "results" / f"{task}.jsonl"
@@ -48,15 +48,23 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
     done = _succeeded(results)
     work = root / "work"
     succeeded = True
+    #: What failed jobs, and those left out for them, should have written.
+    missing: set[str] = set()
     with results.open("ab", buffering=0) as stream:
         for job in jobs:
             if (root / "cancel").exists():
                 return False
-            if job["id"] in done and all((work / lfn).is_file() for lfns in job["outputs"].values() for lfn in lfns):
+            written = [lfn for lfns in job["outputs"].values() for lfn in lfns]
+            if job["id"] in done and all((work / lfn).is_file() for lfn in written):
+                continue
+            if any(lfn in missing for lfns in job["inputs"].values() for lfn in lfns):
+                missing.update(written)
                 continue
             line = _run_job(work, job)
             line["task"] = task
-            succeeded = succeeded and line["state"] == "succeeded"
+            if line["state"] != "succeeded":
+                succeeded = False
+                missing.update(written)
             stream.write(orjson.dumps(line) + b"\n")
             if on_job:
                 on_job(line)

@@ -336,7 +336,7 @@ def test_failed_job_is_retried_and_named(transfer: Any, condor_pool: PoolRecord,
     status = engine.wait(folder, LONG_S)
     assert status.state == "failed"
     assert status.reason.startswith("job split: ")
-    assert status.jobs_failed == 7
+    assert (status.jobs_done, status.jobs_failed) == (0, 1)
     log = (folder.root / "condor.log").read_text()
     assert log.count("Job executing on host") == 2
     engine.close()

@@ -148,6 +148,20 @@ def test_runner_goes_on_after_a_failure_and_resumes(tmp_path: Path, nowcast: Pat
     assert {line["state"] for line in read_results(root / "results")} == {"succeeded"}
 
 
+def test_jobs_that_need_a_failed_one_are_left_out_whatever_it_wrote(tmp_path: Path, nowcast: Path) -> None:
+    root = tmp_path / "run"
+    prepare(root, nowcast)
+    assert not run_task(root, "t")
+    for path in (*(root / "work").glob("*.png"), *(root / "work").glob("*.geojson"), *(root / "results").iterdir()):
+        path.unlink()
+    # The leads are there from before; the job that makes them fails now.
+    (root / "work" / "in.nc").unlink()
+    (root / "work" / "in.nc").write_bytes(b"no nowcast")
+    assert not run_task(root, "t")
+    states = {line["job"]: line["state"] for line in read_results(root / "results")}
+    assert states == {"split": "failed", "plot": "failed"}
+
+
 def test_a_result_without_its_file_is_made_again(tmp_path: Path, nowcast: Path) -> None:
     root = tmp_path / "run"
     prepare(root, nowcast)
