@@ -172,8 +172,20 @@ def dagman_log(plan: Plan, layout: Layout, events: Iterable[JobEvent], *, exit_c
             lines.append(f"{at} Node {node} job proc ({job}) {outcome}")
         if event.kind == ABORTED:
             lines.append(f"{at} Node {node} job proc ({job}) failed with status -1.")
+    lines += [f"{end} {line}" for line in _counts(succeeded=exit_code == 0)]
     lines.append(f"{end} **** condor_scheduniv_exec.{cluster}.0 (condor_DAGMAN) pid 0 EXITING WITH STATUS {exit_code}")
     return "\n".join([*lines, ""])
+
+
+def _counts(*, succeeded: bool) -> tuple[str, ...]:
+    """Return DAGMan's last table of node counts, which pegasus-status reads, for its only node."""
+    return (
+        "DAG status: 0 (DAG_STATUS_OK)" if succeeded else "DAG status: 2 (DAG_STATUS_NODE_FAILED)",
+        "Of 1 nodes total:",
+        " Done     Pre   Queued    Post   Ready   Un-Ready   Failed",
+        "  ===     ===      ===     ===     ===        ===      ===",
+        f"{int(succeeded):5}       0        0       0       0          0 {int(not succeeded):8}",
+    )
 
 
 def _event(event: str, **values: str) -> str:

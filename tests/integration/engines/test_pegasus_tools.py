@@ -10,6 +10,7 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from dynamo.engines.base import RunFolder
@@ -76,6 +77,12 @@ def replay(python: Path, home: Path, folder: RunFolder) -> tuple[dict[str, list[
     return {name: [int(number) for number in numbers] for name, *numbers in found}, told
 
 
+def counted(python: Path, home: Path, folder: RunFolder) -> tuple[int, int, int, float]:
+    """Return what pegasus-status counts: succeeded, failed and all jobs, and the percentage done."""
+    told = orjson.loads(tool(python, home, "status", "--jsonrv", "--noqueue", folder.root))["totals"]
+    return told["succeeded"], told["failed"], told["total"], told["percent_done"]
+
+
 @pytest.mark.parametrize("kind", ["single", "clusters", "jobs"])
 def test_succeeded(kind: LayoutKind, engine: CondorEngine, source: Path, pegasus_python: Path, tmp_path: Path) -> None:
     folder, _ = prepare(tmp_path / "run", source, kind)
@@ -87,6 +94,7 @@ def test_succeeded(kind: LayoutKind, engine: CondorEngine, source: Path, pegasus
     report = tool(pegasus_python, tmp_path / "home", "analyzer", folder.root)
     assert re.search(r"Workflow Status\s*:\s*success", report)
     assert re.search(rf"# jobs succeeded\s*:\s*{PHYSICAL[kind]} \(100", report)
+    assert counted(pegasus_python, tmp_path / "home", folder) == (PHYSICAL[kind], 0, PHYSICAL[kind], 100.0)
 
 
 @pytest.mark.parametrize("kind", ["single", "clusters", "jobs"])
@@ -101,6 +109,8 @@ def test_failed(kind: LayoutKind, engine: CondorEngine, source: Path, pegasus_py
     assert rows["Jobs"] == [PHYSICAL[kind] - 1, 1, 0, PHYSICAL[kind]]
     report = tool(pegasus_python, tmp_path / "home", "analyzer", folder.root, code=2)
     assert re.search(r"# jobs failed\s*:\s*1 ", report)
+    done, failed, total, _ = counted(pegasus_python, tmp_path / "home", folder)
+    assert (done, failed, total) == (PHYSICAL[kind] - 1, 1, PHYSICAL[kind])
     # What the module said is shown.
     assert plan.products[-1] in report
 

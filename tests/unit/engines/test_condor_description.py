@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,9 @@ def test_log_of_a_run_without_dagman_says_so() -> None:
     assert "Event: ULOG_EXECUTE for HTCondor Node run (5.0.0)" in text
     assert "Node run job proc (5.0.0) completed successfully." in text
     assert text.endswith("EXITING WITH STATUS 0\n")
+    # pegasus-status counts from the seven numbers of DAGMan's table: done first, failed last.
+    assert re.search(r"\d\d:\d\d:\d\d +1( +0){6}$", text, re.MULTILINE)
+    assert re.search(r"\d\d:\d\d:\d\d( +0){6} +1$", dagman_log(PLAN, SINGLE, events, exit_code=1), re.MULTILINE)
     assert dagman_log(PLAN, SINGLE, [], exit_code=0) == ""
 
 
