@@ -477,6 +477,18 @@ def test_held_task_is_told_while_another_runs(condor_pool: PoolRecord, source: P
     engine.close()
 
 
+def test_removing_a_task_of_a_dag_uses_up_an_attempt(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
+    engine = CondorEngine(python=waiting_python(tmp_path, "contour-0", "plot-0"))
+    folder, _ = prepare(tmp_path / "run", source, "jobs", leads=(0,), retries=1)
+    engine.submit(folder)
+    wait_for(lambda: engine.status(folder).jobs_done == 1 and running(folder) == {"contour-0", "plot-0"})
+    act("Remove", folder, "makes room", task="plot-0")
+    (tmp_path / "go").touch()
+    assert engine.wait(folder, PATIENCE * LONG_S).state == "succeeded"
+    assert (folder.root / "condor.log").read_text().count("DAG Node: plot-0") == 2
+    engine.close()
+
+
 def test_status_does_not_wait_for_a_thread_that_waits(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
     engine = CondorEngine(python=slow_python(tmp_path, 4.0))
     folder, _ = prepare(tmp_path / "run", source, "single", leads=(0,))
