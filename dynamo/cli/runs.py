@@ -270,7 +270,9 @@ def _answer(service: RunService, run_id: str, as_json: bool, *, pending: str = "
 
 def _texts(root: Path, full: bool) -> dict[str, str]:
     texts: dict[str, str] = {}
-    for path in [*sorted((root / "logs").glob("*")), root / "runner.log"]:
+    # Pegasus's programs and jobs log in folders of their own.
+    pegasus = [path for name in ("pegasus-*.log", "*.err") for path in sorted((root / "pegasus").rglob(name))]
+    for path in [*sorted((root / "logs").glob("*")), *pegasus, root / "runner.log"]:
         if path.is_file() and path.stat().st_size:
             lines = path.read_text(errors="replace").splitlines()
             texts[path.relative_to(root).as_posix()] = "\n".join(lines if full else lines[-_TAIL:])

@@ -109,6 +109,7 @@ def plan(
     job_overhead_s: float = typer.Option(5.0, min=0, help="Overhead per job, in seconds."),
     image: str = typer.Option("", help="Container image with the modules. Default: dynamo-modules of this version."),
     container: bool = typer.Option(True, help="Run the modules in the container."),
+    container_type: str = typer.Option("docker", help="docker, or singularity (also for Apptainer)."),
     executable: str = typer.Option("", help="Path to dynamo-module in the image or on the workers."),
     site: str = typer.Option("condorpool", help="Name of the execution site."),
     as_json: bool = _JSON,
@@ -119,7 +120,8 @@ def plan(
     from dynamo.cli.console import out, print_json
     from dynamo.modules.registry import contracts
     from dynamo.workflows.layout import choose_layout
-    from dynamo.workflows.pegasus.write import PegasusSettings, planner_command, write_plan
+    from dynamo.workflows.pegasus.settings import PegasusSettings
+    from dynamo.workflows.pegasus.write import planner_command, write_plan
     from dynamo.workflows.workflow import plan_run, read_workflow
 
     modules = contracts()
@@ -131,13 +133,8 @@ def plan(
     values = _pairs(parameters, "--param")
     run = plan_run(workflow, paths, values, _facts(workflow, paths, values), modules)
     layout = choose_layout(run, slots=slots, job_overhead_s=job_overhead_s, single_threshold_s=0.0)
-    defaults = PegasusSettings()
-    settings = PegasusSettings(
-        image=(image or defaults.image) if container else None,
-        container_type=defaults.container_type,
-        executable=executable or (defaults.executable if container else _installed(defaults.executable)),
-        site=site,
-    )
+    image = (image or str(PegasusSettings.image)) if container else ""
+    settings = PegasusSettings(image=image, container_type=container_type, executable=executable, site=site)
     files = write_plan(run, layout, modules, output, settings)
     command = planner_command(output, site)
     if as_json:
@@ -196,13 +193,3 @@ def _facts(workflow: Workflow, paths: dict[str, list[Path]], values: dict[str, s
         name: inspect_port(spec.format, paths[name], wanted) for name, spec in workflow.inputs.items() if name in paths
     }
     return {name: facts for name, facts in looked.items() if facts is not None}
-
-
-def _installed(default: str) -> str:
-    import shutil
-    import sys
-
-    beside = Path(sys.executable).with_name("dynamo-module")
-    if beside.is_file():
-        return str(beside)
-    return shutil.which("dynamo-module") or default

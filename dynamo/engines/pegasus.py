@@ -7,15 +7,16 @@ products in ``RUN/pegasus/products``; they are copied to ``RUN/work`` before the
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from dynamo.engines.base import FINAL, EngineError, RunFolder, State, Status
 from dynamo.engines.condor.handle import Handle, only_one, read_handle, write_handle
@@ -25,11 +26,18 @@ from dynamo.files import replacing
 from dynamo.modules.registry import contracts
 from dynamo.pool.environment import pool_environment, use_pool
 from dynamo.times import to_iso, utc_now
+from dynamo.workflows.pegasus.settings import PegasusSettings, check_paths
 
 ENGINE = "pegasus"
 PROGRAMS = ("pegasus-plan", "pegasus-run", "pegasus-remove")
 _PLAN_TIMEOUT_S = 600.0
 _SLICE_S = 2.0
+_REASON_LENGTH = 500
+#: Variables by which another Python would find our libraries.
+_OUR_PYTHON = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
+#: Number and class before the words of an exception, and the place in the code after them.
+_CAUSE = re.compile(r"^\[\d+\]:?\s*(?:[\w$]+\.)*(?:[\w$]*(?:Exception|Error))?:?\s*")
+_PLACE = re.compile(r"\s+at\s+[\w$.]+\.[\w$<>]+\(.*$")
 
 
 class PegasusEngine:
@@ -37,19 +45,29 @@ class PegasusEngine:
 
     Parameters
     ----------
-    settings
-        Fields of `dynamo.workflows.pegasus.write.PegasusSettings`: ``image``, ``container_type``, ``executable``,
-        ``site``, ``arch``.
+    image, container_type, executable, site, arch
+        See `dynamo.workflows.pegasus.settings.PegasusSettings`; an empty image runs the modules without a container.
 
     Raises
     ------
     MissingPartError
         If Pegasus is not installed, or no pool is available.
+    InputError
+        If an option is invalid.
     """
 
     name = ENGINE
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        image: str | None = PegasusSettings.image,
+        container_type: str = PegasusSettings.container_type,
+        executable: str = PegasusSettings.executable,
+        site: str = PegasusSettings.site,
+        arch: str = PegasusSettings.arch,
+    ) -> None:
+        self._settings = PegasusSettings(image, container_type, executable, site, arch)
         missing = [name for name in PROGRAMS if shutil.which(name) is None]
         if missing:
             raise MissingPartError(
@@ -59,7 +77,6 @@ class PegasusEngine:
                 hint="install it (pegasus.isi.edu/downloads), or run the same workflow with engine condor",
             )
         use_pool()
-        self._settings = settings
         self._watches: dict[tuple[Path, str], RunWatch] = {}
         self._lock = threading.Lock()
         self._closing = False
@@ -69,6 +86,8 @@ class PegasusEngine:
 
         Raises
         ------
+        InputError
+            If a path of the run is one that Pegasus cannot take.
         EngineError
             If Pegasus rejects the plan, or another engine has the run.
         """
@@ -77,6 +96,7 @@ class PegasusEngine:
             if handle is not None and (handle.cluster is not None or handle.cancelled is not None):
                 return
             if handle is None:
+                self._check_paths(folder)
                 (folder.root / "cancel").unlink(missing_ok=True)
                 shutil.rmtree(_home(folder) / "submit", ignore_errors=True)
                 handle = Handle(tag=str(uuid.uuid4()), created=to_iso(utc_now()), engine=ENGINE)
@@ -144,18 +164,22 @@ class PegasusEngine:
             self._watches.clear()
 
     def _plan(self, folder: RunFolder) -> Path:
-        from dynamo.workflows.pegasus.write import PegasusSettings, planner_command, write_plan
+        from dynamo.workflows.pegasus.write import planner_command, write_plan
 
         home = _home(folder)
         shutil.rmtree(home / "submit", ignore_errors=True)
         home.mkdir(exist_ok=True)
-        settings = PegasusSettings(**self._settings)
-        write_plan(folder.read_plan(), folder.read_layout(), contracts(), home, settings)
-        _call(planner_command(home, settings.site), cwd=home)
+        write_plan(folder.read_plan(), folder.read_layout(), contracts(), home, self._settings)
+        _call(planner_command(home, self._settings.site), cwd=home)
         submit_dir = _submit_dir(folder)
         if submit_dir is None:
             raise EngineError("pegasus-plan wrote no submit directory", where=home / "submit")
         return submit_dir
+
+    def _check_paths(self, folder: RunFolder) -> None:
+        from dynamo.workflows.pegasus.write import paths_of
+
+        check_paths(paths_of(folder.read_plan(), _home(folder), self._settings))
 
     def _look(self, folder: RunFolder, timeout_s: float) -> tuple[State, str]:
         handle = read_handle(folder, engine=ENGINE)
@@ -215,12 +239,11 @@ def _collect(folder: RunFolder) -> None:
 
 
 def _call(command: Sequence[str], *, cwd: Path) -> None:
-    environment: Mapping[str, str] = {**os.environ, **pool_environment()}
     try:
         done = subprocess.run(
             command,
             cwd=cwd,
-            env=environment,
+            env=clean_environment(pool_environment()),
             capture_output=True,
             text=True,
             check=False,
@@ -229,10 +252,37 @@ def _call(command: Sequence[str], *, cwd: Path) -> None:
         )
     except subprocess.TimeoutExpired:
         raise RetryableError(f"{command[0]} timed out after {_PLAN_TIMEOUT_S:g} s", where=cwd) from None
-    (cwd / f"{command[0]}.log").write_text(done.stdout + done.stderr)
+    log = cwd / f"{command[0]}.log"
+    log.write_text(done.stdout + done.stderr)
     if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        told = next(
-            (line for line in reversed(lines) if "ERROR" in line or "FATAL" in line), lines[-1] if lines else ""
-        )
-        raise EngineError(f"{command[0]} failed: {told[:500]}", where=cwd / f"{command[0]}.log")
+        told = reason_in(done.stderr) or reason_in(done.stdout) or f"exit code {done.returncode}"
+        raise EngineError(f"{command[0]} failed: {told[:_REASON_LENGTH]}", where=log)
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for Pegasus's programs, which are Python, too, and need their own libraries.
+
+    Our virtual environment comes last on ``PATH``, so that ``python3`` is the system's where there is one.
+    """
+    own = str(Path(sys.executable).parent) if sys.prefix != sys.base_prefix else None
+    folders = environment.get("PATH", os.defpath).split(os.pathsep)
+    first = [folder for folder in folders if folder != own]
+    path = os.pathsep.join(first + [folder for folder in folders if folder == own])
+    kept = {name: value for name, value in environment.items() if name not in _OUR_PYTHON}
+    return {**kept, "PATH": path}
+
+
+def reason_in(output: str) -> str:
+    """Return why one of Pegasus's programs failed, from what it printed; empty if it printed nothing.
+
+    The planner prints ``[FATAL ERROR]`` and then the chain of Java's exceptions, numbered, the cause last.
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for index in range(len(lines) - 1, -1, -1):
+        before, mark, rest = lines[index].partition("[FATAL ERROR]")
+        if mark:
+            causes = [_CAUSE.sub("", line) for line in [rest.strip(), *lines[index + 1 :]] if _CAUSE.match(line)]
+            after = causes or [line for line in [rest.strip(), *lines[index + 1 :]] if line][:1]
+            told = [_PLACE.sub("", line).strip() for line in after]
+            return ": ".join(dict.fromkeys(filter(None, told))) or before
+    return next((line for line in reversed(lines) if "ERROR" in line or "FATAL" in line), lines[-1] if lines else "")

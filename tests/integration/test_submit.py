@@ -134,6 +134,17 @@ def test_a_run_that_no_slot_can_take_says_so_at_once(root: Path, condor_pool: Po
     assert waiting.wait(300) == 6
 
 
+def test_logs_of_pegasus_are_shown(root: Path) -> None:
+    home = Path(ask(root, write_small(root, 0), engine="pegasus").run_dir) / "pegasus"
+    for path, text in (("pegasus-plan.log", "no site named moon"), ("submit/x/run0001/job.err", "no such program")):
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_text(text)
+    [run] = orjson.loads(run_dynamo(root, "runs", "list", "--json").stdout)
+    shown = run_dynamo(root, "runs", "logs", run["id"]).stdout
+    assert "--- pegasus/pegasus-plan.log\nno site named moon\n" in shown
+    assert "no such program" in shown
+
+
 def test_a_pegasus_workflow_with_embedded_replicas_is_submitted_as_it_is(root: Path) -> None:
     path = write_small(root, 0)
     workflow = read_workflow("nowcast", contracts())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,45 +33,18 @@ from Pegasus.api import (
 from Pegasus.api import Job as PegasusJob
 from Pegasus.api import Workflow as PegasusWorkflow
 
-import dynamo
 from dynamo.contract import Module
 from dynamo.errors import InputError
 from dynamo.files import write_text
-from dynamo.workflows.arguments import EXECUTABLE, build_arguments
+from dynamo.workflows.arguments import build_arguments
 from dynamo.workflows.model import Job, Layout, Plan
 from dynamo.workflows.names import check_job_id
 from dynamo.workflows.pegasus.check import check_files
+from dynamo.workflows.pegasus.settings import CONTAINER, SITE, PegasusSettings, check_paths
 
-CONTAINER = "dynamo-modules"
 NAMESPACE = "dynamo"
-SITE = "condorpool"
 LABEL_KEY = "label"
 FILES = ("workflow.yml", "sites.yml", "transformations.yml", "replicas.yml", "pegasus.properties")
-
-
-@dataclass(frozen=True)
-class PegasusSettings:
-    """Where and how the modules run.
-
-    Attributes
-    ----------
-    image
-        Container image with the modules; None runs them without a container.
-    container_type
-        ``docker`` or ``singularity`` (also for Apptainer).
-    executable
-        Absolute path of ``dynamo-module``: inside the image, or on the workers.
-    site
-        Name of the execution site.
-    arch
-        Architecture of the workers, as Pegasus names it.
-    """
-
-    image: str | None = f"docker:///{CONTAINER}:{dynamo.__version__}"
-    container_type: str = "docker"
-    executable: str = f"/usr/local/bin/{EXECUTABLE}"
-    site: str = SITE
-    arch: str = "x86_64"
 
 
 def write_plan(
@@ -97,9 +69,8 @@ def write_plan(
         If something in the plan cannot be expressed in Pegasus.
     """
     settings = settings or PegasusSettings()
-    if not Path(settings.executable).is_absolute():
-        raise InputError("the program path is not absolute", where=settings.executable, expected="an absolute path")
     folder = folder.absolute()
+    check_paths(paths_of(plan, folder, settings))
     documents = {
         "workflow.yml": abstract_workflow(plan, layout, contracts),
         "sites.yml": _plain(_sites(folder, settings)),
@@ -112,6 +83,11 @@ def write_plan(
         write_text(folder / name, texts[name])
     check_files(folder, site=settings.site)
     return {name: folder / name for name in FILES}
+
+
+def paths_of(plan: Plan, folder: Path, settings: PegasusSettings) -> list[Path]:
+    """Return the paths that the planner is told, with ``folder`` that of its files."""
+    return [folder.absolute(), Path(settings.executable), *(path.absolute() for path in plan.replicas.values())]
 
 
 def planner_command(folder: Path, site: str = SITE) -> list[str]:
@@ -220,10 +196,8 @@ def _sites(folder: Path, settings: PegasusSettings) -> SiteCatalog:
 def _transformations(plan: Plan, contracts: Mapping[str, Module], settings: PegasusSettings) -> TransformationCatalog:
     catalog = TransformationCatalog()
     container = None
-    if settings.image is not None:
+    if settings.image:
         kinds = {"docker": Container.DOCKER, "singularity": Container.SINGULARITY}
-        if settings.container_type not in kinds:
-            raise InputError(f"unknown container type {settings.container_type!r:.40}", expected=" or ".join(kinds))
         container = Container(CONTAINER, kinds[settings.container_type], settings.image)
         catalog.add_containers(container)
     for name in sorted({job.module for job in plan.jobs}):

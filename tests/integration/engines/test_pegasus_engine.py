@@ -27,7 +27,8 @@ import os, shlex, sys, yaml
 from pathlib import Path
 sys.path.insert(0, {checkout!r})
 if os.environ.get("STAND_IN_REFUSES"):
-    sys.exit("ERROR: no site can run it")
+    print("2026.11.27 19:00:00.614 UTC: [FATAL ERROR]", file=sys.stderr)
+    sys.exit(" [1] java.lang.RuntimeException: no site can run it at edu.isi.pegasus.A.b(A.java:1)")
 home, submit = Path.cwd(), Path(sys.argv[sys.argv.index("--dir") + 1]) / "user" / "run0001"
 submit.mkdir(parents=True)
 workflow = yaml.safe_load((home / "workflow.yml").read_text())
@@ -120,7 +121,7 @@ def test_what_the_planner_says_is_told(
 ) -> None:
     monkeypatch.setenv("STAND_IN_REFUSES", "1")
     folder, _ = prepare(tmp_path / "run", source, "jobs", leads=(0,))
-    with pytest.raises(EngineError, match="no site can run it"):
+    with pytest.raises(EngineError, match=r"pegasus-plan failed: no site can run it$"):
         engine.submit(folder)
     # The same call may be repeated when the cause is gone.
     monkeypatch.delenv("STAND_IN_REFUSES")
