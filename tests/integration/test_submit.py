@@ -21,7 +21,7 @@ from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.setup import make_service
 from dynamo.store.models import Run
 from dynamo.workflows.layout import choose_layout
-from dynamo.workflows.pegasus.write import abstract_workflow
+from dynamo.workflows.pegasus.abstract import abstract_workflow
 from dynamo.workflows.workflow import plan_run, read_workflow
 from tests.integration.watch.watch_support import environment, run_dynamo, write_small
 from tests.waiting import wait_for

@@ -7,48 +7,14 @@ what the planner refuses too: missing replicas and transformations, duplicate id
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from Pegasus.api import Properties
 
-from dynamo.documents.loading import read_data
-from dynamo.documents.problems import DocumentError, Problem, Problems, json_path, shown
-from dynamo.errors import InputError
+from dynamo.documents.problems import Problem, Problems, json_path, shown
 from dynamo.workflows.pegasus.profiles import FREE, NAMESPACES, SCHEMA_VERSION, expectation
 
 _DATA_CONFIGURATIONS = ("condorio", "sharedfs", "nonsharedfs")
-
-
-def check_files(folder: Path, *, site: str) -> None:
-    """Check the five files of ``folder``.
-
-    Parameters
-    ----------
-    folder
-        Folder with ``workflow.yml``, ``sites.yml``, ``transformations.yml``, ``replicas.yml``,
-        ``pegasus.properties``.
-    site
-        The target execution site.
-
-    Raises
-    ------
-    DocumentError
-        With every problem; paths start with the file, e.g. ``workflow.yml$.jobs[0].profiles``.
-    """
-    data = {
-        name: read_data(folder / name) for name in ("workflow.yml", "sites.yml", "transformations.yml", "replicas.yml")
-    }
-    found = check(
-        data["workflow.yml"],
-        data["sites.yml"],
-        data["transformations.yml"],
-        data["replicas.yml"],
-        _read_properties(folder / "pegasus.properties"),
-        site=site,
-    )
-    if found:
-        raise DocumentError(found, where=folder)
 
 
 def check(
@@ -243,19 +209,6 @@ def _check_properties(problems: Problems, properties: Mapping[str, str]) -> None
             problems.add(path, "unknown property", expected="a property of Pegasus 5.1")
         if key == "pegasus.data.configuration" and value not in _DATA_CONFIGURATIONS:
             problems.add(path, f"value {shown(value)}", expected=", ".join(_DATA_CONFIGURATIONS))
-
-
-def _read_properties(path: Path) -> dict[str, str]:
-    properties: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        text = line.strip()
-        if not text or text.startswith(("#", "!", "[")):
-            continue
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"line {number} has no =", where=path, expected="key = value")
-        properties[key.strip()] = value.strip()
-    return properties
 
 
 def _items(data: Any, key: str) -> list[dict[str, Any]]:

@@ -18,9 +18,7 @@ from Pegasus.api import (
     Arch,
     Container,
     Directory,
-    File,
     FileServer,
-    Namespace,
     Operation,
     Properties,
     ReplicaCatalog,
@@ -30,21 +28,31 @@ from Pegasus.api import (
     TransformationCatalog,
     TransformationSite,
 )
-from Pegasus.api import Job as PegasusJob
-from Pegasus.api import Workflow as PegasusWorkflow
 
 from dynamo.contract import Module
-from dynamo.errors import InputError
+from dynamo.documents.problems import DocumentError
 from dynamo.files import write_text
-from dynamo.workflows.arguments import build_arguments
-from dynamo.workflows.model import Job, Layout, Plan
-from dynamo.workflows.names import check_job_id
-from dynamo.workflows.pegasus.check import check_files
+from dynamo.workflows.model import Layout, Plan
+from dynamo.workflows.pegasus.abstract import LABEL_KEY, NAMESPACE, abstract_workflow
+from dynamo.workflows.pegasus.check import check
 from dynamo.workflows.pegasus.settings import CONTAINER, SITE, PegasusSettings, check_paths
 
-NAMESPACE = "dynamo"
-LABEL_KEY = "label"
 FILES = ("workflow.yml", "sites.yml", "transformations.yml", "replicas.yml", "pegasus.properties")
+PROPERTIES = {
+    "pegasus.catalog.site": "YAML",
+    "pegasus.catalog.site.file": "sites.yml",
+    "pegasus.catalog.transformation": "YAML",
+    "pegasus.catalog.transformation.file": "transformations.yml",
+    "pegasus.catalog.replica": "YAML",
+    "pegasus.catalog.replica.file": "replicas.yml",
+    "pegasus.data.configuration": "condorio",
+    # The schedd can read a run's inputs directly; staging them first would cost two more jobs.
+    "pegasus.transfer.bypass.input.staging": "true",
+    "pegasus.clusterer.label.key": LABEL_KEY,
+    "pegasus.register": "false",
+}
+#: Items of a long list that are turned into YAML at a time: libyaml holds some 20 kB for each.
+_BATCH = 500
 
 
 def write_plan(
@@ -77,11 +85,12 @@ def write_plan(
         "transformations.yml": _plain(_transformations(plan, contracts, settings)),
         "replicas.yml": _plain(_replicas(plan)),
     }
-    texts = {name: yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=110) for name, data in documents.items()}
-    texts["pegasus.properties"] = _properties_text()
-    for name in FILES:
-        write_text(folder / name, texts[name])
-    check_files(folder, site=settings.site)
+    workflow, sites, transformations, replicas = documents.values()
+    if found := check(workflow, sites, transformations, replicas, PROPERTIES, site=settings.site):
+        raise DocumentError(found, where=folder)
+    for name, data in documents.items():
+        write_text(folder / name, yaml_text(data))
+    write_text(folder / "pegasus.properties", _properties_text())
     return {name: folder / name for name in FILES}
 
 
@@ -108,78 +117,6 @@ def planner_command(folder: Path, site: str = SITE) -> list[str]:
         "none",
         "workflow.yml",
     ]
-
-
-def abstract_workflow(plan: Plan, layout: Layout, contracts: Mapping[str, Module]) -> dict[str, Any]:
-    """Return the plan as Pegasus 5 abstract workflow data; `dynamo.workflows.pegasus.read` reads it back."""
-    workflow = PegasusWorkflow(plan.name)
-    metadata: dict[str, str] = {"dynamo.version": plan.version}
-    if plan.description:
-        metadata["dynamo.description"] = plan.description
-    if plan.deadline_s is not None:
-        metadata["dynamo.deadline_s"] = repr(float(plan.deadline_s))
-    if plan.priority:
-        metadata["dynamo.priority"] = str(plan.priority)
-    workflow.add_metadata(metadata)
-    labels = {name: task.id for task in layout.tasks if len(task.jobs) > 1 for name in task.jobs}
-    products = {lfn: index for index, lfn in enumerate(plan.products)}
-    files = {lfn: File(lfn) for job in plan.jobs for lfn in (*job.reads, *job.writes)}
-    for lfn, index in products.items():
-        files[lfn].add_metadata({"dynamo.product": index})
-    for job in plan.jobs:
-        workflow.add_jobs(
-            _job(job, plan, label=labels.get(job.id), files=files, products=products, contracts=contracts)
-        )
-    stream = io.StringIO()
-    workflow.write(stream, _format="json")
-    data: dict[str, Any] = json.loads(stream.getvalue())
-    # The API keeps files and children in sets and records user and time: neither belongs in a reproducible file.
-    data.pop("x-pegasus", None)
-    for item in data["jobs"]:
-        item["uses"].sort(key=lambda use: (use["type"], use["lfn"]))
-    for item in data.get("jobDependencies", ()):
-        item["children"].sort()
-    data.get("jobDependencies", []).sort(key=lambda item: item["id"])
-    return data
-
-
-def _job(
-    job: Job,
-    plan: Plan,
-    *,
-    label: str | None,
-    files: Mapping[str, File],
-    products: Mapping[str, int],
-    contracts: Mapping[str, Module],
-) -> PegasusJob:
-    arguments = build_arguments(job, contracts)
-    for argument in arguments:
-        # Pegasus joins arguments with spaces and cannot quote them for the worker's shell.
-        if any(character in argument for character in " \t\n'\"\\$`;&|<>*?(){}"):
-            raise InputError(
-                f"the argument {argument!r} cannot be passed to Pegasus",
-                where=f"{plan.name}: job {job.id}",
-                expected="no spaces, quotes or shell metacharacters",
-            )
-    item = PegasusJob(job.module, _id=check_job_id(job.id), namespace=NAMESPACE, node_label=job.id)
-    item.add_args(*arguments)
-    # One file may appear at two ports.
-    item.add_inputs(*(files[lfn] for lfn in dict.fromkeys(job.reads)))
-    for lfn in dict.fromkeys(job.writes):
-        item.add_outputs(files[lfn], stage_out=lfn in products, register_replica=False)
-    item.add_metadata({"dynamo.max_seconds": job.resources.max_seconds})
-    item.add_pegasus_profile(
-        cores=str(job.resources.cpus),
-        memory=str(job.resources.memory_mb),
-        diskspace=str(job.resources.disk_mb),
-        runtime=str(max(1, round(job.predicted_s))),
-        max_walltime=str(max(1, -(-job.resources.max_seconds // 60))),
-        label=label,
-    )
-    item.add_profiles(Namespace.DAGMAN, key="RETRY", value=str(job.retries))
-    if plan.priority:
-        item.add_profiles(Namespace.CONDOR, key="priority", value=str(plan.priority))
-    return item
 
 
 def _sites(folder: Path, settings: PegasusSettings) -> SiteCatalog:
@@ -224,14 +161,8 @@ def _replicas(plan: Plan) -> ReplicaCatalog:
 
 def _properties_text() -> str:
     properties = Properties()
-    for catalog, name in (("site", "sites"), ("transformation", "transformations"), ("replica", "replicas")):
-        properties[f"pegasus.catalog.{catalog}"] = "YAML"
-        properties[f"pegasus.catalog.{catalog}.file"] = f"{name}.yml"
-    properties["pegasus.data.configuration"] = "condorio"
-    # The schedd can read a run's inputs directly; staging them first would cost two more jobs.
-    properties["pegasus.transfer.bypass.input.staging"] = "true"
-    properties["pegasus.clusterer.label.key"] = LABEL_KEY
-    properties["pegasus.register"] = "false"
+    for key, value in PROPERTIES.items():
+        properties[key] = value
     stream = io.StringIO()
     properties.write(stream)
     return stream.getvalue()
@@ -250,3 +181,19 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
+
+
+def yaml_text(data: Mapping[str, Any]) -> str:
+    """Return a document as YAML, its long lists in parts."""
+
+    def dump(part: Any) -> str:
+        return str(yaml.dump(part, Dumper=_Dumper, sort_keys=False, width=110))
+
+    texts = []
+    for key, value in data.items():
+        if isinstance(value, list) and value:
+            texts.append(f"{key}:\n")
+            texts += [dump(value[first : first + _BATCH]) for first in range(0, len(value), _BATCH)]
+        else:
+            texts.append(dump({key: value}))
+    return "".join(texts)

@@ -24,11 +24,11 @@ from Pegasus.api import Properties
 from typer.testing import CliRunner
 
 from dynamo.cli.workflow import register
-from dynamo.documents.problems import DocumentError
+from dynamo.documents.problems import Problem
 from dynamo.formats.nowcast import NowcastHeader, write_nowcast
 from dynamo.modules.registry import contracts
 from dynamo.radar.grid import LatLonGrid
-from dynamo.workflows.pegasus.check import check_files
+from dynamo.workflows.pegasus.check import check as check_documents
 from dynamo.workflows.pegasus.write import FILES, planner_command
 from dynamo.workflows.workflow import read_workflow
 
@@ -67,6 +67,14 @@ def plan(nowcast: Path, folder: Path, *more: str) -> dict[str, Any]:
 def load(path: Path) -> Any:
     with path.open() as stream:
         return pegasus_yaml.load(stream)
+
+
+def problems_of(folder: Path) -> tuple[Problem, ...]:
+    properties = Properties.load(folder / "pegasus.properties")
+    names = [line.split(" = ")[0] for line in (folder / "pegasus.properties").read_text().splitlines() if " = " in line]
+    workflow, sites, transformations, replicas = (load(folder / name) for name in FILES if name.endswith(".yml"))
+    given = {name: properties[name] for name in names}
+    return check_documents(workflow, sites, transformations, replicas, given, site="condorpool")
 
 
 VERSION = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+(\.[0-9]+)?)?$"}
@@ -172,7 +180,7 @@ def test_the_five_files_are_what_the_planner_takes(nowcast: Path, tmp_path: Path
     }
     properties = Properties.load(tmp_path / "pegasus.properties")
     assert properties["pegasus.clusterer.label.key"] == "label"
-    check_files(tmp_path, site="condorpool")
+    assert problems_of(tmp_path) == ()
     assert report["command"] == planner_command(tmp_path)
 
 
@@ -251,8 +259,8 @@ def test_a_spoilt_file_is_noticed(nowcast: Path, tmp_path: Path) -> None:
     plan(nowcast, tmp_path)
     path = tmp_path / "workflow.yml"
     path.write_text(path.read_text().replace("memory: 512\n", "memory: 512 MB\n", 1))
-    with pytest.raises(DocumentError, match="memory"):
-        check_files(tmp_path, site="condorpool")
+    (problem,) = problems_of(tmp_path)
+    assert "memory" in problem.path
 
 
 def test_validate_reports_every_error_and_exits_with_3(tmp_path: Path) -> None:

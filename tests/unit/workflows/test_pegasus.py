@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dynamo.documents.problems import DocumentError
 from dynamo.errors import InputError
@@ -15,9 +16,11 @@ from dynamo.inspection.facts import InputFacts
 from dynamo.modules.registry import contracts
 from dynamo.workflows.layout import choose_layout
 from dynamo.workflows.model import Plan
+from dynamo.workflows.pegasus import abstract as abstract_module
+from dynamo.workflows.pegasus import write as write_module
+from dynamo.workflows.pegasus.abstract import abstract_workflow
 from dynamo.workflows.pegasus.check import check
 from dynamo.workflows.pegasus.read import AbstractWorkflow, expand_abstract, parse_abstract, without_predictions
-from dynamo.workflows.pegasus.write import abstract_workflow
 from dynamo.workflows.workflow import plan_run, read_workflow
 
 FACTS = InputFacts("casa-nowcast", datetime(2019, 6, 10, tzinfo=UTC), tuple(range(31)), (201, 201))
@@ -71,6 +74,20 @@ def test_labels_are_the_tasks_of_the_layout() -> None:
     for task in layout.tasks:
         labels = {jobs[name]["profiles"]["pegasus"].get("label") for name in task.jobs}
         assert labels == ({task.id} if len(task.jobs) > 1 else {None})
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_long_workflows_are_written_in_batches_without_a_trace(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = nowcast_plan()
+    layout = choose_layout(plan, slots=2, job_overhead_s=0.01, single_threshold_s=0.0)
+    whole = abstract_workflow(plan, layout, contracts())
+    text = write_module.yaml_text(whole)
+    assert len(plan.jobs) > batch
+    assert yaml.safe_load(text) == whole
+    monkeypatch.setattr(abstract_module, "_BATCH", batch)
+    monkeypatch.setattr(write_module, "_BATCH", batch)
+    assert abstract_workflow(plan, layout, contracts()) == whole
+    assert write_module.yaml_text(whole) == text
 
 
 def edit_job(**parts: Any) -> Callable[[dict[str, Any]], None]:
