@@ -42,6 +42,7 @@ class Part:
 
 DATA = Part("data folder", "set DYNAMO_TEST_DATA to the folder of real radar data (composites/, radar/)")
 HTCONDOR = Part("HTCondor", "install HTCondor 10 or newer; dynamo pool install can on Debian and Ubuntu")
+SYSTEMD = Part("systemd-analyze", "install the package systemd")
 PEERS = Part("peers to compare with", "make peers (needs a C compiler)")
 
 

@@ -20,6 +20,7 @@ PAPERS = {
     "mobius_specs/README.md": "project/mobius_specs.md",
     "workflows/README.md": "project/workflow_templates.md",
     "containers/README.md": "project/containers.md",
+    "deploy/systemd/README.md": "project/systemd.md",
     "examples/own-module/README.md": "project/own_module.md",
     "tests/openstack/README.md": "project/test_openstack.md",
 }

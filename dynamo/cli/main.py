@@ -84,6 +84,12 @@ def _fail(error: BaseException, line: str, code: int) -> None:
 
 def main() -> None:
     """Run the `dynamo` command."""
-    for name in COMMANDS:
-        import_module(f"dynamo.cli.{name}").register(app)
-    run(app)
+    run(register_all())
+
+
+def register_all() -> typer.Typer:
+    """Register all commands once; return the application."""
+    if not app.registered_commands:
+        for name in COMMANDS:
+            import_module(f"dynamo.cli.{name}").register(app)
+    return app
