@@ -29,12 +29,12 @@ from typing import Any
 import orjson
 from sqlalchemy import func, select
 
+from benchmarks.htcondor import ensure_htcondor
 from benchmarks.report import console, save, show
 from benchmarks.storm_day_figure import draw
 from benchmarks.storm_day_outcome import DEADLINE_S, Outcome, Sample, outcome_of
 from dynamo.autoscale.decisions import read_state
 from dynamo.errors import DynamoError
-from dynamo.pool.install.installation import require_installation
 from dynamo.pool.record import STATE_VARIABLE, read_record
 from dynamo.provision.deciding.lifecycle import FINAL
 from dynamo.provision.keeping.opening import fleet_folder
@@ -116,7 +116,7 @@ def run(_data: Path | None = None, *, beat_s: float = 4.5, workers: int = 5, out
 
 def live(root: Path, *, beat_s: float, workers: int) -> Outcome:
     """Set everything up in ``root``, go through the day, and end everything."""
-    require_installation()
+    ensure_htcondor()
     _configure(root, workers)
     console.print("storm day: making the day's files ...")
     schedule, phases = _make(root / "made", beat_s)

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.htcondor import ensure_htcondor
 from benchmarks.report import console, percentile, show
 from dynamo.config.file import Config, parse_config
 from dynamo.pool import control
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--no-search", action="store_true", help="only one network")
     options = parser.parse_args()
+    ensure_htcondor()
     run(options.data, options.minutes, search=not options.no_search)
 
 
