@@ -21,7 +21,7 @@ from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.states import ACTIVE, ENDED, lease_name
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet, FleetWish, Worker
-from dynamo.store.lease import is_free
+from dynamo.store.lease import holder, is_free
 from dynamo.store.models import ProcessLease
 from dynamo.times import to_iso, utc_now
 
@@ -235,7 +235,7 @@ def looked_after_by(store: Store, name: str) -> str | None:
         held = session.get(ProcessLease, lease_name(name))
         if held is None or is_free(held):
             return None
-        return f"{held.pid} on {held.host.split('/')[0]}"
+        return holder(held)
 
 
 def _pool(fleet: Fleet, state: str | None, config: str | None) -> str:

@@ -1,11 +1,12 @@
 """One daemon per store: a row in the store says which process it is and until when.
 
-On the same machine, the lease of a killed daemon is free at once, because its process is known to be gone; on another
-machine it is free once it expires.
+On the same machine a lease follows its process: free at once if the process is gone, and not free while it lives, even
+if it was suspended past the lease's end. On another machine a lease is free once it expires.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -24,6 +25,7 @@ from dynamo.times import to_iso, utc_now
 NAME = "watch"
 TERM_S = 60.0
 RENEW_S = 15.0
+_log = logging.getLogger("dynamo.store")
 
 
 class StoreLease:
@@ -45,13 +47,26 @@ class StoreLease:
         self._what = what
         self._token = secrets.token_hex(16)
 
+    def check(self) -> None:
+        """Check that the lease is free, without taking it.
+
+        Raises
+        ------
+        BusyError
+            If a living daemon has it.
+        """
+        with self._store.reading() as session:
+            held = session.get(ProcessLease, self._name)
+            if held is not None and not is_free(held):
+                raise self._refusal(held)
+
     def take(self) -> None:
         """Take the lease.
 
         Raises
         ------
         BusyError
-            If a running daemon has it.
+            If a living daemon has it.
         """
         mine = {
             "token": self._token,
@@ -65,20 +80,16 @@ class StoreLease:
                 return
             held = session.scalars(select(ProcessLease).where(ProcessLease.name == self._name).with_for_update()).one()
             if not is_free(held):
-                raise BusyError(
-                    f"another daemon holds {self._what}: process {held.pid} on {held.host.split('/')[0]}",
-                    where=self._store.url,
-                    hint=f"stop it, or if its machine crashed, wait until {to_iso(held.expires_at)}",
-                )
+                raise self._refusal(held)
             session.execute(update(ProcessLease).where(ProcessLease.name == self._name).values(**mine))
 
     def renew(self) -> None:
-        """Renew the lease.
+        """Renew the lease; take it back if it was lost (the machine slept, the store was down) and nobody has it now.
 
         Raises
         ------
         BusyError
-            If it expired (the machine slept, the store was down) and another daemon has it now.
+            If another living daemon has it.
         """
         with self._store.transaction() as session:
             result = session.execute(
@@ -87,8 +98,10 @@ class StoreLease:
                 .values(expires_at=utc_now() + timedelta(seconds=TERM_S))
                 .returning(ProcessLease.name)
             )
-            if result.first() is None:
-                raise BusyError(f"another daemon has taken over {self._what}", where=self._store.url)
+            if result.first() is not None:
+                return
+        self.take()
+        _log.warning("took back what another daemon had meanwhile", extra={"lease": self._name})
 
     def give_back(self) -> None:
         """Free the lease if it is ours."""
@@ -96,6 +109,15 @@ class StoreLease:
             session.execute(
                 delete(ProcessLease).where(ProcessLease.name == self._name, ProcessLease.token == self._token)
             )
+
+    def _refusal(self, held: ProcessLease) -> BusyError:
+        if held.host != machine():
+            hint = f"stop it, or if its machine crashed, wait until {to_iso(held.expires_at)}"
+        elif is_suspended(held):
+            hint = f"continue it with `kill -CONT {held.pid}`, or kill it"
+        else:
+            hint = "stop it"
+        return BusyError(f"another daemon holds {self._what}: process {holder(held)}", where=self._store.url, hint=hint)
 
 
 def machine() -> str:
@@ -108,23 +130,43 @@ def machine() -> str:
 
 def process_start(pid: int) -> str | None:
     """Return the start time that distinguishes a process from a later one with the same pid; None if it is gone."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # The name in parentheses may contain spaces; field 22 is the start time, field 3 the state.
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in ("Z", "X") else fields[19]
+    fields = _process_fields(pid)
+    return None if fields is None else fields[19]
+
+
+def holder(held: ProcessLease) -> str:
+    """Return who holds a lease, for messages: ``4711 on radar1 (suspended)``."""
+    return f"{held.pid} on {held.host.split('/')[0]}{' (suspended)' if is_suspended(held) else ''}"
+
+
+def is_suspended(held: ProcessLease) -> bool:
+    """Tell whether a lease's process lives on this machine but is stopped (SIGSTOP, Ctrl-Z, a debugger)."""
+    fields = _process_fields(held.pid) if held.host == machine() else None
+    return fields is not None and fields[19] == held.pid_started and fields[0] in ("T", "t")
 
 
 def is_free(held: ProcessLease) -> bool:
     """Tell whether nobody living holds a lease."""
-    if held.expires_at <= utc_now():
-        return True
     here = machine()
     if held.host == here:
-        return process_start(held.pid) != held.pid_started
-    # The same machine after a reboot: none of its processes survived.
-    return (
-        held.host.split("/")[0] == here.split("/")[0] and "/" in here and held.host.split("/")[1] != here.split("/")[1]
-    )
+        if process_start(held.pid) != held.pid_started:
+            return True
+        if held.pid != os.getpid():
+            # Alive but late: it was suspended, or could not reach the store. It will go on where it was.
+            return False
+        # Ours, under another token: nothing in this process renews it any more once it has expired.
+    elif held.host.split("/")[0] == here.split("/")[0] and here.split("/")[1]:
+        # The same machine after a reboot: none of its processes survived.
+        return True
+    return held.expires_at <= utc_now()
+
+
+def _process_fields(pid: int) -> list[str] | None:
+    """Return the fields of ``/proc/PID/stat`` from the third, the state, on; None if the process is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The name in parentheses may contain spaces; field 22 is the start time.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in ("Z", "X") else fields

@@ -26,6 +26,8 @@ _FIRST_LISTS_S = 5.0
 #: The end of every call wakes the loop; fast sites would keep it spinning for nothing.
 _LEAST_PACE_S = 0.15
 _DAEMON_S = 10.0
+#: Stands for the process that manages a fleet while there is none.
+NOBODY = "none yet"
 
 
 class NotSettledError(DynamoError):
@@ -110,10 +112,13 @@ def attend(
                 continue
         if done(found):
             return found
+        left = "continue with `dynamo-provision daemon`"
+        if found.by is not None and found.by != NOBODY:
+            left = f"it is carried out by process {found.by}"
         raise NotSettledError(
             f"not settled after {timeout_s:.0f} s: {found.missing()}",
             where=name,
-            hint="the order is stored: check `dynamo-provision status`, or continue with `dynamo-provision daemon`",
+            hint=f"the order is stored: check `dynamo-provision status`, or {left}",
         )
 
 
@@ -152,7 +157,7 @@ def glance_of(status: FleetStatus) -> Glance:
         held=status.holds,
         settled=status.settled,
         ended=status.state == ENDED,
-        by=status.looked_after_by or "none yet",
+        by=status.looked_after_by or NOBODY,
     )
 
 

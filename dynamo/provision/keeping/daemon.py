@@ -60,9 +60,10 @@ class Daemon:
         self._clock = clock
         self._keepers: dict[str, FleetKeeper] = {}
         self._others: dict[str, float] = {}
+        self._refusal: BusyError | None = None
         self._prune_at = time.monotonic()
         self._store_away = False
-        self._any = StoreLease(store, ANY_FLEET)
+        self._any = StoreLease(store, ANY_FLEET, "the fleets of this store")
         self._any_held = False
         self._any_at = time.monotonic()
 
@@ -80,13 +81,10 @@ class Daemon:
             for name in self._only:
                 ledger.fleet_named(session, name)
         self._look()
-        if self._others and not self._keepers:
+        if self._refusal is not None and not self._keepers:
             self.close()
-            raise BusyError(
-                "another daemon manages it",
-                where=", ".join(sorted(self._others)),
-                hint="stop that daemon first to take over",
-            )
+            refusal = self._refusal
+            raise BusyError(refusal.what, where=", ".join(sorted(self._others)), hint=refusal.hint)
         return sorted(self._keepers)
 
     def run(self, stop: threading.Event) -> None:
@@ -158,13 +156,14 @@ class Daemon:
             self._any_at = time.monotonic() + RENEW_S
 
     def _take(self, name: str) -> None:
-        lease = StoreLease(self._store, daemon_lease(name))
+        lease = StoreLease(self._store, daemon_lease(name), f"fleet {name}")
         try:
             lease.take()
         except BusyError as error:
             if name not in self._others:
                 log.info("left to its daemon: %s", error.what, extra={"fleet": name})
             self._others[name] = time.monotonic() + _TRY_S
+            self._refusal = error
             return
         self._others.pop(name, None)
         keeper = FleetKeeper(self._store, name, lease)

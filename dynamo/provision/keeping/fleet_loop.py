@@ -56,7 +56,7 @@ class FleetLoop:
         self.name = name
         self._tell = tell
         self._wake = threading.Event()
-        self._lease = StoreLease(store, lease_name(name))
+        self._lease = StoreLease(store, lease_name(name), f"fleet {name}")
         self._lease.take()
         self._renewed = time.monotonic()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -9,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, select
 
 from dynamo.errors import BusyError, NotFoundError
 from dynamo.provision.fleets import scale
 from dynamo.provision.keeping.attending import Glance, NotSettledError, attend, glance_of
 from dynamo.provision.keeping.daemon import Daemon
 from dynamo.provision.keeping.fleet_loop import FleetLoop
-from dynamo.provision.keeping.presence import cared_for, daemon_lease
+from dynamo.provision.keeping.presence import ANY_FLEET, cared_for, daemon_lease
 from dynamo.provision.orders import end_fleet
 from dynamo.provision.states import lease_name
 from dynamo.provision.status import fleet_status, looked_after_by
 from dynamo.store.engine import Store, StoreUnavailableError, open_store
 from dynamo.store.lease import StoreLease
+from dynamo.store.models import ProcessLease
 from dynamo.times import utc_now
 from tests.unit.provision.quick_fleets import QUICK, put, spec_of
 from tests.waiting import wait_for
@@ -172,3 +175,34 @@ class TestDaemon:
             wait_for(lambda: fleet_status(store, "one").settled)
         finally:
             daemon.close()
+
+    def test_it_takes_back_leases_that_nobody_has_and_names_who_has_them(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("daemon", "keeper", "fleet_loop"):
+            monkeypatch.setattr(f"dynamo.provision.keeping.{module}.RENEW_S", 0.0)
+        put(store, tmp_path, spec_of("one"))
+        names = {lease_name("one"), daemon_lease("one"), ANY_FLEET}
+        stop = threading.Event()
+        daemon = Daemon(store)
+        thread = threading.Thread(target=daemon.run, args=(stop,))
+        thread.start()
+        try:
+            wait_for(lambda: set(_leases(store)) == names)
+            before = _leases(store)
+            # Another machine's daemon had them while this one slept, and has ended.
+            with store.transaction() as session:
+                session.execute(delete(ProcessLease))
+            wait_for(lambda: set(_leases(store)) == names)
+            assert _leases(store) == before
+            with pytest.raises(BusyError, match=rf"another daemon holds fleet one: process {os.getpid()} on "):
+                Daemon(store).claim()
+        finally:
+            stop.set()
+            thread.join(300)
+        assert _leases(store) == {}
+
+
+def _leases(store: Store) -> dict[str, str]:
+    with store.reading() as session:
+        return {lease.name: lease.token for lease in session.scalars(select(ProcessLease))}
