@@ -1,7 +1,7 @@
 """The watch daemon as an object: start it, follow its events, stop it.
 
-Threads: one per feed for its events, one intake (files to arrivals and runs), one per concurrent run, and one timer
-for periodic chores (rescans, schedules, lease, cleanup).
+Threads: one per feed for its events, one intake (files to arrivals and runs), one per concurrent run, and timers for
+periodic chores: one per feed for its rescans, one for the lease, one for the rest (schedules, cleanup).
 """
 
 from __future__ import annotations
@@ -91,15 +91,13 @@ class Watcher:
         self._service = make_service(config, planner=planner, engine_factory=engine_factory, events=self.events)
         self._lease = StoreLease(self._service.store)
         try:
+            self._lease.check()
+            # The feeds' locks come first: a daemon that they refuse must not have touched a suspended one's lease.
+            parts = FeedParts(config, self._service.store, self.events)
+            for section in config.feeds:
+                self._sources.append(FeedSource(section, parts, self._defects))
+            self._rules = make_rules(config, self._service.planner)
             self._lease.take()
-            try:
-                parts = FeedParts(config, self._service.store, self.events)
-                for section in config.feeds:
-                    self._sources.append(FeedSource(section, parts, self._defects))
-                self._rules = make_rules(config, self._service.planner)
-            except BaseException:
-                self._lease.give_back()
-                raise
         except BaseException:
             for source in self._sources:
                 source.stop()
@@ -112,7 +110,9 @@ class Watcher:
             self.dispatcher.pause()
         self._decider = Decider(self._service, self.dispatcher, self._rules, self._defects)
         self._intake = Intake(self._service, self._decider, self._feed_rules())
-        self._timer = Timer(self._chores(), self.events, self._stop, self._end)
+        self._timer, *self._other_timers = (
+            Timer(chores, self.events, self._stop, self._end) for chores in self._chores()
+        )
         self._started = False
         self._alerts = self._make_alerts()
 
@@ -140,7 +140,8 @@ class Watcher:
         for name in sorted({rule.engine for rule in self._rules}) if not self._paused else ():
             # Warm up workers before the first file arrives; a pool that is down now may be back by then.
             threading.Thread(target=self._warm, args=(name,), name=f"warm-{name}", daemon=True).start()
-        self._timer.start()
+        for timer in (self._timer, *self._other_timers):
+            timer.start()
         _log.info("watching", extra={"runs_at_once": self.config.runs.max_runs})
 
     def run(self, stop: threading.Event | None = None) -> None:
@@ -200,7 +201,8 @@ class Watcher:
         if self._started:
             self._intake.stop()
             self.dispatcher.stop(self.config.watch.stop_grace_s)
-            self._timer.join()
+            for timer in (self._timer, *self._other_timers):
+                timer.join()
         if self._alerts is not None:
             self._alerts.stop()
         inspection.close()
@@ -240,20 +242,24 @@ class Watcher:
 
     # -- periodic chores
 
-    def _chores(self) -> list[Chore]:
+    def _chores(self) -> list[list[Chore]]:
+        """Return the chores of each timer: a file system that hangs holds up neither other feeds nor the lease."""
         candidates = self._intake.candidates
-        return [
-            *(
-                Chore(f"rescan {source.name}", source.rescan_s, partial(source.rescan, candidates))
-                for source in self._sources
-            ),
-            Chore("lease", RENEW_S, self._lease.renew),
+        common = [
             Chore("resume", self.config.watch.resume_s, self.dispatcher.resume),
             Chore("tidy", _TIDY_S, self._tidy),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules
                 if (every_s := rule.trigger.ask_s) is not None
+            ),
+        ]
+        return [
+            common,
+            [Chore("lease", RENEW_S, self._lease.renew)],
+            *(
+                [Chore(f"rescan {source.name}", source.rescan_s, partial(source.rescan, candidates))]
+                for source in self._sources
             ),
         ]
 

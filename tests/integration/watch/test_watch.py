@@ -326,7 +326,7 @@ def test_with_a_backlog_the_newest_runs_first_and_the_stale_are_skipped(root: Pa
 
 def test_a_second_daemon_is_refused_on_the_store_and_on_the_feed(root: Path) -> None:
     with Followed(config_for(root)).watcher:
-        with pytest.raises(BusyError, match="store"):
+        with pytest.raises(BusyError, match=r"another daemon holds this store: process \d+ on "):
             Followed(config_for(root))
         with pytest.raises(BusyError, match="watching this folder"):
             Followed(config_for(root, folders={"state": "other"}))

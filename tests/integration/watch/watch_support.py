@@ -39,19 +39,34 @@ def write_small(folder: Path, minute: int, *, peak_dbz: float = 60.0, leads: int
     return path
 
 
-class DaemonProcess:
-    """A real ``python -m dynamo watch`` in a folder with a ``dynamo.toml``."""
+#: Makes leases short: code for `DaemonProcess`.
+SHORT_LEASES = "import dynamo.store.lease as lease; lease.TERM_S, lease.RENEW_S = 1.0, 0.2"
 
-    def __init__(self, root: Path, *options: str, log: str = "watch.log") -> None:
+
+class DaemonProcess:
+    """A real ``python -m dynamo watch`` in a folder with a ``dynamo.toml``; ``code`` runs before it."""
+
+    def __init__(self, root: Path, *options: str, log: str = "watch.log", code: str = "") -> None:
         self.log = root / log
+        python = (sys.executable, "-c", f"{code}\nimport dynamo.__main__") if code else (sys.executable, "-m", "dynamo")
         with self.log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dynamo", "watch", "-c", str(root / "dynamo.toml"), *options],
+                [*python, "watch", "-c", str(root / "dynamo.toml"), *options],
                 cwd=root,
                 stdout=stream,
                 stderr=stream,
                 env=environment(),
             )
+
+    def suspend(self) -> None:
+        """Stop the daemon's process until `wake`."""
+        self.process.send_signal(signal.SIGSTOP)
+        status = Path(f"/proc/{self.process.pid}/stat")
+        wait_for(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", what="suspended")
+
+    def wake(self) -> None:
+        """Let a suspended process go on."""
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """Kill the daemon at once."""
