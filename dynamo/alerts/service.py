@@ -7,7 +7,9 @@ waits for a hanging channel.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,19 +26,21 @@ from dynamo.alerts.channels.registry import make_channels
 from dynamo.alerts.courier import Courier
 from dynamo.alerts.hazards import hazard_of, read_products
 from dynamo.alerts.places import Places, read_places
+from dynamo.alerts.turn import Turn
 from dynamo.config.alerts import AlertsSection
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.runs.events import RunEvent
 from dynamo.runs.ledger import decide
 from dynamo.runs.publish import INDEX
 from dynamo.store.engine import Store
-from dynamo.store.lease import RENEW_S, StoreLease
+from dynamo.store.lease import RENEW_S
 from dynamo.store.models import Run
 from dynamo.times import utc_now
 
-LEASE = "alerts"
 _log = logging.getLogger("dynamo.alerts")
 _RETRY_S = 1.0
+#: Longest time between two attempts to take over from another process.
+_STANDBY_S = 5.0
 _TIDY_S = 3600.0
 _REMEMBERED = 10_000
 
@@ -68,13 +72,15 @@ class AlertService:
         How often to check the store for runs published without an event, seconds.
     channels
         Used instead of the configured ones.
+    standby
+        While another process handles this store's alerts, wait, and take over when it stops.
 
     Raises
     ------
     InputError, NotFoundError, MissingPartError
         If no places are configured, or places or channels are invalid.
     BusyError
-        If another process already handles this store's alerts.
+        If another process already handles this store's alerts, unless ``standby``.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class AlertService:
         base: Path,
         poll_s: float = 30.0,
         channels: Sequence[Channel] | None = None,
+        standby: bool = False,
     ) -> None:
         if settings.places is None:
             raise InputError("no places configured", where="alerts.places", expected="a GeoJSON file")
@@ -97,25 +104,24 @@ class AlertService:
         self._store = store
         self._poll_s = poll_s
         self._book = AlertBook(store, self.places, settings, [channel.name for channel in self.channels])
-        self._couriers = [Courier(store, channel) for channel in self.channels]
+        self._couriers = self._make_couriers()
         self._tasks: deque[_Task] = deque()
         self._known: dict[str, None] = {}
         self._news = threading.Condition()
         self._busy = False
         self._stop = threading.Event()
-        self._lease = StoreLease(store, LEASE)
-        self._lease.take()
+        self._turn = Turn(store, standby=standby)
+        #: Whether this process handles the alerts, and not another one.
+        self._ours = self._turn.take()
         self._started = False
         self._judge = threading.Thread(target=self._run, name="alerts", daemon=True)
 
     def start(self) -> None:
         """Start: send leftover messages, and judge what was published meanwhile."""
         self._started = True
-        for courier in self._couriers:
-            courier.start()
+        if self._ours:
+            self._begin()
         self._judge.start()
-        names = ",".join(channel.name for channel in self.channels)
-        _log.info("alerting", extra={"places": len(self.places), "channels": names})
 
     def on_event(self, event: RunEvent) -> None:
         """Queue the products of a publication; return at once."""
@@ -154,12 +160,15 @@ class AlertService:
             self._offer(_Task((Path(folder or ""),), workflow, key, run))
 
     def wait_idle(self, timeout_s: float, *, delivered: bool = True) -> bool:
-        """Wait until all is judged and, if ``delivered``, sent or given up; return whether that happened in time."""
+        """Wait until all is judged and, if ``delivered``, sent or given up; return whether that happened in time.
+
+        While another process handles the alerts there is nothing to wait for.
+        """
         deadline = utc_now() + timedelta(seconds=timeout_s)
         while True:
             with self._news:
                 idle = not self._tasks and not self._busy
-            if idle and not (delivered and waiting(self._store)):
+            if not self._ours or (idle and not (delivered and waiting(self._store))):
                 return True
             if utc_now() >= deadline or self._stop.wait(0.02):
                 return False
@@ -173,10 +182,7 @@ class AlertService:
             self._judge.join(timeout_s)
             for courier in self._couriers:
                 courier.stop(timeout_s)
-        try:
-            self._lease.give_back()
-        except RetryableError as error:
-            _log.warning("lease not released; it will expire", extra={"reason": str(error)})
+        self._turn.give_back()
 
     def __enter__(self) -> Self:
         self.start()
@@ -185,8 +191,35 @@ class AlertService:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _make_couriers(self) -> list[Courier]:
+        return [Courier(self._store, channel) for channel in self.channels]
+
+    def _begin(self) -> None:
+        for courier in self._couriers:
+            courier.start()
+        names = ",".join(channel.name for channel in self.channels)
+        _log.info("alerting", extra={"places": len(self.places), "channels": names})
+
+    def _lose(self, error: BusyError) -> None:
+        """Stop alerting: two processes on one store would send everything twice."""
+        if not self._turn.standby:
+            _log.error("alerts stop", extra={"reason": str(error)})
+            self.failure = error
+            self._stop.set()
+            return
+        with self._news:
+            self._ours = False
+            self._tasks.clear()
+            self._known.clear()
+        for courier in self._couriers:
+            courier.stop(_STANDBY_S)
+        self._couriers = self._make_couriers()
+
     def _offer(self, task: _Task) -> None:
         with self._news:
+            if not self._ours:
+                # The process that has the alerts finds it in the store.
+                return
             if task.run:
                 if task.run in self._known:
                     return
@@ -197,12 +230,18 @@ class AlertService:
             self._news.notify_all()
 
     def _run(self) -> None:
-        looked = renewed = tidied = 0.0
+        looked = renewed = tidied = -math.inf
         while not self._stop.is_set():
-            now = utc_now().timestamp()
+            now = time.monotonic()
             try:
+                if not self._ours:
+                    if not self._turn.take():
+                        self._stop.wait(min(self._poll_s, _STANDBY_S))
+                        continue
+                    self._ours, renewed, looked = True, now, -math.inf
+                    self._begin()
                 if now - renewed >= RENEW_S:
-                    self._lease.renew()
+                    self._turn.renew()
                     renewed = now
                 if now - looked >= self._poll_s:
                     looked = now
@@ -212,10 +251,7 @@ class AlertService:
                     self._book.tidy(utc_now())
                 self._next_task()
             except BusyError as error:
-                # Two services on one store would send everything twice.
-                _log.error("alerts stop", extra={"reason": str(error)})
-                self.failure = error
-                self._stop.set()
+                self._lose(error)
             except RetryableError as error:
                 _log.warning("waiting: %s", error)
                 self._stop.wait(_RETRY_S)

@@ -232,7 +232,7 @@ class Watcher:
         from dynamo.alerts.service import AlertService
 
         try:
-            return AlertService(self._service.store, self.config.alerts, base=self.config.base)
+            return AlertService(self._service.store, self.config.alerts, base=self.config.base, standby=True)
         except BaseException:
             self._lease.give_back()
             for source in self._sources:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import socket
 import threading
 import time
@@ -35,8 +36,9 @@ from dynamo.errors import BusyError, InputError, NotFoundError, RetryableError, 
 from dynamo.formats.nowcast import NowcastHeader, nowcast_name, write_nowcast
 from dynamo.radar.grid import LatLonGrid
 from dynamo.store.alerts import AlertDelivery, AlertEvent, AlertMessage, AlertStream
-from dynamo.store.engine import Store
-from dynamo.store.models import RunDecision
+from dynamo.store.engine import Store, open_store
+from dynamo.store.lease import machine
+from dynamo.store.models import ProcessLease, RunDecision
 from dynamo.times import to_iso, utc_now
 from dynamo.watch.watcher import Watcher
 from tests.integration.test_store import store, url  # noqa: F401 - fixtures
@@ -425,11 +427,13 @@ def serve(
     store: Store,  # noqa: F811
     folder: Path,
     channels: Sequence[ChannelSection],
+    *,
+    standby: bool = False,
     **settings: Any,
 ) -> AlertService:
     (folder / "places.geojson").write_bytes(orjson.dumps(PLACES))
     section = AlertsSection(places="places.geojson", late_min=1e8, channels=list(channels), **settings)
-    return AlertService(store, section, base=folder, poll_s=0.1)
+    return AlertService(store, section, base=folder, poll_s=0.1, standby=standby)
 
 
 def test_one_bad_channel_does_not_hold_up_the_others(
@@ -548,10 +552,56 @@ def test_what_was_being_sent_at_a_kill_is_sent_again_with_its_key(
 
 def test_a_store_has_one_alerter(store: Store, tmp_path: Path) -> None:  # noqa: F811
     service = serve(store, tmp_path, [])
-    with pytest.raises(BusyError):
+    with pytest.raises(BusyError, match=rf"another daemon holds the alerts of this store: process {os.getpid()} on "):
         serve(store, tmp_path, [])
     service.stop()
     serve(store, tmp_path, []).stop()
+
+
+def test_one_that_stands_by_takes_over_stands_back_and_takes_over_again(
+    store: Store,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def reasons() -> str:
+        return "\n".join(getattr(record, "reason", "") for record in caplog.records)
+
+    monkeypatch.setattr("dynamo.alerts.service.RENEW_S", 0.0)
+    first = serve(store, tmp_path, [])
+    with serve(store, tmp_path, [], standby=True) as second:
+        second.offer([write_hail(tmp_path, 0, 20)])
+        assert second.wait_idle(0.0)
+        assert f"another daemon holds the alerts of this store: process {os.getpid()} on " in reasons()
+        first.stop()
+        wait_for(lambda: alerter(store) == machine(), what="the takeover")
+        wait_for(lambda: told_of(store, second, write_hail(tmp_path, 5, 20)), what="a message")
+        # This machine slept, and a process on another one has the alerts.
+        with store.transaction() as session:
+            session.merge(elsewhere(seconds=600))
+        wait_for(lambda: "process 1 on elsewhere" in reasons(), what="standing by")
+        assert alerter(store) == "elsewhere/1"
+        with store.transaction() as session:
+            session.merge(elsewhere(seconds=-1))
+        wait_for(lambda: alerter(store) == machine(), what="the second takeover")
+        assert second.failure is None
+    assert alerter(store) == ""
+
+
+def alerter(store: Store) -> str:  # noqa: F811
+    """Return the machine that handles the alerts."""
+    return next((lease.host for lease in rows(store, ProcessLease) if lease.name == "alerts"), "")
+
+
+def elsewhere(*, seconds: float) -> ProcessLease:
+    """Return the lease of another machine's process, which ends in some seconds."""
+    end = utc_now() + timedelta(seconds=seconds)
+    return ProcessLease(name="alerts", token="t", host="elsewhere/1", pid=1, pid_started="1", expires_at=end)
+
+
+def told_of(store: Store, service: AlertService, product: Path) -> bool:  # noqa: F811
+    service.offer([product])
+    return service.wait_idle(1.0, delivered=False) and bool(rows(store, AlertMessage))
 
 
 def test_a_bad_product_is_told_and_the_next_one_is_judged(store: Store, tmp_path: Path) -> None:  # noqa: F811
@@ -606,6 +656,24 @@ def test_the_daemon_publishes_and_the_place_is_told(tmp_path: Path) -> None:
     assert message["place"]["id"] == "Alpha"
     assert message["finding"]["lead_min"] in (1, 2)
     assert message["product"]["stream"] == "storm nowcast"
+
+
+def test_the_daemon_watches_while_another_process_alerts_and_takes_over(tmp_path: Path) -> None:
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / "places.geojson").write_bytes(orjson.dumps(PLACES))
+    config = parse_config(
+        {"alerts": {"places": "places.geojson"}, "feeds": [{"name": "nowcasts", "path": "incoming"}]}, base=tmp_path
+    )
+    opened = open_store(config.store_url)
+    other = AlertService(opened, config.alerts, base=tmp_path)
+    (before,) = [lease.token for lease in rows(opened, ProcessLease)]
+    with Watcher(config) as watcher:
+        tokens = {lease.name: lease.token for lease in rows(opened, ProcessLease)}
+        assert tokens["alerts"] == before
+        assert "watch" in tokens
+        other.stop()
+        wait_for(lambda: alerter(watcher.service.store) == machine(), what="the takeover")
+    opened.close()
 
 
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
