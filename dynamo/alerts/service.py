@@ -32,7 +32,7 @@ from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.runs.events import RunEvent
 from dynamo.runs.ledger import decide
 from dynamo.runs.publish import INDEX
-from dynamo.store.engine import Store
+from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.lease import RENEW_S
 from dynamo.store.models import Run
 from dynamo.times import utc_now
@@ -203,9 +203,7 @@ class AlertService:
     def _lose(self, error: BusyError) -> None:
         """Stop alerting: two processes on one store would send everything twice."""
         if not self._turn.standby:
-            _log.error("alerts stop", extra={"reason": str(error)})
-            self.failure = error
-            self._stop.set()
+            self._fail(error)
             return
         with self._news:
             self._ours = False
@@ -214,6 +212,11 @@ class AlertService:
         for courier in self._couriers:
             courier.stop(_STANDBY_S)
         self._couriers = self._make_couriers()
+
+    def _fail(self, error: DynamoError) -> None:
+        _log.error("alerts stop", extra={"reason": str(error)})
+        self.failure = error
+        self._stop.set()
 
     def _offer(self, task: _Task) -> None:
         with self._news:
@@ -252,6 +255,8 @@ class AlertService:
                 self._next_task()
             except BusyError as error:
                 self._lose(error)
+            except StoreGoneError as error:
+                self._fail(error)
             except RetryableError as error:
                 _log.warning("waiting: %s", error)
                 self._stop.wait(_RETRY_S)

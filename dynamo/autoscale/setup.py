@@ -19,7 +19,7 @@ from dynamo.provision import ledger
 from dynamo.provision.fleets import stored_spec
 from dynamo.provision.keeping.opening import pool_folder
 from dynamo.provision.status import the_fleet
-from dynamo.store.engine import Store
+from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.lease import RENEW_S, StoreLease, is_free
 from dynamo.store.models import ProcessLease
 
@@ -74,6 +74,11 @@ def scale(
     """Scale the fleet of a configuration until ``stop`` is set, despite failures.
 
     Only one process scales a fleet; others wait until it stops. The loop follows fleets that end or are applied later.
+
+    Raises
+    ------
+    StoreGoneError
+        If the store was removed.
     """
     said = ""
     while not stop.is_set():
@@ -81,6 +86,8 @@ def scale(
             autoscaler = make_autoscaler(config, store, fleet)
             lease = StoreLease(store, lease_name(autoscaler.fleet), f"autoscaling of {autoscaler.fleet}")
             lease.take()
+        except StoreGoneError:
+            raise
         except DynamoError as error:
             if str(error) != said:
                 troubled(str(error))
@@ -89,7 +96,7 @@ def scale(
             continue
         said = ""
         try:
-            _hold(autoscaler, lease, stop, config.autoscale.every_s, tell)
+            _hold(autoscaler, store, lease, stop, config.autoscale.every_s, tell)
         finally:
             try:
                 lease.give_back()
@@ -98,11 +105,17 @@ def scale(
 
 
 def _hold(
-    autoscaler: Autoscaler, lease: StoreLease, stop: threading.Event, every_s: float, tell: Callable[[Look], None]
+    autoscaler: Autoscaler,
+    store: Store,
+    lease: StoreLease,
+    stop: threading.Event,
+    every_s: float,
+    tell: Callable[[Look], None],
 ) -> None:
     """Iterate until ``stop`` is set, the fleet ends, or another process takes over."""
     renewed = time.monotonic()
     while not stop.is_set():
+        store.check()
         begun = time.monotonic()
         if begun - renewed > RENEW_S:
             try:
@@ -145,8 +158,11 @@ def start_beside(config: Config, store: Store, stop: threading.Event) -> threadi
     with contextlib.suppress(PluginError):
         make_policy(config.autoscale.policy, config.autoscale.options)
 
-    thread = threading.Thread(
-        target=scale, args=(config, store, stop), kwargs={"troubled": troubled}, name="autoscale", daemon=True
-    )
+    def run() -> None:
+        # The daemon itself ends when its store is gone, and says so.
+        with contextlib.suppress(StoreGoneError):
+            scale(config, store, stop, troubled=troubled)
+
+    thread = threading.Thread(target=run, name="autoscale", daemon=True)
     thread.start()
     return thread

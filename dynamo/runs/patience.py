@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from dynamo.errors import RetryableError
 from dynamo.runs.events import RunEvents
+from dynamo.store.engine import StoreGoneError
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ class Stopped(Exception):
 
 def passes(error: BaseException) -> bool:
     """Whether the same call may succeed later without changes to the run."""
+    if isinstance(error, StoreGoneError):
+        return False
     return isinstance(error, RetryableError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dynamo.errors import BusyError, DynamoError
 from dynamo.runs.events import RunEvents
+from dynamo.store.engine import StoreGoneError
 
 _log = logging.getLogger("dynamo.watch")
 
@@ -36,17 +37,22 @@ class Timer:
         Receives their trouble.
     stop
         Stops the thread after the current chore.
-    on_busy
-        Called if another daemon holds what is ours: two on one store would publish the same products.
+    on_end
+        Called if the daemon must end: another one holds what is ours (two on one store would publish the same
+        products), or the store is gone.
     """
 
     def __init__(
-        self, chores: Sequence[Chore], events: RunEvents, stop: threading.Event, on_busy: Callable[[BusyError], None]
+        self,
+        chores: Sequence[Chore],
+        events: RunEvents,
+        stop: threading.Event,
+        on_end: Callable[[BusyError | StoreGoneError], None],
     ) -> None:
         self._chores = chores
         self._events = events
         self._stop = stop
-        self._on_busy = on_busy
+        self._on_end = on_end
         self._thread = threading.Thread(target=self._keep_time, name="timer", daemon=True)
 
     def start(self) -> None:
@@ -61,9 +67,10 @@ class Timer:
         """Run a chore now; log any failure."""
         try:
             chore.call()
-        except BusyError as error:
-            _log.error("stopping", extra={"reason": str(error)})
-            self._on_busy(error)
+        except (BusyError, StoreGoneError) as error:
+            if not self._stop.is_set():
+                _log.error("stopping", extra={"reason": str(error)})
+                self._on_end(error)
         except (DynamoError, OSError) as error:
             _log.warning("%s failed, will retry", chore.name, extra={"reason": str(error)})
             self._events.emit("trouble", chore.name, reason=str(error), retry_s=chore.every_s)

@@ -26,7 +26,7 @@ from dynamo.runs.retention import clean_run_folders
 from dynamo.runs.service import RunService
 from dynamo.runs.setup import make_service
 from dynamo.runs.shedding import Shedding
-from dynamo.store.engine import Store
+from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.triggers.rules import levels_of, make_rules
 from dynamo.watch.chores import Chore, Timer
@@ -34,6 +34,7 @@ from dynamo.watch.deciding import Decider
 from dynamo.watch.defects import Defects
 from dynamo.watch.intake import FeedRules, Intake
 from dynamo.watch.sources import FeedSource
+from dynamo.watch.standing import LOOK_S, Standing
 
 if TYPE_CHECKING:
     from dynamo.alerts.service import AlertService
@@ -108,6 +109,7 @@ class Watcher:
         self._paused = paused
         if paused:
             self.dispatcher.pause()
+        self._standing = Standing(self._service.store, config.state_dir)
         self._decider = Decider(self._service, self.dispatcher, self._rules, self._defects)
         self._intake = Intake(self._service, self._decider, self._feed_rules())
         self._timer, *self._other_timers = (
@@ -151,6 +153,8 @@ class Watcher:
         ------
         BusyError
             If another daemon took over this store.
+        StoreGoneError
+            If the store or the state folder was removed.
         """
         self.start()
         try:
@@ -209,8 +213,11 @@ class Watcher:
         self._service.close()
         try:
             self._lease.give_back()
+        except StoreGoneError:
+            pass
         except RetryableError as error:
             _log.warning("lease left to expire", extra={"reason": str(error)})
+        self._standing.close()
         self._service.store.close()
         _log.info("stopped")
 
@@ -256,7 +263,7 @@ class Watcher:
         ]
         return [
             common,
-            [Chore("lease", RENEW_S, self._lease.renew)],
+            [Chore("lease", RENEW_S, self._lease.renew), Chore("state", LOOK_S, self._standing.check, at_start=True)],
             *(
                 [Chore(f"rescan {source.name}", source.rescan_s, partial(source.rescan, candidates))]
                 for source in self._sources
@@ -273,7 +280,7 @@ class Watcher:
             for feed in self.config.feeds
         }
 
-    def _end(self, error: BusyError) -> None:
+    def _end(self, error: BusyError | StoreGoneError) -> None:
         self.failure = error
         self._stop.set()
 

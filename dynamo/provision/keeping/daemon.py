@@ -16,7 +16,7 @@ from dynamo.provision.keeping.keeper import FleetKeeper
 from dynamo.provision.keeping.presence import ANY_FLEET, daemon_lease
 from dynamo.provision.retention import KEEP_DAYS, prune
 from dynamo.provision.states import ENDED
-from dynamo.store.engine import Store
+from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.fleets import Fleet
 from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.times import utc_now
@@ -88,7 +88,13 @@ class Daemon:
         return sorted(self._keepers)
 
     def run(self, stop: threading.Event) -> None:
-        """Manage the fleets until ``stop`` is set, then shut down cleanly; workers stay as they are."""
+        """Manage the fleets until ``stop`` is set, then shut down cleanly; workers stay as they are.
+
+        Raises
+        ------
+        StoreGoneError
+            If the store was removed; it shuts down then, too.
+        """
         try:
             while not stop.is_set():
                 self._round()
@@ -121,6 +127,8 @@ class Daemon:
                 events, workers = prune(self._store, self._clock(), keep_days=self._keep_days)
                 if events or workers:
                     log.info("old records removed", extra={"events": events, "workers": workers})
+        except StoreGoneError:
+            raise
         except DynamoError as error:
             # The keepers log details; here only that new fleets are not seen for now.
             if not self._store_away:
