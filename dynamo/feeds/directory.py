@@ -83,6 +83,9 @@ class DirectoryFeed:
         from dynamo.feeds.inotify import watch
 
         self._stop_observer()
+        if self._replaced():
+            self._unlock()
+            self._lock = _lock_folder(self.path)
         self._observer = watch(
             self.path,
             recursive=self.recursive,
@@ -99,12 +102,25 @@ class DirectoryFeed:
         return count
 
     def healthy(self) -> bool:
-        """Whether the watching thread is alive."""
-        return self._observer is not None and self._observer.is_alive()
+        """Whether the watching thread is alive, and watches the folder that is there now."""
+        return self._observer is not None and self._observer.is_alive() and not self._replaced()
 
     def stop(self) -> None:
         """Stop watching and release the folder."""
         self._stop_observer()
+        self._unlock()
+
+    def _replaced(self) -> bool:
+        """Whether another folder has taken the place of the locked one, whose events the kernel does not report."""
+        if self._lock is None:
+            return False
+        try:
+            return not os.path.samestat(os.fstat(self._lock), self.path.stat())
+        except OSError:
+            # Nothing to watch instead; a scan says what is wrong.
+            return False
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

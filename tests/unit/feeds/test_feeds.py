@@ -14,6 +14,7 @@ from dynamo.feeds.completeness import FileLook, is_being_written, is_settled, lo
 from dynamo.feeds.directory import DirectoryFeed
 from dynamo.feeds.quarantine import move_aside
 from dynamo.inspection.look import inspect_input
+from tests.waiting import wait_for
 
 
 def test_looks_tell_what_can_never_be_a_file(tmp_path: Path) -> None:
@@ -142,6 +143,25 @@ def test_a_folder_has_one_watcher(tmp_path: Path) -> None:
     DirectoryFeed("g", path=tmp_path).stop()
     with pytest.raises(InputError, match="not a folder"):
         DirectoryFeed("f", path=tmp_path / "none")
+
+
+def test_a_folder_that_was_replaced_is_watched_and_locked_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    seen: list[Candidate] = []
+    feed = DirectoryFeed("f", path=folder)
+    feed.start(seen.append)
+    shutil.rmtree(folder)
+    assert feed.healthy()
+    folder.mkdir()
+    assert not feed.healthy()
+    feed.start(seen.append)
+    assert feed.healthy()
+    (folder / "a.nc").write_bytes(b"")
+    wait_for(lambda: [candidate.how for candidate in seen] == ["closed"], what="the kernel's report")
+    with pytest.raises(BusyError, match="watching this folder"):
+        DirectoryFeed("g", path=folder)
+    feed.stop()
 
 
 def test_a_folder_that_cannot_be_read_does_not_end_the_scan(caplog: pytest.LogCaptureFixture) -> None:
