@@ -14,6 +14,7 @@ from dynamo.errors import InputError
 from dynamo.formats.nowcast import NowcastReader
 from dynamo.inspection.blocks import BLOCK_LEAD_MIN, Blocks
 from dynamo.inspection.facts import ALOFT_STEP_M, BLOCK_DBZ, InputFacts
+from dynamo.inspection.size import check_size
 from dynamo.radar.area import node_areas_km2
 from dynamo.radar.geometry import beam_height_m
 from dynamo.radar.hail.precursor import areas_aloft_km2, areas_below_km2, highest_beam_m
@@ -49,7 +50,8 @@ def inspect_input(path: Path, levels: Sequence[float]) -> InputFacts:
     Raises
     ------
     InputError
-        If the file is none of these, is too incomplete to use, or is a nowcast with every value missing.
+        If the file is none of these, is too incomplete to use, is much larger than its header declares, or is a
+        nowcast with every value missing.
     """
     from dynamo.formats.radar.sniff import is_radar_file
 
@@ -97,6 +99,7 @@ def _inspect_hail_grid(path: Path) -> InputFacts | None:
     from dynamo.formats.nowcast import opened
 
     with opened(path) as dataset:
+        check_size(dataset, path)
         if getattr(dataset, "product", None) != HAIL_GRID:
             return None
     hail = read_hail_grid(path)

@@ -1,36 +1,44 @@
-"""Inspect input files from many threads, in a separate warm process.
+"""Inspect input files from many threads, in separate warm processes.
 
-A damaged file can crash the NetCDF library or hang it, and the library is not thread-safe. So one process inspects one
-input at a time, and is replaced if a file brings it down.
+A damaged file can crash the NetCDF library or hang it, and the library is not thread-safe. So a process inspects one
+input at a time, and is replaced if a file brings it down. There is one process, and more only while slow files keep all
+of them busy.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
-import os
+import math
+import signal
 import threading
-from collections.abc import Sequence
-from multiprocessing.connection import Connection
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynamo.errors import DynamoError, InputError, RetryableError
+from dynamo.errors import InputError, RetryableError
 from dynamo.inspection.facts import InputFacts
+from dynamo.inspection.serving import OVERDRAWN, Question, serve
 from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess
 
 #: Formats with known cost; files in other formats are accepted unread.
 RADAR = frozenset({"radar-sweep", "radar-volume"})
 INSPECTED = frozenset({"casa-nowcast", "hail-grid"}) | RADAR
 
-#: Time limit for a small file; a large one gets the time to be read from a slow disk.
+#: Limit of processor time for a small file; a large one gets more.
 LIMIT_S = 30.0
 _SLOWEST_BYTES_PER_S = 5e6
+#: A busy machine or a slow disk makes it wait: this many times the limit, and then it is not the file's fault.
+WAIT_TIMES = 10.0
 #: Time limit for the process to start on a busy machine.
 _START_LIMIT_S = 120.0
-#: Time after which a process that nobody waits for exits.
-_ORPHAN_S = 10.0
+#: A file is slow if it takes longer than this. While all processes have one, another is started, up to so many.
+_SLOW_S = 2.0
+_MOST = 4
+_LOOK_S = 0.2
+#: What a damaged file does to the library; other signals come from outside (SIGKILL: somebody, or lack of memory).
+_CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"})
 
 _log = logging.getLogger("dynamo.feeds")
 
@@ -41,12 +49,11 @@ def inspect(path: Path, levels: Sequence[float]) -> InputFacts:
     Raises
     ------
     InputError
-        If it is not a complete input file, or the process reading it crashes or hangs.
+        If it is not a complete input file, or the process reading it crashes or uses up its processor time.
     RetryableError
-        If the process cannot be started.
+        If the process cannot be started, is killed, or gets no processor time or data.
     """
-    facts: InputFacts = _inspector.look(None, [path], levels)
-    return facts
+    return _inspectors.look(None, [path], levels)
 
 
 def inspect_port(format_: str, paths: Sequence[Path], levels: Sequence[float]) -> InputFacts | None:
@@ -72,79 +79,38 @@ def inspect_port(format_: str, paths: Sequence[Path], levels: Sequence[float]) -
     if not INSPECTED & formats:
         return None
     # If a radar file is expected, report the error about radar files.
-    facts: InputFacts = _inspector.look("radar" if formats <= RADAR else "any", paths, levels)
-    return facts
+    return _inspectors.look("radar" if formats <= RADAR else "any", paths, levels)
 
 
 def warm() -> None:
-    """Start the process ahead of the first file; if that fails, the first file tries again."""
+    """Start a process ahead of the first file; if that fails, the first file tries again."""
     with contextlib.suppress(RetryableError):
-        _inspector.start()
+        _inspectors.warm()
 
 
 def close() -> None:
-    """Kill the process, whatever it is doing; the next inspection starts another."""
-    _inspector.stop()
+    """Kill the processes, whatever they are doing; the next inspection starts another."""
+    _inspectors.stop()
 
 
 class _Inspector:
-    """The process, shared by the threads."""
+    """One process; one thread at a time uses it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._starting = threading.Lock()
-        self._helper: HelperProcess | None = None
+        try:
+            self.helper = HelperProcess(serve)
+        except OSError as error:
+            raise RetryableError(f"cannot start the inspection process: {error}") from error
         self._ready = -1
+        self._asked_at = math.inf
 
-    def start(self) -> HelperProcess:
-        with self._starting:
-            if self._helper is None:
-                try:
-                    self._helper = HelperProcess(_serve)
-                except OSError as error:
-                    raise RetryableError(f"cannot start the inspection process: {error}") from error
-            return self._helper
+    @property
+    def slow(self) -> bool:
+        """Whether it has been busy with one question for long; not while it starts."""
+        return time.monotonic() - self._asked_at > _SLOW_S
 
-    def stop(self) -> None:
-        # Without the callers' lock: a file may keep the process busy.
-        with self._starting:
-            helper, self._helper = self._helper, None
-        if helper is not None:
-            helper.stop()
-
-    def look(self, kind: str | None, paths: Sequence[Path], levels: Sequence[float]) -> InputFacts:
-        paths = [Path(path) for path in paths]
-        size = 0
-        for path in paths:
-            with contextlib.suppress(OSError):
-                size += path.stat().st_size
-        limit_s = LIMIT_S + size / _SLOWEST_BYTES_PER_S
-        # The process has the working directory of its start, which may differ from the current one.
-        folder = None if all(path.is_absolute() for path in paths) else str(Path.cwd())
-        question = (kind, folder, paths, tuple(levels), limit_s)
-        where = paths[0] if paths else None
-        with self._lock:
-            try:
-                answer = self._ask(question, limit_s)
-            except HelperEndedError:
-                # The first time may be somebody's kill; a bad file does it again.
-                try:
-                    answer = self._ask(question, limit_s)
-                except HelperEndedError as error:
-                    _log.warning("the inspection process died on a file", extra={"path": str(where)})
-                    raise InputError(
-                        "the NetCDF library crashes on it", where=where, expected="an undamaged file"
-                    ) from error
-            except HelperLateError as error:
-                raise InputError(
-                    f"still reading after {limit_s:.0f} s", where=where, expected="an undamaged file"
-                ) from error
-        if isinstance(answer, InputFacts):
-            return answer
-        raise answer
-
-    def _ask(self, question: Any, limit_s: float) -> Any:
-        helper = self.start()
+    def ask(self, question: Question) -> Any:
+        helper = self.helper
         try:
             if self._ready != helper.pid:
                 # Do not charge the file for the startup time.
@@ -153,58 +119,119 @@ class _Inspector:
                 except (HelperEndedError, HelperLateError) as error:
                     raise RetryableError(f"the inspection process does not start: {error}") from error
                 self._ready = helper.pid
-            return helper.ask(question, limit_s)
+            self._asked_at = time.monotonic()
+            return helper.ask(question, question.wall_s)
         except HelperEndedError as error:
             if helper.stopped:
                 raise RetryableError("the inspection was stopped") from error
             raise
         except OSError as error:
             raise RetryableError(f"cannot start the inspection process: {error}") from error
+        finally:
+            self._asked_at = math.inf
 
 
-_inspector = _Inspector()
+class _Inspectors:
+    """The processes, shared by the threads."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._all: list[_Inspector] = []
+        self._idle: list[_Inspector] = []
+
+    def warm(self) -> _Inspector:
+        """Return a process, whoever uses it; start one if there is none."""
+        with self._changed:
+            if not self._all:
+                self._idle.append(self._start())
+            return self._all[0]
+
+    def stop(self) -> None:
+        with self._changed:
+            every, self._all, self._idle = self._all, [], []
+            self._changed.notify_all()
+        for inspector in every:
+            inspector.helper.stop()
+
+    def look(self, kind: str | None, paths: Sequence[Path], levels: Sequence[float]) -> InputFacts:
+        paths = tuple(Path(path) for path in paths)
+        size = 0
+        for path in paths:
+            with contextlib.suppress(OSError):
+                size += path.stat().st_size
+        cpu_s = LIMIT_S + size / _SLOWEST_BYTES_PER_S
+        folder = None if all(path.is_absolute() for path in paths) else str(Path.cwd())
+        question = Question(kind, folder, paths, tuple(levels), cpu_s, cpu_s * WAIT_TIMES)
+        with self._borrowed() as inspector:
+            answer = _ask(inspector, question)
+        if isinstance(answer, InputFacts):
+            return answer
+        raise answer
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[_Inspector]:
+        inspector = self._borrow()
+        try:
+            yield inspector
+        finally:
+            surplus = False
+            with self._changed:
+                if inspector in self._all:
+                    surplus = bool(self._idle)
+                    (self._all.remove if surplus else self._idle.append)(inspector)
+                self._changed.notify()
+            if surplus:
+                inspector.helper.stop()
+
+    def _borrow(self) -> _Inspector:
+        with self._changed:
+            while not self._idle:
+                if len(self._all) < _MOST and all(one.slow for one in self._all):
+                    return self._start()
+                self._changed.wait(_LOOK_S)
+            return self._idle.pop()
+
+    def _start(self) -> _Inspector:
+        inspector = _Inspector()
+        self._all.append(inspector)
+        return inspector
 
 
-def _serve(pipe: Connection) -> None:
-    """Serve requests until the pipe closes."""
-    import signal
-
-    # Ctrl-C in a terminal reaches the whole group; the daemon decides when this process stops.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            question = pipe.recv()
-            if question is None:
-                pipe.send("ready")
-                continue
-            # If the caller was killed meanwhile, nobody else stops a hanging library.
-            signal.setitimer(signal.ITIMER_REAL, question[4] + _ORPHAN_S)
-            answer = _answer(*question[:4])
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            pipe.send(answer)
+_inspectors = _Inspectors()
 
 
-def _answer(
-    kind: str | None, folder: str | None, paths: list[Path], levels: tuple[float, ...]
-) -> InputFacts | Exception:
-    from dynamo.inspection.look import inspect_input, inspect_inputs, inspect_radar
+def _ask(inspector: _Inspector, question: Question) -> Any:
+    first = True
+    while True:
+        try:
+            return inspector.ask(question)
+        except HelperEndedError as error:
+            # The first time may be somebody's kill; a bad file does it again.
+            if not first or error.exit_status == -OVERDRAWN:
+                raise _verdict(error, question) from error
+            first = False
+        except HelperLateError as error:
+            raise RetryableError(
+                f"not read within {question.wall_s:.0f} s",
+                where=question.paths[0] if question.paths else None,
+                hint="a busy machine, or a disk that does not answer",
+            ) from error
 
-    try:
-        if folder is not None:
-            os.chdir(folder)
-        if kind is None:
-            return inspect_input(paths[0], levels)
-        return inspect_radar(paths, levels) if kind == "radar" else inspect_inputs(paths, levels)
-    except DynamoError as error:
-        return error
-    except OSError as error:
-        # Only these parts are sure to survive pickling.
-        return OSError(error.errno or errno.EINVAL, error.strerror or str(error))
-    except Exception as error:  # broken files make the NetCDF libraries fail in every way
+
+def _verdict(error: HelperEndedError, question: Question) -> InputError | RetryableError:
+    """Return whose fault it is that the process ended."""
+    where = question.paths[0] if question.paths else None
+    status = error.exit_status
+    if status == -OVERDRAWN:
         return InputError(
-            f"cannot be read: {type(error).__name__}: {error}",
-            where=paths[0] if paths else None,
-            expected="an undamaged file",
+            f"still reading after {question.cpu_s:.0f} s of processor time", where=where, expected="an undamaged file"
         )
+    name = signal.Signals(-status).name if status is not None and status < 0 else ""
+    if status is None or (name and name not in _CRASHES):
+        return RetryableError(
+            f"the process that reads it was killed ({name or 'unknown'}) twice",
+            where=where,
+            hint="by somebody, or for lack of memory",
+        )
+    _log.warning("the inspection process died on a file", extra={"path": str(where)})
+    return InputError("the NetCDF library crashes on it", where=where, expected="an undamaged file")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from dynamo.errors import InputError, RetryableError
+from dynamo.formats.nowcast import read_nowcast, write_nowcast
 from dynamo.inspection import process as inspection
+from dynamo.inspection.facts import InputFacts
 from tests.integration.watch.watch_support import DaemonProcess, environment, run_dynamo, write_small
 from tests.waiting import PATIENCE, wait_for
 
@@ -42,11 +46,31 @@ def damage(path: Path, offset: int, value: int) -> Path:
     return path
 
 
+class Asked(threading.Thread):
+    """An inspection in a thread of its own, and its answer or error."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self.answer: InputFacts | Exception | None = None
+        self._path = path
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.answer = inspection.inspect(self._path, ())
+        except Exception as error:
+            self.answer = error
+
+    def ended(self) -> InputFacts | Exception | None:
+        self.join(300)
+        return self.answer
+
+
 @pytest.fixture
 def helper() -> Iterator[int]:
     """The process id of a warm process."""
     inspection.close()
-    pid = inspection._inspector.start().pid
+    pid = inspection._inspectors.warm().helper.pid
     yield pid
     inspection.close()
 
@@ -78,7 +102,77 @@ def test_a_process_that_somebody_kills_is_replaced_and_the_file_is_not_blamed(tm
     inspection.inspect(good, ())
     os.kill(helper, signal.SIGKILL)
     assert inspection.inspect(good, ()).shape == (21, 21)
-    assert inspection._inspector.start().pid != helper
+    assert inspection._inspectors.warm().helper.pid != helper
+
+
+def test_a_machine_that_is_busy_is_waited_for(tmp_path: Path, helper: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = write_small(tmp_path, 0)
+    inspection.inspect(good, ())
+    monkeypatch.setattr(inspection, "LIMIT_S", 1.0)
+    monkeypatch.setattr(inspection, "WAIT_TIMES", 1000.0)
+    os.kill(helper, signal.SIGSTOP)
+    asked = Asked(good)
+    begun = time.monotonic()
+    wait_for(
+        lambda: time.monotonic() - begun > 1.5 * inspection.LIMIT_S or not asked.is_alive(), what="its time to pass"
+    )
+    assert asked.answer is None
+    os.kill(helper, signal.SIGCONT)
+    assert isinstance(asked.ended(), InputFacts)
+
+
+def test_a_file_that_cannot_be_read_for_long_is_tried_again_later(
+    tmp_path: Path, helper: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = write_small(tmp_path, 0)
+    inspection.inspect(good, ())
+    os.kill(helper, signal.SIGSTOP)
+    with monkeypatch.context() as patch:
+        patch.setattr(inspection, "WAIT_TIMES", 0.01)
+        with pytest.raises(RetryableError, match="not read within 0 s"):
+            inspection.inspect(good, ())
+    assert inspection.inspect(good, ()).shape == (21, 21)
+
+
+def test_a_file_whose_inspection_is_killed_again_and_again_is_not_blamed(
+    tmp_path: Path, helper: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "LIMIT_S", 1e6)
+    asked = Asked(damage(write_small(tmp_path, 0), _ATTRIBUTE_BYTE, 255))
+    inspector = inspection._inspectors.warm()
+    for _ in range(2):
+        wait_for(lambda: inspector._asked_at < math.inf, what="the question")
+        pid = inspector.helper.pid
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda pid=pid: inspector.helper.pid != pid, what="another process")
+    answer = asked.ended()
+    assert isinstance(answer, RetryableError)
+    assert "was killed (SIGKILL) twice" in str(answer)
+
+
+def test_a_slow_file_does_not_hold_up_the_others(tmp_path: Path, helper: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "LIMIT_S", 1e6)
+    slow = Asked(damage(write_small(tmp_path, 0), _ATTRIBUTE_BYTE, 255))
+    inspector = inspection._inspectors.warm()
+    wait_for(lambda: inspector._asked_at < math.inf, what="the question")
+    assert inspection.inspect(write_small(tmp_path, 1), ()).shape == (21, 21)
+    assert slow.answer is None
+    inspection.close()
+    assert isinstance(slow.ended(), RetryableError)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_file_much_larger_than_its_header_declares_is_bad_before_it_is_read(
+    tmp_path: Path, helper: int, compress: bool
+) -> None:
+    header, fields = read_nowcast(write_small(tmp_path, 0))
+    path = tmp_path / "large.nc"
+    write_nowcast(path, header, fields, compress=compress)
+    os.truncate(path, 1 << 40)
+    with pytest.raises(InputError, match=r"has 1,099,511,627,776 bytes, but its header declares 3,528"):
+        inspection.inspect(path, ())
+    os.truncate(path, 1 << 20)
+    assert inspection.inspect(path, ()).shape == (21, 21)
 
 
 def test_relative_paths_are_those_of_the_caller(tmp_path: Path, helper: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +200,7 @@ def test_nobody_is_blamed_for_a_process_that_does_not_start(tmp_path: Path, monk
 def test_the_process_ends_with_the_one_that_asked(tmp_path: Path) -> None:
     script = (
         "import sys; from dynamo.inspection import process as inspection\n"
-        "inspection.warm(); print(inspection._inspector.start().pid, flush=True); sys.stdin.read()"
+        "inspection.warm(); print(inspection._inspectors.warm().helper.pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()

@@ -1,0 +1,91 @@
+"""The inspection process: it answers one question about files after another, within a limit of processor time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from dynamo.errors import DynamoError, InputError
+from dynamo.inspection.facts import InputFacts
+
+#: Time after which a process that nobody waits for exits.
+_ORPHAN_S = 10.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to find out.
+
+    Attributes
+    ----------
+    kind
+        None for the facts of one file, ``radar`` for those of the files of one volume, ``any`` for those of several.
+    folder
+        Working directory of the caller, if paths are relative to it: this process has that of its start.
+    cpu_s, wall_s
+        Processor time after which the process ends itself, with `OVERDRAWN`, and time after which the caller kills it.
+    """
+
+    kind: str | None
+    folder: str | None
+    paths: tuple[Path, ...]
+    levels: tuple[float, ...]
+    cpu_s: float
+    wall_s: float
+
+
+#: The signal that ends the process when it has used up its processor time, whatever its library does at the moment.
+OVERDRAWN = signal.SIGPROF
+
+
+def serve(pipe: Connection) -> None:
+    """Answer until the pipe closes; the answer to None is ``ready``."""
+    # Ctrl-C in a terminal reaches the whole group; the daemon decides when this process stops.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGALRM, OVERDRAWN):
+        signal.signal(number, signal.SIG_DFL)
+    # Loading the libraries is not charged to the first file.
+    import_module("dynamo.inspection.look")
+
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            question: Question | None = pipe.recv()
+            if question is None:
+                pipe.send("ready")
+                continue
+            signal.setitimer(signal.ITIMER_PROF, question.cpu_s)
+            # If the caller was killed meanwhile, nobody else stops a library that waits forever.
+            signal.setitimer(signal.ITIMER_REAL, question.wall_s + _ORPHAN_S)
+            answer = _answer(question)
+            for timer in (signal.ITIMER_REAL, signal.ITIMER_PROF):
+                signal.setitimer(timer, 0.0)
+            pipe.send(answer)
+
+
+def _answer(question: Question) -> InputFacts | Exception:
+    from dynamo.inspection.look import inspect_input, inspect_inputs, inspect_radar
+
+    paths, levels = question.paths, question.levels
+    try:
+        if question.folder is not None:
+            os.chdir(question.folder)
+        if question.kind is None:
+            return inspect_input(paths[0], levels)
+        return inspect_radar(paths, levels) if question.kind == "radar" else inspect_inputs(paths, levels)
+    except DynamoError as error:
+        return error
+    except OSError as error:
+        # Only these parts are sure to survive pickling.
+        return OSError(error.errno or errno.EINVAL, error.strerror or str(error))
+    except Exception as error:  # broken files make the NetCDF libraries fail in every way
+        return InputError(
+            f"cannot be read: {type(error).__name__}: {error}",
+            where=paths[0] if paths else None,
+            expected="an undamaged file",
+        )
