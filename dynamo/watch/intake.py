@@ -1,4 +1,5 @@
-"""Turn candidate files into arrivals and runs: one thread, one transaction per arrival.
+"""Turn candidate files into arrivals and runs: examined in several threads, accepted one at a time, each in one
+transaction.
 
 An arrival and the runs it starts are stored together or not at all, so a kill at any moment leaves either a file that
 the next scan finds again, or an arrival whose runs exist.
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +26,14 @@ from dynamo.store.models import Arrival
 from dynamo.times import to_iso
 from dynamo.watch.arrivals import arrival_of, first_with, record
 from dynamo.watch.bad_files import BadFiles
-from dynamo.watch.candidates import Candidates
+from dynamo.watch.candidates import SPARE, Candidates
 from dynamo.watch.deciding import Decided, Decider
 from dynamo.watch.examining import Bad, Good, Later, examine
 
 _log = logging.getLogger("dynamo.intake")
-_RETRY_S = 1.0
+_RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
+#: With more feeds than threads they take turns.
+_MOST_THREADS = 16
 
 T = TypeVar("T")
 
@@ -64,42 +69,61 @@ class Intake:
         self._feeds = feeds
         self._stop = threading.Event()
         self._bad_files = BadFiles(service, self.candidates, self._patiently)
-        self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
+        self._accepting = threading.Lock()
+        #: How often each file could not be examined.
+        self._failures: Counter[tuple[str, Path]] = Counter()
+        count = min(len(feeds) + SPARE, _MOST_THREADS)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"intake-{index}", daemon=True) for index in range(count)
+        ]
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """Stop the thread after the current candidate; the next scan finds the queued ones again."""
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Stop the threads after the current candidates; the next scan finds the queued ones again."""
         self._stop.set()
         self.candidates.close()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
         while (candidate := self.candidates.take()) is not None:
             try:
                 self._process(candidate)
+                self._failures.pop((candidate.feed, candidate.path), None)
             except Stopped:
                 break
             except (OSError, RetryableError) as error:
-                _log.warning(
-                    "cannot be examined, will retry", extra={"path": shown(candidate.path), "reason": str(error)}
-                )
-                self._service.events.emit("trouble", shown(candidate.path), reason=str(error), retry_s=_RETRY_S)
-                self.candidates.again(candidate, _RETRY_S)
+                self._try_later(candidate, error)
             except Exception:  # one file must never end the daemon
                 _log.exception("bug in processing a file", extra={"path": shown(candidate.path)})
             finally:
-                self.candidates.done()
+                self.candidates.done(candidate)
+
+    def _try_later(self, candidate: Candidate, error: OSError | RetryableError) -> None:
+        key = (candidate.feed, candidate.path)
+        pause_s = min(_RETRY_S * 2.0 ** min(self._failures[key], 10), _LONGEST_RETRY_S)
+        self._failures[key] += 1
+        path = shown(candidate.path)
+        _log.warning("cannot be examined, will retry", extra={"path": path, "reason": str(error), "retry_s": pause_s})
+        self._service.events.emit("trouble", path, reason=str(error), retry_s=pause_s)
+        self.candidates.again(candidate, pause_s)
 
     def _process(self, candidate: Candidate) -> None:
         feed = self._feeds[candidate.feed]
         seen = look(candidate.path)
         if seen is None or self._is_known(candidate, seen):
             return
-        match examine(candidate, seen, feed.levels, feed.settle_s):
+        found = examine(candidate, seen, feed.levels, feed.settle_s)
+        if self._stop.is_set():
+            # It may have taken long: the store may already be another daemon's.
+            raise Stopped
+        match found:
             case Later(wait_s):
                 self.candidates.again(candidate, wait_s)
             case Bad(reason):
@@ -123,6 +147,10 @@ class Intake:
         return True
 
     def _accept(self, candidate: Candidate, seen: FileLook, facts: InputFacts, digest: str) -> None:
+        with self._accepting:
+            self._accept_next(candidate, seen, facts, digest)
+
+    def _accept_next(self, candidate: Candidate, seen: FileLook, facts: InputFacts, digest: str) -> None:
         decided: list[Decided] = []
         with self._service.store.transaction() as session:
             earlier = first_with(session, candidate.feed, digest)

@@ -1,7 +1,8 @@
 """The watch daemon as an object: start it, follow its events, stop it.
 
-Threads: one per feed for its events, one intake (files to arrivals and runs), one per concurrent run, and timers for
-periodic chores: one per feed for its rescans, one for the lease, one for the rest (schedules, cleanup).
+Threads: one per feed for its events, one per feed and two more for intake (files to arrivals and runs), one per
+concurrent run, and timers for periodic chores: one per feed for its rescans, one for the lease, one for the rest
+(schedules, cleanup).
 """
 
 from __future__ import annotations

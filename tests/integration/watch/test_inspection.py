@@ -10,14 +10,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from dynamo.config.file import parse_config
 from dynamo.errors import InputError, RetryableError
 from dynamo.formats.nowcast import read_nowcast, write_nowcast
 from dynamo.inspection import process as inspection
 from dynamo.inspection.facts import InputFacts
+from tests.integration.watch.test_watch import Followed
 from tests.integration.watch.watch_support import DaemonProcess, environment, run_dynamo, write_small
 from tests.waiting import PATIENCE, wait_for
 
@@ -144,7 +147,7 @@ def test_a_file_whose_inspection_is_killed_again_and_again_is_not_blamed(
         wait_for(lambda: inspector._asked_at < math.inf, what="the question")
         pid = inspector.helper.pid
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda pid=pid: inspector.helper.pid != pid, what="another process")
+        wait_for(partial(_replaced, inspector, pid), what="another process")
     answer = asked.ended()
     assert isinstance(answer, RetryableError)
     assert "was killed (SIGKILL) twice" in str(answer)
@@ -211,6 +214,27 @@ def test_the_process_ends_with_the_one_that_asked(tmp_path: Path) -> None:
     wait_for(lambda: _gone(pid), 20.0, "the end of the process")
 
 
+def test_a_file_that_is_read_for_ever_holds_up_neither_its_feed_nor_others(
+    tmp_path: Path, helper: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "LIMIT_S", 1e6)
+    feeds = [{"name": name, "path": name, "settle_s": 0.3, "rescan_s": 0.5} for name in ("one", "two")]
+    for feed in feeds:
+        (tmp_path / str(feed["name"])).mkdir()
+    followed = Followed(parse_config({"feeds": feeds}, base=tmp_path))
+    with followed.watcher:
+        damage(write_small(tmp_path, 0), _ATTRIBUTE_BYTE, 255).rename(tmp_path / "one" / "slow.nc")
+        inspector = inspection._inspectors.warm()
+        wait_for(lambda: inspector._asked_at < math.inf, what="the slow file")
+        write_small(tmp_path / "one", 1)
+        write_small(tmp_path / "two", 2)
+        arrivals = followed.wait("arrival", 2, 60.0)
+        assert {event.data["feed"] for event in arrivals} == {"one", "two"}
+        assert followed.of("quarantined") == []
+    # It ends with the daemon, and is found again by the next one.
+    assert (tmp_path / "one" / "slow.nc").exists()
+
+
 def test_the_daemon_quarantines_a_file_that_crashes_the_library(tmp_path: Path) -> None:
     (tmp_path / "incoming").mkdir()
     (tmp_path / "dynamo.toml").write_text(_CONFIG)
@@ -229,6 +253,10 @@ def test_the_daemon_quarantines_a_file_that_crashes_the_library(tmp_path: Path) 
     assert "the NetCDF library crashes on it" in reasons["MERGE_DARTS_202605201800.nc.reason"]
     assert reasons[r"caf\xe9.nc.reason"] == "its name is not UTF-8\n"
     assert run_dynamo(tmp_path, "runs", "list").returncode == 0
+
+
+def _replaced(inspector: inspection._Inspector, pid: int) -> bool:
+    return inspector.helper.pid != pid
 
 
 def _gone(pid: int) -> bool:

@@ -556,4 +556,4 @@ def test_events_come_from_threads_that_a_failing_listener_does_not_stop(followed
     followed.watcher.events.subscribe(fail)
     write_small(root / "incoming", 0)
     followed.wait("published")
-    assert "intake" in names
+    assert any(name.startswith("intake") for name in names)
