@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
 from dynamo.config.feeds import FeedSection
@@ -37,11 +38,13 @@ class FeedSource:
         self.name = section.name
         self.rescan_s = section.rescan_s
         self.who = f"feed {section.name}: kind {section.kind} of {FEEDS.origin(section.kind)}"
+        #: Set after the first scan.
+        self.scanned = threading.Event()
         self._feed = make_feed(section, parts)
         self._events: RunEvents = parts.events
         self._defects = defects
 
-    def start(self, candidates: Candidates) -> None:
+    def _start(self, candidates: Candidates) -> None:
         """Start handing over files as they are reported to the feed."""
 
         def start() -> None:
@@ -67,14 +70,19 @@ class FeedSource:
         self._safely("scan", scan)
 
     def rescan(self, candidates: Candidates) -> None:
-        """Scan, after a restart if new files are no longer reported; forget files that are gone."""
+        """Scan, after a start if new files are not, or no longer, reported; forget files that are gone."""
 
         def revive() -> None:
             if not self._feed.healthy():
-                self.start(candidates)
+                self._start(candidates)
 
-        self._safely("healthy", revive)
+        if self.scanned.is_set():
+            self._safely("healthy", revive)
+        else:
+            # First the events, then the scan: what arrives in between is seen twice, and known the second time.
+            self._start(candidates)
         self.scan(candidates)
+        self.scanned.set()
         candidates.forget_missing(self.name)
 
     def stop(self) -> None:

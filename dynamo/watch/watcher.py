@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("dynamo.watch")
 _TIDY_S = 60.0
+#: How long the start waits for the feeds' first scans, seconds; slow ones go on by themselves.
+_FIRST_SCANS_S = 10.0
 #: Seconds `run_once` waits for alerts to be delivered.
 _DELIVERY_GRACE_S = 20.0
 
@@ -113,9 +115,9 @@ class Watcher:
         self._standing = Standing(self._service.store, config.state_dir)
         self._decider = Decider(self._service, self.dispatcher, self._rules, self._defects)
         self._intake = Intake(self._service, self._decider, self._feed_rules())
-        self._timer, *self._other_timers = (
-            Timer(chores, self.events, self._stop, self._end) for chores in self._chores()
-        )
+        self._timer = self._make_timer(self._chores())
+        # A file system that hangs must hold up neither other feeds nor the lease.
+        self._own_timers = [self._make_timer([chore]) for chore in self._own_chores()]
         self._started = False
         self._alerts = self._make_alerts()
 
@@ -125,7 +127,7 @@ class Watcher:
         return self._service
 
     def start(self) -> None:
-        """Start watching; return once the feeds report new files."""
+        """Start watching; return once the feeds report new files, or soon if one of them hangs."""
         self._started = True
         _log.info(
             "starting",
@@ -135,16 +137,17 @@ class Watcher:
             self.events.subscribe(self._alerts.on_event)
             self._alerts.start()
         self._intake.start()
-        for source in self._sources:
-            # First the events, then the scan: what arrives in between is seen twice, and known the second time.
-            source.start(self._intake.candidates)
+        for timer in self._own_timers:
+            timer.start()
         self.dispatcher.start()
-        self.rescan()
+        until = time.monotonic() + _FIRST_SCANS_S
+        for source in self._sources:
+            if not source.scanned.wait(max(0.0, until - time.monotonic())):
+                _log.warning("the feed is slow, going on without it", extra={"feed": source.name})
         for name in sorted({rule.engine for rule in self._rules}) if not self._paused else ():
             # Warm up workers before the first file arrives; a pool that is down now may be back by then.
             threading.Thread(target=self._warm, args=(name,), name=f"warm-{name}", daemon=True).start()
-        for timer in (self._timer, *self._other_timers):
-            timer.start()
+        self._timer.start()
         _log.info("watching", extra={"runs_at_once": self.config.runs.max_runs})
 
     def run(self, stop: threading.Event | None = None) -> None:
@@ -190,11 +193,6 @@ class Watcher:
             time.sleep(0.01)
         return True
 
-    def rescan(self) -> None:
-        """Scan now for files that were not reported."""
-        for source in self._sources:
-            source.scan(self._intake.candidates)
-
     def stop(self) -> None:
         """Stop: take no new files; give runs their grace time; the next start resumes the rest."""
         if self._ended.is_set():
@@ -206,7 +204,7 @@ class Watcher:
         if self._started:
             self._intake.stop()
             self.dispatcher.stop(self.config.watch.stop_grace_s)
-            for timer in (self._timer, *self._other_timers):
+            for timer in (self._timer, *self._own_timers):
                 timer.join()
         if self._alerts is not None:
             self._alerts.stop()
@@ -231,7 +229,8 @@ class Watcher:
 
     def _idle(self) -> bool:
         told = self._alerts is None or self._alerts.wait_idle(0.0, delivered=False)
-        return self._intake.candidates.wait_idle(0.0) and self.dispatcher.idle() and told
+        scanned = all(source.scanned.is_set() for source in self._sources)
+        return scanned and self._intake.candidates.wait_idle(0.0) and self.dispatcher.idle() and told
 
     def _make_alerts(self) -> AlertService | None:
         if not self.config.alerts.places:
@@ -250,10 +249,11 @@ class Watcher:
 
     # -- periodic chores
 
-    def _chores(self) -> list[list[Chore]]:
-        """Return the chores of each timer: a file system that hangs holds up neither other feeds nor the lease."""
-        candidates = self._intake.candidates
-        common = [
+    def _make_timer(self, chores: Sequence[Chore]) -> Timer:
+        return Timer(chores, self.events, self._stop, self._end)
+
+    def _chores(self) -> list[Chore]:
+        return [
             Chore("resume", self.config.watch.resume_s, self.dispatcher.resume),
             Chore("tidy", _TIDY_S, self._tidy),
             *(
@@ -262,11 +262,15 @@ class Watcher:
                 if (every_s := rule.trigger.ask_s) is not None
             ),
         ]
+
+    def _own_chores(self) -> list[Chore]:
+        """Return the chores that have a thread each."""
+        candidates = self._intake.candidates
         return [
-            common,
-            [Chore("lease", RENEW_S, self._lease.renew), Chore("state", LOOK_S, self._standing.check, at_start=True)],
+            Chore("lease", RENEW_S, self._lease.renew),
+            Chore("state", LOOK_S, self._standing.check, at_start=True),
             *(
-                [Chore(f"rescan {source.name}", source.rescan_s, partial(source.rescan, candidates))]
+                Chore(f"rescan {source.name}", source.rescan_s, partial(source.rescan, candidates), at_start=True)
                 for source in self._sources
             ),
         ]

@@ -20,6 +20,8 @@ from sqlalchemy import select
 
 from dynamo.config.file import Config, parse_config
 from dynamo.errors import BusyError, InputError
+from dynamo.feeds.base import Sink
+from dynamo.feeds.directory import DirectoryFeed
 from dynamo.runs.events import RunEvent
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Cursor, Run, RunDecision
@@ -392,6 +394,35 @@ def test_no_run_starts_on_a_full_disk_and_all_do_when_there_is_room(root: Path) 
         service = followed.watcher.service
         service.settings = replace(service.settings, min_free_mb=0)
         followed.wait("published")
+
+
+def test_a_feed_that_hangs_holds_up_neither_the_start_nor_the_others(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in for a network file system whose server is gone.
+    answers = threading.Event()
+    scan = DirectoryFeed.scan
+
+    def hang(feed: DirectoryFeed, sink: Sink) -> int:
+        if feed.name == "hanging":
+            answers.wait()
+        return scan(feed, sink)
+
+    monkeypatch.setattr(DirectoryFeed, "scan", hang)
+    monkeypatch.setattr("dynamo.watch.watcher._FIRST_SCANS_S", 0.1)
+    feeds = [{"name": name, "path": name, "settle_s": 0.3, "rescan_s": 0.5} for name in ("hanging", "well")]
+    for feed in feeds:
+        (root / str(feed["name"])).mkdir()
+    # By a link, which only a scan finds.
+    for minute, feed in enumerate(feeds):
+        path = write_small(root, minute)
+        (root / str(feed["name"]) / path.name).hardlink_to(path)
+    followed = Followed(parse_config({"feeds": feeds}, base=root))
+    with followed.watcher:
+        assert followed.wait("arrival")[0].data["feed"] == "well"
+        assert not followed.watcher.wait_idle(0.0)
+        answers.set()
+        assert followed.wait("arrival", 2)[1].data["feed"] == "hanging"
 
 
 def test_a_trigger_with_a_bad_parameter_is_named_at_the_start(root: Path) -> None:
