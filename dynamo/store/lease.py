@@ -121,11 +121,12 @@ class StoreLease:
 
 
 def machine() -> str:
-    """Return the host name and, if available, the current boot id."""
-    boot = ""
+    """Return where process numbers mean what they mean here: host name, boot id, and PID namespace, as available."""
+    boot = namespace = ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{socket.gethostname()}/{boot}"
+        namespace = str(Path("/proc/self/ns/pid").stat().st_ino)
+    return f"{socket.gethostname()}/{boot}/{namespace}"
 
 
 def process_start(pid: int) -> str | None:
@@ -155,9 +156,12 @@ def is_free(held: ProcessLease) -> bool:
             # Alive but late: it was suspended, or could not reach the store. It will go on where it was.
             return False
         # Ours, under another token: nothing in this process renews it any more once it has expired.
-    elif held.host.split("/")[0] == here.split("/")[0] and here.split("/")[1]:
-        # The same machine after a reboot: none of its processes survived.
-        return True
+    else:
+        (name, boot), (our_name, our_boot) = held.host.split("/")[:2], here.split("/")[:2]
+        if name == our_name and our_boot not in ("", boot):
+            # The same machine after a reboot: none of its processes survived.
+            return True
+        # Otherwise another machine, or a container on this one, whose processes cannot be seen from here.
     return held.expires_at <= utc_now()
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
+from dynamo.provision.fleets import scale
+from dynamo.provision.status import fleet_status, looked_after_by
 from dynamo.store.engine import Store, open_store
 from dynamo.store.models import ProcessLease, Run
 from dynamo.times import utc_now
 from tests.integration.watch.watch_support import SHORT_LEASES, DaemonProcess, run_dynamo, write_small
+from tests.unit.provision.quick_fleets import put, spec_of
 from tests.waiting import wait_for
 
 _CONFIG = """
@@ -97,3 +101,33 @@ def test_a_daemon_leaves_the_store_to_another_machine_that_has_taken_over(daemon
     left = _held(store)
     assert left is not None
     assert left.host == "elsewhere/1"
+
+
+def test_a_suspended_daemon_of_fleets_keeps_them_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "dynamo.toml").write_text("")
+    store = open_store(tmp_path / ".dynamo" / "store.sqlite")
+    put(store, tmp_path, spec_of("one"))
+    first = DaemonProcess(tmp_path, code=SHORT_LEASES, command="dynamo-provision daemon")
+    try:
+        wait_for(lambda: looked_after_by(store, "one"), what="a managed fleet")
+        first.suspend()
+        wait_for(lambda: all(lease.expires_at < utc_now() for lease in _leases(store)), what="expired leases")
+        assert looked_after_by(store, "one") == f"{first.process.pid} on {socket.gethostname()} (suspended)"
+        second = DaemonProcess(tmp_path, "one", log="second.log", command="dynamo-provision daemon")
+        assert second.process.wait(300) == 7
+        assert f"another daemon holds fleet one: process {first.process.pid} on " in second.log.read_text()
+        with store.transaction() as session:
+            session.execute(delete(ProcessLease))
+            scale(session, "one", "a", 2, utc_now())
+        first.wake()
+        wait_for(lambda: fleet_status(store, "one").settled and looked_after_by(store, "one"), 60.0, "the order")
+        assert {lease.pid for lease in _leases(store)} == {first.process.pid}
+        assert first.stop() == 0
+    finally:
+        first.kill()
+        store.close()
+
+
+def _leases(store: Store) -> list[ProcessLease]:
+    with store.reading() as session:
+        return list(session.scalars(select(ProcessLease)))

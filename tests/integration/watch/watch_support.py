@@ -44,14 +44,18 @@ SHORT_LEASES = "import dynamo.store.lease as lease; lease.TERM_S, lease.RENEW_S 
 
 
 class DaemonProcess:
-    """A real ``python -m dynamo watch`` in a folder with a ``dynamo.toml``; ``code`` runs before it."""
+    """A real `dynamo watch`, or another command, in a folder with a ``dynamo.toml``; ``code`` runs before it."""
 
-    def __init__(self, root: Path, *options: str, log: str = "watch.log", code: str = "") -> None:
+    def __init__(
+        self, root: Path, *options: str, log: str = "watch.log", code: str = "", command: str = "dynamo watch"
+    ) -> None:
         self.log = root / log
-        python = (sys.executable, "-c", f"{code}\nimport dynamo.__main__") if code else (sys.executable, "-m", "dynamo")
+        program, name = command.split()
+        main = {"dynamo": "dynamo.cli.main", "dynamo-provision": "dynamo.cli.fleet.main"}[program]
+        python = (sys.executable, "-c", f"{code}\nfrom {main} import main; main()")
         with self.log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [*python, "watch", "-c", str(root / "dynamo.toml"), *options],
+                [*python, name, "-c", str(root / "dynamo.toml"), *options],
                 cwd=root,
                 stdout=stream,
                 stderr=stream,

@@ -104,6 +104,20 @@ def test_the_one_that_wakes_leaves_it_to_a_living_daemon_and_names_it(store: Sto
     assert _held(store).host == "elsewhere/1"
 
 
+def test_a_container_of_this_machine_is_judged_by_time_and_not_by_our_processes(store: Store) -> None:
+    name, boot, _ = machine().split("/")
+    for host, free in ((f"{name}/{boot}/1", False), (f"{name}/{boot}", False), (f"{name}/an-earlier-boot/1", True)):
+        with store.transaction() as session:
+            held = ProcessLease(name="watch", token="t", host=host, pid=os.getpid(), pid_started="1")
+            held.expires_at = utc_now() + timedelta(seconds=600)
+            session.merge(held)
+        if free:
+            StoreLease(store).check()
+        else:
+            with pytest.raises(BusyError, match=f"process {os.getpid()} on {name}"):
+                StoreLease(store).check()
+
+
 def test_what_this_process_left_behind_is_free_once_expired(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("dynamo.store.lease.TERM_S", -1.0)
