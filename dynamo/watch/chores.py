@@ -1,11 +1,10 @@
-"""Periodic chores: one thread runs them all, and a failing chore does not hold up the others."""
+"""Periodic chores, each in a thread of its own: one that fails or hangs does not hold up the others."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynamo.errors import BusyError, DynamoError
@@ -15,7 +14,7 @@ from dynamo.store.engine import StoreGoneError
 _log = logging.getLogger("dynamo.watch")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Chore:
     """A periodic task; with ``at_start`` also due at once."""
 
@@ -23,20 +22,19 @@ class Chore:
     every_s: float
     call: Callable[[], object]
     at_start: bool = False
-    due: float = 0.0
 
 
 class Timer:
-    """A thread that runs chores when they are due.
+    """A thread that runs a chore when it is due.
 
     Parameters
     ----------
-    chores
-        At least one.
+    chore
+        What to do, and how often.
     events
-        Receives their trouble.
+        Receives its trouble.
     stop
-        Stops the thread after the current chore.
+        Stops the thread after the current call.
     on_end
         Called if the daemon must end: another one holds what is ours (two on one store would publish the same
         products), or the store is gone.
@@ -44,16 +42,16 @@ class Timer:
 
     def __init__(
         self,
-        chores: Sequence[Chore],
+        chore: Chore,
         events: RunEvents,
         stop: threading.Event,
         on_end: Callable[[BusyError | StoreGoneError], None],
     ) -> None:
-        self._chores = chores
+        self._chore = chore
         self._events = events
         self._stop = stop
         self._on_end = on_end
-        self._thread = threading.Thread(target=self._keep_time, name="timer", daemon=True)
+        self._thread = threading.Thread(target=self._keep_time, name=chore.name, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -63,8 +61,9 @@ class Timer:
         """Wait for the thread to stop."""
         self._thread.join(timeout_s)
 
-    def do(self, chore: Chore) -> None:
-        """Run a chore now; log any failure."""
+    def do(self) -> None:
+        """Run the chore now; log any failure."""
+        chore = self._chore
         try:
             chore.call()
         except (BusyError, StoreGoneError) as error:
@@ -78,11 +77,8 @@ class Timer:
             _log.exception("bug in %s", chore.name)
 
     def _keep_time(self) -> None:
-        now = time.monotonic()
-        for chore in self._chores:
-            chore.due = now if chore.at_start else now + chore.every_s
-        while not self._stop.wait(max(0.0, min(chore.due for chore in self._chores) - time.monotonic())):
-            for chore in self._chores:
-                if chore.due <= time.monotonic() and not self._stop.is_set():
-                    self.do(chore)
-                    chore.due = time.monotonic() + chore.every_s
+        if not self._chore.at_start:
+            self._stop.wait(self._chore.every_s)
+        while not self._stop.is_set():
+            self.do()
+            self._stop.wait(self._chore.every_s)

@@ -1,8 +1,7 @@
 """The watch daemon as an object: start it, follow its events, stop it.
 
 Threads: one per feed for its events, one per feed and two more for intake (files to arrivals and runs), one per
-concurrent run, and timers for periodic chores: one per feed for its rescans, one for the lease, one for the rest
-(schedules, cleanup).
+concurrent run, and one per periodic chore (rescans of each feed, schedules, lease, cleanup).
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -115,9 +114,9 @@ class Watcher:
         self._standing = Standing(self._service.store, config.state_dir)
         self._decider = Decider(self._service, self.dispatcher, self._rules, self._defects)
         self._intake = Intake(self._service, self._decider, self._feed_rules())
-        self._timer = self._make_timer(self._chores())
-        # A file system that hangs must hold up neither other feeds nor the lease.
-        self._own_timers = [self._make_timer([chore]) for chore in self._own_chores()]
+        self._tidier = self._make_timer(Chore("tidy", _TIDY_S, self._tidy))
+        self._first_timers = [self._make_timer(chore) for chore in self._first_chores()]
+        self._timers = [self._tidier, *(self._make_timer(chore) for chore in self._chores())]
         self._started = False
         self._alerts = self._make_alerts()
 
@@ -137,7 +136,7 @@ class Watcher:
             self.events.subscribe(self._alerts.on_event)
             self._alerts.start()
         self._intake.start()
-        for timer in self._own_timers:
+        for timer in self._first_timers:
             timer.start()
         self.dispatcher.start()
         until = time.monotonic() + _FIRST_SCANS_S
@@ -147,7 +146,8 @@ class Watcher:
         for name in sorted({rule.engine for rule in self._rules}) if not self._paused else ():
             # Warm up workers before the first file arrives; a pool that is down now may be back by then.
             threading.Thread(target=self._warm, args=(name,), name=f"warm-{name}", daemon=True).start()
-        self._timer.start()
+        for timer in self._timers:
+            timer.start()
         _log.info("watching", extra={"runs_at_once": self.config.runs.max_runs})
 
     def run(self, stop: threading.Event | None = None) -> None:
@@ -175,7 +175,7 @@ class Watcher:
         try:
             while not (self._idle() or self._stop.is_set() or (stop is not None and stop.is_set())):
                 time.sleep(0.02)
-            self._timer.do(Chore("tidy", _TIDY_S, self._tidy))
+            self._tidier.do()
             if self._alerts is not None:
                 # Nothing sends the rest before the next start.
                 self._alerts.wait_idle(_DELIVERY_GRACE_S)
@@ -204,7 +204,7 @@ class Watcher:
         if self._started:
             self._intake.stop()
             self.dispatcher.stop(self.config.watch.stop_grace_s)
-            for timer in (self._timer, *self._own_timers):
+            for timer in (*self._first_timers, *self._timers):
                 timer.join()
         if self._alerts is not None:
             self._alerts.stop()
@@ -249,13 +249,12 @@ class Watcher:
 
     # -- periodic chores
 
-    def _make_timer(self, chores: Sequence[Chore]) -> Timer:
-        return Timer(chores, self.events, self._stop, self._end)
+    def _make_timer(self, chore: Chore) -> Timer:
+        return Timer(chore, self.events, self._stop, self._end)
 
     def _chores(self) -> list[Chore]:
         return [
             Chore("resume", self.config.watch.resume_s, self.dispatcher.resume),
-            Chore("tidy", _TIDY_S, self._tidy),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules
@@ -263,8 +262,8 @@ class Watcher:
             ),
         ]
 
-    def _own_chores(self) -> list[Chore]:
-        """Return the chores that have a thread each."""
+    def _first_chores(self) -> list[Chore]:
+        """Return the chores that begin before runs do."""
         candidates = self._intake.candidates
         return [
             Chore("lease", RENEW_S, self._lease.renew),
