@@ -41,6 +41,8 @@ class Candidates:
         self._active: dict[_Key, float] = {}
         #: What came while its file was being examined.
         self._next: dict[_Key, tuple[float, Candidate]] = {}
+        #: Files that are tried again later, for which nobody waits.
+        self._given_up: set[_Key] = set()
         self._known: dict[_Key, tuple[int, int]] = {}
         self._sequence = itertools.count()
         self._closed = False
@@ -60,14 +62,17 @@ class Candidates:
                 self._waiting.add(key)
                 self._push(candidate, _staleness(candidate, seen))
 
-    def again(self, candidate: Candidate, delay_s: float) -> None:
-        """Queue a candidate again after a delay."""
+    def again(self, candidate: Candidate, delay_s: float, *, awaited: bool = True) -> None:
+        """Queue a candidate again after a delay; `wait_idle` does not wait for one that is not ``awaited``."""
         try:
             staleness = _staleness(candidate, look(candidate.path))
         except OSError:
             staleness = _staleness(candidate, None)
         with self._changed:
-            self._waiting.add((candidate.feed, candidate.path))
+            key = (candidate.feed, candidate.path)
+            self._waiting.add(key)
+            if not awaited:
+                self._given_up.add(key)
             heapq.heappush(self._later, (time.monotonic() + delay_s, next(self._sequence), staleness, candidate))
             self._changed.notify_all()
 
@@ -78,6 +83,7 @@ class Candidates:
                 now = time.monotonic()
                 while self._later and self._later[0][0] <= now:
                     _, _, staleness, candidate = heapq.heappop(self._later)
+                    self._given_up.discard((candidate.feed, candidate.path))
                     self._push(candidate, staleness)
                 feed = self._next_feed(now)
                 if feed is None:
@@ -115,7 +121,11 @@ class Candidates:
         """Wait until the queue is empty and the takers are done; return whether that happened."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: self._closed or not (self._later or self._active or any(self._queues.values())), timeout_s
+                lambda: (
+                    self._closed
+                    or not (len(self._later) > len(self._given_up) or self._active or any(self._queues.values()))
+                ),
+                timeout_s,
             )
 
     def _push(self, candidate: Candidate, staleness: float) -> None:

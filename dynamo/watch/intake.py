@@ -32,6 +32,8 @@ from dynamo.watch.examining import Bad, Good, Later, examine
 
 _log = logging.getLogger("dynamo.intake")
 _RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
+#: After so many tries nobody waits for a file that cannot be examined.
+_AWAITED_TRIES = 5
 #: With more feeds than threads they take turns.
 _MOST_THREADS = 16
 
@@ -112,7 +114,8 @@ class Intake:
         path = shown(candidate.path)
         _log.warning("cannot be examined, will retry", extra={"path": path, "reason": str(error), "retry_s": pause_s})
         self._service.events.emit("trouble", path, reason=str(error), retry_s=pause_s)
-        self.candidates.again(candidate, pause_s)
+        # `watch --once` leaves it to the next time then.
+        self.candidates.again(candidate, pause_s, awaited=self._failures[key] < _AWAITED_TRIES)
 
     def _process(self, candidate: Candidate) -> None:
         feed = self._feeds[candidate.feed]

@@ -127,3 +127,16 @@ def test_known_and_missing_files_are_not_queued(tmp_path: Path) -> None:
         offer(queue, tmp_path / "known", how=how)
     queue.offer(Candidate("a", tmp_path / "none", "moved", utc_now()))
     assert queue.wait_idle(0.0)
+
+
+def test_nobody_waits_for_what_cannot_be_examined_again_and_again(tmp_path: Path) -> None:
+    queue = Candidates()
+    bad = offer(queue, tmp_path / "bad")
+    assert take(queue) == "bad"
+    queue.again(bad, 3600.0, awaited=False)
+    assert queue.wait_idle(0.0)
+    good = offer(queue, tmp_path / "good")
+    assert not queue.wait_idle(0.0)
+    assert take(queue) == "good"
+    queue.again(good, 3600.0)
+    assert not queue.wait_idle(0.0)
