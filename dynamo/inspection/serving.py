@@ -14,6 +14,26 @@ from pathlib import Path
 from dynamo.errors import DynamoError, InputError
 from dynamo.inspection.facts import InputFacts
 
+#: Errors of a file system that does not answer, or of a machine without memory: they say nothing about the file.
+NOT_THE_FILE = frozenset(
+    {
+        errno.EIO,
+        errno.ESTALE,
+        errno.EAGAIN,
+        errno.EINTR,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENOLINK,
+        errno.ENOTCONN,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.EREMOTEIO,
+        errno.ETIMEDOUT,
+    }
+)
 #: Time after which a process that nobody waits for exits.
 _ORPHAN_S = 10.0
 
@@ -62,13 +82,14 @@ def serve(pipe: Connection) -> None:
             signal.setitimer(signal.ITIMER_PROF, question.cpu_s)
             # If the caller was killed meanwhile, nobody else stops a library that waits forever.
             signal.setitimer(signal.ITIMER_REAL, question.wall_s + _ORPHAN_S)
-            answer = _answer(question)
+            found = answer(question)
             for timer in (signal.ITIMER_REAL, signal.ITIMER_PROF):
                 signal.setitimer(timer, 0.0)
-            pipe.send(answer)
+            pipe.send(found)
 
 
-def _answer(question: Question) -> InputFacts | Exception:
+def answer(question: Question) -> InputFacts | Exception:
+    """Return the facts that were asked for, or why there are none."""
     from dynamo.inspection.look import inspect_input, inspect_inputs, inspect_radar
 
     paths, levels = question.paths, question.levels
@@ -79,13 +100,19 @@ def _answer(question: Question) -> InputFacts | Exception:
             return inspect_input(paths[0], levels)
         return inspect_radar(paths, levels) if question.kind == "radar" else inspect_inputs(paths, levels)
     except DynamoError as error:
-        return error
+        # Readers report what they cannot read as bad input, whatever the reason.
+        cause = error.__cause__
+        return _plain(cause) if isinstance(cause, OSError) and cause.errno in NOT_THE_FILE else error
     except OSError as error:
-        # Only these parts are sure to survive pickling.
-        return OSError(error.errno or errno.EINVAL, error.strerror or str(error))
+        return _plain(error)
     except Exception as error:  # broken files make the NetCDF libraries fail in every way
         return InputError(
             f"cannot be read: {type(error).__name__}: {error}",
             where=paths[0] if paths else None,
             expected="an undamaged file",
         )
+
+
+def _plain(error: OSError) -> OSError:
+    """Return the parts of an error that are sure to survive pickling."""
+    return OSError(error.errno or errno.EINVAL, error.strerror or str(error))
