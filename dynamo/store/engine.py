@@ -24,7 +24,9 @@ from dynamo.store.url import safe_url
 
 #: How long a writer waits for another one before giving up, in seconds.
 BUSY_TIMEOUT_S = 10.0
-_UNKNOWN = (-1, -1)
+#: Device and inode.
+_Identity = tuple[int, int]
+_MISSING, _UNKNOWN = (0, 0), (-1, -1)
 
 
 class StoreUnavailableError(RetryableError):
@@ -48,8 +50,8 @@ class Store:
         self.engine = engine
         self._write = sessionmaker(engine, expire_on_commit=False)
         self._read = sessionmaker(engine.execution_options(dynamo_read=True), expire_on_commit=False)
-        self._file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
-        self._identity = None if self._file is None else _identity(self._file)
+        #: What tells the opened file from a later one at the same path; None for a database that is not a file.
+        self._identity: _Identity | None = None
 
     @property
     def url(self) -> str:
@@ -66,14 +68,14 @@ class Store:
             If the store is locked, full, or does not respond; nothing in the block is stored.
         """
         self.check()
-        with _translated(self.engine), self._write.begin() as session:
+        with self._translated(), self._write.begin() as session:
             yield session
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """Yield a read-only session; on SQLite it never waits for a writer."""
         self.check()
-        with _translated(self.engine), self._read() as session:
+        with self._translated(), self._read() as session:
             yield session
 
     def check(self) -> None:
@@ -84,12 +86,37 @@ class Store:
         StoreGoneError
             If its file was removed or replaced. Connections that are open would go on writing to the removed file.
         """
-        if self._file is not None and _identity(self._file) not in (self._identity, _UNKNOWN):
+        if self._identity is not None and self._file_identity() not in (self._identity, _UNKNOWN):
             raise StoreGoneError(
                 "the store was removed or replaced while it was open",
-                where=self._file,
+                where=self.engine.url.database,
                 hint="start again: a new store is made if there is none",
             )
+
+    def _remember_file(self) -> None:
+        if self.engine.dialect.name == "sqlite":
+            self._identity = self._file_identity()
+
+    def _file_identity(self) -> _Identity:
+        try:
+            about = Path(self.engine.url.database or "").stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return _MISSING
+        except OSError:
+            # It cannot be looked at now; the database's own error says more.
+            return _UNKNOWN
+        return about.st_dev, about.st_ino
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            raise StoreUnavailableError(f"store unavailable: {error.orig}", where=self.url) from error
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise StoreUnavailableError(f"lost connection to the store: {error.orig}", where=self.url) from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -118,40 +145,15 @@ def open_store(url: str | Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> St
     engine = _sqlite(url, busy_timeout_s) if isinstance(url, Path) or "://" not in url else None
     if engine is None:
         engine = _by_url(str(url), busy_timeout_s)
+    store = Store(engine)
     try:
-        with _translated(engine):
+        with store._translated():
             upgrade(engine)
+        store._remember_file()
     except BaseException:
-        engine.dispose()
+        store.close()
         raise
-    return Store(engine)
-
-
-@contextlib.contextmanager
-def _translated(engine: Engine) -> Iterator[None]:
-    """Turn the database's errors into ours."""
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        raise StoreUnavailableError(f"store unavailable: {error.orig}", where=safe_url(engine.url)) from error
-    except DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-        raise StoreUnavailableError(
-            f"lost connection to the store: {error.orig}", where=safe_url(engine.url)
-        ) from error
-
-
-def _identity(file: Path) -> tuple[int, int]:
-    """Return device and inode, which tell a file from a later one at the same path; zeros if there is none."""
-    try:
-        about = file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return 0, 0
-    except OSError:
-        # It cannot be looked at now; the database's own error says more.
-        return _UNKNOWN
-    return about.st_dev, about.st_ino
+    return store
 
 
 def _by_url(text: str, busy_timeout_s: float) -> Engine:
