@@ -8,7 +8,7 @@ from pathlib import Path
 from dynamo.store.engine import Store, StoreGoneError
 
 #: How often to look, seconds.
-LOOK_S = 2.0
+STATE_LOOK_S = 2.0
 
 
 class Standing:

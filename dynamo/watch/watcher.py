@@ -34,7 +34,7 @@ from dynamo.watch.deciding import Decider
 from dynamo.watch.defects import Defects
 from dynamo.watch.intake import FeedRules, Intake
 from dynamo.watch.sources import FeedSource
-from dynamo.watch.standing import LOOK_S, Standing
+from dynamo.watch.standing import STATE_LOOK_S, Standing
 
 if TYPE_CHECKING:
     from dynamo.alerts.service import AlertService
@@ -267,7 +267,7 @@ class Watcher:
         candidates = self._intake.candidates
         return [
             Chore("lease", RENEW_S, self._lease.renew),
-            Chore("state", LOOK_S, self._standing.check, at_start=True),
+            Chore("state", STATE_LOOK_S, self._standing.check, at_start=True),
             *(
                 Chore(f"rescan {source.name}", source.rescan_s, partial(source.rescan, candidates), at_start=True)
                 for source in self._sources

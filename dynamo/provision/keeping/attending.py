@@ -18,7 +18,7 @@ from dynamo.provision.keeping.fleet_loop import BUSY_PACE_S, FleetLoop
 from dynamo.provision.keeping.opening import pool_folder
 from dynamo.provision.keeping.presence import daemon_for
 from dynamo.provision.states import ENDED
-from dynamo.provision.status import FleetStatus, fleet_status
+from dynamo.provision.status import FleetStatus, fleet_status, looked_after_by
 from dynamo.store.engine import Store
 
 #: How long the first cycle waits for the sites' lists.
@@ -26,8 +26,6 @@ _FIRST_LISTS_S = 5.0
 #: The end of every call wakes the loop; fast sites would keep it spinning for nothing.
 _LEAST_PACE_S = 0.15
 _DAEMON_S = 10.0
-#: Stands for the process that manages a fleet while there is none.
-NOBODY = "none yet"
 
 
 class NotSettledError(DynamoError):
@@ -112,14 +110,16 @@ def attend(
                 continue
         if done(found):
             return found
-        left = "continue with `dynamo-provision daemon`"
-        if found.by is not None and found.by != NOBODY:
-            left = f"it is carried out by process {found.by}"
         raise NotSettledError(
             f"not settled after {timeout_s:.0f} s: {found.missing()}",
             where=name,
-            hint=f"the order is stored: check `dynamo-provision status`, or {left}",
+            hint=f"the order is stored: check `dynamo-provision status`, or {_next_step(store, name)}",
         )
+
+
+def _next_step(store: Store, name: str) -> str:
+    by = looked_after_by(store, name)
+    return "continue with `dynamo-provision daemon`" if by is None else f"wait for process {by}, which manages it"
 
 
 def _look_after(
@@ -157,7 +157,7 @@ def glance_of(status: FleetStatus) -> Glance:
         held=status.holds,
         settled=status.settled,
         ended=status.state == ENDED,
-        by=status.looked_after_by or NOBODY,
+        by=status.looked_after_by or "none yet",
     )
 
 
