@@ -27,6 +27,7 @@ GAUGES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "dynamo_overload": ((), "Whether more work is due than existing and affordable workers can do."),
     "dynamo_overload_deficit_core_seconds": ((), "Work that cannot finish on time, core-seconds."),
     "dynamo_runs_unfinished": (("state",), "Unfinished runs."),
+    "dynamo_runs_stalled": ((), "Whether all runs that `dynamo watch` works on wait, so that no run progresses."),
     "dynamo_feed_last_arrival_timestamp_seconds": (("feed",), "Time when the last file of a feed was accepted."),
 }
 COUNTERS: Mapping[str, tuple[tuple[str, ...], str]] = {

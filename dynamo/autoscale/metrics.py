@@ -33,6 +33,7 @@ from dynamo.provision.deciding.lifecycle import LIVING
 from dynamo.provision.fleets import stored_spec
 from dynamo.provision.site_facts import read_site_facts
 from dynamo.provision.states import ACTIVE, ENDED
+from dynamo.runs.slots import read_stalled
 from dynamo.runs.states import UNFINISHED
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet
@@ -115,6 +116,8 @@ class StoreCollector(Collector):
         )
         for state in sorted(UNFINISHED):
             gauges["dynamo_runs_unfinished"][(state,)] = float(states.get(state, 0))
+        if (stalled := read_stalled(session, now)) is not None:
+            gauges["dynamo_runs_stalled"][()] = float(stalled)
         for feed, at in session.execute(select(Arrival.feed, func.max(Arrival.detected_at)).group_by(Arrival.feed)):
             if at is not None:
                 gauges["dynamo_feed_last_arrival_timestamp_seconds"][(feed,)] = at.timestamp()

@@ -134,7 +134,11 @@ class Engine(Protocol):
     name: str
 
     def submit(self, folder: RunFolder) -> None:
-        """Start the work; do nothing if ``engine.json`` says it was already started."""
+        """Start the work, or finish a start that was cut off; do nothing if the engine has it, whatever its state.
+
+        It is called until it returns, and again by each process that takes over the run. Without ``engine.json`` the
+        work starts anew.
+        """
         ...
 
     def status(self, folder: RunFolder) -> Status:

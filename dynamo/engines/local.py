@@ -72,10 +72,10 @@ class LocalEngine:
             thread.start()
 
     def submit(self, folder: RunFolder) -> None:
-        """Start the work; do nothing if the run is already active in this process."""
+        """Start the work; do nothing if this process has it, active or finished."""
         with self._changed:
             known = self._runs.get(folder.root)
-            if known is not None and known.state in ("pending", "running"):
+            if known is not None and (known.state in ("pending", "running") or folder.engine_file.exists()):
                 return
             plan, layout = folder.read_plan(), folder.read_layout()
             (folder.root / "cancel").unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from dynamo.runs import ledger
 from dynamo.runs.patience import Stopped, patiently
 from dynamo.runs.service import RunService
 from dynamo.runs.shedding import Shedding
+from dynamo.runs.slots import RunSlots, store_stalled
 from dynamo.runs.states import FINAL, WAITING
 from dynamo.store.models import Run
 from dynamo.times import to_iso, utc_now
@@ -26,6 +27,8 @@ from dynamo.times import to_iso, utc_now
 _log = logging.getLogger("dynamo.runs")
 _MEGABYTE = 1_000_000
 _DISK_LOOK_S = 1.0
+#: Seconds between looks at what the run slots wait for.
+LOOK_S = 15.0
 
 
 class RunDispatcher:
@@ -50,6 +53,8 @@ class RunDispatcher:
         self._queue: list[tuple[tuple[float, float, float], int, str]] = []
         self._known: set[str] = set()
         self._active: set[str] = set()
+        self.slots = RunSlots(max_runs, service.events)
+        self._stalled = False
         self._sequence = itertools.count()
         self._paused = False
         self._full = False
@@ -109,6 +114,22 @@ class RunDispatcher:
         with self._changed:
             return len(self._queue), len(self._active)
 
+    def look_at_slots(self) -> None:
+        """Tell whether all run slots wait, so that no run progresses, and store what metrics show of it."""
+        report = self.slots.report()
+        queued, _ = self.counts()
+        if report.stalled:
+            facts = {"slots": report.total, "queued": queued, "waited_s": round(report.waited_s)}
+            if not self._stalled:
+                _log.error("all run slots wait: no run progresses", extra={**facts, "reason": report.reason})
+            self._service.events.emit("trouble", "slots", reason=report.reason, retry_s=LOOK_S)
+        elif self._stalled:
+            _log.warning("runs progress again")
+            self._service.events.emit("recovered", "slots")
+        self._stalled = report.stalled
+        with self._service.store.transaction() as session:
+            store_stalled(session, report.stalled, utc_now(), 4 * LOOK_S)
+
     def stop(self, grace_s: float) -> None:
         """Start nothing more, give active runs ``grace_s`` to finish, then leave them to be resumed."""
         with self._changed:
@@ -134,6 +155,7 @@ class RunDispatcher:
             except Exception:  # one run must never stop the thread that others are waiting for
                 _log.exception("bug in the dispatcher", extra={"run": run_id})
             finally:
+                self.slots.free(run_id)
                 with self._changed:
                     self._active.discard(run_id)
                     self._known.discard(run_id)
@@ -171,6 +193,7 @@ class RunDispatcher:
         run = patiently(lambda: service.get(run_id), stop=stop, events=service.events, subject=run_id)
         if run.state in FINAL:
             return
+        self.slots.take(run_id, run.state)
         if run.state in WAITING and patiently(
             lambda: self._skip_if_stale(run) or self._shed(run), stop=stop, events=service.events, subject=run_id
         ):

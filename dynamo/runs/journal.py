@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, update
 
+from dynamo.errors import RetryableError
 from dynamo.runs.events import RunEvents
 from dynamo.runs.ledger import decide, find_run, move, note
-from dynamo.runs.states import RunState
+from dynamo.runs.states import UNFINISHED, RunState
 from dynamo.store.engine import Store
 from dynamo.store.models import Run
 from dynamo.times import utc_now
 
 _log = logging.getLogger("dynamo.runs")
+REASON_LENGTH = 2000
+_WAITING = "waiting: "
 
 
 class RunJournal:
@@ -29,6 +33,7 @@ class RunJournal:
     def __init__(self, store: Store, events: RunEvents) -> None:
         self.store = store
         self.events = events
+        self._waiting: set[str] = set()
 
     def get(self, run_id: str) -> Run:
         """Return a run as currently stored."""
@@ -54,6 +59,23 @@ class RunJournal:
         if noted and reason:
             _log.info("run waits", extra={"run": run.id, "reason": reason})
             self.events.emit("run_waits", run.id, reason=reason)
+
+    def waits(self, run: Run, reason: str) -> None:
+        """Store what an unfinished run waits for, until it goes on; without the store, only the log has it."""
+        self._waiting.add(run.id)
+        self._give_reason(run, f"{_WAITING}{reason}"[:REASON_LENGTH])
+
+    def goes_on(self, run: Run) -> None:
+        """Take back and announce the end of what a run waited for, if it did."""
+        if run.id in self._waiting:
+            self._waiting.discard(run.id)
+            self._give_reason(run, "", Run.reason.startswith(_WAITING))
+            self.events.emit("recovered", run.id)
+
+    def _give_reason(self, run: Run, reason: str, *conditions: ColumnElement[bool]) -> None:
+        with contextlib.suppress(RetryableError), self.store.transaction() as session:
+            unfinished = Run.state.in_(UNFINISHED)
+            session.execute(update(Run).where(Run.id == run.id, unfinished, *conditions).values(reason=reason))
 
     def skip(self, run: Run, reason: str, **data: Any) -> bool:
         """Record that a run that has not started is no longer worth running."""

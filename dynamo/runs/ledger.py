@@ -149,8 +149,9 @@ def move(session: Session, run_id: str, to: RunState, **values: Any) -> bool:
     session, run_id, to
         The transaction, the run, and the target state; see `TRANSITIONS`.
     **values
-        Other columns to set.
+        Other columns to set. A ``reason`` belongs to one state: without a new one, it is emptied.
     """
+    values.setdefault("reason", "")
     statement = (
         update(Run).where(Run.id == run_id, Run.state.in_(sources(to))).values(state=to, updated_at=utc_now(), **values)
     )

@@ -32,8 +32,26 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, RetryableError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
-def patiently(call: Callable[[], T], *, stop: threading.Event, events: RunEvents, subject: str) -> T:
+def patiently(
+    call: Callable[[], T],
+    *,
+    stop: threading.Event,
+    events: RunEvents,
+    subject: str,
+    waits: Callable[[str], object] = lambda _reason: None,
+) -> T:
     """Return ``call()``; retry with growing pauses while its failures are temporary.
+
+    Parameters
+    ----------
+    call
+        May be repeated.
+    stop
+        Ends the waiting.
+    events, subject
+        Who is notified, and of what.
+    waits
+        Called with each new reason to wait; must not fail.
 
     Raises
     ------
@@ -42,6 +60,7 @@ def patiently(call: Callable[[], T], *, stop: threading.Event, events: RunEvents
     """
     pause_s = FIRST_WAIT_S
     troubled = False
+    told = ""
     while True:
         try:
             result = call()
@@ -51,6 +70,9 @@ def patiently(call: Callable[[], T], *, stop: threading.Event, events: RunEvents
             if not troubled or pause_s >= LONGEST_WAIT_S:
                 _log.warning("waiting: %s", error, extra={"subject": subject, "retry_s": pause_s})
             events.emit("trouble", subject, reason=str(error), retry_s=pause_s)
+            if str(error) != told:
+                told = str(error)
+                waits(told)
             troubled = True
             if stop.wait(pause_s):
                 raise Stopped from error

@@ -18,7 +18,7 @@ from dynamo.doors import FEEDS
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.feeds.base import FeedParts
 from dynamo.inspection import process as inspection
-from dynamo.runs.dispatcher import RunDispatcher
+from dynamo.runs.dispatcher import LOOK_S, RunDispatcher
 from dynamo.runs.engines import EngineFactory
 from dynamo.runs.events import RunEvents
 from dynamo.runs.planning import Planner
@@ -255,6 +255,7 @@ class Watcher:
     def _chores(self) -> list[Chore]:
         return [
             Chore("resume", self.config.watch.resume_s, self.dispatcher.resume),
+            Chore("slots", LOOK_S, self.dispatcher.look_at_slots),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules

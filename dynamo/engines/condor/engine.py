@@ -44,6 +44,7 @@ _MATCH_S = 60.0
 _LOOK_S = 2.0
 _REMEMBERED = 256
 _REASON_LENGTH = 500
+_NEVER_SUBMITTED = "the submission was cut off: HTCondor knows no job of the run"
 
 
 class CondorEngine:
@@ -170,10 +171,11 @@ class CondorEngine:
         """Prepare for a new attempt: no job of an earlier one may still write to the folder."""
         (folder.root / "cancel").unlink(missing_ok=True)
         log = folder.root / EVENT_LOG
-        if not log.exists():
+        # Without its log, an earlier attempt shows in its submit descriptions.
+        if not log.exists() and not any(folder.logs.glob("*.sub")):
             return
         self._queue.remove(FOLDER, str(folder.root), "the run is submitted again")
-        log.unlink()
+        log.unlink(missing_ok=True)
         dag = folder.root / dag_file(plan)
         same = dag.is_file() and dag.read_text() == dag_text(plan, layout)
         clear_attempt(folder, plan, same_dag=same and layout.kind != "single")
@@ -212,7 +214,7 @@ class CondorEngine:
         if handle.cancelled is not None:
             return self._look_cancelled(folder, handle)
         if not (folder.root / EVENT_LOG).exists():
-            return self._look_unlogged(handle)
+            return self._look_unlogged(handle, timeout_s)
         watch = self._watch(folder, handle)
         watch.read(timeout_s)
         self._settle(watch)
@@ -234,20 +236,29 @@ class CondorEngine:
                 self._tell_pegasus(folder, watch)
         return "cancelled", handle.cancelled or ""
 
-    def _look_unlogged(self, handle: Handle) -> tuple[State, str]:
-        if handle.cluster is None:
-            return "pending", ""
-        return "lost", "the run's event log is gone"
+    def _look_unlogged(self, handle: Handle, timeout_s: float) -> tuple[State, str]:
+        if handle.cluster is not None:
+            return "lost", "the run's event log is gone"
+        time.sleep(timeout_s)
+        silent_s = (utc_now() - parse_time(handle.created)).total_seconds()
+        if silent_s > SILENCE_S and not (self._queue.find(TAG, handle.tag) or self._queue.past(TAG, handle.tag)):
+            return "lost", _NEVER_SUBMITTED
+        return "pending", ""
 
     def _ask_when_silent(self, watch: RunWatch, handle: Handle) -> tuple[State, str] | None:
         """Query the queue about a run that has been silent for long; return None if all is well."""
         now = time.monotonic()
-        if handle.cluster is None or now - max(watch.heard, watch.checked) < SILENCE_S:
+        if now - max(watch.heard, watch.checked) < SILENCE_S:
             return None
         try:
             if self._queue.find(TAG, handle.tag) or watch.read():
                 return None
-            past = [job for job in self._queue.past(TAG, handle.tag) if job.cluster == handle.cluster]
+            # Without a cluster, the submission was cut off before or after it happened.
+            past = [
+                job
+                for job in self._queue.past(TAG, handle.tag)
+                if handle.cluster is None or job.cluster == handle.cluster
+            ]
         except RetryableError as error:
             # The jobs may well be running; only the pool can tell, once it is back.
             _log.warning("%s", error)
@@ -255,7 +266,10 @@ class CondorEngine:
         finally:
             watch.checked = now
         if not past:
-            return "lost", f"HTCondor no longer knows job {handle.cluster}.0"
+            return (
+                "lost",
+                _NEVER_SUBMITTED if handle.cluster is None else f"HTCondor no longer knows job {handle.cluster}.0",
+            )
         if past[0].status == COMPLETED:
             return ("succeeded", "") if past[0].exit_code == 0 else ("failed", f"exit code {past[0].exit_code}")
         return "cancelled", "removed from the queue"

@@ -6,10 +6,9 @@ import logging
 import threading
 
 from dynamo.engines.base import Engine, EngineError, RunFolder, Status
-from dynamo.errors import RetryableError
 from dynamo.runs.engines import Engines
 from dynamo.runs.folder import folder_of
-from dynamo.runs.journal import RunJournal
+from dynamo.runs.journal import REASON_LENGTH, RunJournal
 from dynamo.runs.patience import Stopped
 from dynamo.runs.results import read_results, sum_up
 from dynamo.runs.settings import RunSettings
@@ -18,7 +17,6 @@ from dynamo.store.models import Run
 from dynamo.times import utc_now
 
 _log = logging.getLogger("dynamo.runs")
-REASON_LENGTH = 2000
 
 
 class EngineStep:
@@ -44,22 +42,23 @@ class EngineStep:
     def follow(self, run: Run, stop: threading.Event) -> None:
         """Wait for the engine and store how the work ended; raise `Stopped` if it is left to be resumed."""
         folder = folder_of(run)
-        try:
-            engine = self._engines.named(run.engine)
-        except RetryableError:
-            reason = self._journal.cancel_reason(run.id)
-            if reason is None or folder.engine_file.exists():
-                raise
+        reason = self._journal.cancel_reason(run.id)
+        if reason is not None and not folder.engine_file.exists():
             # The work was never submitted, so no engine is needed to end it.
             self._journal.move(run, "cancelled", reason=reason, finished_at=utc_now())
             return
-        if not folder.engine_file.exists() or engine.status(folder).state == "lost":
-            _submit_again(engine, folder)
+        engine = self._engines.named(run.engine)
+        if reason is None:
+            _submit(engine, folder)
+        self._journal.goes_on(run)
         watched = _Watched(run, self._journal)
         lost = 0
         while True:
             status = engine.wait(folder, timeout_s=self._settings.tick_s)
             watched.see(status)
+            if status.state == "lost" and (reason := self._journal.cancel_reason(run.id)) is not None:
+                self._journal.move(run, "cancelled", reason=reason, finished_at=utc_now())
+                return
             if status.state == "lost":
                 lost += 1
                 if lost > self._settings.max_lost:
@@ -131,6 +130,18 @@ class _Watched:
             self._reason = status.reason
             self._journal.note(run, status.reason[:REASON_LENGTH])
         self._seen = status
+
+
+def _submit(engine: Engine, folder: RunFolder) -> None:
+    """Hand the work to the engine, unless it is known to have it.
+
+    An earlier call may have been cut off anywhere, by a kill or because the engine did not respond. ``engine.json``
+    alone does not say that the work was taken: only the engine can, and its `submit` may be repeated.
+    """
+    if folder.engine_file.exists() and engine.status(folder).state == "lost":
+        _submit_again(engine, folder)
+    else:
+        engine.submit(folder)
 
 
 def _submit_again(engine: Engine, folder: RunFolder) -> None:

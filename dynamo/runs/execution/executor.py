@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from dynamo.errors import DynamoError
-from dynamo.runs.execution.engine_step import REASON_LENGTH, EngineStep
+from dynamo.runs.execution.engine_step import EngineStep
 from dynamo.runs.execution.plan_step import PlanStep
 from dynamo.runs.execution.publish_step import PublishStep
 from dynamo.runs.folder import claimed
-from dynamo.runs.journal import RunJournal
+from dynamo.runs.journal import REASON_LENGTH, RunJournal
 from dynamo.runs.patience import Stopped, patiently
 from dynamo.runs.states import FINAL
 from dynamo.store.models import Run
@@ -77,7 +77,14 @@ class Executor:
             if run.cancel_reason is not None and run.state in ("created", "planned"):
                 self._patiently(lambda: self._engine.end(run), stop, run.id)
             else:
-                self._patiently(lambda: self._steps[run.state](run, stop), stop, run.id)
+                patiently(
+                    lambda: self._steps[run.state](run, stop),
+                    stop=stop,
+                    events=self._journal.events,
+                    subject=run.id,
+                    waits=lambda reason: self._journal.waits(run, reason),
+                )
+                self._journal.goes_on(run)
         except Stopped:
             raise
         except (DynamoError, OSError) as error:

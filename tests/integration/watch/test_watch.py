@@ -19,9 +19,10 @@ import pytest
 from sqlalchemy import select
 
 from dynamo.config.file import Config, parse_config
-from dynamo.errors import BusyError, InputError
+from dynamo.errors import BusyError, InputError, RetryableError
 from dynamo.feeds.base import Sink
 from dynamo.feeds.directory import DirectoryFeed
+from dynamo.runs import slots
 from dynamo.runs.events import RunEvent
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Cursor, Run, RunDecision
@@ -423,6 +424,41 @@ def test_a_feed_that_hangs_holds_up_neither_the_start_nor_the_others(
         assert not followed.watcher.wait_idle(0.0)
         answers.set()
         assert followed.wait("arrival", 2)[1].data["feed"] == "hanging"
+def test_a_daemon_all_of_whose_slots_wait_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(slots, "STALLED_S", 0.0)
+    engine, up = ThreadEngine(), threading.Event()
+
+    def pool(_name: str, _options: Any) -> ThreadEngine:
+        if not up.is_set():
+            raise RetryableError("the pool is down")
+        return engine
+
+    watcher = Watcher(config_for(root, runs={"max_runs": 1}), engine_factory=pool)
+    events: list[RunEvent] = []
+    watcher.events.subscribe(events.append)
+
+    def stalled() -> bool | None:
+        watcher.dispatcher.look_at_slots()
+        with watcher.service.store.reading() as session:
+            return slots.read_stalled(session, utc_now())
+
+    with watcher:
+        for minute in (0, 1):
+            write_small(root / "incoming", minute)
+        wait_for(lambda: stalled() and _told(events, "slots", "the pool is down"), what="stalled")
+        assert "all run slots wait: no run progresses" in caplog.text
+        wait_for(lambda: "waiting: the pool is down" in {run.reason for run in stored(root, Run)}, what="the reason")
+        up.set()
+        wait_for(lambda: sum(event.kind == "published" for event in events) == 2, what="published")
+        assert stalled() is False
+        assert "runs progress again" in caplog.text
+    assert {run.reason for run in stored(root, Run)} == {""}
+
+
+def _told(events: list[RunEvent], subject: str, reason: str) -> bool:
+    return any(event.subject == subject and reason in event.data.get("reason", "") for event in events)
 
 
 def test_a_trigger_with_a_bad_parameter_is_named_at_the_start(root: Path) -> None:

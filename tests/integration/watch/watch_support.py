@@ -128,11 +128,11 @@ class ThreadEngine:
 
     def submit(self, folder: RunFolder) -> None:
         with self._changed:
-            if self._states.get(folder.root, ("", ""))[0] in ("pending", "running"):
+            if folder.root in self._states and folder.engine_file.exists():
                 return
             self._states[folder.root] = ("running", "")
             self.started.append(folder.root.name)
-        write_bytes(folder.engine_file, orjson.dumps({"engine": self.name}))
+            write_bytes(folder.engine_file, orjson.dumps({"engine": self.name}))
         threading.Thread(target=self._run, args=(folder,), daemon=True).start()
 
     def status(self, folder: RunFolder) -> Status:

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dynamo.autoscale.metric_names import exposed_names
 from dynamo.autoscale.metrics import StoreCollector, serve_metrics
 from dynamo.errors import UsageError
+from dynamo.runs.slots import store_stalled
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Run, StoredDocument
 from tests.unit.autoscale.autoscale_world import SITE, ScaledWorld, work
@@ -96,6 +97,14 @@ def test_an_idle_fleet_tells_zeros(world: ScaledWorld) -> None:
     assert of(samples, "dynamo_workers_wanted", source="spec") == 0
     assert of(samples, "dynamo_overload") == 0
     assert {name for name, _ in samples} <= exposed_names() | {f"{n}_created" for n in exposed_names()}
+
+
+def test_a_daemon_whose_slots_all_wait_is_told_until_it_is_silent(world: ScaledWorld) -> None:
+    with world.store.transaction() as session:
+        store_stalled(session, True, world.clock.now(), 60.0)
+    assert of(Scrape(world)(), "dynamo_runs_stalled") == 1
+    world.clock.advance(61)
+    assert "dynamo_runs_stalled" not in {name for name, _ in Scrape(world)()}
 
 
 def test_counters_are_there_before_they_count(world: ScaledWorld) -> None:
