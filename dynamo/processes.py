@@ -61,6 +61,8 @@ class HelperProcess:
                 [sys.executable, "-c", _START, *self._serve, str(number), *sys.path],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(number,),
+                # Ctrl-C is for the process in the terminal, which decides when its helpers stop.
+                process_group=0,
             )
 
     @property

@@ -12,11 +12,16 @@ from dynamo.cli.console import out, print_json, print_table
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from dynamo.runs.service import RunService
+    from dynamo.store.models import Run
 
 JsonOption = typer.Option(False, "--json", help="Print JSON.")
 RunArgument = typer.Argument(help="Run ID, or a unique prefix of it.", metavar="RUN")
 _TAIL = 50
+#: Said of an unfinished run whose process is gone.
+_LEFT = "no process works on it: dynamo runs retry continues it"
 #: Polling interval for a run that another process is executing, in seconds.
 _LOOK_S = 0.2
 
@@ -59,9 +64,10 @@ def list_runs(
     store = _store(config)
     with store.reading() as session:
         found = session.scalars(query).all()
+        attended = {run.id: _attended(session, run) for run in found}
     store.close()
     if as_json:
-        print_json([run_json(run) for run in found])
+        print_json([{**run_json(run), "attended": attended[run.id]} for run in found])
         return
     print_table(
         "",
@@ -75,7 +81,7 @@ def list_runs(
                 f"{run.jobs_done}/{run.jobs_total}",
                 run.engine,
                 latencies(run).get("total_s", ""),
-                run.reason[:80],
+                (_LEFT if attended[run.id] is False else run.reason)[:80],
             )
             for run in found
         ],
@@ -90,13 +96,16 @@ def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: b
     store = _store(config)
     with store.reading() as session:
         run = ledger.find_run(session, name)
+        attended = _attended(session, run)
         products = [product_json(item) for item in ledger.products_of(session, run.id)]
         decisions = [decision_json(item) for item in ledger.decisions_about(session, run.id)]
     store.close()
     data = run_json(run)
     if as_json:
-        print_json({**data, "products": products, "decisions": decisions})
+        print_json({**data, "attended": attended, "products": products, "decisions": decisions})
         return
+    if attended is False:
+        data["state"] = f"{run.state}, but {_LEFT}"
     rows: list[tuple[str, object]] = [
         (label, data[label])
         for label in ("id", "workflow", "version", "trigger", "engine", "state", "reason", "layout", "run_dir")
@@ -186,14 +195,17 @@ def retry(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Retry a failed, cancelled or skipped run; jobs that succeeded are not repeated."""
+    """Retry a failed, cancelled or skipped run, or go on with one whose process is gone.
+
+    Jobs that succeeded are not repeated.
+    """
     from dynamo.cli.submit import detach, execute_and_show, finish
 
     service = _service(config)
     try:
         run = service.retry(name, reason)
         if wait:
-            run = execute_and_show(service, run, quiet=as_json)
+            run = execute_and_show(service, run, config, quiet=as_json)
             if as_json:
                 _answer(service, run.id, as_json)
             finish(run, None)
@@ -249,6 +261,14 @@ def _service(config: Path | None) -> RunService:
     from dynamo.runs.setup import make_service
 
     return make_service(find_config(config))
+
+
+def _attended(session: Session, run: Run) -> bool | None:
+    """Return whether a process works on the run; None for a run that is over."""
+    from dynamo.runs.folder import is_attended
+    from dynamo.runs.states import FINAL
+
+    return None if run.state in FINAL else is_attended(session, run)
 
 
 def _close(service: RunService) -> None:

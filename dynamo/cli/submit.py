@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from dynamo.config.file import Config
     from dynamo.runs.service import RunService
     from dynamo.store.models import Run
+
+_INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +64,7 @@ def submit(
             _report(run, new, as_json)
             return
         _check_engine(service, run)
-        run = execute_and_show(service, run, quiet=as_json)
+        run = execute_and_show(service, run, config, out_dir, quiet=as_json)
         if as_json:
             # Before any failure is raised: a program must see how the run ended either way.
             _report(run, new, as_json)
@@ -87,8 +90,35 @@ def _check_engine(service: RunService, run: Run) -> None:
         raise
 
 
-def execute_and_show(service: RunService, run: Run, *, quiet: bool = False) -> Run:
-    """Execute a run to completion, or follow the process that does; show progress on a terminal."""
+def execute_and_show(
+    service: RunService, run: Run, config: Path | None, out_dir: Path | None = None, *, quiet: bool = False
+) -> Run:
+    """Execute a run to completion, or follow the process that does; show progress on a terminal.
+
+    If this process is interrupted or killed, another one goes on in the background.
+    """
+    from dynamo.runs.states import FINAL
+
+    if run.state in FINAL:
+        return run
+    guard = _guard(run, config, out_dir)
+    try:
+        ended = _execute_and_show(service, run, quiet)
+    except KeyboardInterrupt:
+        err.print(
+            f"run {run.id} goes on in the background; follow it with `dynamo runs show {run.id}`, "
+            f"stop it with `dynamo runs cancel {run.id}`",
+            markup=False,
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+    except BaseException:
+        _release(guard)
+        raise
+    _release(guard)
+    return ended
+
+
+def _execute_and_show(service: RunService, run: Run, quiet: bool) -> Run:
     import time
 
     from dynamo.runs.states import FINAL
@@ -154,16 +184,45 @@ def finish(run: Run, out_dir: Path | None) -> None:
 
 def detach(run: Run, config: Path | None, out_dir: Path | None = None) -> None:
     """Start a process that executes the run and outlives this one."""
-    folder = Path(run.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "dynamo", "runs", "work", run.id]
+    _start_apart(run, _work(run, config, out_dir), subprocess.DEVNULL)
+
+
+def _guard(run: Run, config: Path | None, out_dir: Path | None) -> subprocess.Popen[bytes]:
+    """Start a process that executes the run if this one ends without having released it."""
+    from dynamo.runs.execution import guard
+
+    return _start_apart(run, ["-m", guard.__name__, *_work(run, config, out_dir)], subprocess.PIPE)
+
+
+def _release(guard: subprocess.Popen[bytes]) -> None:
+    from dynamo.runs.execution.guard import DONE
+
+    with contextlib.suppress(OSError):
+        guard.communicate(DONE)
+
+
+def _work(run: Run, config: Path | None, out_dir: Path | None) -> list[str]:
+    """Return the arguments with which Python executes the run."""
+    command = ["-m", "dynamo", "runs", "work", run.id]
     if config is not None:
         command += ["--config", str(config.absolute())]
     if out_dir is not None:
         command += ["--out", str(out_dir.absolute())]
+    return command
+
+
+def _start_apart(run: Run, arguments: list[str], stdin: int) -> subprocess.Popen[bytes]:
+    """Start Python in a session of its own, so that no signal to this terminal reaches it."""
+    folder = Path(run.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "runner.log").open("ab") as log:
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=stdin,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=_environment(),
         )
 
 

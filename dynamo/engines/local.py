@@ -207,10 +207,6 @@ class _Worker:
 
 def _work(pipe: Connection) -> None:
     """Serve tasks until the pipe closes."""
-    import signal
-
-    # Ctrl-C in a terminal reaches the whole process group; the engine decides when its workers stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from dynamo.modules import warm
     from dynamo.modules.runner import run_task
 

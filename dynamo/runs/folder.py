@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+from sqlalchemy.orm import Session
 
 from dynamo.engines.base import RunFolder
-from dynamo.store.models import Run
+from dynamo.store.lease import NAME, is_free
+from dynamo.store.models import ProcessLease, Run
+from dynamo.times import utc_now
 
 _LOCK = "lock"
+#: Whoever only looks whether a run is worked on holds its lock for an instant: a claim is repeated.
+_TRIES, _PAUSE_S = 5, 0.02
+#: Seconds that a process has to claim a run which it, or another for it, has just put into the store.
+_START_S = 10.0
 
 
 def folder_of(run: Run) -> RunFolder:
@@ -23,9 +33,36 @@ def claimed(run_dir: Path) -> Iterator[bool]:
     """Hold the run for the duration of the block; yield False, without waiting, if another process holds it."""
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / _LOCK).open("a") as stream:
+        yield _locked(stream)
+
+
+def is_attended(session: Session, run: Run) -> bool:
+    """Tell whether a process works on an unfinished run or will: its own, or the store's daemon.
+
+    Without a word from another machine, where its folder is, the answer is yes.
+    """
+    folder = Path(run.run_dir)
+    if not folder.parent.is_dir() or (utc_now() - run.updated_at).total_seconds() < _START_S:
+        return True
+    daemon = session.get(ProcessLease, NAME)
+    if daemon is not None and not is_free(daemon):
+        return True
+    try:
+        with (folder / _LOCK).open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
+def _locked(stream: IO[str]) -> bool:
+    for left in reversed(range(_TRIES)):
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
-            yield False
-            return
-        yield True
+            if left:
+                time.sleep(_PAUSE_S)
+    return False

@@ -19,7 +19,7 @@ from dynamo.runs.execution.engine_step import EngineStep
 from dynamo.runs.execution.executor import Executor
 from dynamo.runs.execution.plan_step import PlanStep
 from dynamo.runs.execution.publish_step import PublishStep
-from dynamo.runs.folder import folder_of
+from dynamo.runs.folder import folder_of, is_attended
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.learning import LearnedCosts
 from dynamo.runs.ledger import RunRequest, create_run, decide, find_run, reopen
@@ -90,25 +90,28 @@ class RunService:
     def retry(self, name: str, reason: str = "requested", request: RunRequest | None = None) -> Run:
         """Restart a failed, canceled or skipped run; jobs that succeeded do not run again.
 
+        An unfinished run on which no process works any more goes on where it is, once it is executed.
+
         If the run was requested again, ``request`` says where its inputs are now and which engine to use.
 
         Raises
         ------
         NotFoundError, UsageError
-            If the run does not exist, or is not in one of these states.
+            If the run does not exist, or is none of these.
         """
         with self.store.transaction() as session:
             run = find_run(session, name)
-            state = run.state
-            if not reopen(session, run.id, request):
+            run_id, state = run.id, run.state
+            left = state not in FINAL and not is_attended(session, run)
+            if not left and not reopen(session, run_id, request):
                 raise UsageError(
                     f"the run is {state}",
-                    where=run.id,
-                    expected="a failed, cancelled or skipped run to retry",
+                    where=run_id,
+                    expected="a failed, cancelled or skipped run to retry, or one that no process works on",
                 )
-            decide(session, run.id, "retry", reason, state=state)
-            run_id = run.id
-        self.events.emit("decision", run_id, action="retry", reason=reason)
+            action = "resume" if left else "retry"
+            decide(session, run_id, action, reason, state=state)
+        self.events.emit("decision", run_id, action=action, reason=reason)
         return self.get(run_id)
 
     def cancel(self, name: str, reason: str = "requested") -> Run:

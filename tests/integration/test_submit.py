@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import select, update
 
 from dynamo.config.file import load_config
 from dynamo.files import sha256_file
 from dynamo.inspection.process import inspect_port
 from dynamo.modules.registry import contracts
 from dynamo.pool.record import PoolRecord
-from dynamo.runs.folder import claimed
+from dynamo.runs.folder import claimed, is_attended
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.setup import make_service
+from dynamo.store.engine import Store, open_store
+from dynamo.store.lease import StoreLease
 from dynamo.store.models import Run
+from dynamo.times import utc_now
 from dynamo.workflows.layout import choose_layout
 from dynamo.workflows.pegasus.abstract import abstract_workflow
 from dynamo.workflows.workflow import plan_run, read_workflow
@@ -65,6 +74,30 @@ def ask(root: Path, path: Path, engine: str = "local") -> Run:
     return run
 
 
+@contextlib.contextmanager
+def opened(root: Path) -> Iterator[Store]:
+    store = open_store(root / ".dynamo" / "store.sqlite")
+    yield store
+    store.close()
+
+
+def only_run(root: Path) -> Run:
+    with opened(root) as store, store.reading() as session:
+        return session.scalars(select(Run)).one()
+
+
+def attended(root: Path) -> bool:
+    with opened(root) as store, store.reading() as session:
+        return is_attended(session, session.scalars(select(Run)).one())
+
+
+def states(root: Path) -> set[str]:
+    if not (root / ".dynamo" / "store.sqlite").exists():
+        return set()
+    with opened(root) as store, store.reading() as session:
+        return set(session.scalars(select(Run.state)))
+
+
 def test_a_failed_run_is_told_as_json_and_by_its_exit_code(root: Path) -> None:
     path = write_small(root, 0)
     (root / "blocked").write_text("a file where a folder should be")
@@ -86,6 +119,8 @@ def test_the_same_content_at_another_path_mends_a_run_whose_input_has_gone(root:
     mended = submit(root, moved, "--engine", "local")
     assert (mended["id"], mended["new"], mended["state"], mended["engine"]) == (run.id, False, "succeeded", "local")
     assert [item["path"] for item in mended["inputs"]] == [str(moved)]
+    # What stood by to take the run over was sent home.
+    assert not (Path(run.run_dir) / "runner.log").read_text()
     index = orjson.loads((Path(mended["product_dir"]) / "index.json").read_bytes())
     assert [item["path"] for item in index["inputs"]] == [str(moved)]
     assert index["engine"] == "local"
@@ -143,6 +178,58 @@ def test_logs_of_pegasus_are_shown(root: Path) -> None:
     shown = run_dynamo(root, "runs", "logs", run["id"]).stdout
     assert "--- pegasus/pegasus-plan.log\nno site named moon\n" in shown
     assert "no such program" in shown
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_run_goes_on_when_its_submission_is_interrupted_or_killed(root: Path, number: signal.Signals) -> None:
+    path = write_small(root, 0)
+    command = ("submit", "nowcast", "-i", f"nowcast={path}", "-p", "min_points=4", "--wait", "--out", "out")
+    submission = subprocess.Popen(
+        [sys.executable, "-m", "dynamo", *command],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+    wait_for(lambda: states(root) & {"submitted", "running"}, what="the run under way")
+    # As the terminal does: the signal goes to all processes of the group.
+    os.killpg(submission.pid, number)
+    out, told = submission.communicate(timeout=300)
+    assert out == ""
+    if number == signal.SIGINT:
+        assert submission.returncode == 130
+        run_id = only_run(root).id
+        assert told == (
+            f"run {run_id} goes on in the background; follow it with `dynamo runs show {run_id}`, "
+            f"stop it with `dynamo runs cancel {run_id}`\n"
+        )
+    else:
+        assert submission.returncode == -number
+    wait_for(lambda: states(root) == {"succeeded"}, what="the run's end in the background")
+    wait_for((root / "out" / "index.json").is_file, what="the export")
+
+
+def test_a_run_whose_process_is_gone_is_shown_so_and_goes_on_by_a_retry(root: Path) -> None:
+    run = ask(root, write_small(root, 0))
+    Path(run.run_dir).mkdir(parents=True)
+    assert attended(root), "its process has had no time to start"
+    with opened(root) as store, store.transaction() as session:
+        session.execute(update(Run).values(state="running", updated_at=utc_now() - timedelta(minutes=1)))
+    assert not attended(root)
+    with claimed(Path(run.run_dir)):
+        assert attended(root)
+    with opened(root) as store:
+        daemon = StoreLease(store)
+        daemon.take()
+        assert attended(root)
+        daemon.give_back()
+    assert "no process works on it: dynamo runs retry continues it" in run_dynamo(root, "runs", "list").stdout
+    # It was never planned, whatever its state says: what counts is that somebody takes it up.
+    retried = run_dynamo(root, "runs", "retry", run.id, "--wait", "--json")
+    assert orjson.loads(retried.stdout)["state"] == "failed"
+    shown = orjson.loads(run_dynamo(root, "runs", "show", run.id, "--json").stdout)
+    assert shown["attended"] is None
+    assert [item["action"] for item in shown["decisions"]] == ["resume"]
 
 
 def test_a_pegasus_workflow_with_embedded_replicas_is_submitted_as_it_is(root: Path) -> None:
