@@ -92,6 +92,7 @@ def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: b
     """Show one run: times, jobs, products and decisions."""
     from dynamo.runs import ledger
     from dynamo.runs.record import decision_json, product_json, run_json
+    from dynamo.runs.service import has_products
 
     store = _store(config)
     with store.reading() as session:
@@ -117,7 +118,8 @@ def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: b
     rows.append(("CPU", f"{run.cpu_s:.3f} s, {run.predicted_s:.3f} s predicted"))
     rows += [(key, value) for key, value in data["times"].items() if value]
     rows += [(key, value) for key, value in data["latencies"].items()]
-    rows.append(("products", f"{len(products)} in {run.product_dir}" if run.product_dir else len(products)))
+    gone = " (gone: dynamo runs retry makes them again)" if run.state == "succeeded" and not has_products(run) else ""
+    rows.append(("products", f"{len(products)} in {run.product_dir}{gone}" if run.product_dir else len(products)))
     rows += [("decision", f"{item['time']} {item['action']}: {item['reason']}") for item in decisions]
     print_table("", ("", "run"), rows)
 
@@ -197,7 +199,7 @@ def retry(
 ) -> None:
     """Retry a failed, cancelled or skipped run, or go on with one whose process is gone.
 
-    Jobs that succeeded are not repeated.
+    Jobs that succeeded are not repeated. A succeeded run whose products are gone makes them again.
     """
     from dynamo.cli.submit import detach, execute_and_show, finish
 

@@ -47,15 +47,19 @@ def submit(
     Exit codes: 0 submitted (with --wait: published); 3 bad input; 6 the run failed, was cancelled or skipped.
     """
     from dynamo.config.file import find_config
+    from dynamo.runs.service import has_products
     from dynamo.runs.setup import make_service
+    from dynamo.runs.states import RETRIED
 
     settings = find_config(config)
     service = make_service(settings)
     try:
         request = _request(service, settings, workflow, _files(inputs), _pairs(params, "--param"), engine)
         run, new = service.create(request)
-        if not new and run.state in ("failed", "cancelled", "skipped"):
+        if not new and run.state in RETRIED:
             run = service.retry(run.id, "submitted again", request)
+        elif not new and run.state == "succeeded" and not has_products(run):
+            run = service.retry(run.id, "submitted again, its products are gone", request)
         if not wait:
             if run.state == "succeeded":
                 finish(run, out_dir)
@@ -177,7 +181,7 @@ def finish(run: Run, out_dir: Path | None) -> None:
         )
     publication = publication_of(run)
     if publication is None:
-        raise RunFailedError("its products are gone", where=run.product_dir, hint="were they removed?")
+        raise RunFailedError("its products are gone", where=run.product_dir, hint=f"dynamo runs retry {run.id}")
     if out_dir is not None:
         export(publication, out_dir)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,13 @@ def is_attended(session: Session, run: Run) -> bool:
     except FileNotFoundError:
         pass
     return False
+
+
+def clear_work(run: Run) -> None:
+    """Remove what the jobs of a run wrote, so that all of it is made again; its inputs stay."""
+    folder = folder_of(run)
+    for part in (folder.work, folder.results, folder.logs, folder.tasks):
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _locked(stream: IO[str]) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import CursorResult, case, func, or_, select, update
+from sqlalchemy import CursorResult, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 import dynamo
@@ -165,11 +165,12 @@ def note(session: Session, run_id: str, reason: str) -> bool:
 
 
 def reopen(session: Session, run_id: str, request: RunRequest | None = None) -> bool:
-    """Reset a failed, canceled or skipped run to ``created``; its deadline no longer counts.
+    """Reset a finished run to ``created``; its deadline and its products no longer count.
 
     A new ``request`` for the same run also updates where its inputs are and which engine to use.
     """
     renewed = {} if request is None else {"inputs": inputs_json(request), "engine": request.engine}
+    session.execute(delete(Product).where(Product.run_id == run_id))
     return move(
         session,
         run_id,
@@ -180,6 +181,9 @@ def reopen(session: Session, run_id: str, request: RunRequest | None = None) -> 
         finished_at=None,
         started_at=None,
         submitted_at=None,
+        published_at=None,
+        product_dir=None,
+        cleaned_at=None,
         jobs_done=0,
         jobs_failed=0,
         **renewed,

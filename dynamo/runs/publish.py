@@ -4,6 +4,8 @@ The products are hard-linked (or copied) into a staging folder on the products' 
 to them, and the folder is renamed to ``PRODUCTS/WORKFLOW/YYYYmmdd/HHMMSS-SHORTKEY``. An existing folder with this key
 was published before a crash: it is recognized by its index and kept.
 
+Published files are read-only. If some of them are gone, the run can be published again in the place of the rest.
+
 ``PRODUCTS/WORKFLOW/latest`` links to the newest by valid time; it is swapped atomically and never moves back.
 
 A killed process never leaves a partial product. Against power loss, ``fsync`` flushes every file and folder to disk
@@ -18,6 +20,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +30,7 @@ from typing import Any
 import orjson
 
 from dynamo.errors import InputError, RunFailedError
-from dynamo.files import sha256_file, sync_directory, write_bytes
+from dynamo.files import copy_file, sha256_file, sync_directory, write_bytes
 from dynamo.runs.keys import SHORT
 from dynamo.times import to_iso
 
@@ -96,8 +99,10 @@ def publish(
     base = root / workflow
     target = base / valid_at.strftime("%Y%m%d") / f"{valid_at:%H%M%S}-{key[:SHORT]}"
     found = read_publication(target, key)
-    if found is None:
-        found = _stage_and_rename(work, lfns, base, target, key, valid_at, facts, fsync)
+    if found is None or not is_whole(found):
+        emptied = target.is_dir() and not any(path.is_file() for path in target.rglob("*"))
+        rest = target if found is not None or emptied else None
+        found = _stage_and_rename(work, lfns, base, target, key, valid_at, facts, fsync, rest)
     point_latest(base, target)
     return found
 
@@ -126,10 +131,15 @@ def read_publication(folder: Path, key: str | None = None) -> Publication | None
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"not an index: {error}", where=folder / INDEX) from error
+        raise InputError(f"not an index: {error}", where=folder / INDEX, hint="move the folder away") from error
     if key is not None and owner != key:
         raise InputError(f"holds the products of run {owner}", where=folder, expected=key)
     return Publication(folder, products, index, found=True)
+
+
+def is_whole(publication: Publication) -> bool:
+    """Return whether every published file is still there, with the size it had."""
+    return all(_size(publication.folder / item.lfn) == item.bytes for item in publication.products)
 
 
 def point_latest(base: Path, target: Path) -> bool:
@@ -147,7 +157,7 @@ def point_latest(base: Path, target: Path) -> bool:
 
 
 def export(publication: Publication, out: Path) -> None:
-    """Also put the products and the index in ``out``; each file appears whole.
+    """Also put copies of the products and the index in ``out``; each file appears whole.
 
     Raises
     ------
@@ -157,15 +167,16 @@ def export(publication: Publication, out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError("is not a folder", where=out, expected="a folder for the products")
     out.mkdir(parents=True, exist_ok=True)
+    if out.samefile(publication.folder):
+        return
     for name in (*(item.lfn for item in publication.products), INDEX):
         goal = out / name
         goal.parent.mkdir(parents=True, exist_ok=True)
         partial = goal.with_name(f".{goal.name}.{os.getpid()}.part")
         partial.unlink(missing_ok=True)
-        link_or_copy(publication.folder / name, partial)
+        # Not a link: whoever edits the copy must not edit the publication.
+        copy_file(publication.folder / name, partial)
         partial.replace(goal)
-        # If both are already links to one file, the rename does nothing and leaves both.
-        partial.unlink(missing_ok=True)
 
 
 def link_or_copy(source: Path, goal: Path) -> None:
@@ -183,7 +194,7 @@ def link_or_copy(source: Path, goal: Path) -> None:
             errno.EACCES,
         ):
             raise
-        shutil.copyfile(real, goal)
+        copy_file(real, goal)
 
 
 def describe(lfn: str, valid_at: datetime) -> tuple[int | None, datetime | None]:
@@ -204,7 +215,9 @@ def _stage_and_rename(
     valid_at: datetime,
     facts: Mapping[str, Any],
     fsync: bool,
+    rest: Path | None,
 ) -> Publication:
+    """Assemble the publication and put it in place, of what is left of an earlier one if there is a ``rest``."""
     staging = base / _STAGING / key
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -212,9 +225,12 @@ def _stage_and_rename(
         products = tuple(_stage(work, lfn, staging, valid_at) for lfn in lfns)
         index = {**facts, "key": key, "products": [_entry(item) for item in products]}
         write_bytes(staging / INDEX, orjson.dumps(index, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
+        _protect(staging / INDEX)
         if fsync:
             _sync_tree(staging)
         target.parent.mkdir(parents=True, exist_ok=True)
+        if rest is not None:
+            shutil.rmtree(rest)
         staging.rename(target)
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
@@ -237,9 +253,25 @@ def _stage(work: Path, lfn: str, staging: Path, valid_at: datetime) -> Published
     goal = staging / lfn
     if "/" in lfn:
         goal.parent.mkdir(parents=True, exist_ok=True)
-    link_or_copy(source, goal)
+    if source.is_symlink():
+        # An input that is a product, too: its file is somebody else's.
+        copy_file(source, goal)
+    else:
+        link_or_copy(source, goal)
+    _protect(goal)
     lead, valid = describe(lfn, valid_at)
     return Published(lfn, sha256_file(goal), goal.stat().st_size, lead, valid)
+
+
+def _protect(path: Path) -> None:
+    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _entry(item: Published) -> dict[str, Any]:

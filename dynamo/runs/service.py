@@ -12,22 +12,22 @@ from typing import Any
 from sqlalchemy import update
 
 from dynamo.engines.base import Engine, RunFolder
-from dynamo.errors import UsageError
+from dynamo.errors import InputError, UsageError
 from dynamo.runs.engines import EngineFactory, Engines
 from dynamo.runs.events import RunEvents
 from dynamo.runs.execution.engine_step import EngineStep
 from dynamo.runs.execution.executor import Executor
 from dynamo.runs.execution.plan_step import PlanStep
 from dynamo.runs.execution.publish_step import PublishStep
-from dynamo.runs.folder import folder_of, is_attended
+from dynamo.runs.folder import clear_work, folder_of, is_attended
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.learning import LearnedCosts
 from dynamo.runs.ledger import RunRequest, create_run, decide, find_run, reopen
 from dynamo.runs.planning import Coefficients, Planner
-from dynamo.runs.publish import Publication, read_publication
+from dynamo.runs.publish import Publication, is_whole, read_publication
 from dynamo.runs.record import latencies
 from dynamo.runs.settings import RunSettings
-from dynamo.runs.states import FINAL
+from dynamo.runs.states import FINAL, RETRIED
 from dynamo.store.engine import Store
 from dynamo.store.models import Run
 from dynamo.times import utc_now
@@ -90,7 +90,8 @@ class RunService:
     def retry(self, name: str, reason: str = "requested", request: RunRequest | None = None) -> Run:
         """Restart a failed, canceled or skipped run; jobs that succeeded do not run again.
 
-        An unfinished run on which no process works any more goes on where it is, once it is executed.
+        An unfinished run on which no process works any more goes on where it is, once it is executed. A succeeded run
+        whose products are gone makes them again, from the beginning.
 
         If the run was requested again, ``request`` says where its inputs are now and which engine to use.
 
@@ -103,11 +104,17 @@ class RunService:
             run = find_run(session, name)
             run_id, state = run.id, run.state
             left = state not in FINAL and not is_attended(session, run)
-            if not left and not reopen(session, run_id, request):
+            gone = state == "succeeded" and not has_products(run)
+            if gone:
+                # Files in the run folder may be those that were published: they are read-only, or were edited.
+                clear_work(run)
+            wanted = left or gone or state in RETRIED
+            if not wanted or not (left or reopen(session, run_id, request)):
                 raise UsageError(
                     f"the run is {state}",
                     where=run_id,
-                    expected="a failed, cancelled or skipped run to retry, or one that no process works on",
+                    expected="a failed, cancelled or skipped run to retry, one that no process works on, or one whose "
+                    "products are gone",
                 )
             action = "resume" if left else "retry"
             decide(session, run_id, action, reason, state=state)
@@ -176,6 +183,15 @@ class RunService:
     def close(self) -> None:
         """Close all created engines."""
         self._engines.close()
+
+
+def has_products(run: Run) -> bool:
+    """Return whether everything that a succeeded run published is still there."""
+    try:
+        publication = publication_of(run)
+    except InputError:
+        return False
+    return publication is not None and is_whole(publication)
 
 
 def publication_of(run: Run) -> Publication | None:

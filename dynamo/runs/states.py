@@ -17,7 +17,8 @@ RunState = Literal[
     "skipped",
 ]
 
-#: States that may follow each state. A manual retry is the only way out of failed, cancelled and skipped.
+#: States that may follow each state. A manual retry is the only way out of failed, cancelled and skipped, and out of
+#: succeeded, for a run whose products are gone.
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     "created": frozenset({"planned", "failed", "cancelled", "skipped"}),
     "planned": frozenset({"submitted", "failed", "cancelled", "skipped"}),
@@ -25,7 +26,7 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     "running": frozenset({"submitted", "held", "publishing", "failed", "cancelled"}),
     "held": frozenset({"submitted", "running", "publishing", "failed", "cancelled"}),
     "publishing": frozenset({"succeeded", "failed"}),
-    "succeeded": frozenset(),
+    "succeeded": frozenset({"created"}),
     "failed": frozenset({"created"}),
     "cancelled": frozenset({"created"}),
     "skipped": frozenset({"created"}),
@@ -33,6 +34,8 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
 
 #: Nothing more happens on its own.
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "skipped"})
+#: Ended without products.
+RETRIED: frozenset[str] = FINAL - {"succeeded"}
 #: Nothing has been submitted to an engine yet.
 WAITING: frozenset[str] = frozenset({"created", "planned"})
 #: An engine has it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.setup import make_service
 from dynamo.store.engine import Store, open_store
 from dynamo.store.lease import StoreLease
-from dynamo.store.models import Run
+from dynamo.store.models import Product, Run
 from dynamo.times import utc_now
 from dynamo.workflows.layout import choose_layout
 from dynamo.workflows.pegasus.abstract import abstract_workflow
@@ -126,6 +127,24 @@ def test_the_same_content_at_another_path_mends_a_run_whose_input_has_gone(root:
     assert index["engine"] == "local"
     versions = contracts()
     assert index["modules"] == {name: versions[name].version for name in ("contour", "plot", "split")}
+
+
+def test_products_that_somebody_removed_are_made_again(root: Path) -> None:
+    path = write_small(root, 0)
+    first = submit(root, path)
+    with opened(root) as store, store.reading() as session:
+        sums = {row.lfn: row.sha256 for row in session.scalars(select(Product))}
+    assert run_dynamo(root, "runs", "retry", first["id"]).returncode == 2, "they are there"
+    # What is in the run folder is the same files: they must not be published in place of the right ones.
+    edited = next((root / ".dynamo" / "runs" / first["id"] / "work").glob("*.geojson"))
+    edited.chmod(0o600)
+    edited.write_text("edited")
+    shutil.rmtree(root / "products" / "nowcast" / "20260520")
+    assert "gone" in run_dynamo(root, "runs", "show", first["id"]).stdout
+    again = submit(root, path, "--out", "again")
+    assert (again["id"], again["state"], again["new"]) == (first["id"], "succeeded", False)
+    assert {name: sha256_file(root / "again" / name) for name in sums} == sums
+    assert {name: sha256_file(Path(again["product_dir"]) / name) for name in sums} == sums
 
 
 def test_a_run_that_another_process_holds_is_waited_for_and_exported(root: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import orjson
 import pytest
 
 from dynamo.errors import InputError, RunFailedError
-from dynamo.runs.publish import Publication, describe, export, publish, read_publication
+from dynamo.runs.publish import Publication, describe, export, is_whole, publish, read_publication
 
 TIME = datetime(2026, 5, 20, 18, 5, tzinfo=UTC)
 NAMES = ("mrt_STORM_CASA_12_20260520-180500.geojson", "sub/PredictedReflectivity_3min_20260520-180500.png", "notes.txt")
@@ -58,6 +59,38 @@ def test_a_second_time_is_recognised_and_changes_nothing(work: Path, tmp_path: P
     assert (first.folder / "index.json").stat().st_mtime_ns == before
 
 
+def test_published_files_are_read_only_and_stay_so(work: Path, tmp_path: Path) -> None:
+    published = put(work, tmp_path / "products")
+    for name in (*NAMES, "index.json"):
+        assert stat.S_IMODE((published.folder / name).stat().st_mode) & 0o222 == 0, name
+    export(published, tmp_path / "products" / "nowcast" / "latest")
+    assert (published.folder / NAMES[0]).stat().st_mode & 0o222 == 0
+
+
+def test_a_product_that_is_an_input_leaves_the_file_of_its_owner_alone(work: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (work / "input.txt").symlink_to(mine)
+    published = put(work, tmp_path / "products", names=("input.txt",))
+    assert mine.stat().st_mode & 0o200
+    assert mine.stat().st_ino != (published.folder / "input.txt").stat().st_ino
+
+
+@pytest.mark.parametrize("lost", [NAMES[:1], NAMES, (*NAMES, "index.json")], ids=["one", "all", "all-and-the-index"])
+def test_what_somebody_removed_is_published_again(work: Path, tmp_path: Path, lost: tuple[str, ...]) -> None:
+    first = put(work, tmp_path)
+    before = {name: (first.folder / name).read_bytes() for name in NAMES}
+    for name in lost:
+        (first.folder / name).unlink()
+    assert not is_whole(first)
+    again = put(work, tmp_path)
+    assert not again.found
+    assert is_whole(again)
+    assert again.products == first.products
+    assert {name: (again.folder / name).read_bytes() for name in NAMES} == before
+    assert not list((tmp_path / "nowcast" / ".staging").iterdir())
+
+
 def test_what_a_killed_publication_left_is_done_anew(work: Path, tmp_path: Path) -> None:
     leftover = tmp_path / "nowcast" / ".staging" / KEY
     leftover.mkdir(parents=True)
@@ -100,6 +133,15 @@ def test_export_puts_everything_elsewhere_and_may_be_repeated(work: Path, tmp_pa
     found = read_publication(tmp_path / "out" / "deep", KEY)
     assert found is not None
     assert found.products == published.products
+    # What was handed out is the user's: to edit it changes no publication, not even where an old version had linked it.
+    out = tmp_path / "out" / "deep" / NAMES[0]
+    out.unlink()
+    out.hardlink_to(published.folder / NAMES[0])
+    export(published, tmp_path / "out" / "deep")
+    with out.open("a") as stream:
+        stream.write("edited")
+    assert is_whole(published)
+    assert out.stat().st_mode & 0o200
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="not a folder"):
         export(published, tmp_path / "file")
