@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dynamo.errors import InputError
+
+#: Largest clock difference accepted between the maker of data, such as a radar, and this machine.
+CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 def utc_now() -> datetime:
     """Return the current time as an aware UTC datetime."""
     return datetime.now(UTC)
+
+
+def ahead_of(time: datetime, now: datetime) -> str:
+    """Return why data of ``time`` cannot be right at ``now``; empty if they can.
+
+    Data from a clock that is ahead would outrank everything that follows, so nothing that compares times accepts them.
+
+    Parameters
+    ----------
+    time
+        Time of the data.
+    now
+        The caller's clock.
+    """
+    if time <= now + CLOCK_TOLERANCE:
+        return ""
+    return f"its clock is ahead by {(time - now).total_seconds() / 60:.0f} min"
 
 
 def from_epoch(seconds: float) -> datetime:

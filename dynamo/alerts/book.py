@@ -24,12 +24,10 @@ from dynamo.config.alerts import AlertsSection
 from dynamo.runs.ledger import decide
 from dynamo.store.alerts import AlertDelivery, AlertEvent, AlertMessage, AlertStream
 from dynamo.store.engine import Store
-from dynamo.times import to_iso, utc_now
+from dynamo.times import ahead_of, to_iso, utc_now
 
 #: Places per transaction: few enough that nobody else waits for the store.
 _CHUNK = 2000
-#: A product further in the future comes from a wrong clock; accepting it would make all later ones late.
-_AHEAD = timedelta(minutes=10)
 _KEYS = 500
 _EVENT_FIELDS = tuple(field.name for field in fields(HazardEvent))
 
@@ -115,14 +113,17 @@ class AlertBook:
         """Return why to skip the product (empty if already judged), or None to judge it."""
         with self.store.reading() as session:
             stream = session.get(AlertStream, product.stream[:400])
+        if stream is not None and now is not None and ahead_of(stream.newest, now):
+            # Judged before anybody looked at clocks: it must not outrank what is true.
+            stream = None
         if stream is not None and product.issued == stream.newest and product.key in stream.keys:
             return ""
         if stream is not None and product.issued < stream.newest:
             return f"issued {to_iso(product.issued)}, older than the newest judged, {to_iso(stream.newest)}"
         if now is not None and now - product.issued > timedelta(minutes=self.settings.late_min):
             return f"issued {to_iso(product.issued)}, more than {self.settings.late_min:g} min ago"
-        if now is not None and product.issued - now > _AHEAD:
-            return f"issued {to_iso(product.issued)}, which is in the future: check the clocks"
+        if now is not None and (ahead := ahead_of(product.issued, now)):
+            return f"issued {to_iso(product.issued)}: {ahead}"
         return None
 
     def _record(self, product: HazardProduct, action: str, reason: str) -> None:
@@ -234,7 +235,7 @@ def _mark(session: Session, product: HazardProduct) -> None:
     if stream is None:
         row = {"name": name, "newest": product.issued, "keys": [product.key], "updated_at": now}
         session.execute(insert(AlertStream), [row])
-    elif product.issued > stream.newest:
+    elif product.issued > stream.newest or ahead_of(stream.newest, now):
         stream.newest, stream.keys, stream.updated_at = product.issued, [product.key], now
     elif product.key not in stream.keys:
         stream.keys = [*stream.keys, product.key]

@@ -22,6 +22,7 @@ COMMANDS = (
     "nowcast",
     "plugins",
     "pool",
+    "products",
     "runs",
     "simulate",
     "store",

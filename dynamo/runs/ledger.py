@@ -19,7 +19,7 @@ from dynamo.runs.planning import Workflow
 from dynamo.runs.states import ENGAGED, UNFINISHED, RunState, sources
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Product, Run, RunDecision, StoredDocument
-from dynamo.times import utc_now
+from dynamo.times import CLOCK_TOLERANCE, utc_now
 
 SOFTWARE = f"dynamo {dynamo.__version__}"
 _SHOWN_AMBIGUOUS = 5
@@ -229,7 +229,7 @@ def superseded_by(session: Session, run: Run) -> Run | None:
 
     One radar's data do not replace another's, and sweeps of a radar within a minute are different elevations, which do
     not replace each other. Inputs of no radar, such as nowcasts, replace older ones, and so do those of a network: its
-    runs are requested by whichever radar comes last.
+    runs are requested by whichever radar comes last. Data from a clock that is ahead replace nothing.
     """
     if run.valid_at is None:
         return None
@@ -244,6 +244,7 @@ def superseded_by(session: Session, run: Run) -> Run | None:
             Run.workflow == run.workflow,
             Run.trigger == run.trigger,
             Run.valid_at > run.valid_at + (_ONE_SCAN if radar else timedelta(0)),
+            Run.valid_at <= utc_now() + CLOCK_TOLERANCE,
             Run.state.not_in(("cancelled", "failed", "skipped")),
             of_radar == radar,
         )

@@ -6,7 +6,8 @@ was published before a crash: it is recognized by its index and kept.
 
 Published files are read-only. If some of them are gone, the run can be published again in the place of the rest.
 
-``PRODUCTS/WORKFLOW/latest`` links to the newest by valid time; it is swapped atomically and never moves back.
+``PRODUCTS/WORKFLOW/latest`` links to the newest by valid time; it is swapped atomically and never moves back, except
+from data of a clock that is ahead, which it never points to.
 
 A killed process never leaves a partial product. Against power loss, ``fsync`` flushes every file and folder to disk
 before the rename becomes visible, and the rename itself before the store records the publication.
@@ -23,7 +24,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ import orjson
 from dynamo.errors import InputError, RunFailedError
 from dynamo.files import copy_file, sha256_file, sync_directory, write_bytes
 from dynamo.runs.keys import SHORT
-from dynamo.times import to_iso
+from dynamo.times import ahead_of, to_iso, utc_now
 
 INDEX = "index.json"
 LATEST = "latest"
@@ -143,17 +144,50 @@ def is_whole(publication: Publication) -> bool:
 
 
 def point_latest(base: Path, target: Path) -> bool:
-    """Point ``base/latest`` to ``target`` unless it points to something newer; return whether it now does."""
-    relative = target.relative_to(base).as_posix()
+    """Point ``base/latest`` to ``target`` unless it points to something newer; return whether it now does.
+
+    A valid time ahead of the clock is not newer, and nothing points to it.
+    """
+    relative, now = target.relative_to(base).as_posix(), utc_now()
+    if _is_ahead(relative, now):
+        return False
     with _locked(base / ".latest.lock"):
-        link = base / LATEST
-        if link.is_symlink() and _release(link.readlink().as_posix()) > _release(relative) and link.exists():
+        there = _linked(base)
+        newer = _release(there) > _release(relative) and not _is_ahead(there, now)
+        if newer and (base / LATEST).exists():
             return False
-        fresh = base / f".{LATEST}.{os.getpid()}.part"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(relative)
-        fresh.replace(link)
+        _link(base, relative)
         return True
+
+
+@dataclass(frozen=True)
+class LatestLink:
+    """Where ``latest`` of a workflow pointed, and where it points now; empty for nowhere."""
+
+    before: str
+    after: str
+
+
+def repair_latest(base: Path, *, dry: bool = False) -> LatestLink:
+    """Point ``base/latest`` to the newest complete publication that is not ahead of the clock, even if that is back.
+
+    Without any, the link is removed. With ``dry`` nothing changes, and the answer says what would.
+    """
+    now = utc_now()
+    with _locked(base / ".latest.lock"):
+        before, after = _linked(base), ""
+        found = (path.relative_to(base).as_posix() for path in base.glob("[0-9]*/*-*") if path.is_dir())
+        for relative in sorted(filter(_RELEASE.match, found), key=_release, reverse=True):
+            if not _is_ahead(relative, now) and _is_complete(base / relative):
+                after = relative
+                break
+        if dry or after == before:
+            return LatestLink(before, after)
+        if after:
+            _link(base, after)
+        else:
+            (base / LATEST).unlink(missing_ok=True)
+        return LatestLink(before, after)
 
 
 def export(publication: Publication, out: Path) -> None:
@@ -281,6 +315,36 @@ def _entry(item: Published) -> dict[str, Any]:
     if item.valid_at is not None:
         entry["valid_at"] = to_iso(item.valid_at)
     return entry
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether a folder holds everything its index names."""
+    try:
+        publication = read_publication(folder)
+    except (InputError, OSError):
+        return False
+    return publication is not None and all((folder / item.lfn).is_file() for item in publication.products)
+
+
+def _linked(base: Path) -> str:
+    link = base / LATEST
+    return link.readlink().as_posix() if link.is_symlink() else ""
+
+
+def _link(base: Path, relative: str) -> None:
+    fresh = base / f".{LATEST}.{os.getpid()}.part"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(relative)
+    fresh.replace(base / LATEST)
+
+
+def _is_ahead(relative: str, now: datetime) -> bool:
+    """Whether the valid time in the name of a publication's folder is ahead of the clock."""
+    day, time = _release(relative)
+    try:
+        return bool(ahead_of(datetime.strptime(day + time, "%Y%m%d%H%M%S").replace(tzinfo=UTC), now))
+    except ValueError:
+        return False
 
 
 def _release(target: str) -> tuple[str, str]:

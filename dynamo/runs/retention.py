@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from dynamo.runs.folder import claimed
 from dynamo.runs.settings import RunSettings
 from dynamo.store.engine import Store
 from dynamo.store.models import Run
-from dynamo.times import utc_now
+from dynamo.times import CLOCK_TOLERANCE, utc_now
 
 _log = logging.getLogger("dynamo.runs")
 #: Folders to remove in one go, so that the store is not held for long.
@@ -26,7 +26,7 @@ def clean_run_folders(store: Store, settings: RunSettings) -> int:
 
     A run folder is removed only if it is inside the runs folder and no process is working on it.
     """
-    removed = 0
+    removed, now = 0, utc_now()
     for states, keep_s in (
         (("succeeded",), settings.keep_succeeded_s),
         (("failed", "cancelled", "skipped"), settings.keep_failed_s),
@@ -39,7 +39,11 @@ def clean_run_folders(store: Store, settings: RunSettings) -> int:
                 .where(
                     Run.state.in_(states),
                     Run.cleaned_at.is_(None),
-                    Run.updated_at < utc_now() - timedelta(seconds=keep_s),
+                    # A time in the future was written while this machine's clock was ahead; it would never expire.
+                    or_(
+                        Run.updated_at < now - timedelta(seconds=keep_s),
+                        Run.updated_at > now + max(timedelta(seconds=keep_s), CLOCK_TOLERANCE),
+                    ),
                 )
                 .limit(_BATCH)
             ).all()

@@ -14,11 +14,14 @@ from sqlalchemy.orm import Session
 
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Cursor, Run, RunDecision
+from dynamo.times import CLOCK_TOLERANCE
 
 T = TypeVar("T")
 
 #: Most values in one query.
 _CHUNK = 500
+#: Most files from a clock that is ahead to name in a decision.
+_MOST_AHEAD = 10
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,22 @@ class Book:
         self._kept[f"{self._prefix} {key}".rstrip()] = (dict(data), at or self.now)
 
     def newest(self, feed: str) -> Arrival | None:
-        """Return a feed's accepted arrival with the latest valid time."""
+        """Return a feed's accepted arrival with the latest valid time; those of `ahead` do not count."""
         return self._session.scalar(
             select(Arrival)
-            .where(Arrival.feed == feed, Arrival.state == "accepted")
+            .where(Arrival.feed == feed, Arrival.state == "accepted", Arrival.valid_at <= self.now + CLOCK_TOLERANCE)
             .order_by(Arrival.valid_at.desc())
             .limit(1)
         )
+
+    def ahead(self, feed: str) -> Sequence[str]:
+        """Return the paths of a feed's accepted arrivals from a clock that is ahead, a few at most."""
+        return self._session.scalars(
+            select(Arrival.path)
+            .where(Arrival.feed == feed, Arrival.state == "accepted", Arrival.valid_at > self.now + CLOCK_TOLERANCE)
+            .order_by(Arrival.id.desc())
+            .limit(_MOST_AHEAD)
+        ).all()
 
     def arrivals(self, feed: str, since: datetime) -> Sequence[Arrival]:
         """Return a feed's accepted arrivals detected since a time, in order."""

@@ -21,6 +21,8 @@ from dynamo.errors import InputError, RetryableError
 from dynamo.inspection.facts import InputFacts
 from dynamo.runs.ledger import RunRequest
 from dynamo.store.models import Arrival
+from dynamo.times import ahead_of
+from dynamo.triggers.base import Due
 from dynamo.triggers.book import Book
 from dynamo.triggers.rules import Rule
 from dynamo.triggers.verdict import Verdict, unusable
@@ -55,6 +57,9 @@ def on_arrival(session: Session, rule: Rule, arrival: Arrival, facts: InputFacts
         if verdict is None:
             return None
         _check(verdict)
+        if ahead := ahead_of(facts.issue_time, now):
+            verdict = unusable(f"{ahead}: not judged")
+            verdict.data.update(radar=facts.radar, flags=list(facts.flags))
     except STORE_TROUBLE:
         raise
     except InputError as error:
@@ -62,7 +67,9 @@ def on_arrival(session: Session, rule: Rule, arrival: Arrival, facts: InputFacts
     except Exception as error:  # one rule must not hold up the others, nor the arrival
         verdict, defect = unusable(f"cannot be judged: {rule.who}: {type(error).__name__}: {error}"), error
     else:
-        book.write()
+        # A file from a clock that is ahead must not touch the trigger's state: it would make every later one old.
+        if not ahead:
+            book.write()
     data = {"feed": arrival.feed, "path": arrival.path}
     return _wish(rule, arrival.path, verdict, [arrival], now, data=data, defect=defect)
 
@@ -73,7 +80,7 @@ def on_time(session: Session, rule: Rule, now: datetime) -> list[Wish]:
     found = list(rule.trigger.due(book))
     for due in found:
         _check(due.verdict)
-    wishes = [_wish(rule, due.subject, due.verdict, due.arrivals, now, offers=due.offers) for due in found]
+    wishes = [_wish(rule, due.subject, _in_time(due, now), due.arrivals, now, offers=due.offers) for due in found]
     book.write()
     return wishes
 
@@ -101,6 +108,14 @@ def _wish(
         reason = f"{reason}; missing: {', '.join(left_out)}"
         data["left_out"] = left_out
     return Wish(request, subject, action, reason, data, defect)
+
+
+def _in_time(due: Due, now: datetime) -> Verdict:
+    """Return the verdict of a due decision; a refusal if one of its files is from a clock that is ahead."""
+    for arrival in due.arrivals:
+        if arrival.valid_at is not None and (ahead := ahead_of(arrival.valid_at, now)):
+            return unusable(f"{PurePath(arrival.path).name}: {ahead}")
+    return due.verdict
 
 
 def _check(verdict: object) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import PurePath
 
 from dynamo.store.models import Arrival
-from dynamo.triggers.clock import ahead_of
+from dynamo.times import ahead_of
 from dynamo.triggers.slots import Piece, slot_of
 
 

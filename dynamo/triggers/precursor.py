@@ -17,9 +17,9 @@ from dynamo.config.triggers import FilePattern, TriggerSection
 from dynamo.documents.section import Section
 from dynamo.formats.sounding import choose_sounding
 from dynamo.inspection.facts import InputFacts
+from dynamo.times import ahead_of
 from dynamo.triggers.base import Trigger, TriggerKind
 from dynamo.triggers.book import Book
-from dynamo.triggers.clock import ahead_of
 from dynamo.triggers.outlook.base import Outlook, Start
 from dynamo.triggers.outlook.hail import Spell
 from dynamo.triggers.spells import Precursor, PrecursorState, state_from_json
@@ -110,17 +110,13 @@ class PrecursorTrigger(Trigger):
     def judge(self, facts: InputFacts | None, book: Book) -> Verdict:
         """Judge a file of a radar, and keep the state of its spell.
 
-        A file from a clock that is ahead is refused before it touches the state: it would make every later file an
-        old one. The verdict's data name the sounding that gave the freezing level.
+        The verdict's data name the sounding that gave the freezing level.
 
         Raises
         ------
         InputError
             If the file is not from a radar.
         """
-        if facts is not None and (ahead := ahead_of(facts.issue_time, book.now)):
-            data = {"radar": facts.radar, "flags": list(facts.flags), "unusable": True}
-            return Verdict(False, f"{ahead}: not judged", data)
         precursor, told_by = self._at(facts)
         key = "" if facts is None else facts.radar
         known = book.recall(key).data if key else {}

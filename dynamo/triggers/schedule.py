@@ -114,13 +114,17 @@ class ScheduleTrigger(Trigger):
         if slot is None:
             return ()
         book.keep({}, at=slot)
-        newest = book.newest(self.feed)
+        subject = f"schedule {book.name} {to_iso(slot)}"
+        newest, ahead = book.newest(self.feed), list(book.ahead(self.feed))
         if newest is None:
+            if ahead:
+                return (Due(subject, unusable(f"every file's clock is ahead: {', '.join(ahead)}")),)
             _log.warning("no arrival for the schedule", extra={"trigger": book.name, "slot": to_iso(slot)})
             return ()
         verdict = self._judge(newest)
-        verdict = replace(verdict, data={"feed": newest.feed, "path": newest.path, **verdict.data})
-        return (Due(f"schedule {book.name} {to_iso(slot)}", verdict, (newest,)),)
+        data = {"feed": newest.feed, "path": newest.path, **({"ahead": ahead} if ahead else {}), **verdict.data}
+        reason = f"{verdict.reason}; files from a clock that is ahead left out" if ahead else verdict.reason
+        return (Due(subject, replace(verdict, reason=reason, data=data), (newest,)),)
 
     def expects(self, outlook: Outlook) -> Iterable[Start]:
         """Expect a run in each slot, with the facts extrapolated from the newest file."""

@@ -197,6 +197,8 @@ def test_logs_of_pegasus_are_shown(root: Path) -> None:
     shown = run_dynamo(root, "runs", "logs", run["id"]).stdout
     assert "--- pegasus/pegasus-plan.log\nno site named moon\n" in shown
     assert "no such program" in shown
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_run_goes_on_when_its_submission_is_interrupted_or_killed(root: Path, number: signal.Signals) -> None:
     path = write_small(root, 0)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.inspection.facts import InputFacts, facts_from_json
 from dynamo.store.models import Arrival
+from dynamo.times import ahead_of
 from dynamo.triggers.outlook.cadence import Cadence, learn_cadence
 from dynamo.triggers.outlook.streams import Arrived, Stream
 
@@ -49,7 +50,14 @@ class ArrivalMemory:
         known = self._feeds[feed]
         closed = func.coalesce(Arrival.closed_at, Arrival.detected_at)
         found = session.execute(
-            select(Arrival.id, Arrival.path, closed, Arrival.valid_at, Arrival.facts["radar"].as_string())
+            select(
+                Arrival.id,
+                Arrival.path,
+                closed,
+                Arrival.detected_at,
+                Arrival.valid_at,
+                Arrival.facts["radar"].as_string(),
+            )
             .where(
                 Arrival.feed == feed,
                 Arrival.state == "accepted",
@@ -64,7 +72,9 @@ class ArrivalMemory:
         known.last_id = found[0][0]
         known.rows += [
             Arrived(id_, PurePath(path), _aware(time), valid_at, radar or "")
-            for id_, path, time, valid_at, radar in reversed(found)
+            for id_, path, time, detected_at, valid_at, radar in reversed(found)
+            # No trigger takes files from a clock that is ahead, and they would stay the newest for good.
+            if not ahead_of(valid_at, detected_at)
         ]
         del known.rows[:-_KEPT]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamo.formats.radar.model import MAX_RAYS
+from dynamo.times import CLOCK_TOLERANCE
 
 #: Rays closer than this share of the usual spacing overlap.
 _OVERLAP_SHARE = 0.5
@@ -17,7 +18,6 @@ _OVERLAP_SHARE = 0.5
 _GAP_SPACINGS = 2.5
 _LEAST_STEP_DEG = 360.0 / MAX_RAYS
 _LONG_SWEEP = np.timedelta64(15, "m")
-_FUTURE = timedelta(minutes=5)
 
 
 def order_rays(azimuth_deg: NDArray[Any], time: NDArray[np.datetime64]) -> tuple[NDArray[np.intp], tuple[str, ...]]:
@@ -62,10 +62,10 @@ def order_rays(azimuth_deg: NDArray[Any], time: NDArray[np.datetime64]) -> tuple
 
 
 def clock_flags(time: datetime, now: datetime | None, max_age: timedelta | None = None) -> tuple[str, ...]:
-    """Return flags for a time compared with the caller's clock: over 5 min ahead, or older than ``max_age``."""
+    """Return flags for a time compared with the caller's clock: over `CLOCK_TOLERANCE` ahead, or past ``max_age``."""
     if now is None:
         return ()
-    if time > now + _FUTURE:
+    if time > now + CLOCK_TOLERANCE:
         return (f"clock in the future by {_span(time - now)}",)
     if max_age is not None and now - time > max_age:
         return (f"old by {_span(now - time)}",)

@@ -424,6 +424,8 @@ def test_a_feed_that_hangs_holds_up_neither_the_start_nor_the_others(
         assert not followed.watcher.wait_idle(0.0)
         answers.set()
         assert followed.wait("arrival", 2)[1].data["feed"] == "hanging"
+
+
 def test_a_daemon_all_of_whose_slots_wait_says_so(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

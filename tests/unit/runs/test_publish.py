@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,8 +9,22 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dynamo.errors import InputError, RunFailedError
-from dynamo.runs.publish import Publication, describe, export, is_whole, publish, read_publication
+from dynamo.cli.products import repair
+from dynamo.config.file import find_config
+from dynamo.errors import InputError, NotFoundError, RunFailedError
+from dynamo.runs.ledger import decisions_about
+from dynamo.runs.publish import (
+    LatestLink,
+    Publication,
+    describe,
+    export,
+    is_whole,
+    publish,
+    read_publication,
+    repair_latest,
+)
+from dynamo.store.engine import open_store
+from dynamo.times import utc_now
 
 TIME = datetime(2026, 5, 20, 18, 5, tzinfo=UTC)
 NAMES = ("mrt_STORM_CASA_12_20260520-180500.geojson", "sub/PredictedReflectivity_3min_20260520-180500.png", "notes.txt")
@@ -166,3 +181,67 @@ def test_an_export_into_the_same_folder_again_leaves_nothing_behind(work: Path, 
         export(publication, out)
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert files == {*NAMES, "index.json"}
+
+
+def test_latest_never_points_to_data_of_a_clock_that_is_ahead(work: Path, tmp_path: Path) -> None:
+    good = put(work, tmp_path)
+    put(work, tmp_path, key="cd" * 32, time=utc_now() + timedelta(days=1200))
+    assert (tmp_path / "nowcast/latest").resolve() == good.folder
+    # Five minutes are no reason to keep somebody waiting.
+    soon = put(work, tmp_path, key="ef" * 32, time=utc_now() + timedelta(minutes=4))
+    assert (tmp_path / "nowcast/latest").resolve() == soon.folder
+
+
+def test_latest_leaves_what_an_older_version_let_pass(work: Path, tmp_path: Path) -> None:
+    far = put(work, tmp_path, key="cd" * 32, time=utc_now() + timedelta(days=1200))
+    link = tmp_path / "nowcast/latest"
+    assert not link.is_symlink()
+    link.symlink_to(far.folder.relative_to(link.parent))
+    good = put(work, tmp_path)
+    assert link.resolve() == good.folder
+
+
+def test_repair_finds_the_newest_that_is_whole_and_not_ahead(work: Path, tmp_path: Path) -> None:
+    base, link = tmp_path / "nowcast", tmp_path / "nowcast/latest"
+    good = put(work, tmp_path)
+    torn = put(work, tmp_path, key="ef" * 32, time=TIME + timedelta(minutes=1))
+    far = put(work, tmp_path, key="cd" * 32, time=utc_now() + timedelta(days=1200))
+    (torn.folder / NAMES[0]).unlink()
+    (base / "20260521/notes").mkdir(parents=True)
+    fresh = far.folder.relative_to(base).as_posix()
+    link.unlink()
+    link.symlink_to(fresh)
+    right = good.folder.relative_to(base).as_posix()
+    assert repair_latest(base, dry=True) == LatestLink(fresh, right)
+    assert link.readlink().as_posix() == fresh
+    assert repair_latest(base) == LatestLink(fresh, right)
+    assert link.resolve() == good.folder
+    assert repair_latest(base) == LatestLink(right, right)
+    shutil.rmtree(good.folder)
+    assert repair_latest(base) == LatestLink(right, "")
+    assert not link.is_symlink()
+
+
+def test_the_command_repairs_all_workflows_and_stores_it(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dynamo.toml").write_text("")
+    products = find_config(None).products_dir
+    good, link = put(work, products), products / "nowcast/latest"
+    link.unlink()
+    link.symlink_to("20300101/000000-abababababab")
+    repair([], dry=False, config=None, as_json=True)
+    right = good.folder.relative_to(link.parent).as_posix()
+    before = "20300101/000000-abababababab"
+    assert orjson.loads(capsys.readouterr().out) == [{"workflow": "nowcast", "before": before, "after": right}]
+    assert link.resolve() == good.folder
+    store = open_store(find_config(None).store_url)
+    with store.reading() as session:
+        (decision,) = decisions_about(session, "latest nowcast")
+    store.close()
+    assert (decision.action, decision.reason) == ("repair", f"from {before} to {right}")
+    repair(["nowcast"], dry=False, config=None, as_json=False)
+    assert "latest is right" in capsys.readouterr().out
+    with pytest.raises(NotFoundError):
+        repair(["rain"], dry=False, config=None, as_json=False)

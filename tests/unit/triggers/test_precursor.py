@@ -21,7 +21,6 @@ from dynamo.radar.hail.precursor import (
     highest_beam_m,
 )
 from dynamo.simulate.radar import RadarSimulator
-from dynamo.triggers.clock import ahead_of
 from dynamo.triggers.spells import Precursor, PrecursorState, state_from_json
 
 NOON = datetime(2019, 6, 9, 12, tzinfo=UTC)
@@ -115,12 +114,6 @@ def test_a_file_without_any_value_says_nothing() -> None:
     # One empty sweep of a volume that has others is a remark, no more.
     partly = replace(facts(2), flags=("no valid reflectivity",), maximum_dbz=(55.0,))
     assert PRECURSOR.judge(partly, state)[2] == "start"
-
-
-def test_clocks_may_differ_a_little() -> None:
-    assert ahead_of(NOON, NOON - timedelta(minutes=5)) == ""
-    assert ahead_of(NOON, NOON + timedelta(days=9)) == ""
-    assert ahead_of(NOON, NOON - timedelta(minutes=40)) == "its clock is ahead by 40 min"
 
 
 def test_the_facts_of_a_sweep_tell_what_lies_below_its_beam(tmp_path: Path) -> None:
