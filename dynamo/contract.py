@@ -155,11 +155,15 @@ Files = Mapping[str, list[Path]]
 
 @dataclass(frozen=True)
 class Call:
-    """One checked execution of a module: files by port, and all parameters."""
+    """One checked execution of a module: files by port, and all parameters.
+
+    ``remarks`` are what whoever ordered the work must know although it succeeded, such as an input that was not used.
+    """
 
     inputs: Files
     outputs: Files
     parameters: Mapping[str, Any]
+    remarks: list[str] = field(default_factory=list)
 
     def input(self, port: str) -> Path:
         """Return the single file of an input port."""

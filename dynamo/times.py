@@ -8,6 +8,9 @@ from dynamo.errors import InputError
 
 #: Largest clock difference accepted between the maker of data, such as a radar, and this machine.
 CLOCK_TOLERANCE = timedelta(minutes=5)
+#: Data of other years come from damaged files.
+PLAUSIBLE_YEARS = "a time from 1990 to 2100"
+_EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
@@ -30,6 +33,11 @@ def ahead_of(time: datetime, now: datetime) -> str:
     if time <= now + CLOCK_TOLERANCE:
         return ""
     return f"its clock is ahead by {(time - now).total_seconds() / 60:.0f} min"
+
+
+def is_plausible(time: datetime) -> bool:
+    """Whether data can be from ``time``: weather radars have been digital since about 1990."""
+    return _EARLIEST <= time <= _LATEST
 
 
 def from_epoch(seconds: float) -> datetime:

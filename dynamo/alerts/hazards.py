@@ -195,8 +195,9 @@ def _read_file(path: Path) -> _File:
     levels = data.get("levels_mm")
     sizes = [_number(level) for level in levels] if isinstance(levels, list) else []
     known = tuple(size for size in sizes if size is not None)
-    radars = _names(data.get("radars", data.get("radar"))) or ((source,) if source else ())
-    seen_by = tuple(radars) if hazard == "hail" else ()
+    radars = _names(data.get("radars", data.get("radar"))) or ([source] if source else [])
+    blind = _names(data.get("blind_radars"))
+    seen_by = tuple(radar for radar in radars if radar not in blind) if hazard == "hail" else ()
     return _File(path, hazard, issued, lead, source, features, hashlib.sha256(content).hexdigest(), known, seen_by)
 
 

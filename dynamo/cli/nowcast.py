@@ -83,7 +83,8 @@ def nowcast(
             f"{output}: {leads} min from {summary['issue_time']}, {made.grid.nlat} x {made.grid.nlon} nodes,"
             f" {len(made.frame_times)} {made.source} frames, {made.relation};"
             f" motion {made.speed_km_h:.0f} km/h toward {made.towards_deg:.0f} degrees,"
-            f" {made.vectors} vectors",
+            f" {made.vectors} vectors"
+            + (f"; {made.implausible} impossible values left out" if made.implausible else ""),
             markup=False,
         )
 
@@ -123,6 +124,7 @@ def _summary(made: MadeNowcast, output: Path) -> dict[str, object]:
         "method": made.method,
         "zr": None if made.relation is None else {"a": made.relation.a, "b": made.relation.b},
         "no_echo_dbz": NO_ECHO_DBZ,
+        "implausible_values": made.implausible,
         "motion": {
             "vectors": made.vectors,
             "speed_km_h": round(made.speed_km_h, 1),

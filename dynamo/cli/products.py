@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def repair(
     workflows: list[str] = typer.Argument(
-        [], metavar="[WORKFLOW]...", show_default=False, help="Workflows; all by default."
+        [], metavar="WORKFLOW", show_default=False, help="Workflows; all by default."
     ),
     dry: bool = typer.Option(False, "--dry-run", help="Only say what would change."),
     config: Path | None = ConfigOption,

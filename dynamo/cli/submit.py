@@ -65,16 +65,16 @@ def submit(
                 finish(run, out_dir)
             else:
                 detach(run, config, out_dir)
-            _report(run, new, as_json)
+            _report(service, run, new, as_json)
             return
         _check_engine(service, run)
         run = execute_and_show(service, run, config, out_dir, quiet=as_json)
         if as_json:
             # Before any failure is raised: a program must see how the run ended either way.
-            _report(run, new, as_json)
+            _report(service, run, new, as_json)
         finish(run, out_dir)
         if not as_json:
-            _report(run, new, as_json)
+            _report(service, run, new, as_json)
     finally:
         service.close()
         service.store.close()
@@ -250,6 +250,7 @@ def _request(
     from dynamo.doors import ENGINES
     from dynamo.errors import InputError, UsageError
     from dynamo.files import sha256_file
+    from dynamo.formats.sounding import read_sounding
     from dynamo.inspection.process import inspect_port
     from dynamo.runs.ledger import InputFile, RunRequest
 
@@ -274,6 +275,9 @@ def _request(
             if not path.is_file():
                 raise InputError("no such file", where=path, expected=f"a file in format {workflow.inputs[port]}")
             known = path.stat()
+            if workflow.inputs[port] == "sounding":
+                # A trigger's run falls back on the configured heights; whoever names a file now wants that file.
+                read_sounding(path)
             files.append(InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns))
         if facts is not None:
             times.append(facts.issue_time)
@@ -311,13 +315,18 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
     return pairs
 
 
-def _report(run: Run, new: bool, as_json: bool) -> None:
+def _report(service: RunService, run: Run, new: bool, as_json: bool) -> None:
+    from dynamo.runs.ledger import decisions_about
     from dynamo.runs.record import run_json
 
+    with service.store.reading() as session:
+        remarks = [item.reason for item in decisions_about(session, run.id) if item.action == "remark"]
     if as_json:
-        print_json({**run_json(run), "new": new})
+        print_json({**run_json(run), "new": new, "remarks": remarks})
     elif run.state == "succeeded":
         note = "" if new else " (already run)"
         out.print(f"run {run.id} succeeded{note}: {run.jobs_done} jobs, products in {run.product_dir}", markup=False)
     else:
         out.print(f"run {run.id} {run.state}; follow it with: dynamo runs show {run.id}", markup=False)
+    for remark in [] if as_json else remarks:
+        err.print(f"warning: {remark}", markup=False, soft_wrap=True)

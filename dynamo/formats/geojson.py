@@ -58,6 +58,7 @@ def encode_contours(header: NowcastHeader, lead: int, found: Sequence[Contours])
         "valid_time": valid,
         "lead_min": lead,
         "levels_dbz": [level.level for level in found],
+        "implausible_values": header.implausible,
         "features": [
             feature
             for level in found

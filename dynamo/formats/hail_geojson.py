@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from dynamo.errors import InputError
 from dynamo.formats.hail_grid import NO_HEIGHT_M, HailGrid
 from dynamo.radar.contour import Contours, contours
+from dynamo.radar.date_line import cut_at_date_line, wrapped
 from dynamo.times import file_stamp, to_iso
 
 #: Sizes of hail in words, by their lower bound, mm (HSDA; Ortega et al. 2016).
@@ -96,6 +97,8 @@ def encode_hail(hail: HailGrid, areas: Sequence[HailAreas]) -> bytes:
         "radars": [view.name for view in hail.radars],
         "radar_times": {view.name: to_iso(view.time) for view in hail.radars},
         "missing_radars": list(hail.missing),
+        "blind_radars": blind_radars(hail),
+        "implausible_values": hail.sources.get("implausible_values", 0),
         "levels_mm": [area.size_mm for area in areas if area.size_mm is not None],
         "mesh_method": hail.sources.get("mesh_method"),
         "temperatures_from": hail.sources.get("temperatures_from", hail.sources.get("sounding")),
@@ -105,9 +108,18 @@ def encode_hail(hail: HailGrid, areas: Sequence[HailAreas]) -> bytes:
     return orjson.dumps(collection, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def blind_radars(hail: HailGrid) -> list[str]:
+    """Return the radars that are there but looked for no hail: what they do not see may still be there."""
+    if hail.kind == "radar":
+        return [view.name for view in hail.radars] if hail.blind else []
+    blind = hail.sources.get("blind_radars", [])
+    return [str(name) for name in blind] if isinstance(blind, list) else []
+
+
 def _mask(hail: HailGrid, mask: NDArray[np.bool_], min_area_km2: float, decimals: int) -> Contours:
     field = mask.astype(np.float32)
-    return contours(field, hail.grid, [_HALF], min_points=4, min_area_km2=min_area_km2, decimals=decimals)[0]
+    found = contours(field, hail.grid, [_HALF], min_points=4, min_area_km2=min_area_km2, decimals=decimals)[0]
+    return cut_at_date_line(found, decimals)
 
 
 def _nothing(level: float) -> Contours:
@@ -153,7 +165,7 @@ def _nodes_inside(hail: HailGrid, found: Contours) -> list[NDArray[np.intp]]:
     """Return for each polygon the flattened hail nodes inside."""
     node = np.flatnonzero(hail.fields["hail_class"].ravel() > 0)
     row, column = np.divmod(node, hail.grid.nlon)
-    places = np.column_stack((hail.grid.longitudes[column], hail.grid.latitudes[row]))
+    places = np.column_stack((wrapped(hail.grid.longitudes[column]), hail.grid.latitudes[row]))
     spots = np.asarray(shapely.points(places), dtype=np.object_)
     which, spot = shapely.STRtree(spots).query(found.to_shapely(), predicate="intersects")
     return [node[spot[which == number]] for number in range(len(found))]
@@ -180,6 +192,6 @@ def _facts(hail: HailGrid, node: NDArray[np.intp], names: list[str], level_mm: f
     strongest = size if largest is not None else dbz
     if strongest is not None:
         row, column = divmod(int(node[int(np.argmax(strongest))]), hail.grid.nlon)
-        place = (float(hail.grid.longitudes[column]), float(hail.grid.latitudes[row]))
+        place = (float(wrapped(hail.grid.longitudes[[column]])[0]), float(hail.grid.latitudes[row]))
         facts["strongest_at"] = [round(degrees, 5) for degrees in place]
     return facts

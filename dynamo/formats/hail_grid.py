@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 from dynamo.files import replacing
+from dynamo.formats.checks import check_values
 from dynamo.formats.nowcast import check_size, opened
+from dynamo.formats.radar.model import Site
 from dynamo.radar.grid import LatLonGrid
 from dynamo.radar.hail.hsda import SIZES
 from dynamo.radar.hail.hydroclass_tables import CLASSES
 from dynamo.radar.hail.sweep import HAIL_CLASSES
-from dynamo.times import file_stamp, parse_time, to_iso
+from dynamo.times import file_stamp, is_plausible, parse_time, to_iso
 
 Kind = Literal["radar", "composite"]
 FORMAT = "hail-grid"
@@ -139,6 +141,11 @@ class HailGrid:
     def classes_only(self) -> bool:
         """Whether the grid has hydrometeor classes, but hail was not looked for."""
         return self.sources.get("product") == "classes"
+
+    @property
+    def blind(self) -> bool:
+        """Whether a radar's product says that hail was looked for in none of its sweeps."""
+        return self.sources.get("sweeps_examined") == 0
 
     @property
     def observed(self) -> NDArray[np.bool_]:
@@ -262,6 +269,8 @@ def read_hail_grid(path: Path) -> HailGrid:
     with opened(path) as dataset:
         try:
             return _read(dataset, path)
+        except InputError as error:
+            raise InputError(error.what, where=path, expected=error.expected) from error
         except _BROKEN as error:
             raise InputError(f"not a hail grid: {error}", where=path, expected="a file of the module grid") from error
 
@@ -284,6 +293,8 @@ def _read(dataset: netCDF4.Dataset, path: Path) -> HailGrid:
         if data.shape != grid.shape:
             raise ValueError(f"{name} has shape {data.shape}")
         fields[name] = data.astype(FIELDS[name].dtype, copy=False)
+        fill = FIELDS[name].fill
+        check_values(name, fields[name], missing=fill if fill is not None and fill < NOT_OBSERVED else None)
     for name in ("hydrometeor_class", "hail_class", "beam_height"):
         if name not in fields:
             raise ValueError(f"no {name}")
@@ -297,13 +308,20 @@ def _read(dataset: netCDF4.Dataset, path: Path) -> HailGrid:
         )
         for view in json.loads(dataset.radars)
     )
+    for view in views:
+        Site(view.name, view.latitude_deg, view.longitude_deg, view.altitude_m, "S")
+    if "radar" in fields and not -1 <= fields["radar"].min() <= fields["radar"].max() < len(views):
+        raise ValueError(f"radars {fields['radar'].min()} to {fields['radar'].max()} of {len(views)}")
+    time, sources = parse_time(str(dataset.valid_time)), json.loads(dataset.sources)
+    if not is_plausible(time) or not isinstance(sources, dict):
+        raise ValueError(f"valid at {time:%Y-%m-%d}, sources {sources!r:.40}")
     return HailGrid(
         kind=cast("Kind", str(dataset.kind)),
         grid=grid,
-        time=parse_time(str(dataset.valid_time)),
+        time=time,
         radars=views,
         fields=fields,
         missing=tuple(str(name) for name in json.loads(dataset.missing_radars)),
-        sources=json.loads(dataset.sources),
+        sources=sources,
         flags=tuple(str(flag) for flag in json.loads(dataset.flags)),
     )

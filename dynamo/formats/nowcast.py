@@ -2,15 +2,17 @@
 
 Dimensions ``Steps``, ``Lat``, ``Lon``; the first variable is ``PredictedReflectivity(Steps, Lat, Lon)``, float32
 dBZ, row 0 the southern one; global attributes ``Latitude`` (north edge), ``Longitude`` (west edge), ``Height``,
-``Time`` (epoch seconds of the issue time), ``LatGridSpacing``, ``LonGridSpacing``, ``MissingData``.
-Step ``k`` is valid ``k`` minutes after the issue time.
+``Time`` (epoch seconds of the issue time), ``LatGridSpacing``, ``LonGridSpacing``, ``MissingData``; ours also have
+``ImplausibleValues``, the number of values left out because no weather has them. Step ``k`` is valid ``k`` minutes
+after the issue time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import mmap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +24,10 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 from dynamo.files import replacing
+from dynamo.formats.netcdf3 import check_whole
 from dynamo.radar.grid import LatLonGrid
-from dynamo.times import file_stamp, from_epoch
+from dynamo.radar.limits import MOMENTS, within
+from dynamo.times import PLAUSIBLE_YEARS, file_stamp, from_epoch, is_plausible
 
 VARIABLE = "PredictedReflectivity"
 MISSING_DBZ = -99900.0
@@ -41,12 +45,16 @@ _CLASSIC_LIMIT_BYTES = 2_000_000_000
 
 @dataclass(frozen=True)
 class NowcastHeader:
-    """The metadata of a nowcast, without its data."""
+    """The metadata of a nowcast, without its data.
+
+    ``implausible`` counts the values left out on the way here because no weather has them (`dynamo.radar.limits`).
+    """
 
     grid: LatLonGrid
     issue_time: datetime
     leads: int
     height_m: float = 0.0
+    implausible: int = 0
 
     def valid_time(self, lead: int) -> datetime:
         """Return the valid time of the grid of ``lead`` minutes."""
@@ -56,7 +64,7 @@ class NowcastHeader:
 class NowcastReader:
     """An open nowcast file; grids are read one lead at a time, so memory holds one grid.
 
-    Use it as a context manager.
+    Use it as a context manager. ``implausible`` counts the values left out of the grids read so far.
 
     Raises
     ------
@@ -66,6 +74,7 @@ class NowcastReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.implausible = 0
         self._dataset = open_dataset(path)
         try:
             self._variable = _check_variable(self._dataset, path)
@@ -96,7 +105,7 @@ class NowcastReader:
             raise InputError(
                 f"cannot read lead {lead} min: {error}", where=self.path, expected="a complete file"
             ) from error
-        return to_nan(raw, self._missing)
+        return self._clean(raw)
 
     def read_some(self, first: int, last: int) -> NDArray[np.float32]:
         """Return the grids of the leads from ``first`` up to, not including, ``last``; shape ``(leads, nlat, nlon)``.
@@ -113,7 +122,18 @@ class NowcastReader:
             raise InputError(
                 f"cannot read leads {first} to {last - 1} min: {error}", where=self.path, expected="a complete file"
             ) from error
-        return to_nan(raw, self._missing)
+        return self._clean(raw)
+
+    def read_counted(self, lead: int) -> tuple[NowcastHeader, NDArray[np.float32]]:
+        """Return the grid of one lead, with the header that also counts the values left out of it."""
+        before = self.implausible
+        field = self.read(lead)
+        return replace(self.header, implausible=self.header.implausible + self.implausible - before), field
+
+    def _clean(self, raw: Any) -> NDArray[np.float32]:
+        data, count = to_dbz(raw, self._missing, self.path)
+        self.implausible += count
+        return data
 
     def __enter__(self) -> Self:
         return self
@@ -242,6 +262,7 @@ def set_globals(dataset: netCDF4.Dataset, header: NowcastHeader) -> None:
     dataset.LatGridSpacing = np.float64(grid.dlat_deg)
     dataset.LonGridSpacing = np.float64(grid.dlon_deg)
     dataset.MissingData = np.float32(MISSING_DBZ)
+    dataset.ImplausibleValues = np.int32(header.implausible)
 
 
 @contextlib.contextmanager
@@ -260,7 +281,7 @@ def open_dataset(path: Path) -> netCDF4.Dataset:
     Raises
     ------
     InputError
-        If ``path`` is not a readable NetCDF file.
+        If ``path`` is not a readable NetCDF file, or is truncated.
     """
     if not path.is_file():
         raise InputError("is a directory" if path.is_dir() else "no such file", where=path, expected="a NetCDF file")
@@ -271,7 +292,17 @@ def open_dataset(path: Path) -> netCDF4.Dataset:
     except (OSError, RuntimeError) as error:
         raise InputError(f"not a readable NetCDF file: {error}", where=path, expected="NetCDF") from error
     dataset.set_auto_maskandscale(False)
+    try:
+        _check_whole(path)
+    except InputError as error:
+        dataset.close()
+        raise InputError(error.what, where=path, expected="a complete file") from error
     return dataset
+
+
+def _check_whole(path: Path) -> None:
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        check_whole(data)
 
 
 def missing_values(dataset: netCDF4.Dataset, variable: netCDF4.Variable[Any]) -> tuple[float, ...]:
@@ -290,6 +321,17 @@ def to_nan(raw: Any, missing: tuple[float, ...]) -> NDArray[np.float32]:
         data[data == np.float32(value)] = np.nan
     data[np.isinf(data)] = np.nan
     return data
+
+
+def to_dbz(raw: Any, missing: tuple[float, ...], where: Path) -> tuple[NDArray[np.float32], int]:
+    """Return reflectivities as `to_nan` does, NaN also for impossible ones, and how many those are.
+
+    Raises
+    ------
+    InputError
+        If much of it is impossible.
+    """
+    return within(to_nan(raw, missing), MOMENTS["DBZH"], name="reflectivity", where=where)
 
 
 def from_nan(field: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -323,6 +365,8 @@ def _check_variable(dataset: netCDF4.Dataset, path: Path) -> netCDF4.Variable[An
             where=path,
             expected="numbers over (Steps, Lat, Lon)",
         )
+    if {"scale_factor", "add_offset"} & set(variable.ncattrs()):
+        raise InputError(f"{VARIABLE} is packed", where=path, expected="plain numbers in dBZ")
     leads, nlat, nlon = variable.shape
     cells = leads * nlat * nlon
     if not 1 <= leads <= MAX_LEADS or cells > MAX_CELLS:
@@ -376,7 +420,11 @@ def header_of(dataset: netCDF4.Dataset, shape: tuple[int, int, int], path: Path)
         )
         if grid.longitudes[-1] > 180:
             raise InputError("the grid crosses 180 degrees of longitude", expected="a grid on one side of it")
-        return NowcastHeader(grid, from_epoch(number("Time")), leads, number("Height", 0.0))
+        issued = from_epoch(number("Time"))
+        if not is_plausible(issued):
+            raise InputError(f"issued {issued:%Y-%m-%d}", expected=PLAUSIBLE_YEARS)
+        implausible = max(0, int(number("ImplausibleValues", 0.0)))
+        return NowcastHeader(grid, issued, leads, number("Height", 0.0), implausible)
     except InputError as error:
         raise InputError(error.what, where=path, expected=error.expected) from error
     except (OverflowError, OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import netCDF4
 import numpy as np
@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 from dynamo.files import replacing
+from dynamo.formats.checks import check_values
 from dynamo.formats.nowcast import opened
-from dynamo.formats.radar.model import Site
+from dynamo.formats.radar.model import LARGEST_RANGE_M, Band, Site
+from dynamo.formats.radar.model import MAX_GATES as MOST_GATES
 from dynamo.formats.radar_product_model import (
     COLUMN_QUANTITIES,
     KINDS,
@@ -34,7 +36,8 @@ from dynamo.formats.radar_product_model import (
     RadarProduct,
     SweepProduct,
 )
-from dynamo.times import from_epoch, parse_time, to_iso
+from dynamo.radar.limits import GATE_M
+from dynamo.times import PLAUSIBLE_YEARS, from_epoch, is_plausible, parse_time, to_iso
 
 __all__ = (
     "COLUMN_QUANTITIES",
@@ -257,7 +260,7 @@ def _read(dataset: netCDF4.Dataset) -> RadarProduct:
             counts={reason: int(numbers[number]) for reason, numbers in counts.items()},
             flags=tuple(flags[number]),
         )
-        _check_index(sweep.index, sweep.shape)
+        _check_sweep(sweep)
         sweeps.append(sweep)
     columns = None
     if "column" in dataset.dimensions:
@@ -271,6 +274,13 @@ def _read(dataset: netCDF4.Dataset) -> RadarProduct:
             elevations=int(dataset.column_elevations),
         )
         _check_index(columns.index, sweeps[columns.sweep].shape)
+        for name, values in columns.values.items():
+            check_values(name, values)
+    sources, time = json.loads(dataset.sources), parse_time(str(dataset.volume_time))
+    if not isinstance(sources, dict) or not is_plausible(time) or str(dataset.band) not in get_args(Band):
+        raise InputError(
+            f"volume of {to_iso(time)}, {dataset.band!s:.20} band", expected=f"{PLAUSIBLE_YEARS}; S, C or X band"
+        )
     return RadarProduct(
         kind=kind,
         site=Site(
@@ -280,12 +290,26 @@ def _read(dataset: netCDF4.Dataset) -> RadarProduct:
             float(dataset.altitude_m),
             str(dataset.band),  # type: ignore[arg-type]
         ),
-        time=parse_time(str(dataset.volume_time)),
+        time=time,
         sweeps=tuple(sweeps),
         columns=columns,
-        sources=json.loads(dataset.sources),
+        sources=sources,
         flags=tuple(json.loads(dataset.flags)),
     )
+
+
+def _check_sweep(sweep: SweepProduct) -> None:
+    _check_index(sweep.index, sweep.shape)
+    start_m, step_m = sweep.range_start_m, sweep.range_step_m
+    if not (GATE_M[0] <= step_m <= GATE_M[1] and abs(start_m) <= LARGEST_RANGE_M and 2 <= sweep.gates <= MOST_GATES):
+        raise InputError(f"{sweep.gates} gates of {step_m:g} m from {start_m:g} m", expected="the gates of a radar")
+    angles = np.append(sweep.elevation_deg, sweep.fixed_angle_deg)
+    if not ((np.abs(sweep.azimuth_deg) <= 360).all() and (np.abs(angles - 42.5) <= 52.5).all()):
+        raise InputError("a ray has no direction", expected="azimuths and elevations in degrees")
+    if not is_plausible(sweep.start_time):
+        raise InputError(f"a sweep of {to_iso(sweep.start_time)}", expected=PLAUSIBLE_YEARS)
+    for name, values in sweep.values.items():
+        check_values(name, values)
 
 
 def _check_index(index: NDArray[Any], shape: tuple[int, int]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,10 @@ _NAME = re.compile(r"PredictedReflectivity_(\d{1,3})min")
 
 @dataclass(frozen=True)
 class LeadGrid:
-    """One grid of a nowcast: dBZ, shape ``(nlat, nlon)``, row 0 the southern one, NaN where data is missing."""
+    """One grid of a nowcast: dBZ, shape ``(nlat, nlon)``, row 0 the southern one, NaN where data is missing.
+
+    ``header.implausible`` counts the values left out of this grid, and of the file before it was written.
+    """
 
     header: NowcastHeader
     lead: int
@@ -88,7 +91,8 @@ def read_grids(path: Path) -> Iterator[LeadGrid]:
             return
     with nowcast.NowcastReader(path) as reader:
         for lead in range(reader.header.leads):
-            yield LeadGrid(reader.header, lead, reader.read(lead))
+            header, field = reader.read_counted(lead)
+            yield LeadGrid(header, lead, field)
 
 
 def _read_split(dataset: netCDF4.Dataset, name: str, path: Path) -> LeadGrid:
@@ -104,7 +108,7 @@ def _read_split(dataset: netCDF4.Dataset, name: str, path: Path) -> LeadGrid:
     lead = int(match.group(1)) if match else 0
     header = nowcast.header_of(dataset, (lead + 1, nlat, nlon), path)
     try:
-        field = nowcast.to_nan(variable[:], nowcast.missing_values(dataset, variable))
+        field, count = nowcast.to_dbz(variable[:], nowcast.missing_values(dataset, variable), path)
     except (OSError, RuntimeError) as error:
         raise InputError(f"cannot read {name}: {error}", where=path, expected="a complete file") from error
-    return LeadGrid(header, lead, field)
+    return LeadGrid(replace(header, implausible=header.implausible + count), lead, field)

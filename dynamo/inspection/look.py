@@ -210,6 +210,7 @@ def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
                 inside = sample >= level
                 area.extend((inside.sum(axis=2) @ row_areas[step // 2 :: step]).tolist())
                 crossings[level] += _crossings(inside, step).tolist()
+        implausible = header.implausible + reader.implausible
     if all(np.isnan(maxima)):
         raise InputError("every value is missing", where=path, expected="data in at least one lead")
     return InputFacts(
@@ -220,6 +221,7 @@ def _inspect_nowcast(path: Path, levels: Sequence[float]) -> InputFacts:
         area_km2={level: tuple(values) for level, values in areas.items()},
         crossings={level: tuple(values) for level, values in crossings.items()},
         maximum_dbz=tuple(maxima),
+        flags=(f"implausible values left out: {implausible}",) if implausible else (),
         bounds=blocks.bounds,
         block_leads=tuple(blocks.leads),
         blocks_km2=blocks.areas_km2(),

@@ -35,6 +35,7 @@ def main() -> None:
         "wall_s": outcome.wall_s,
         "cpu_s": outcome.cpu_s,
         "metrics": dict(outcome.metrics),
+        "remarks": list(outcome.remarks),
     }
     sys.stdout.write(orjson.dumps(line).decode() + "\n")
 

@@ -14,7 +14,7 @@ def _run(call: Call) -> dict[str, float]:
 
     parameters = call.parameters
     levels = list(dict.fromkeys(parameters["levels"]))
-    polygons = vertices = grids = 0
+    polygons = vertices = grids = implausible = 0
     for grid, target in paired(call, "geojson"):
         found = contours(
             grid.field,
@@ -26,9 +26,15 @@ def _run(call: Call) -> dict[str, float]:
         )
         write_bytes(target, encode_contours(grid.header, grid.lead, found))
         grids += 1
+        implausible += grid.header.implausible
         polygons += sum(len(level) for level in found)
         vertices += sum(len(level.points) for level in found)
-    return {"grids": float(grids), "polygons": float(polygons), "vertices": float(vertices)}
+    return {
+        "grids": float(grids),
+        "polygons": float(polygons),
+        "vertices": float(vertices),
+        "implausible_values": float(implausible),
+    }
 
 
 def _check(call: Call) -> None:

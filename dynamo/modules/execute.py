@@ -18,6 +18,7 @@ class Outcome:
     wall_s: float
     cpu_s: float
     metrics: Mapping[str, float]
+    remarks: tuple[str, ...] = ()
 
 
 def execute(
@@ -59,7 +60,7 @@ def execute(
     except OSError as error:
         # A full disk or a vanished folder is the machine's fault, not the module's: say so.
         raise DynamoError(f"module {module.name}: {error.strerror or error}", where=error.filename) from error
-    return Outcome(time.perf_counter() - wall, time.process_time() - cpu, metrics)
+    return Outcome(time.perf_counter() - wall, time.process_time() - cpu, metrics, tuple(call.remarks))
 
 
 def _check_ports(module: Module, role: str, ports: Sequence[Port], given: Mapping[str, Sequence[Path]]) -> None:

@@ -11,7 +11,7 @@ def _run(call: Call) -> dict[str, float]:
 
     from dynamo.formats.radar_products import write_radar_product
     from dynamo.modules.sweeps import quality_limits, read_inputs
-    from dynamo.processing.hail import HailOptions, hail_product
+    from dynamo.processing.hail import NOT_LOOKED_FOR, HailOptions, hail_product
     from dynamo.radar.hail.sweep import limits_for
 
     volume, temperatures = read_inputs(call)
@@ -43,7 +43,9 @@ def _run(call: Call) -> dict[str, float]:
         "examined": float(examined),
         "removed": float(removed),
         "hail_gates": float(hail),
+        "implausible_values": float(str(product.sources["implausible_values"])),
     }
+    call.remarks.extend(flag for flag in product.flags if flag.startswith(NOT_LOOKED_FOR.partition("{")[0]))
     if product.columns is not None:
         metrics["mesh_max_mm"] = float(product.columns.values["MESH"].max(initial=0.0))
     return metrics

@@ -25,6 +25,7 @@ def _run(call: Call) -> dict[str, float]:
         "sweeps": float(len(product.sweeps)),
         "examined": float(sum(count["examined"] for count in counts)),
         "classified": float(sum(sweep.index.size for sweep in product.sweeps)),
+        "implausible_values": float(str(product.sources["implausible_values"])),
     }
 
 

@@ -12,7 +12,7 @@ def _run(call: Call) -> dict[str, float]:
     from dynamo.modules.grids import paired
     from dynamo.times import to_iso
 
-    grids = size = 0
+    grids = size = implausible = 0
     for grid, target in paired(call, "png"):
         nodes = grid.header.grid
         # Image cells are centered on their nodes, so the image extends half a cell further.
@@ -27,12 +27,14 @@ def _run(call: Call) -> dict[str, float]:
                 "issue_time": to_iso(grid.header.issue_time),
                 "valid_time": to_iso(grid.valid_time),
                 "bounds": f"{west:.6f},{south:.6f},{east:.6f},{north:.6f}",
+                "implausible_values": str(grid.header.implausible),
             },
         )
         write_bytes(target, image)
         grids += 1
+        implausible += grid.header.implausible
         size += len(image)
-    return {"grids": float(grids), "bytes": float(size)}
+    return {"grids": float(grids), "bytes": float(size), "implausible_values": float(implausible)}
 
 
 def _check(call: Call) -> None:

@@ -116,6 +116,7 @@ def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
             "wall_s": round(outcome.wall_s, 6),
             "cpu_s": round(outcome.cpu_s, 6),
             "metrics": dict(outcome.metrics),
+            "remarks": list(outcome.remarks),
             "error": None,
         }
     except Exception as error:  # broken files make the libraries fail in every way

@@ -18,10 +18,17 @@ def _run(call: Call) -> dict[str, float]:
             where="split",
             expected=f"one output per lead (<= {MAX_LEADS})",
         )
+    implausible = 0
     with NowcastReader(call.input("nowcast")) as reader:
         for lead, path in zip(leads, outputs, strict=True):
-            write_split(path, reader.header, lead, reader.read(lead))
-    return {"grids": float(len(leads)), "cells": float(reader.header.grid.nlat * reader.header.grid.nlon)}
+            header, field = reader.read_counted(lead)
+            write_split(path, header, lead, field)
+            implausible += header.implausible
+    return {
+        "grids": float(len(leads)),
+        "cells": float(reader.header.grid.nlat * reader.header.grid.nlon),
+        "implausible_values": float(implausible),
+    }
 
 
 def _check(call: Call) -> None:

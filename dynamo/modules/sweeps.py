@@ -103,6 +103,7 @@ def read_inputs(call: Call) -> tuple[Volume, Temperatures]:
 
     A volume from the future is flagged; an old one is not, since the modules also process archives.
     """
+    from dataclasses import replace
     from datetime import timedelta
 
     from dynamo.formats.radar.read import read_volume
@@ -120,6 +121,9 @@ def read_inputs(call: Call) -> tuple[Volume, Temperatures]:
         fallback_minus_20_c_m=call.parameters["minus_20_c_height"],
         max_age=timedelta(hours=call.parameters["max_sounding_age"]),
     )
+    if soundings and chosen.fallback:
+        call.remarks.append(f"the sounding was not used: {chosen.reason}")
+        volume = replace(volume, flags=(*volume.flags, "sounding refused: see sources"))
     return volume, temperatures_of(chosen)
 
 

@@ -28,6 +28,8 @@ from dynamo.radar.hail.levels import Temperatures
 from dynamo.radar.hail.mesh import PolarSweep
 from dynamo.radar.hail.vertical import without_echo_above
 
+#: The flag of a product in which hail was not, or not everywhere, looked for: no hail there does not mean none.
+NOT_LOOKED_FOR = "hail not looked for in {blind} of {sweeps} sweeps: no ZDR or RHOHV"
 #: The moments to read for hail.
 MOMENTS = ("DBZH", "ZDR", "RHOHV", "KDP", "VRADH", "SNRH", "SQIH")
 
@@ -103,6 +105,9 @@ def hail_product(volume: Volume, temperatures: Temperatures, options: HailOption
         polar.append(beam)
         found.append(result)
     flags = list(volume.flags)
+    blind = sum(result is None for result in found)
+    if blind:
+        flags.append(NOT_LOOKED_FOR.format(blind=blind, sweeps=len(found)))
     if band != HSDA_BAND:
         flags.append(f"no HSDA sizes: made for S band, not {band}")
     columns = _columns(volume, polar, temperatures, options, flags)
@@ -124,9 +129,19 @@ def hail_product(volume: Volume, temperatures: Temperatures, options: HailOption
             "min_core_gates": limits.min_core_gates,
             "min_core_km2": limits.min_core_km2,
             "quality": asdict(checks),
+            **_examined(volume, len(found) - blind),
         },
         flags=tuple(flags),
     )
+
+
+def _examined(volume: Volume, sweeps: int) -> dict[str, object]:
+    """Return how many sweeps could be examined for hail, and how many impossible values were left out."""
+    return {
+        "sweeps": len(volume.sweeps),
+        "sweeps_examined": sweeps,
+        "implausible_values": sum(int(sweep.attrs["implausible"]) for sweep in volume.sweeps),
+    }
 
 
 def classes_product(
@@ -174,7 +189,12 @@ def classes_product(
         site=volume.site,
         time=volume.time,
         sweeps=tuple(sweeps),
-        sources={**_levels(temperatures), "min_dbz": min_dbz, "quality": asdict(checks)},
+        sources={
+            **_levels(temperatures),
+            "min_dbz": min_dbz,
+            "quality": asdict(checks),
+            **_examined(volume, len(usable)),
+        },
         flags=volume.flags,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -57,11 +58,13 @@ def composite_grids(
         raise InputError(f"no grid within {max_age} of {time:%Y-%m-%dT%H:%M:%SZ}", expected="grids of that minute")
     fresh = sorted(near, key=lambda grid: grid.time, reverse=True)
     lost = astray(fresh)
-    fresh = [grid for grid in fresh if grid not in lost]
+    fresh = _side_by_side([grid for grid in fresh if grid not in lost])
     radars = list(dict.fromkeys(grid.radars[0].name for grid in fresh))
     target = union_grid([grid.grid for grid in fresh])
     chosen = choose([_view(grid) for grid in fresh], target, method)
     newest = {name: next(grid.radars[0] for grid in fresh if grid.radars[0].name == name) for name in radars}
+    blind = {grid.radars[0].name for grid in fresh if grid.blind}
+    blind -= {grid.radars[0].name for grid in fresh if not grid.blind}
     late = sorted({grid.radars[0].name for grid in grids if grid not in lost} - set(radars))
     return HailGrid(
         kind="composite",
@@ -73,10 +76,23 @@ def composite_grids(
         sources={
             **_shared_sources(fresh),
             "composite_method": method,
+            "blind_radars": [name for name in radars if name in blind],
+            "implausible_values": sum(int(str(grid.sources.get("implausible_values", 0))) for grid in fresh),
             "views": [f"{grid.radars[0].name} {grid.time:%Y-%m-%dT%H:%M:%SZ}" for grid in fresh],
         },
         flags=_flags(fresh, late, lost, max_age),
     )
+
+
+def _side_by_side(grids: Sequence[HailGrid]) -> list[HailGrid]:
+    """Return the grids on one side of the date line: longitudes of neighbors differ by less than half a turn."""
+    first = grids[0].grid.west_deg
+    turned = []
+    for grid in grids:
+        turns = round((first - grid.grid.west_deg) / 360)
+        moved = replace(grid.grid, west_deg=round(grid.grid.west_deg + 360 * turns, 9)) if turns else grid.grid
+        turned.append(replace(grid, grid=moved) if turns else grid)
+    return turned
 
 
 def _check(grids: Sequence[HailGrid]) -> None:

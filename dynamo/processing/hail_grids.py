@@ -78,6 +78,9 @@ def grid_product(product: RadarProduct, options: GridOptions | None = None) -> H
     if product.columns is not None:
         _add_columns(product, gridders, fields, options.method)
     seen = heights != NO_HEIGHT_M
+    if product.kind == "hail" and product.sources.get("sweeps_examined") == 0:
+        # Nothing was looked for: "no hail" would hide that of another radar, and tell a place that hail is over.
+        seen = np.zeros(grid.shape, dtype=bool)
     for name in ("hydrometeor_class", "hail_class", "hail_size_class"):
         if name in fields:
             fields[name][~seen] = NOT_OBSERVED

@@ -138,7 +138,7 @@ def make_nowcast(
     need("cv2")
     tell = progress or _silent
     chosen = newest(sequence(paths))
-    frames, last, used = _read(chosen, bbox and _with_inflow(bbox, leads), relation, tell)
+    frames, last, used, implausible = _read(chosen, bbox and _with_inflow(bbox, leads), relation, tell)
     grid = last.grid
     if method == "lk":
         origin = chosen[0].valid_time
@@ -163,6 +163,7 @@ def make_nowcast(
         method=method,
         relation=used,
         vectors=motion.vectors,
+        implausible=implausible,
         speed_km_h=speed,
         towards_deg=towards,
     )
@@ -218,12 +219,14 @@ def newest(items: Sequence[Sequenced]) -> list[Sequenced]:
 
 def _read(
     chosen: Sequence[Sequenced], bbox: BBox | None, relation: ZRelation | None, tell: Progress
-) -> tuple[list[NDArray[np.float32]], Composite, ZRelation]:
-    """Return the frames in dBZ, the last composite, and the relation used."""
+) -> tuple[list[NDArray[np.float32]], Composite, ZRelation, int]:
+    """Return the frames in dBZ, the last composite, the relation used, and the number of values left out."""
     frames: list[NDArray[np.float32]] = []
     first: Composite | None = None
+    implausible = 0
     for count, item in enumerate(chosen, start=1):
         composite = read_composite(item.path, bbox)
+        implausible += composite.implausible
         if first is None:
             first = composite
         elif composite.grid != first.grid or composite.source != first.source:
@@ -240,7 +243,7 @@ def _read(
             where=chosen[-1].path,
             expected="at least one known cell",
         )
-    return frames, composite, relation or composite.relation
+    return frames, composite, relation or composite.relation, implausible
 
 
 def _describe(composite: Composite) -> str:

@@ -90,7 +90,7 @@ def contours(
     Parameters
     ----------
     field
-        Values at the nodes of ``grid``, shape ``(nlat, nlon)``, row 0 the southern one; NaN is missing.
+        Values at the nodes of ``grid``, shape ``(nlat, nlon)``, row 0 the southern one; NaN and infinities are missing.
     grid
         The grid of the nodes.
     levels
@@ -178,6 +178,8 @@ class _Tracer:
     def __init__(self, part: NDArray[np.floating[Any]], levels: list[float]) -> None:
         values = part.astype(np.float64)
         flat = values.reshape(-1)
+        # Nothing can be interpolated toward infinity: the tracer would lose rings that come near.
+        flat[np.isinf(flat)] = np.nan
         for level in levels:
             near = np.flatnonzero(np.abs(flat - level) < _NODE_MARGIN)
             if near.size:
@@ -237,7 +239,7 @@ class _Shaping:
             return _empty(level)
         on_row, on_column = _on_lines(points)
         placed = self._place(points, on_row, on_column, row, column)
-        result = Contours(level, placed, rings, polygons, self._areas(placed, rings, polygons), maximum)
+        result = Contours(level, placed, rings, polygons, areas_km2(placed, rings, polygons), maximum)
         if np.isnan(traced.values).any():
             result = self._beside_missing(result, traced.values, row, column)
         return self._filter(result)
@@ -288,15 +290,6 @@ class _Shaping:
             placed[:, axis] = np.round(origin + spacing * (exact + offset), self.decimals)
         return placed
 
-    def _areas(self, points: Floats, rings: Ints, polygons: Ints) -> Floats:
-        height = strip_area_km2(points[:, 1])
-        width = np.diff(points[:, 0])
-        # Closed rings: the sum over a ring's edges, counterclockwise positive, without the step between rings.
-        pieces = -width * (height[1:] + height[:-1]) * 0.5
-        pieces[rings[1:-1] - 1] = 0.0
-        by_ring = np.add.reduceat(pieces, rings[:-1])
-        return np.add.reduceat(by_ring, polygons[:-1])
-
     def _repair(self, found: Contours) -> Contours:
         shapes = found.to_shapely()
         bad = ~shapely.is_valid(shapes)
@@ -316,7 +309,18 @@ class _Shaping:
             maxima.extend([float(found.maximum[index])] * len(parts))
         _, points, offsets = shapely.to_ragged_array(fixed)
         rings, polygons = (np.asarray(offset, dtype=np.int64) for offset in offsets)
-        return Contours(found.level, points, rings, polygons, self._areas(points, rings, polygons), np.array(maxima))
+        return Contours(found.level, points, rings, polygons, areas_km2(points, rings, polygons), np.array(maxima))
+
+
+def areas_km2(points: Floats, rings: Ints, polygons: Ints) -> Floats:
+    """Return the area of each polygon without its holes, on the ellipsoid; arguments as in `Contours`."""
+    height = strip_area_km2(points[:, 1])
+    width = np.diff(points[:, 0])
+    # Closed rings: the sum over a ring's edges, counterclockwise positive, without the step between rings.
+    pieces = -width * (height[1:] + height[:-1]) * 0.5
+    pieces[rings[1:-1] - 1] = 0.0
+    by_ring = np.add.reduceat(pieces, rings[:-1])
+    return np.add.reduceat(by_ring, polygons[:-1])
 
 
 def _on_lines(points: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

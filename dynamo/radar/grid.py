@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamo.errors import InputError
+from dynamo.radar.limits import SPACING_DEG
 
 #: Radius of the sphere with the Earth's surface area (authalic, WGS 84), km; areas on it are accurate to 0.5 %.
 EARTH_RADIUS_KM = 6371.0072
@@ -23,14 +24,14 @@ class LatLonGrid:
     north_deg, west_deg
         Latitude of the northern row of nodes, longitude of the western column, degrees.
     dlat_deg, dlon_deg
-        Spacing of the nodes, degrees, positive.
+        Spacing of the nodes, degrees, within `dynamo.radar.limits.SPACING_DEG`.
     nlat, nlon
         Number of rows and columns, at least 2.
 
     Raises
     ------
     InputError
-        If the grid is not on the Earth, too small to hold a contour, or has no positive spacing.
+        If the grid is not on the Earth, too small to hold a contour, or its spacing is impossible.
 
     Examples
     --------
@@ -49,8 +50,11 @@ class LatLonGrid:
     def __post_init__(self) -> None:
         if self.nlat < 2 or self.nlon < 2:
             raise InputError(f"a grid of {self.nlat} x {self.nlon} nodes", expected="at least 2 x 2")
-        if not (self.dlat_deg > 0 and self.dlon_deg > 0):
-            raise InputError(f"grid spacing {self.dlat_deg} x {self.dlon_deg} degrees", expected="positive numbers")
+        least, most = SPACING_DEG
+        if not (least <= self.dlat_deg <= most and least <= self.dlon_deg <= most):
+            raise InputError(
+                f"grid spacing {self.dlat_deg:g} x {self.dlon_deg:g} degrees", expected=f"{least:g} to {most:g}"
+            )
         south = self.north_deg - self.dlat_deg * (self.nlat - 1)
         if not (south >= -90.001 and self.north_deg <= 90.001 and -360 <= self.west_deg <= 360):
             raise InputError(

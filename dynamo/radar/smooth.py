@@ -16,7 +16,7 @@ def smooth(field: NDArray[np.floating[Any]], passes: int = 3) -> NDArray[np.floa
     Parameters
     ----------
     field
-        Values, shape ``(nlat, nlon)``; NaN is missing.
+        Values, shape ``(nlat, nlon)``; NaN and infinities are missing.
     passes
         Number of passes, 0 or more; the original makes 3.
 
@@ -38,7 +38,7 @@ def smooth(field: NDArray[np.floating[Any]], passes: int = 3) -> NDArray[np.floa
     values = np.array(field, dtype=np.float32)
     if passes < 1:
         return values
-    missing = np.isnan(values)
+    missing = ~np.isfinite(values)
     any_missing = bool(missing.any())
     if any_missing:
         values[missing] = 0.0

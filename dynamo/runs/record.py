@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from dynamo.runs.ledger import SOFTWARE
-from dynamo.runs.results import JobResult
+from dynamo.runs.results import JobResult, implausible_values
 from dynamo.store.models import Product, Run, RunDecision
 from dynamo.times import to_iso, utc_now
 from dynamo.workflows.model import Plan
@@ -15,8 +15,8 @@ from dynamo.workflows.model import Plan
 INDEX_FORMAT = 1
 
 
-def index_facts(run: Run, plan: Plan, results: Mapping[str, JobResult]) -> dict[str, Any]:
-    """Return what ``index.json`` holds besides the products."""
+def index_facts(run: Run, plan: Plan, results: Mapping[str, JobResult], remarks: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what ``index.json`` holds besides the products; ``remarks`` are those of `remarks_of`."""
     return {
         "format": INDEX_FORMAT,
         "run": run.id,
@@ -30,6 +30,8 @@ def index_facts(run: Run, plan: Plan, results: Mapping[str, JobResult]) -> dict[
         "trigger": run.trigger,
         "inputs": [{name: item[name] for name in ("port", "path", "sha256", "bytes")} for item in run.inputs],
         "parameters": run.parameters,
+        "remarks": list(remarks),
+        "implausible_values": implausible_values(results),
         "times": {
             name: _iso(time)
             for name, time in {

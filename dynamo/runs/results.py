@@ -11,7 +11,7 @@ import orjson
 
 from dynamo.engines.base import RunFolder
 from dynamo.errors import InputError
-from dynamo.times import from_epoch, parse_time
+from dynamo.times import ahead_of, from_epoch, parse_time
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class JobResult:
     ended: datetime | None = None
     #: Version of the module, if the job got that far.
     version: str = ""
+    #: What whoever ordered the run must know.
+    remarks: tuple[str, ...] = ()
 
 
 def read_results(folder: RunFolder) -> dict[str, JobResult]:
@@ -49,6 +51,7 @@ def read_results(folder: RunFolder) -> dict[str, JobResult]:
                     started=_time(data.get("started")),
                     ended=_time(data.get("ended")),
                     version=str(data.get("module_version") or ""),
+                    remarks=tuple(map(str, data.get("remarks") or ())),
                 )
             except (ValueError, KeyError, TypeError, InputError):
                 continue
@@ -68,6 +71,34 @@ def sum_up(results: Mapping[str, JobResult], total: int) -> dict[str, Any]:
     if started:
         values["started_at"] = min(started)
     return values
+
+
+def remarks_of(results: Mapping[str, JobResult], valid_at: datetime, now: datetime) -> list[str]:
+    """Return what whoever ordered a run must know although it succeeded, each remark once.
+
+    Parameters
+    ----------
+    results
+        Those of its jobs.
+    valid_at, now
+        The time of its products, and the caller's clock: ``latest`` does not point to data from the future.
+    """
+    ahead = ahead_of(valid_at, now)
+    clock = [f"{ahead}: latest does not point to these products"] if ahead else []
+    told = [remark for job in sorted(results) for remark in results[job].remarks]
+    counts = implausible_values(results)
+    left_out = [f"{count} impossible values left out by {module}" for module, count in counts.items()]
+    return list(dict.fromkeys([*clock, *told, *left_out]))
+
+
+def implausible_values(results: Mapping[str, JobResult]) -> dict[str, int]:
+    """Return how many physically impossible values each module left out, for those that left any out."""
+    counts: dict[str, int] = {}
+    for result in results.values():
+        number = result.metrics.get("implausible_values")
+        if isinstance(number, int | float) and number > 0:
+            counts[result.module] = counts.get(result.module, 0) + int(number)
+    return dict(sorted(counts.items()))
 
 
 def _time(value: object) -> datetime | None:

@@ -5,12 +5,15 @@ A new format is one new file that offers ``READER``, and one line in `READERS`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from dynamo.errors import InputError
 from dynamo.formats.composites import bom, meteoswiss, mrms
 from dynamo.formats.composites.model import BBox, Composite, Reader, check_bbox, crop
+from dynamo.radar.limits import RAIN_RATE_MM_H, within
+from dynamo.times import PLAUSIBLE_YEARS, is_plausible, to_iso
 
 __all__ = [
     "READERS",
@@ -66,14 +69,18 @@ def read_composite(path: Path, bbox: BBox | None = None) -> Composite:
     Raises
     ------
     InputError
-        If the file is not a valid composite of a known format, or the box misses it.
+        If the file is not a valid composite of a known format, much of it is impossible, or the box misses it.
     MissingPartError
         If the library for its format is not installed.
     """
-    composite = reader_of(path).read(path)
-    if bbox is None:
-        return composite
     try:
-        return composite.cropped(bbox)
+        composite = reader_of(path).read(path)
+        if not is_plausible(composite.valid_time):
+            raise InputError(f"valid at {to_iso(composite.valid_time)}", expected=PLAUSIBLE_YEARS)
+        rate, count = within(composite.rain_rate, RAIN_RATE_MM_H, name="rain rate, mm/h,")
+        composite = replace(composite, rain_rate=rate, implausible=count)
+        return composite if bbox is None else composite.cropped(bbox)
     except InputError as error:
+        if error.where is not None:
+            raise
         raise InputError(error.what, where=path, expected=error.expected) from error

@@ -13,12 +13,14 @@ from dynamo.extras import need
 from dynamo.formats.composites.model import Composite, Reader
 from dynamo.formats.composites.reprojection import ProjectedGrid, to_latlon
 from dynamo.formats.nowcast import check_size, opened
+from dynamo.formats.time_units import time_units
 from dynamo.radar.zr import WSR88D_CONVECTIVE
 from dynamo.times import from_epoch
 
 _EXPECTED = "a BoM Rainfields accumulation: precipitation(y, x), x, y, proj, start_time, valid_time"
 _VARIABLES = ("precipitation", "x", "y", "proj", "start_time", "valid_time")
 _MAX_CELLS = 50_000_000
+_LONGEST_S = 86_400
 
 
 def _times(dataset: Any, path: Path) -> tuple[datetime, float]:
@@ -26,13 +28,19 @@ def _times(dataset: Any, path: Path) -> tuple[datetime, float]:
     missing = [name for name in _VARIABLES if name not in dataset.variables]
     if missing:
         raise InputError(f"no variable {', '.join(missing)}", where=path, expected=_EXPECTED)
-    start, end = (float(dataset.variables[name][...]) for name in ("start_time", "valid_time"))
-    units = {str(getattr(dataset.variables[name], "units", "")) for name in ("start_time", "valid_time")}
-    if not all(unit.startswith("seconds since 1970-01-01 00:00:00") for unit in units) or not start < end < 2**40:
+    try:
+        start, end = (float(dataset.variables[name][...]) for name in ("start_time", "valid_time"))
+        units = {str(getattr(dataset.variables[name], "units", "")) for name in ("start_time", "valid_time")}
+        epochs = {time_units(unit) for unit in units}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"invalid times: {error}", where=path, expected=_EXPECTED) from error
+    except InputError as error:
+        raise InputError(error.what, where=path, expected=error.expected) from error
+    if epochs != {("seconds", from_epoch(0))} or not 0 < end - start <= _LONGEST_S or not end < 2**40:
         raise InputError(
             f"accumulation from {start:.0f} to {end:.0f} in {', '.join(sorted(units))!r}",
             where=path,
-            expected="a start and a later end in seconds since 1970-01-01",
+            expected="a start and an end up to a day later, in seconds since 1970-01-01",
         )
     return from_epoch(end), (end - start) / 3600.0
 

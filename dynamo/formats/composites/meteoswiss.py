@@ -8,7 +8,10 @@ The georeference and the scale are not in the file. They are those of the servic
 
 from __future__ import annotations
 
+import os
 import re
+import struct
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,8 @@ _GRID = ProjectedGrid(crs="EPSG:21781", x0=255_500.0, y0=479_500.0, dx=1000.0, d
 _PRODUCT = re.compile(rb"PRDT=AQC(\d{9})\b")
 _INTERVAL = re.compile(rb"ACCUm=(\d{1,6})\b")
 _NO_DATA = 255
+#: Last byte of every GIF.
+_TRAILER = b";"
 _EXPECTED = "a MeteoSwiss AQC accumulation (GIF, 710 x 640, with PRDT and ACCUm in its comment)"
 
 
@@ -41,11 +46,19 @@ def _levels() -> NDArray[np.float32]:
 def _open(path: Path) -> tuple[Any, datetime, float]:
     """Return the image, its valid time and the length of its interval in minutes."""
     pillow: Any = need("PIL.Image")
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        if stream.read() != _TRAILER:
+            raise InputError("truncated: no end mark", where=path, expected="a complete file")
     try:
-        image = pillow.open(path, formats=["GIF"])
-    except (OSError, ValueError, EOFError) as error:
+        with warnings.catch_warnings():
+            # A picture of another size is refused below.
+            warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
+            image = pillow.open(path, formats=["GIF"])
+    except (OSError, ValueError, EOFError, SyntaxError, IndexError, pillow.DecompressionBombError) as error:
         raise InputError(f"not a readable GIF: {error}", where=path, expected=_EXPECTED) from error
     comment = image.info.get("comment", b"")
+    comment = comment if isinstance(comment, bytes) else b""
     product, interval = _PRODUCT.search(comment), _INTERVAL.search(comment)
     if product is None or interval is None or image.size != (_GRID.columns, _GRID.rows):
         image.close()
@@ -74,7 +87,7 @@ def read(path: Path) -> Composite:
     try:
         with image:
             values = np.asarray(image, dtype=np.uint8)
-    except (OSError, ValueError, EOFError, SyntaxError, IndexError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, IndexError, struct.error) as error:
         raise InputError(f"broken image: {error}", where=path, expected=_EXPECTED) from error
     rate = _levels()[values] * np.float32(60.0 / minutes)
     field, grid = to_latlon(rate, _GRID)

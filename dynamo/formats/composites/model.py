@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Composite:
         The Z-R relation by which the producer derived rain from reflectivity, or its usual one.
     source
         The name of the reader.
+    implausible
+        Number of values left out (NaN) because it never rains so much (`dynamo.radar.limits`).
     """
 
     rain_rate: NDArray[np.float32]
@@ -42,6 +44,7 @@ class Composite:
     grid: LatLonGrid
     relation: ZRelation
     source: str
+    implausible: int = 0
 
     def __post_init__(self) -> None:
         if self.rain_rate.shape != self.grid.shape:
@@ -58,7 +61,7 @@ class Composite:
             If the box is invalid or holds fewer than 2 x 2 nodes.
         """
         grid, rows, columns = crop(self.grid, bbox)
-        return Composite(self.rain_rate[rows, columns].copy(), self.valid_time, grid, self.relation, self.source)
+        return replace(self, rain_rate=self.rain_rate[rows, columns].copy(), grid=grid)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ def _message_bytes(path: Path) -> bytes:
             where=path,
             expected="a complete file",
         )
+    if data[length:].strip(b"\0"):
+        # Other messages may be other times or products: nobody knows which one is meant.
+        raise InputError(
+            f"goes on after its first message ({len(data) - length:,} bytes)", where=path, expected=_EXPECTED
+        )
     return data[:length]
 
 

@@ -14,10 +14,12 @@ import xarray as xr
 
 from dynamo.errors import InputError, MissingPartError
 from dynamo.extras import need, quiet
+from dynamo.formats.netcdf3 import check_whole
 from dynamo.formats.radar.model import MAX_GATES, MAX_RAYS, POLARIMETRIC, make_sweep
 from dynamo.formats.radar.rays import merge_flags, order_rays
 from dynamo.formats.radar.source import HDF5_MAGIC, Source
 from dynamo.formats.radar.stations import settle_site
+from dynamo.formats.time_units import plain_units
 from dynamo.times import from_epoch
 
 #: What HDF5, NetCDF, xarray and xradar raise over broken or foreign files. They have no common base.
@@ -38,6 +40,7 @@ LIBRARY_ERRORS = (
     zlib.error,
 )
 _MAX_SWEEPS = 64
+_MOST_GROUPS = 2 * _MAX_SWEEPS
 _T = TypeVar("_T")
 _PLACE = ("latitude", "longitude", "altitude")
 
@@ -75,6 +78,9 @@ def hdf5_facts(source: Source, facts: Callable[[Any], _T], *, expected: str) -> 
 
     try:
         with quiet(), h5py.File(io.BytesIO(source.data), "r") as file:
+            if len(file) > _MOST_GROUPS:
+                # Links cost nothing: a small file can hold the same sweep 20,000 times.
+                raise ValueError(f"{len(file)} groups")
             file.visititems(check)
             return facts(file)
     except LIBRARY_ERRORS as error:
@@ -108,10 +114,10 @@ def open_tree(source: Source, reader: str) -> Any:
             if reader == "open_cfradial1_datatree":
                 import netCDF4
 
+                check_whole(source.data)
                 dataset = stack.enter_context(netCDF4.Dataset(source.path.name, memory=source.data))
                 _check_sizes({name: len(length) for name, length in dataset.dimensions.items()})
-                store: Any = xr.backends.NetCDF4DataStore
-                file, options = store(dataset), {"engine": "store"}
+                file, options = _store(dataset), {"engine": "store"}
             tree = getattr(xradar.io, reader)(file, **options)
             stack.callback(tree.close)
             for node in tree.children.values():
@@ -119,6 +125,23 @@ def open_tree(source: Source, reader: str) -> Any:
             return tree.load()
     except LIBRARY_ERRORS as error:
         raise InputError(f"cannot be read: {_reason(error)}", expected="a complete file") from error
+
+
+def _store(dataset: Any) -> Any:
+    """Return the dataset for xarray, with units of time in the one form that it reads right.
+
+    xarray takes ``seconds since 2022-06-28 07:19:28 0:00``, as ARM writes it, for midnight, and says nothing.
+    """
+    base: Any = xr.backends.NetCDF4DataStore
+
+    class Store(base):  # type: ignore[misc]
+        def open_store_variable(self, name: str, var: Any) -> Any:
+            variable = super().open_store_variable(name, var)
+            if " since " in str(variable.attrs.get("units", "")):
+                variable.attrs["units"] = plain_units(str(variable.attrs["units"]))
+            return variable
+
+    return Store(dataset)
 
 
 def _check_sizes(sizes: Mapping[str, int]) -> None:
@@ -200,8 +223,12 @@ def _sweep(
     data = {}
     for name, candidates in names.items():
         theirs = next((candidate for candidate in candidates if candidate in node), None)
-        if theirs is not None and (moments is None or name == "DBZH" or name in moments):
-            data[name] = _without_undetect(node[theirs])[keep]
+        if theirs is None or not (moments is None or name == "DBZH" or name in moments):
+            continue
+        if _is_unscaled(node[theirs]):
+            flags = (*flags, f"{name} left out: whole numbers without a scale")
+            continue
+        data[name] = _without_undetect(node[theirs])[keep]
     fixed = node["sweep_fixed_angle"].values if "sweep_fixed_angle" in node else np.median(elevation)
     nyquist = node["nyquist_velocity"].values if "nyquist_velocity" in node else np.nan
     seconds = (time.min() - np.datetime64(0, "s")) / np.timedelta64(1, "s")
@@ -220,6 +247,13 @@ def _sweep(
         doppler_cut=_measures(node, names["VRADH"]) and not all(_measures(node, names[key]) for key in POLARIMETRIC),
         flags=merge_flags(flags, site_flags),
     )
+
+
+def _is_unscaled(variable: xr.DataArray) -> bool:
+    """Whether a moment is stored as raw counts and the file does not say what they mean."""
+    kind = np.dtype(variable.encoding.get("dtype", variable.dtype)).kind
+    scale = variable.encoding.get("scale_factor")
+    return kind in "iu" and not (scale is not None and np.isfinite(scale) and scale != 0)
 
 
 def _without_undetect(variable: xr.DataArray) -> Any:

@@ -26,7 +26,8 @@ Moments are float32 with NaN for missing; ``DBZH`` is always there, the others w
 Attributes: ``radar`` (name), ``latitude_deg``, ``longitude_deg``, ``altitude_m`` (of the antenna above sea level),
 ``fixed_angle_deg``, ``sweep_number``, ``band`` (``S``, ``C`` or ``X``), ``nyquist_m_s`` (NaN where unknown),
 ``doppler_cut`` (whether the file has velocity but no polarimetry for it, whichever moments were read),
-``volume_time`` and ``start_time`` (ISO 8601, UTC), ``format``, ``flags`` (list of remarks such as ``truncated``).
+``volume_time`` and ``start_time`` (ISO 8601, UTC), ``format``, ``flags`` (list of remarks such as ``truncated``),
+``implausible`` (number of values left out because they are physically impossible, see `dynamo.radar.limits`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from dynamo.errors import InputError
-from dynamo.times import parse_time, to_iso
+from dynamo.radar.limits import GATE_M, moment_limits, within
+from dynamo.radar.limits import MOMENTS as MOMENTS_LIMITS
+from dynamo.times import PLAUSIBLE_YEARS, is_plausible, parse_time, to_iso
 
 Band = Literal["S", "C", "X"]
 
@@ -63,8 +66,8 @@ POLARIMETRIC = ("ZDR", "RHOHV")
 MAX_RAYS, MAX_GATES = 1500, 20_000
 #: No weather radar sees further, meters.
 LARGEST_RANGE_M = 1_000_000.0
-#: No echo is stronger or weaker than this many dBZ.
-LARGEST_DBZ = 100.0
+#: A sweep whose fixed angle differs more from its rays' elevations has a wrong one.
+_FIXED_ANGLE_OFF_DEG = 2.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,8 @@ def make_sweep(
     Raises
     ------
     InputError
-        If shapes do not agree, a coordinate is unfit, or a moment is unknown.
+        If shapes do not agree, a coordinate is unfit or impossible, a moment is unknown, or much of the reflectivity is
+        impossible. Other moments of which much is impossible are left out and flagged.
     """
     rays, gates = azimuth_deg.size, range_m.size
     where = f"radar {site.radar}, sweep {sweep_number}"
@@ -151,19 +155,34 @@ def make_sweep(
     steps = np.diff(range_m)
     if not (np.isfinite(range_m).all() and (steps > 0).all() and np.allclose(steps, steps[0], rtol=1e-3)):
         raise InputError("the gates are not evenly spaced", where=where, expected="ascending ranges in meters")
-    if max(-range_m[0], range_m[-1]) > LARGEST_RANGE_M:
+    if max(-range_m[0], range_m[-1]) > LARGEST_RANGE_M or not GATE_M[0] <= steps[0] <= GATE_M[1]:
         raise InputError(
             f"gates from {range_m[0]:g} to {range_m[-1]:g} m",
             where=where,
-            expected=f"ranges up to {LARGEST_RANGE_M:,.0f} m",
+            expected=f"ranges up to {LARGEST_RANGE_M:,.0f} m, gates of {GATE_M[0]:g} to {GATE_M[1]:,.0f} m",
+        )
+    # Comparisons with NaN are false.
+    if not ((np.abs(azimuth_deg) <= 720).all() and (np.abs(np.asarray(elevation_deg) - 42.5) <= 52.5).all()):
+        raise InputError(
+            "a ray has no direction", where=where, expected="azimuths in degrees, elevations from -10 to 95 degrees"
+        )
+    instants = np.asarray(time)
+    if not (is_plausible(_instant(instants.min())) and is_plausible(_instant(instants.max()))):
+        raise InputError(
+            f"rays from {instants.min()!s:.19} to {instants.max()!s:.19}", where=where, expected=PLAUSIBLE_YEARS
         )
     azimuth = np.asarray(azimuth_deg, dtype=np.float64) % 360.0
-    if not (np.isfinite(azimuth).all() and np.isfinite(elevation_deg).all()):
-        raise InputError("a ray has no direction", where=where, expected="finite azimuths and elevations")
+    usual_deg = float(np.median(elevation_deg))
+    if not abs(fixed_angle_deg - usual_deg) <= _FIXED_ANGLE_OFF_DEG:
+        flags = (*flags, f"fixed angle corrected: the file says {fixed_angle_deg:g}, its rays {usual_deg:.2f} degrees")
+        fixed_angle_deg = round(usual_deg, 2)
+    if not 1 <= nyquist_m_s <= MOMENTS_LIMITS["VRADH"][1]:
+        nyquist_m_s = float("nan")
     order = np.argsort(azimuth, kind="stable")
     # Rays already in order save a copy of every moment.
     in_order = bool((order[1:] > order[:-1]).all())
     variables: dict[str, Any] = {}
+    left_out: dict[str, int] = {}
     for name, data in moments.items():
         if name not in MOMENTS:
             raise InputError(f"unknown moment {name!r}", where=where, expected=", ".join(MOMENTS))
@@ -171,8 +190,17 @@ def make_sweep(
             raise InputError(f"{name} has shape {data.shape}", where=where, expected=f"{(rays, gates)}")
         standard_name, units = MOMENTS[name]
         values = np.ascontiguousarray(data if in_order else data[order], dtype=np.float32)
-        if name == "DBZH":
-            values, flags = _plausible(values, flags)
+        try:
+            values, count = within(values, moment_limits(name, nyquist_m_s), name=name, where=where)
+        except InputError as error:
+            if name == "DBZH":
+                raise
+            flags = (*flags, f"{name} left out: {error.what}")
+            left_out[name] = int(np.count_nonzero(~np.isnan(values)))
+            continue
+        if count:
+            flags = (*flags, f"implausible values of {name} left out: {count}")
+            left_out[name] = count
         variables[name] = (("azimuth", "range"), values, {"standard_name": standard_name, "units": units})
     return xr.Dataset(
         variables,
@@ -196,16 +224,9 @@ def make_sweep(
             "start_time": to_iso(_instant(np.asarray(time).min())),
             "format": file_format,
             "flags": list(flags),
+            "implausible": sum(left_out.values()),
         },
     )
-
-
-def _plausible(dbz: NDArray[np.float32], flags: Sequence[str]) -> tuple[NDArray[np.float32], Sequence[str]]:
-    """Remove impossible reflectivities, which damaged files contain."""
-    if not (np.fmax.reduce(dbz, axis=None) > LARGEST_DBZ or np.fmin.reduce(dbz, axis=None) < -LARGEST_DBZ):
-        return dbz, flags
-    bad = np.abs(dbz) > LARGEST_DBZ
-    return np.where(bad, np.float32(np.nan), dbz), (*flags, f"implausible reflectivities left out: {int(bad.sum())}")
 
 
 def site_of(sweep: xr.Dataset) -> Site:

@@ -70,18 +70,32 @@ def is_whole(rays: Sequence[Ray]) -> bool:
 def sweeps_of(
     rays: Iterable[Ray], station: str, moments: Collection[str] | None = None, *, where: object = None
 ) -> tuple[list[xr.Dataset], tuple[str, ...]]:
-    """Build a sweep from each cut with reflectivity and at least two rays; flags report the others."""
+    """Build a sweep from each cut with reflectivity and at least two rays; flags report the others.
+
+    Raises
+    ------
+    InputError
+        If all cuts are damaged.
+    """
     cuts = group(rays)
     site, flags = _site(cuts, station, where)
     start_ms = min(ray.time_ms for cut in cuts.values() for ray in cut)
     sweeps: list[xr.Dataset] = []
     left_out = 0
+    refused: list[InputError] = []
     for number, cut in cuts.items():
         with_echo = [ray for ray in cut if "REF" in ray.moments][:MAX_RAYS]
         if len(with_echo) < 2:
             left_out += 1
             continue
-        sweeps.append(_sweep(with_echo, number, site, start_ms, moments))
+        try:
+            sweeps.append(_sweep(with_echo, number, site, start_ms, moments))
+        except InputError as error:
+            refused.append(error)
+    if refused and not sweeps:
+        raise refused[0]
+    if refused:
+        flags = (*flags, f"cuts left out: {len(refused)} ({refused[0].what:.80})")
     if left_out:
         flags = (*flags, f"cuts without reflectivity left out: {left_out}")
     return sweeps, flags

@@ -72,6 +72,11 @@ def _gunzip(path: Path, data: bytes) -> bytes:
         unpacked: bytes = decompressor.decompress(data, min(hint, MAX_BYTES, 1032 * len(data)) + 1)
         if not decompressor.eof and len(unpacked) < MAX_BYTES and not decompressor.needs_input:
             unpacked += decompressor.decompress(b"", MAX_BYTES - len(unpacked))
+        while decompressor.eof and decompressor.unused_data.startswith(b"\x1f\x8b") and len(unpacked) < MAX_BYTES:
+            # A file may have several members, one after the other.
+            rest = decompressor.unused_data
+            decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+            unpacked += decompressor.decompress(rest, MAX_BYTES - len(unpacked))
     except (broken, EOFError, ValueError, MemoryError) as error:
         raise InputError(f"damaged gzip: {error}", where=path, expected="a complete file") from error
     if not decompressor.eof:
@@ -83,6 +88,9 @@ def _bunzip(path: Path, data: bytes) -> bytes:
     decompressor = bz2.BZ2Decompressor()
     try:
         unpacked = decompressor.decompress(data, MAX_BYTES)
+        while decompressor.eof and decompressor.unused_data.startswith(b"BZh") and len(unpacked) < MAX_BYTES:
+            rest, decompressor = decompressor.unused_data, bz2.BZ2Decompressor()
+            unpacked += decompressor.decompress(rest, MAX_BYTES - len(unpacked))
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"damaged bzip2: {error}", where=path, expected="a complete file") from error
     if not decompressor.eof:

@@ -15,7 +15,7 @@ from dynamo.runs.journal import RunJournal
 from dynamo.runs.ledger import decide, move
 from dynamo.runs.publish import Publication, describe, publish
 from dynamo.runs.record import index_facts, latencies
-from dynamo.runs.results import read_results
+from dynamo.runs.results import read_results, remarks_of
 from dynamo.runs.settings import RunSettings
 from dynamo.store.models import Product, Run
 from dynamo.times import utc_now
@@ -44,6 +44,7 @@ class PublishStep:
         valid_at = run.valid_at or run.created_at
         check_inputs(run)
         results = read_results(folder)
+        remarks = remarks_of(results, valid_at, utc_now())
         publication = publish(
             folder.work,
             plan.products,
@@ -51,7 +52,7 @@ class PublishStep:
             workflow=run.workflow,
             key=run.key,
             valid_at=valid_at,
-            facts=index_facts(run, plan, results),
+            facts=index_facts(run, plan, results, remarks),
             fsync=self._settings.fsync,
         )
         now = utc_now()
@@ -62,9 +63,13 @@ class PublishStep:
                 session.execute(insert(Product), rows)
             learning.observe(session, run.id, plan, results)
             moved = move(session, run.id, "succeeded", published_at=now, product_dir=str(publication.folder))
+            for remark in remarks if moved else ():
+                decide(session, run.id, "remark", remark)
             if publication.found:
                 decide(session, run.id, "adopt", "the products were published before a crash")
         if moved:
+            for remark in remarks:
+                _log.warning("remark", extra={"run": run.id, "remark": remark})
             self._tell(journal.get(run.id), len(rows))
 
     def _tell(self, run: Run, products: int) -> None:

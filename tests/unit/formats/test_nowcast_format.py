@@ -29,7 +29,7 @@ def header(leads: int = 4, shape: tuple[int, int] = (5, 7)) -> NowcastHeader:
 
 
 def stack(leads: int = 4, shape: tuple[int, int] = (5, 7)) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
-    data = np.arange(leads * shape[0] * shape[1], dtype=np.float32).reshape(leads, *shape)
+    data = (np.arange(leads * shape[0] * shape[1], dtype=np.float32) / np.float32(2)).reshape(leads, *shape)
     data[1, 2, 3] = np.nan
     return data
 

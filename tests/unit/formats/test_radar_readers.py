@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dynamo.errors import InputError
+from dynamo.formats.netcdf3 import parse
 from dynamo.formats.radar import read_sweeps, read_volume
 from dynamo.formats.radar.model import Site, make_sweep
-from dynamo.formats.radar.netcdf3 import parse
 from dynamo.formats.radar.rays import clock_flags, order_rays
 from dynamo.formats.radar.stations import band_of, settle_site
 from dynamo.inspection.look import inspect_input
@@ -142,7 +142,7 @@ def test_values_that_no_echo_has_are_left_out_and_told(tmp_path: Path) -> None:
     dbz = np.full((36, 20), 30.0)
     dbz[3, 4:6], dbz[7, 7], dbz[8, 8] = 400.0, np.inf, np.nan
     volume = read_volume(write_casa(tmp_path / "odd.netcdf", dbz=dbz))
-    assert volume.flags == ("implausible reflectivities left out: 2",)
+    assert volume.flags == ("implausible values of DBZH left out: 2",)
     assert int(np.isnan(volume.sweeps[0]["DBZH"].values).sum()) == 4
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import h5py  # type: ignore[import-untyped]
 import numpy as np
+import orjson
 import pytest
 
+from dynamo.alerts.hazards import read_products
 from dynamo.errors import InputError
+from dynamo.formats.hail_geojson import blind_radars
+from dynamo.formats.hail_grid import read_hail_grid
 from dynamo.formats.radar_products import read_radar_product
 from dynamo.modules.execute import execute
 from dynamo.modules.registry import find_module
+from dynamo.processing.hail_composite import composite_grids
 from dynamo.times import utc_now
 from tests.simulated import START, ZERO_C_M, radar_files, sounding_file
 from tests.unit.formats.radar_files import write_casa
@@ -54,10 +60,15 @@ def test_without_a_sounding_the_fallback_is_used_and_recorded(sweep_file: Path, 
 def test_an_old_sounding_is_refused_with_the_reason(sweep_file: Path, tmp_path: Path) -> None:
     sounding = sounding_file(tmp_path, START - timedelta(days=1)).rename(tmp_path / "old.txt")
     target = tmp_path / "hail.nc"
-    execute(find_module("hail"), {"radar": [sweep_file], "sounding": [sounding]}, {"hail": [target]}, {})
-    sources = read_radar_product(target).sources
-    assert sources["sounding_fallback"] is True
-    assert "refused old.txt" in str(sources["sounding"])
+    outcome = execute(find_module("hail"), {"radar": [sweep_file], "sounding": [sounding]}, {"hail": [target]}, {})
+    product = read_radar_product(target)
+    assert product.sources["sounding_fallback"] is True
+    assert "refused old.txt" in str(product.sources["sounding"])
+    # Whoever named the sounding is told, by the product and by the run.
+    assert "sounding refused: see sources" in product.flags
+    (remark,) = outcome.remarks
+    assert remark.startswith("the sounding was not used: fallback 0 C at 4200 m")
+    assert "24 h before the radar" in remark
 
 
 def test_parameters_reach_the_science(sweep_file: Path, tmp_path: Path) -> None:
@@ -99,3 +110,35 @@ def test_only_a_volume_from_the_future_is_flagged(ahead: timedelta, flagged: boo
     flags = read_radar_product(target).flags
     assert any(flag.startswith("clock in the future by") for flag in flags) == flagged
     assert not any(flag.startswith("old by") for flag in flags)
+
+
+@pytest.fixture(scope="module")
+def single_polarization(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A volume with a hailstorm in it, without ZDR and RHOHV."""
+    (path,) = radar_files(tmp_path_factory.mktemp("single"), "odim", "cells", volumes=True)
+    with h5py.File(path, "a") as file:
+        for sweep in [file[name] for name in file if name.startswith("dataset")]:
+            for name in [name for name in sweep if name.startswith("data")]:
+                if sweep[name]["what"].attrs["quantity"] not in ("DBZH", b"DBZH"):
+                    del sweep[name]
+    return path
+
+
+def test_hail_that_was_not_looked_for_is_not_no_hail(single_polarization: Path, tmp_path: Path) -> None:
+    product, grid, areas = tmp_path / "hail.nc", tmp_path / "grid.nc", tmp_path / "hmt_HAIL_CASA_x.geojson"
+    outcome = execute(find_module("hail"), {"radar": [single_polarization]}, {"hail": [product]}, {})
+    sweeps = len(read_radar_product(product).sweeps)
+    told = f"hail not looked for in {sweeps} of {sweeps} sweeps: no ZDR or RHOHV"
+    assert outcome.remarks == (told,)
+    execute(find_module("grid"), {"product": [product]}, {"grid": [grid]}, {})
+    execute(find_module("hail_contour"), {"grid": [grid]}, {"geojson": [areas]}, {})
+    found = orjson.loads(areas.read_bytes())
+    assert found["features"] == []
+    assert told in found["flags"]
+    assert (found["radars"], found["blind_radars"]) == (["addison.tx"], ["addison.tx"])
+    # In a composite the radar covers nothing, and it cannot report a hazard gone.
+    composite = composite_grids([read_hail_grid(grid)])
+    assert not composite.observed.any()
+    assert blind_radars(composite) == ["addison.tx"]
+    (alert,) = read_products([areas])
+    assert "addison.tx" not in alert.eyes

@@ -188,3 +188,19 @@ def test_refusals() -> None:
         contours(np.zeros((3, 3)), make_grid((4, 3)), [45.0])
     with pytest.raises(InputError, match="decimals"):
         contours(np.zeros((4, 3)), make_grid((4, 3)), [45.0], decimals=2)
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.inf])
+def test_infinities_are_missing_and_change_nothing_elsewhere(value: float) -> None:
+    noise = np.random.default_rng(3).normal(size=(200, 200))
+    field = 20 + 18 * ndimage.gaussian_filter(noise, 5) * 12
+    grid = LatLonGrid(34, -98, 0.01, 0.01, 200, 200)
+    (whole,) = contours(field, grid, [20.0], min_points=0)
+    found = []
+    for missing in (np.nan, value):
+        field[50:60, 50:60] = missing
+        (traced,) = contours(field, grid, [20.0], min_points=0)
+        found.append((len(traced), float(traced.area_km2.sum())))
+    assert found[0] == found[1]
+    assert (len(whole), found[1][0]) == (10, 10)
+    assert found[1][1] == pytest.approx(22_206.0, abs=1.0)

@@ -7,6 +7,7 @@ Specification, Unidata; all numbers are big-endian, names and values padded to 4
 from __future__ import annotations
 
 import math
+import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 
+MAGIC = (b"CDF\x01", b"CDF\x02")
+#: The bytes of a file, read or mapped.
+Buffer = bytes | mmap.mmap
 _TYPES = {1: ">i1", 2: "S1", 3: ">i2", 4: ">i4", 5: ">f4", 6: ">f8"}
 _DIMENSION, _VARIABLE, _ATTRIBUTE = 10, 11, 12
 _MOST_ENTRIES = 1000
@@ -44,7 +48,7 @@ class NetcdfVariable:
 class Classic:
     """The header of a classic file over its bytes."""
 
-    data: bytes
+    data: Buffer
     dimensions: Mapping[str, int]
     attributes: Mapping[str, Any]
     variables: Mapping[str, NetcdfVariable]
@@ -58,14 +62,7 @@ class Classic:
         InputError
             If the variable does not exist, or the file ends before its last value.
         """
-        if name not in self.variables:
-            raise InputError(f"no variable {name}", expected=", ".join(self.variables) or "variables")
-        variable = self.variables[name]
-        end = variable.begin + variable.row_bytes
-        if variable.records:
-            end += (variable.shape[0] - 1) * self.record_bytes
-        if variable.begin < 0 or end > len(self.data):
-            raise InputError(f"variable {name} ends at byte {end:,} of {len(self.data):,}", expected="a complete file")
+        variable = self.whole(name)
         if not variable.records:
             flat = np.frombuffer(self.data, variable.dtype, math.prod(variable.shape), variable.begin)
             return flat.reshape(variable.shape)
@@ -75,8 +72,32 @@ class Classic:
             variable.shape, variable.dtype, self.data, variable.begin, strides=(self.record_bytes, *inner)
         )
 
+    def whole(self, name: str) -> NetcdfVariable:
+        """Return a variable all of whose values are in the file; raises as `read`."""
+        if name not in self.variables:
+            raise InputError(f"no variable {name}", expected=", ".join(self.variables) or "variables")
+        variable = self.variables[name]
+        end = variable.begin + variable.row_bytes
+        if variable.records:
+            end += (variable.shape[0] - 1) * self.record_bytes
+        if variable.begin < 0 or end > len(self.data):
+            raise InputError(f"variable {name} ends at byte {end:,} of {len(self.data):,}", expected="a complete file")
+        return variable
 
-def parse(data: bytes) -> Classic:
+
+def check_whole(data: Buffer) -> None:
+    """Raise `InputError` if a NetCDF-3 file ends before the last value of a variable; other formats pass.
+
+    The NetCDF library reads what is missing as zeros.
+    """
+    if bytes(data[:4]) not in MAGIC:
+        return
+    file = parse(data)
+    for name in file.variables:
+        file.whole(name)
+
+
+def parse(data: Buffer) -> Classic:
     """Parse the header of a NetCDF-3 classic or 64-bit-offset file.
 
     Raises
@@ -84,7 +105,7 @@ def parse(data: bytes) -> Classic:
     InputError
         If it is not one, or is truncated inside the header.
     """
-    if data[:4] not in (b"CDF\x01", b"CDF\x02"):
+    if bytes(data[:4]) not in MAGIC:
         raise InputError("not a NetCDF-3 classic file")
     try:
         return _Header(data).parse()
@@ -93,7 +114,7 @@ def parse(data: bytes) -> Classic:
 
 
 class _Header:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Buffer) -> None:
         self.data = data
         self.place = 4
         self.wide = data[3] == 2
@@ -150,7 +171,7 @@ class _Header:
     def raw(self, nbytes: int) -> bytes:
         if nbytes < 0 or self.place + nbytes > len(self.data):
             raise ValueError("the header is cut")
-        value = self.data[self.place : self.place + nbytes]
+        value = bytes(self.data[self.place : self.place + nbytes])
         self.place += -(-nbytes // 4) * 4
         return value
 
