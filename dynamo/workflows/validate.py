@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -27,8 +26,9 @@ from dynamo.workflows.document import (
     ParameterSpec,
     ResourceSpec,
 )
-from dynamo.workflows.expand import check_job_names, check_jobs, scope_of
+from dynamo.workflows.expand import check_jobs, scope_of
 from dynamo.workflows.expander import Expander
+from dynamo.workflows.mending import TAGS, Mended, mended
 from dynamo.workflows.model import Plan
 from dynamo.workflows.naming import Known, input_lfns
 
@@ -77,18 +77,42 @@ def parse_document(data: object, contracts: Mapping[str, Module], *, where: obje
             f"unsupported document version {shown(given)}",
             expected=f"{DOCUMENT_VERSION}",
         )
-        problems.raise_any(where=where)
+        if type(given) is int:
+            # Another language, which this one's rules do not fit.
+            problems.raise_any(where=where)
+        data = {**data, "dynamo": DOCUMENT_VERSION}  # type: ignore[dict-item]
     try:
         document = Document.model_validate(data)
     except ValidationError as error:
         _report(problems, error)
-        # Still check names in the well-formed jobs.
-        _check_loose_names(problems, data, contracts)
+        if isinstance(data, dict):
+            _report_rest(problems, mended(data, error), contracts)
         raise DocumentError(problems.all, where=where) from None
-    check_jobs(problems, document, contracts)
-    _rehearse(problems, document, contracts)
+    _check(problems, document, contracts)
     problems.raise_any(where=where)
     return document
+
+
+def _report_rest(problems: Problems, rest: Mended, contracts: Mapping[str, Module]) -> None:
+    """Report the mistakes in the parts of a document that have the right form."""
+    if rest.document is None:
+        return
+    found = Problems()
+    _check(found, rest.document, contracts)
+    for problem in found.all:
+        if not rest.is_consequence(problem):
+            problems.add(problem.path, problem.what, expected=problem.expected, nearest=problem.nearest)
+
+
+def _check(problems: Problems, document: Document, contracts: Mapping[str, Module]) -> None:
+    check_jobs(problems, document, contracts)
+    wrong = {problem.path for problem in problems.all}
+    inputs = {
+        # A format that nobody knows fits no port; that is no mistake of the jobs that read it.
+        name: spec.model_copy(update={"format": ""}) if f"$.inputs.{name}.format" in wrong else spec
+        for name, spec in document.inputs.items()
+    }
+    _rehearse(problems, document.model_copy(update={"inputs": inputs}), contracts)
 
 
 def _rehearse(problems: Problems, document: Document, contracts: Mapping[str, Module]) -> None:
@@ -99,6 +123,8 @@ def _rehearse(problems: Problems, document: Document, contracts: Mapping[str, Mo
         contract = spec.contract(name)
         if spec.minimum is not None and spec.maximum is not None and spec.minimum > spec.maximum:
             problems.add(f"{path}.minimum", "the minimum is above the maximum", expected=f"at most {spec.maximum:g}")
+            values[name] = _sample(spec)
+            samples.add(f"parameters.{name}")
             continue
         if spec.choices and spec.type != "str":
             problems.add(f"{path}.choices", f"choices for a parameter of type {spec.type}", expected="type str")
@@ -114,8 +140,13 @@ def _rehearse(problems: Problems, document: Document, contracts: Mapping[str, Mo
             samples.add(f"parameters.{name}")
     _rehearse_with(problems, document, contracts, values, samples, document.inputs)
     needed = {name: spec for name, spec in document.inputs.items() if spec.required}
-    if len(needed) < len(document.inputs) and not len(problems):
-        _rehearse_with(problems, document, contracts, values, samples, needed)
+    if len(needed) < len(document.inputs):
+        without = Problems()
+        _rehearse_with(without, document, contracts, values, samples, needed)
+        known = {problem.path for problem in problems.all}
+        for problem in without.all:
+            if problem.path not in known:
+                problems.add(problem.path, problem.what, expected=problem.expected, nearest=problem.nearest)
 
 
 def _rehearse_with(
@@ -197,15 +228,12 @@ _MODELS: dict[str, type[BaseModel]] = {
 }
 
 
-_TAGS = ("<text>", "<list>", "<from>", "<loop>")
-
-
 def _report(problems: Problems, error: ValidationError) -> None:
     for found in error.errors(include_url=False):
         # Union tags are in angle brackets; `[key]` marks an invalid key.
         unknown = found["loc"][-1:] if found["type"] == "extra_forbidden" else ()
         known = found["loc"][: len(found["loc"]) - len(unknown)]
-        parts = [*(part for part in known if part not in _TAGS), *unknown]
+        parts = [*(part for part in known if part not in TAGS), *unknown]
         if parts and parts[-1] == "[key]":
             parts.pop()
             problems.add(
@@ -288,15 +316,3 @@ def _pattern(parts: list[str | int]) -> str:
     if last == "version":
         return "letters, digits and _ . + -, at most 64 characters"
     return "a letter, then letters, digits, _ and -, at most 64 characters"
-
-
-def _check_loose_names(problems: Problems, data: object, contracts: Mapping[str, Module]) -> None:
-    jobs: Any = data.get("jobs") if isinstance(data, dict) else None
-    for index, job in enumerate(jobs[:1000] if isinstance(jobs, list) else []):
-        path = f"$.jobs[{index}]"
-        try:
-            check_job_names(problems, path, JobSpec.model_validate(job), contracts)
-        except ValidationError:
-            name = job.get("module") if isinstance(job, dict) else None
-            if isinstance(name, str) and 0 < len(name) <= 100 and name not in contracts:
-                problems.add_unknown(f"{path}.module", "module", name, contracts)

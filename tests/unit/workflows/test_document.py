@@ -199,6 +199,72 @@ def test_errors_of_form_do_not_hide_unknown_modules() -> None:
     assert {problem.path for problem in problems_of(edit)} == {"$.version", "$.jobs[0].module"}
 
 
+#: Mistakes of form, by where they are.
+FORM: dict[str, Edit] = {
+    "$.dynamo": set_("dynamo", "1"),
+    "$.name": set_("name", "my storms"),
+    "$.version": lambda data: data.pop("version"),
+    "$.deadline_s": set_("deadline_s", "60s"),
+    "$.descripton": set_("descripton", ""),
+    "$.parameters.levels.type": set_("parameters.levels.type", "flaots"),
+    "$.jobs[0].resources": set_("jobs.0.resources", [1]),
+    "$.jobs[1].resources.cpus": set_("jobs.1.resources", {"cpus": 0}),
+    "$.jobs[1].outputs.geojson": set_("jobs.1.outputs.geojson", 5),
+    "$.jobs[1].for_each.lead": set_("jobs.1.for_each.lead", 7),
+    "$.jobs[2].inputs.grid": set_("jobs.2.inputs.grid", 4),
+    "$.jobs[2].retries": set_("jobs.2.retries", "often"),
+}
+#: Mistakes of meaning.
+MEANING: dict[str, Edit] = {
+    "$.inputs.nowcast.format": set_("inputs.nowcast.format", "casa-nowcst"),
+    "$.jobs[0].arguments.leads": set_("jobs.0.arguments.leads", "high"),
+    "$.jobs[0].outputs.leads.name": set_("jobs.0.outputs.leads.name", "g_{led}.nc"),
+    "$.jobs[1].arguments.min_area": set_("jobs.1.arguments.min_area", -4),
+    "$.jobs[1].inputs.grid.from": set_("jobs.1.inputs.grid", {"from": "split.lead"}),
+    "$.jobs[2].outputs.png": set_("jobs.2.outputs.png", "../x.png"),
+    "$.outputs[1]": set_("outputs.1", "plots.png"),
+}
+
+
+@pytest.mark.parametrize("form", FORM)
+def test_a_mistake_of_form_hides_no_other_and_has_no_echo(form: str) -> None:
+    assert {problem.path for problem in problems_of(FORM[form])} == {form}
+
+    def edit(data: dict[str, Any]) -> None:
+        for change in (*MEANING.values(), FORM[form]):
+            change(data)
+
+    assert {problem.path for problem in problems_of(edit)} == {form, *MEANING}
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    def edit(data: dict[str, Any]) -> None:
+        for change in (*MEANING.values(), *FORM.values()):
+            change(data)
+
+    assert {problem.path for problem in problems_of(edit)} == {*FORM, *MEANING}
+
+
+@pytest.mark.parametrize("part", [5, None, "split", {}, {"id": 5}])
+def test_a_broken_job_does_not_hide_the_mistakes_of_others(part: object) -> None:
+    def edit(data: dict[str, Any]) -> None:
+        data["jobs"][0] = part
+        data["jobs"][1]["arguments"]["min_area"] = -4
+        data["jobs"][2]["outputs"]["png"] = "../x.png"
+
+    paths = {problem.path for problem in problems_of(edit)}
+    assert {path for path in paths if not path.startswith("$.jobs[0]")} == {
+        "$.jobs[1].arguments.min_area",
+        "$.jobs[2].outputs.png",
+    }
+
+
+def test_a_limit_above_the_other_is_no_unknown_parameter() -> None:
+    assert {problem.path for problem in problems_of(set_("parameters.levels.minimum", 90))} == {
+        "$.parameters.levels.minimum"
+    }
+
+
 def test_huge_loops_are_counted_not_expanded() -> None:
     numbers = list(range(1000))
     found = problems_of(set_("jobs.1.for_each", dict.fromkeys("abcd", numbers)))
