@@ -31,6 +31,9 @@ MAX_JOBS = 20_000
 MAX_FILES = 200_000
 MAX_LIST = 1000
 MAX_RETRIES = 20
+MAX_DEADLINE_S = 30 * 86400
+#: Priorities are from minus this to this.
+MAX_PRIORITY = 1000
 
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -264,9 +267,9 @@ class Document(_Part):
         list[Word], Field(min_length=1, max_length=MAX_JOBS, description="Outputs to publish, each `JOB.PORT`.")
     ]
     deadline_s: Annotated[
-        float | None, Field(gt=0, le=30 * 86400, description="Seconds after which the products are useless.")
+        float | None, Field(gt=0, le=MAX_DEADLINE_S, description="Seconds after which the products are useless.")
     ] = None
-    priority: Annotated[int, Field(ge=-1000, le=1000, description="Higher runs first.")] = 0
+    priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="Higher runs first.")] = 0
     retries: Annotated[int, Field(ge=0, le=MAX_RETRIES, description="Further attempts after a job fails.")] = 1
     schema_: Annotated[str | None, Field(alias="$schema", max_length=500, description="For editors.")] = None
 

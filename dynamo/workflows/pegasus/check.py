@@ -13,6 +13,7 @@ from Pegasus.api import Properties
 
 from dynamo.documents.problems import Problem, Problems, json_path, shown
 from dynamo.workflows.pegasus.profiles import FREE, NAMESPACES, SCHEMA_VERSION, expectation
+from dynamo.workflows.pegasus.shapes import list_at, object_at
 
 _DATA_CONFIGURATIONS = ("condorio", "sharedfs", "nonsharedfs")
 
@@ -42,7 +43,7 @@ def check(
     for index, item in enumerate(_items(replicas, "replicas")):
         for position, pfn in enumerate(_items(item, "pfns")):
             # The planner always has `local`; other names must be sites.
-            if pfn.get("site") not in names | {"local"}:
+            if str(pfn.get("site")) not in names | {"local"}:
                 problems.add_unknown(
                     f"replicas.yml$.replicas[{index}].pfns[{position}].site",
                     "site",
@@ -76,7 +77,7 @@ def check_profiles(problems: Problems, path: str, profiles: Any) -> None:
             problems.add_unknown(where, "profile namespace", namespace, {*NAMESPACES, *FREE})
             continue
         known = NAMESPACES[namespace]
-        for key, value in values.items() if isinstance(values, dict) else ():
+        for key, value in object_at(problems, where, values).items():
             name = key.upper() if namespace == "dagman" else key
             if namespace == "condor" and (key.startswith("+") or key.lower().startswith("my.")):
                 continue
@@ -95,15 +96,15 @@ def _check_sites(problems: Problems, sites: Any, names: set[str], site: str) -> 
     for index, item in enumerate(_items(sites, "sites")):
         path = f"sites.yml$.sites[{index}]"
         check_profiles(problems, f"{path}.profiles", item.get("profiles"))
-        kinds = {folder.get("type") for folder in _items(item, "directories") if folder.get("fileServers")}
+        kinds = {str(folder.get("type")) for folder in _items(item, "directories") if folder.get("fileServers")}
         if item.get("name") == "local":
             for kind in ("sharedScratch", "localStorage"):
                 if kind not in kinds:
                     problems.add(f"{path}.directories", f"site local has no {kind} with a file server", expected=kind)
         if item.get("name") == site:
-            profiles = item.get("profiles") or {}
+            profiles = _object(item, "profiles")
             for namespace, key, value in (("pegasus", "style", "condor"), ("condor", "universe", "vanilla")):
-                given = (profiles.get(namespace) or {}).get(key)
+                given = _object(profiles, namespace).get(key)
                 if given != value:
                     problems.add(f"{path}.profiles.{namespace}.{key}", f"is {shown(given)}", expected=value)
 
@@ -114,17 +115,17 @@ def _check_transformations(problems: Problems, data: Any, sites: set[str], site:
     for index, item in enumerate(_items(data, "transformations")):
         path = f"transformations.yml$.transformations[{index}]"
         check_profiles(problems, f"{path}.profiles", item.get("profiles"))
-        places = set()
+        places: set[str] = set()
         for position, place in enumerate(_items(item, "sites")):
             where = f"{path}.sites[{position}]"
-            places.add(place.get("name"))
+            places.add(str(place.get("name")))
             check_profiles(problems, f"{where}.profiles", place.get("profiles"))
-            if place.get("name") not in sites:
+            if str(place.get("name")) not in sites:
                 problems.add_unknown(f"{where}.name", "site", str(place.get("name")), sites)
             if place.get("type") not in ("installed", "stageable"):
                 problems.add(f"{where}.type", f"is {shown(place.get('type'))}", expected="installed or stageable")
             container = place.get("container")
-            if container is not None and container not in containers:
+            if container is not None and str(container) not in containers:
                 problems.add_unknown(f"{where}.container", "container", str(container), containers)
         if site not in places:
             problems.add(f"{path}.sites", f"not available on the execution site {site}", expected=site)
@@ -171,13 +172,13 @@ def check_dependencies(problems: Problems, name: str, workflow: Any, ids: set[st
     children: dict[str, set[str]] = {}
     for index, item in enumerate(_items(workflow, "jobDependencies")):
         path = f"{name}$.jobDependencies[{index}]"
-        listed = item.get("children")
+        listed = list_at(problems, f"{path}.children", item.get("children"))
         named = [("id", item.get("id"))]
-        named += [(f"children[{position}]", child) for position, child in enumerate(listed or ())]
+        named += [(f"children[{position}]", child) for position, child in enumerate(listed)]
         for key, job in named:
             if str(job) not in ids:
                 problems.add_unknown(f"{path}.{key}", "job", str(job), ids)
-        children.setdefault(str(item.get("id")), set()).update(str(child) for child in listed or ())
+        children.setdefault(str(item.get("id")), set()).update(str(child) for child in listed)
     waiting = dict.fromkeys(ids, 0)
     for named_children in children.values():
         for child in named_children:
@@ -214,6 +215,11 @@ def _check_properties(problems: Problems, properties: Mapping[str, str]) -> None
 def _items(data: Any, key: str) -> list[dict[str, Any]]:
     found: Iterable[Any] = (data.get(key) if isinstance(data, dict) else None) or ()
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _object(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = data.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _full_name(item: Mapping[str, Any]) -> str:

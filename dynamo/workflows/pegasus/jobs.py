@@ -5,34 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dynamo.contract import Module
+from dynamo.contract import Module, Value
 from dynamo.documents.problems import Problems, shown
 from dynamo.errors import InputError
-from dynamo.workflows.arguments import Files, parse_arguments
-from dynamo.workflows.document import MAX_FILES, MAX_RETRIES, InputSpec, ResourceSpec
-from dynamo.workflows.model import Job, Resources
+from dynamo.workflows.arguments import Files, read_arguments
+from dynamo.workflows.document import MAX_FILES, InputSpec
+from dynamo.workflows.model import Job
 from dynamo.workflows.names import check_job_id
+from dynamo.workflows.pegasus.resources import ResourceReader
+from dynamo.workflows.pegasus.shapes import flag_at, list_at, only_keys, texts_at, whole_at
 from dynamo.workflows.ports import check_count, check_format, check_names, formats_of
 
 _JOB = ("type", "namespace", "name", "version", "id", "nodeLabel", "arguments", "uses", "profiles", "metadata")
+_DEPENDENCY = ("id", "children")
 _USE = ("lfn", "type", "stageOut", "registerReplica", "metadata", "size", "bypass", "optional", "forPlanning")
-_WHY = {
-    "hooks": "hooks run commands",
-    "stdin": "modules do not read standard input",
-    "stdout": "modules write their outputs themselves",
-    "stderr": "the engine captures job output",
-    "transformationCatalog": "only registered modules can run",
-    "siteCatalog": "the engine knows its sites",
-}
-_DEFAULT = Resources()
 
 
 class JobReader:
     """Reads jobs one by one; records which files to publish, and in which order."""
 
-    def __init__(self, problems: Problems, contracts: Mapping[str, Module]) -> None:
+    def __init__(self, problems: Problems, contracts: Mapping[str, Module], priority: int = 0) -> None:
         self._problems = problems
         self._contracts = contracts
+        self._resources = ResourceReader(problems, priority)
         self._staged: dict[str, int | None] = {}
         self._ids: set[str] = set()
 
@@ -55,54 +50,12 @@ class JobReader:
             self._problems.add(f"{path}.id", f"duplicate job id {identity}", expected="a unique id")
         else:
             self._ids.add(identity)
-        module = self._contracts.get(name) if isinstance(name := item.get("name"), str) else None
-        if module is None:
-            self._problems.add_unknown(f"{path}.name", "module", str(name), self._contracts)
+        resources, retries = self._resources.read(path, item)
+        called = self._call(path, item)
+        self._uses(path, item.get("uses"), None if called is None else _uses_of(called[1], called[2]))
+        if called is None or len(self._problems) > before:
             return None
-        arguments = item.get("arguments")
-        if not isinstance(arguments, list) or not all(isinstance(argument, str) for argument in arguments):
-            for position, argument in enumerate(arguments if isinstance(arguments, list) else ()):
-                if not isinstance(argument, str):
-                    self._problems.add(
-                        f"{path}.arguments[{position}]", f"{shown(argument)} is not a string", expected="a string"
-                    )
-            if not isinstance(arguments, list):
-                self._problems.add(f"{path}.arguments", "no arguments", expected="a list of strings")
-            return None
-        try:
-            called, inputs, outputs, given = parse_arguments(arguments, self._contracts)
-            values = called.complete(given, where="arguments")
-        except InputError as error:
-            self._problems.add(
-                f"{path}.{error.where}", error.what, expected=error.expected or "", nearest=_guess(error)
-            )
-            return None
-        if called.name != module.name:
-            self._problems.add(f"{path}.arguments[0]", f"calls {called.name}", expected=module.name)
-        check_names(
-            self._problems,
-            f"{path}.arguments",
-            "input",
-            given=inputs,
-            ports=module.inputs,
-            module=module.name,
-        )
-        check_names(
-            self._problems,
-            f"{path}.arguments",
-            "output",
-            given=outputs,
-            ports=module.outputs,
-            module=module.name,
-        )
-        for ports, files in ((module.inputs, inputs), (module.outputs, outputs)):
-            for port in ports:
-                if port.name in files:
-                    check_count(self._problems, f"{path}.arguments", port, len(files[port.name]))
-        self._uses(path, item.get("uses"), inputs, outputs)
-        resources, retries = self._resources(path, item)
-        if len(self._problems) > before:
-            return None
+        module, inputs, outputs, values = called
         return Job(
             id=str(identity),
             module=module.name,
@@ -113,11 +66,46 @@ class JobReader:
             retries=retries,
         )
 
-    def _uses(self, path: str, uses: Any, inputs: Files, outputs: Files) -> None:
-        wanted = {
-            **{lfn: "input" for lfns in inputs.values() for lfn in lfns},
-            **{lfn: "output" for lfns in outputs.values() for lfn in lfns},
-        }
+    def _call(self, path: str, item: Mapping[str, Any]) -> tuple[Module, Files, Files, dict[str, Value]] | None:
+        """Return the module of a job with inputs, outputs and parameters, or None after recording problems."""
+        module = self._contracts.get(name) if isinstance(name := item.get("name"), str) else None
+        if module is None:
+            self._problems.add_unknown(f"{path}.name", "module", str(name), self._contracts)
+            return None
+        arguments = item.get("arguments")
+        if not isinstance(arguments, list):
+            self._problems.add(f"{path}.arguments", "no arguments", expected="a list of strings")
+            return None
+        wrong = [position for position, argument in enumerate(arguments) if not isinstance(argument, str)]
+        for position in wrong:
+            self._problems.add(
+                f"{path}.arguments[{position}]", f"{shown(arguments[position])} is not a string", expected="a string"
+            )
+        if wrong:
+            return None
+        call = read_arguments(arguments, self._contracts)
+        for error in call.errors:
+            self._problems.add(
+                f"{path}.{error.where}", error.what, expected=error.expected or "", nearest=_guess(error)
+            )
+        if call.module is None or call.errors:
+            return None
+        if call.module.name != module.name:
+            self._problems.add(f"{path}.arguments[0]", f"calls {call.module.name}", expected=module.name)
+            return None
+        for kind, ports, files in (("input", module.inputs, call.inputs), ("output", module.outputs, call.outputs)):
+            check_names(self._problems, f"{path}.arguments", kind, given=files, ports=ports, module=module.name)
+            for port in ports:
+                if port.name in files:
+                    check_count(self._problems, f"{path}.arguments", port, len(files[port.name]))
+        try:
+            return module, call.inputs, call.outputs, module.complete(call.parameters, where="arguments")
+        except InputError as error:
+            self._problems.add(f"{path}.{error.where}", error.what, expected=error.expected or "")
+            return None
+
+    def _uses(self, path: str, uses: Any, wanted: Mapping[str, str] | None) -> None:
+        """Check the files of a job; against its arguments, if these could be read."""
         found: set[str] = set()
         for position, use in enumerate(list_at(self._problems, f"{path}.uses", uses)):
             where = f"{path}.uses[{position}]"
@@ -126,76 +114,62 @@ class JobReader:
                 continue
             only_keys(self._problems, where, use, _USE)
             lfn, kind = use.get("lfn"), use.get("type")
-            if not isinstance(lfn, str) or lfn not in wanted:
+            metadata = texts_at(self._problems, f"{where}.metadata", use.get("metadata"))
+            number = whole_at(
+                self._problems, f"{where}.metadata.dynamo.product", metadata.get("dynamo.product"), 0, MAX_FILES
+            )
+            staged = flag_at(self._problems, f"{where}.stageOut", use.get("stageOut"), True)
+            if not isinstance(lfn, str):
+                self._problems.add(f"{where}.lfn", f"not a name: {shown(lfn)}", expected="a logical file name")
+            elif kind not in ("input", "output"):
+                self._problems.add(f"{where}.type", f"is {shown(kind)}", expected="input or output")
+            elif wanted is None:
+                continue
+            elif lfn not in wanted:
                 self._problems.add(
                     f"{where}.lfn",
                     f"{shown(lfn)} is not in the arguments",
                     expected="a file named in the arguments",
-                    nearest=self._problems.nearest(str(lfn), wanted),
+                    nearest=self._problems.nearest(lfn, wanted),
                 )
             elif kind != wanted[lfn]:
                 self._problems.add(f"{where}.type", f"is {shown(kind)}", expected=wanted[lfn])
             else:
                 found.add(lfn)
-                if kind == "output" and use.get("stageOut", True):
-                    metadata = texts_at(self._problems, f"{where}.metadata", use.get("metadata"))
-                    number = number_at(self._problems, f"{where}.metadata", metadata.get("dynamo.product"))
-                    self._staged[lfn] = None if number is None else int(number)
-        for lfn, kind in wanted.items():
+                if kind == "output" and staged:
+                    self._staged[lfn] = number
+        for lfn, kind in (wanted or {}).items():
             if lfn not in found:
                 self._problems.add(f"{path}.uses", f"missing {lfn}, which the arguments name", expected=f"type {kind}")
 
-    def _resources(self, path: str, item: Mapping[str, Any]) -> tuple[Resources, int]:
-        profiles = _object(item, "profiles")
-        pegasus, dagman, condor = (_object(profiles, name) for name in ("pegasus", "dagman", "condor"))
-        where = f"{path}.profiles"
-        metadata = texts_at(self._problems, f"{path}.metadata", item.get("metadata"))
-
-        def number(values: Mapping[str, Any], key: str, place: str, default: int, least: int, most: int) -> int:
-            value = number_at(self._problems, f"{place}.{key}", values.get(key))
-            if value is not None and (not least <= value <= most or value != int(value)):
-                expected = f"a whole number from {least} to {most}"
-                self._problems.add(f"{place}.{key}", f"is {value:g}", expected=expected)
-                return default
-            return default if value is None else int(value)
-
-        limits = {name: _limits(name) for name in ResourceSpec.model_fields}
-        # 0 minutes: use the default limit.
-        minutes = number(pegasus, "maxwalltime", f"{where}.pegasus", 0, 0, limits["max_seconds"][1] // 60)
-        cpus = number(condor, "request_cpus", f"{where}.condor", _DEFAULT.cpus, *limits["cpus"])
-        memory_mb = number(condor, "request_memory", f"{where}.condor", _DEFAULT.memory_mb, *limits["memory_mb"])
-        seconds = minutes * 60 or _DEFAULT.max_seconds
-        retry = "RETRY" if "RETRY" in dagman else "retry"
-        resources = Resources(
-            cpus=number(pegasus, "cores", f"{where}.pegasus", cpus, *limits["cpus"]),
-            memory_mb=number(pegasus, "memory", f"{where}.pegasus", memory_mb, *limits["memory_mb"]),
-            disk_mb=number(pegasus, "diskspace", f"{where}.pegasus", _DEFAULT.disk_mb, *limits["disk_mb"]),
-            max_seconds=number(metadata, "dynamo.max_seconds", f"{path}.metadata", seconds, *limits["max_seconds"]),
-        )
-        return resources, number(dagman, retry, f"{where}.dagman", 1, 0, MAX_RETRIES)
-
-    def check_dependencies(self, dependencies: Any, jobs: list[Job]) -> None:
-        """Record dependencies without a file, which the plan would lose."""
-        writers = {lfn: job.id for job in jobs for lfn in job.writes}
-        parents = {job.id: {writers[lfn] for lfn in job.reads if lfn in writers} for job in jobs}
+    def check_dependencies(self, dependencies: Any, jobs: list[Job] | None) -> None:
+        """Record dependencies without a file, which the plan would lose; None for jobs that could not all be read."""
+        writers = {lfn: job.id for job in jobs or () for lfn in job.writes}
+        parents = {job.id: {writers[lfn] for lfn in job.reads if lfn in writers} for job in jobs or ()}
         for index, item in enumerate(list_at(self._problems, "$.jobDependencies", dependencies)):
             path = f"$.jobDependencies[{index}]"
-            if not isinstance(item, dict) or not isinstance(item.get("id"), str):
+            if not isinstance(item, dict):
                 self._problems.add(path, "not a dependency", expected='{"id": ..., "children": [...]}')
                 continue
-            if item["id"] not in self._ids:
-                self._problems.add_unknown(f"{path}.id", "job", item["id"], self._ids)
-                continue
-            for position, child in enumerate(list_at(self._problems, f"{path}.children", item.get("children"))):
+            only_keys(self._problems, path, item, _DEPENDENCY)
+            parent = self._id_at(f"{path}.id", item.get("id"))
+            for position, given in enumerate(list_at(self._problems, f"{path}.children", item.get("children"))):
                 where = f"{path}.children[{position}]"
-                if child not in parents:
-                    self._problems.add_unknown(where, "job", str(child), parents)
-                elif item["id"] not in parents[child]:
+                child = self._id_at(where, given)
+                if parent and child in parents and parent not in parents[child]:
                     self._problems.add(
-                        where,
-                        f"{child} reads no file from {item['id']}",
-                        expected="dependencies through files",
+                        where, f"{child} reads no file from {parent}", expected="dependencies through files"
                     )
+
+    def _id_at(self, path: str, value: Any) -> str:
+        """Return the id of a job at a path; empty after recording that it is none."""
+        if not isinstance(value, str):
+            self._problems.add(path, f"not the id of a job: {shown(value)}", expected="a string")
+        elif value not in self._ids:
+            self._problems.add_unknown(path, "job", value, self._ids)
+        else:
+            return value
+        return ""
 
     def check_files(self, jobs: list[Job]) -> dict[str, InputSpec]:
         """Record files written twice or in the wrong format; return the external inputs with their formats."""
@@ -228,62 +202,12 @@ class JobReader:
         return tuple(sorted(natural, key=lambda lfn: last if (n := self._staged[lfn]) is None else n))
 
 
-def only_keys(problems: Problems, path: str, item: Mapping[Any, Any], known: tuple[str, ...]) -> None:
-    """Record unsupported keys, and why."""
-    for key in item:
-        if key not in known and not str(key).startswith("x-"):
-            problems.add(
-                f"{path}.{str(key)[:40]}",
-                f"unsupported{': ' + _WHY[key] if key in _WHY else ''}",
-                expected=", ".join(known),
-                nearest=problems.nearest(str(key), known),
-            )
-
-
-def list_at(problems: Problems, path: str, value: Any) -> list[Any]:
-    """Return the list at a path, empty if None; record anything else as a problem."""
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        problems.add(path, f"not a list: {shown(value)}", expected="a list")
-        return []
-    return value
-
-
-def _object(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = values.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def texts_at(problems: Problems, path: str, value: Any) -> dict[str, str]:
-    """Return the object of strings at a path, empty if None; record anything else as a problem."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-        problems.add(path, "metadata values are not strings", expected="an object of strings")
-        return {}
-    return value
-
-
-def number_at(problems: Problems, path: str, value: Any) -> float | None:
-    """Return the number at a path, if any; record anything else as a problem."""
-    if value is None:
-        return None
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else float("nan")
-    except (ValueError, OverflowError):
-        number = float("nan")
-    if not abs(number) < float("inf"):
-        problems.add(path, f"not a number: {shown(value)}", expected="a number, without a unit")
-        return None
-    return number
-
-
-def _limits(resource: str) -> tuple[int, int]:
-    """Return the minimum and maximum of a resource, as in our own documents."""
-    bounds = ResourceSpec.model_fields[resource].metadata
-    least, most = (next(getattr(bound, name) for bound in bounds if hasattr(bound, name)) for name in ("ge", "le"))
-    return int(least), int(most)
+def _uses_of(inputs: Files, outputs: Files) -> dict[str, str]:
+    """Return the files in the arguments of a job, each with its type."""
+    return {
+        **{lfn: "input" for lfns in inputs.values() for lfn in lfns},
+        **{lfn: "output" for lfns in outputs.values() for lfn in lfns},
+    }
 
 
 def is_job_id(text: str) -> bool:

@@ -8,6 +8,7 @@ with its path.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,12 +19,14 @@ from dynamo.documents.problems import DocumentError, Problems, shown
 from dynamo.errors import InputError
 from dynamo.inspection.facts import InputFacts
 from dynamo.workflows.cost import DEFAULT_COEFFICIENTS, Coefficients
-from dynamo.workflows.document import MAX_JOBS, InputSpec
+from dynamo.workflows.document import MAX_DEADLINE_S, MAX_JOBS, MAX_PRIORITY, InputSpec
 from dynamo.workflows.estimate import with_predictions
 from dynamo.workflows.model import Job, Plan
-from dynamo.workflows.names import check_lfn
-from dynamo.workflows.pegasus.jobs import JobReader, is_job_id, list_at, number_at, only_keys, texts_at
+from dynamo.workflows.names import VERSION_PATTERN, check_lfn
+from dynamo.workflows.pegasus.jobs import JobReader, is_job_id
 from dynamo.workflows.pegasus.profiles import SCHEMA_VERSION
+from dynamo.workflows.pegasus.resources import ResourceReader
+from dynamo.workflows.pegasus.shapes import list_at, number_at, object_at, only_keys, texts_at, whole_at
 
 _TOP = ("pegasus", "name", "jobs", "jobDependencies", "metadata", "profiles", "replicaCatalog")
 
@@ -71,27 +74,37 @@ def parse_abstract(data: object, contracts: Mapping[str, Module], *, where: obje
         problems.add("$.jobs", "no jobs", expected="a list of jobs")
     if len(items) > MAX_JOBS:
         problems.add("$.jobs", f"{len(items)} jobs", expected=f"at most {MAX_JOBS}")
-    problems.raise_any(where=where)
-    reader = JobReader(problems, contracts)
-    jobs = [job for index, item in enumerate(items) if (job := reader.job(index, item)) is not None]
+        items = items[:MAX_JOBS]
     metadata = texts_at(problems, "$.metadata", data.get("metadata"))
-    if len(jobs) == len(items):
-        reader.check_dependencies(data.get("jobDependencies"), jobs)
-        inputs = reader.check_files(jobs)
-    replicas = _replicas(problems, data.get("replicaCatalog"))
+    release = metadata.get("dynamo.version", "1")
+    if not re.fullmatch(VERSION_PATTERN, release):
+        problems.add(
+            "$.metadata['dynamo.version']", f"not a version: {shown(release)}", expected="letters, digits and _ . + -"
+        )
     deadline = number_at(problems, "$.metadata['dynamo.deadline_s']", metadata.get("dynamo.deadline_s"))
-    priority = number_at(problems, "$.metadata['dynamo.priority']", metadata.get("dynamo.priority"))
+    if deadline is not None and not 0 < deadline <= MAX_DEADLINE_S:
+        problems.add("$.metadata['dynamo.deadline_s']", f"is {deadline:g}", expected=f"above 0, up to {MAX_DEADLINE_S}")
+    priority = whole_at(
+        problems, "$.metadata['dynamo.priority']", metadata.get("dynamo.priority"), -MAX_PRIORITY, MAX_PRIORITY
+    )
+    ResourceReader(problems, priority or 0).none_kept("$.profiles", data.get("profiles"))
+    reader = JobReader(problems, contracts, priority or 0)
+    jobs = [job for index, item in enumerate(items) if (job := reader.job(index, item)) is not None]
+    whole = len(jobs) == len(items)
+    reader.check_dependencies(data.get("jobDependencies"), jobs if whole else None)
+    inputs = reader.check_files(jobs) if whole else {}
+    replicas = _replicas(problems, data.get("replicaCatalog"))
     problems.raise_any(where=where)
     workflow = AbstractWorkflow(
         name=name,
-        version=metadata.get("dynamo.version", "1"),
+        version=release,
         description=metadata.get("dynamo.description", ""),
         jobs=tuple(jobs),
         inputs=inputs,
         replicas={lfn: path for lfn, path in replicas.items() if lfn in inputs},
         products=reader.products(jobs),
         deadline_s=deadline,
-        priority=int(priority or 0),
+        priority=priority or 0,
     )
     try:
         _plan(workflow, dict.fromkeys(inputs, Path("/")))
@@ -153,10 +166,13 @@ def _replicas(problems: Problems, catalog: Any) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if catalog is None:
         return found
-    items = catalog.get("replicas") if isinstance(catalog, dict) else None
-    for index, item in enumerate(list_at(problems, "$.replicaCatalog.replicas", items)):
+    given = object_at(problems, "$.replicaCatalog", catalog)
+    for index, item in enumerate(list_at(problems, "$.replicaCatalog.replicas", given.get("replicas"))):
         path = f"$.replicaCatalog.replicas[{index}]"
-        lfn = item.get("lfn") if isinstance(item, dict) else None
+        if not isinstance(item, dict):
+            problems.add(path, "not a replica", expected="an object {lfn, pfns}")
+            continue
+        lfn = item.get("lfn")
         if not isinstance(lfn, str):
             problems.add(f"{path}.lfn", f"not a name: {shown(lfn)}", expected="a logical file name")
             continue

@@ -139,6 +139,43 @@ def edit_job(**parts: Any) -> Callable[[dict[str, Any]], None]:
         ),
         (lambda data: data["jobs"][0]["uses"][0].update(lfn="/etc/passwd"), "$.jobs[0].uses[0].lfn", ""),
         (lambda data: data["jobs"][0]["uses"][0].update(type="output"), "$.jobs[0].uses[0].type", ""),
+        # Profiles that a plan cannot keep.
+        (edit_job(profiles={"env": {"LEVEL": "45"}}), "$.jobs[1].profiles.env.LEVEL", ""),
+        (edit_job(profiles={"condor": {"requirements": "Memory > 4"}}), "$.jobs[1].profiles.condor.requirements", ""),
+        (
+            edit_job(profiles={"condor": {"request_memry": "4"}}),
+            "$.jobs[1].profiles.condor.request_memry",
+            "request_memory",
+        ),
+        (edit_job(profiles={"condor": {"priority": "7"}}), "$.jobs[1].profiles.condor.priority", ""),
+        (edit_job(profiles={"dagman": {"PRE": "true"}}), "$.jobs[1].profiles.dagman.PRE", ""),
+        (edit_job(profiles={"pegasus": {"gpus": "1"}}), "$.jobs[1].profiles.pegasus.gpus", ""),
+        (edit_job(profiles={"selector": {"execution.site": "x"}}), "$.jobs[1].profiles.selector.execution.site", ""),
+        (lambda data: data.update(profiles={"env": {"LEVEL": "45"}}), "$.profiles.env.LEVEL", ""),
+        (lambda data: data.update(profiles={"pegasus": {"memory": "45"}}), "$.profiles.pegasus.memory", ""),
+        # Values of the wrong shape.
+        (edit_job(profiles=["memory"]), "$.jobs[1].profiles", ""),
+        (edit_job(profiles={"pegasus": 512}), "$.jobs[1].profiles.pegasus", ""),
+        (edit_job(profiles={"pegasus": {"memory": ["512"]}}), "$.jobs[1].profiles.pegasus.memory", ""),
+        (edit_job(uses={"lfn": "a.nc"}), "$.jobs[1].uses", ""),
+        (edit_job(metadata=[1]), "$.jobs[1].metadata", ""),
+        (lambda data: data["jobs"][0]["uses"][0].update(lfn=["a.nc"]), "$.jobs[0].uses[0].lfn", ""),
+        (lambda data: data["jobs"][0]["uses"][0].update(type={"x": 1}), "$.jobs[0].uses[0].type", ""),
+        (lambda data: data["jobs"][0]["uses"][1].update(stageOut="no"), "$.jobs[0].uses[1].stageOut", ""),
+        (lambda data: data.update(jobDependencies={"id": "split"}), "$.jobDependencies", ""),
+        (lambda data: data.update(jobDependencies=["split"]), "$.jobDependencies[0]", ""),
+        (lambda data: data["jobDependencies"][0].update(id=["split"]), "$.jobDependencies[0].id", ""),
+        (lambda data: data["jobDependencies"][0].update(children="contour-0"), "$.jobDependencies[0].children", ""),
+        (
+            lambda data: data["jobDependencies"][0]["children"].insert(1, {"x": "contour-0"}),
+            "$.jobDependencies[0].children[1]",
+            "",
+        ),
+        (lambda data: data.update(metadata={"dynamo.version": "1\x1b[2J"}), "$.metadata['dynamo.version']", ""),
+        (lambda data: data.update(metadata={"dynamo.deadline_s": "-5"}), "$.metadata['dynamo.deadline_s']", ""),
+        (lambda data: data.update(metadata={"dynamo.priority": "1.5"}), "$.metadata['dynamo.priority']", ""),
+        (lambda data: data.update(replicaCatalog=[1]), "$.replicaCatalog", ""),
+        (lambda data: data.update(replicaCatalog={"replicas": [1]}), "$.replicaCatalog.replicas[0]", ""),
     ],
 )
 def test_what_cannot_be_taken_over_is_refused(edit: Callable[[dict[str, Any]], None], path: str, nearest: str) -> None:
@@ -147,6 +184,33 @@ def test_what_cannot_be_taken_over_is_refused(edit: Callable[[dict[str, Any]], N
     found = paths_of(data)
     assert path in found, found
     assert found[path] == nearest
+
+
+def test_every_mistake_of_every_job_is_reported_at_once() -> None:
+    data = copy.deepcopy(abstract())
+    first, second, third = data["jobs"][:3]
+    data["name"] = "a b"
+    data["hooks"] = {}
+    data["jobDependencies"][0]["children"][0] = ["contour-0"]
+    first["name"] = "splitt"
+    first["profiles"]["env"] = {"A": "1"}
+    second["arguments"][1:1] = ["--param", "levls=1", "--input", "grd=x.nc"]
+    second["uses"][0]["type"] = 7
+    third["id"] = "a.b"
+    third["profiles"]["pegasus"]["memory"] = "1 GB"
+    assert set(paths_of(data)) == {
+        "$.hooks",
+        "$.name",
+        "$.jobs[0].name",
+        "$.jobs[0].profiles.env.A",
+        "$.jobs[1].arguments[2]",
+        "$.jobs[1].arguments[4]",
+        "$.jobs[1].uses[0].type",
+        "$.jobs[2].id",
+        "$.jobs[2].profiles.pegasus.memory",
+        "$.jobDependencies[0].children[0]",
+        "$.jobDependencies[0].children[1]",
+    }
 
 
 def test_replicas_may_be_embedded() -> None:
