@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 import typer
@@ -18,9 +17,7 @@ _HIDDEN = ("--help", "--install-completion", "--show-completion")
 
 def dynamo() -> str:
     """Return the page of `dynamo`."""
-    for name in dynamo_cli.COMMANDS if not dynamo_cli.app.registered_commands else ():
-        import_module(f"dynamo.cli.{name}").register(dynamo_cli.app)
-    return _page(dynamo_cli.app, "dynamo")
+    return _page(dynamo_cli.register_all(), "dynamo")
 
 
 def dynamo_provision() -> str:

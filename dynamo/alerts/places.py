@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from dynamo.config.alerts import HAZARDS, AlertsSection, Hazard
+from dynamo.documents.problems import MistakesError
 from dynamo.errors import InputError, NotFoundError
 from dynamo.radar.proximity import PlaceIndex
+from dynamo.texts import one_line
 
 #: Numeric settings with their minimum and maximum.
 _NUMBERS = {"distance_km": (0.0, 200.0), "level_dbz": (-30.0, 100.0), "hail_mm": (0.0, 300.0), "lead_min": (0, 1440)}
@@ -126,23 +128,30 @@ def parse_places(data: Any, settings: AlertsSection, *, where: object = "places"
     places: list[Place] = []
     geometries: list[BaseGeometry] = []
     warnings: list[str] = []
+    mistakes: list[str] = []
     seen: dict[str, int] = {}
     for number, feature in enumerate(features, start=1):
-        at = f"{where}: feature {number}"
+        read = _Feature(f"feature {number}", mistakes)
         if not isinstance(feature, dict) or not isinstance(feature.get("properties") or {}, dict):
-            raise InputError("not a feature", where=at, expected="an object with geometry and properties")
+            read.wrong("not a feature", expected="an object with geometry and properties")
+            continue
         properties = feature.get("properties") or {}
-        place = _place(feature, properties, settings, at)
+        place = read.place(feature, properties, settings)
+        geometry = read.geometry(feature.get("geometry"))
+        if place is None:
+            continue
         if place.id in seen:
-            raise InputError(
+            read.wrong(
                 f"the id {place.id!r} is already used by feature {seen[place.id]}",
-                where=at,
                 hint="give each place a unique id in its properties",
             )
         seen[place.id] = number
         warnings += _misspelt(properties, place.name, settings)
-        places.append(place)
-        geometries.append(_geometry(feature.get("geometry"), at))
+        if geometry is not None:
+            places.append(place)
+            geometries.append(geometry)
+    if mistakes:
+        raise MistakesError(mistakes, where=where)
     array = np.empty(len(geometries), dtype=object)
     array[:] = geometries
     result = Places(tuple(places), array, tuple(warnings), str(where))
@@ -153,54 +162,75 @@ def parse_places(data: Any, settings: AlertsSection, *, where: object = "places"
     return result
 
 
-def _place(feature: Mapping[str, Any], properties: Mapping[str, Any], settings: AlertsSection, at: str) -> Place:
-    name = properties.get("name", properties.get("id", feature.get("id")))
-    identity = properties.get("id", feature.get("id"))
-    if identity is None:
-        identity = name
-    for value in (name, identity):
-        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-            raise InputError(f"the name or id is {value!r:.60}", where=at, expected="text in the property name")
-    numbers = {key: _number(properties, key, getattr(settings, key), at) for key in _NUMBERS}
-    products = _words(properties, "products", at)
-    unknown = [word for word in products or () if word not in HAZARDS]
-    if unknown:
-        raise InputError(f"unknown product {unknown[0]!r}", where=at, expected=" and ".join(HAZARDS))
-    channels = _words(properties, "channels", at)
-    missing = sorted(set(channels or ()) - {channel.name for channel in settings.channels})
-    if missing and settings.channels:
-        raise InputError(f"unknown channel {missing[0]!r}", where=at, expected="the name of a configured channel")
-    locality = properties.get("locality")
-    return Place(
-        id=str(identity)[:_MAX_TEXT],
-        name=" ".join(str(name).split())[:_MAX_TEXT],
-        locality=" ".join(locality.split())[:_MAX_TEXT] if isinstance(locality, str) else "",
-        distance_km=numbers["distance_km"],
-        level_dbz=float(math.floor(numbers["level_dbz"])),
-        hail_mm=float(math.floor(numbers["hail_mm"])),
-        lead_min=int(numbers["lead_min"]),
-        products=tuple(hazard for hazard in HAZARDS if hazard in (products or settings.products)),
-        channels=None if channels is None else tuple(channels),
-    )
+class _Feature:
+    """Reads one feature, and notes everything that is wrong with it."""
 
+    def __init__(self, at: str, mistakes: list[str]) -> None:
+        self._at = at
+        self._mistakes = mistakes
 
-def _number(properties: Mapping[str, Any], key: str, default: float, at: str) -> float:
-    value = properties.get(key)
-    if value is None:
-        return float(default)
-    least, largest = _NUMBERS[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= largest:
-        raise InputError(f"{key} is {value!r:.60}", where=at, expected=f"a number, {least:g} to {largest:g}")
-    return float(value)
+    def wrong(self, what: str, *, expected: str | None = None, hint: str | None = None) -> None:
+        """Note a mistake."""
+        self._mistakes.append(str(InputError(what, where=self._at, expected=expected, hint=hint)))
 
+    def place(self, feature: Mapping[str, Any], properties: Mapping[str, Any], settings: AlertsSection) -> Place | None:
+        """Return the place, or None after noting what is wrong with its name."""
+        name = properties.get("name", properties.get("id", feature.get("id")))
+        identity = properties.get("id", feature.get("id"))
+        if identity is None:
+            identity = name
+        for value in (name, identity):
+            if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+                self.wrong(f"the name or id is {value!r:.60}", expected="text in the property name")
+                return None
+        numbers = {key: self._number(properties, key, getattr(settings, key)) for key in _NUMBERS}
+        products = self._words(properties, "products") or settings.products
+        for word in products:
+            if word not in HAZARDS:
+                self.wrong(f"unknown product {word!r:.60}", expected=" and ".join(HAZARDS))
+        channels = self._words(properties, "channels")
+        for missing in sorted(set(channels or ()) - {channel.name for channel in settings.channels}):
+            if settings.channels:
+                self.wrong(f"unknown channel {missing!r:.60}", expected="the name of a configured channel")
+        locality = properties.get("locality")
+        return Place(
+            id=one_line(str(identity))[:_MAX_TEXT],
+            name=one_line(str(name))[:_MAX_TEXT],
+            locality=one_line(locality)[:_MAX_TEXT] if isinstance(locality, str) else "",
+            distance_km=numbers["distance_km"],
+            level_dbz=float(math.floor(numbers["level_dbz"])),
+            hail_mm=float(math.floor(numbers["hail_mm"])),
+            lead_min=int(numbers["lead_min"]),
+            products=tuple(hazard for hazard in HAZARDS if hazard in products),
+            channels=None if channels is None else tuple(channels),
+        )
 
-def _words(properties: Mapping[str, Any], key: str, at: str) -> Sequence[str] | None:
-    value = properties.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise InputError(f"{key} is {value!r:.60}", where=at, expected="a list of words")
-    return value
+    def geometry(self, data: Any) -> BaseGeometry | None:
+        """Return the geometry, or None after noting what is wrong with it."""
+        try:
+            return _geometry(data)
+        except InputError as error:
+            self.wrong(error.what, expected=error.expected)
+            return None
+
+    def _number(self, properties: Mapping[str, Any], key: str, default: float) -> float:
+        value = properties.get(key)
+        if value is None:
+            return float(default)
+        least, largest = _NUMBERS[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= largest:
+            self.wrong(f"{key} is {value!r:.60}", expected=f"a number, {least:g} to {largest:g}")
+            return float(default)
+        return float(value)
+
+    def _words(self, properties: Mapping[str, Any], key: str) -> Sequence[str] | None:
+        value = properties.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            self.wrong(f"{key} is {value!r:.60}", expected="a list of words")
+            return None
+        return value
 
 
 def _misspelt(properties: Mapping[str, Any], name: str, settings: AlertsSection) -> list[str]:
@@ -214,9 +244,9 @@ def _misspelt(properties: Mapping[str, Any], name: str, settings: AlertsSection)
     return warnings
 
 
-def _geometry(data: Any, at: str) -> BaseGeometry:
+def _geometry(data: Any) -> BaseGeometry:
     if not isinstance(data, dict) or data.get("type") not in _TYPES:
-        raise InputError("no usable geometry", where=at, expected=", ".join(_TYPES))
+        raise InputError("no usable geometry", expected=", ".join(_TYPES))
     if data["type"] == "Point":
         point = data.get("coordinates")
         # The common case, 20 times as fast as the general one.
@@ -225,7 +255,7 @@ def _geometry(data: Any, at: str) -> BaseGeometry:
     try:
         geometry: BaseGeometry = shapely.from_geojson(orjson.dumps(data).decode())
     except (shapely.GEOSException, ValueError, TypeError) as error:
-        raise InputError(f"invalid geometry: {error}", where=at, expected="GeoJSON") from error
+        raise InputError(f"invalid geometry: {error}", expected="GeoJSON") from error
     if geometry is None or geometry.is_empty:
-        raise InputError("empty geometry", where=at, expected="coordinates")
+        raise InputError("empty geometry", expected="coordinates")
     return shapely.force_2d(geometry)

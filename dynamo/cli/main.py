@@ -90,7 +90,7 @@ def main() -> None:
 
 def register_all() -> typer.Typer:
     """Register all commands once; return the application."""
-    if not app.registered_commands:
+    if not app.registered_groups:
         for name in COMMANDS:
             import_module(f"dynamo.cli.{name}").register(app)
     return app

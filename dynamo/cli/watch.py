@@ -24,7 +24,8 @@ ConfigOption = typer.Option(
     "--config",
     "-c",
     envvar="DYNAMO_CONFIG",
-    help="Configuration file. Default: ./dynamo.toml if it exists, otherwise built-in defaults.",
+    help="Configuration file. Default: dynamo.toml in this folder or one above; without one, built-in defaults and the "
+    "user's own state.",
     show_default=False,
 )
 
@@ -59,14 +60,14 @@ def watch(
     from dynamo.errors import UsageError
     from dynamo.watch.logs import set_up_logging
 
+    if check:
+        _check(config, as_json)
+        return
     settings = find_config(config)
     form = "json" if as_json else log_format or settings.watch.log_format
     if form not in ("json", "logfmt"):
         raise UsageError(f"unknown log format {form!r}", where="--log-format", expected="logfmt or json")
     set_up_logging("json" if form == "json" else "logfmt", settings.watch.log_level)
-    if check:
-        _check(settings, as_json)
-        return
     warn_of_quarrels()
     stop = threading.Event()
 
@@ -172,12 +173,27 @@ class _Tally:
                 self.counts[name] += 1
 
 
-def _check(settings: Config, as_json: bool) -> None:
-    from dynamo.runs.setup import make_planner
-    from dynamo.triggers.rules import make_rules
+def _check(named: Path | None, as_json: bool) -> None:
+    from dynamo.config.file import ConfigError, find_config
+    from dynamo.watch.check import config_mistakes, file_mistakes
 
-    rules = make_rules(settings, make_planner(settings), strict=True)
-    if as_json:
-        print_json({"valid": True, "feeds": len(settings.feeds), "triggers": len(rules)})
+    settings, where = None, named
+    try:
+        settings = find_config(named)
+        mistakes = config_mistakes(settings)
+    except ConfigError as error:
+        mistakes, where = file_mistakes(error), Path(error.where or "")
+    if settings is not None and not mistakes:
+        if as_json:
+            print_json({"valid": True, "feeds": len(settings.feeds), "triggers": len(settings.triggers)})
+        else:
+            out.print(f"{len(settings.feeds)} feeds, {len(settings.triggers)} triggers: OK")
         return
-    out.print(f"{len(settings.feeds)} feeds, {len(rules)} triggers: OK")
+    if as_json:
+        print_json({"valid": False, "problems": mistakes})
+    else:
+        for mistake in mistakes:
+            out.print(mistake, markup=False)
+        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) != 1)}"
+        out.print(f"{count}{f' in {where}' if where else ''} (dynamo config docs)", markup=False)
+    raise typer.Exit(3)

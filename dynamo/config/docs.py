@@ -11,10 +11,14 @@ _HEAD = """\
 # The configuration file
 
 `dynamo.toml` is read by `dynamo watch`, `submit`, `runs` and `store`: the file named with `-c`, else the one
-in `$DYNAMO_CONFIG`, else `./dynamo.toml`, else the defaults below. Relative paths are relative to the folder
-of the file. An unknown option is an error that names the nearest one. `dynamo config show` prints what is in
-force, `dynamo config example` a commented file (`docs/reference/dynamo.toml`), `dynamo watch --check` checks a file
-with its workflows. This page is printed by `dynamo config docs`.
+in `$DYNAMO_CONFIG`, else that of the project: the nearest `dynamo.toml` in the current folder or one above. Relative
+paths are relative to the folder of the file. A folder with a `.dynamo` is a project, too, with the defaults below.
+Outside any project, store, runs and products are in `$XDG_STATE_HOME/dynamo` (`~/.local/state/dynamo`), wherever a
+command is started. Commands that only look never create a store.
+
+An unknown option is an error that names the nearest one. `dynamo config show` prints what is in force, `dynamo config
+example` a commented file (`docs/reference/dynamo.toml`). `dynamo watch --check` reports at once everything that the
+daemon would refuse. This page is printed by `dynamo config docs`.
 """
 
 #: Values of the example where the default says too little; the others appear commented out, at their default.

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from dynamo.config.alerts import AlertsSection
 from dynamo.config.autoscale import AutoscaleSection
 from dynamo.config.feeds import FeedSection
 from dynamo.config.names import EngineName
-from dynamo.config.problems import describe
+from dynamo.config.problems import CONFLICTS, describe_all, named, twice
+from dynamo.config.project import CONFIG_FILE, STATE_FOLDER, project_folder, user_state
 from dynamo.config.triggers import TriggerSection
+from dynamo.documents.problems import MistakesError, did_you_mean
 from dynamo.documents.section import ByKind, Section
 from dynamo.doors import FEEDS, TRIGGERS
 from dynamo.errors import InputError, NotFoundError
 
-#: Read when no file is named; the environment variable takes precedence.
-DEFAULT_FILE = "dynamo.toml"
+#: The file to read when none is named.
 ENVIRONMENT = "DYNAMO_CONFIG"
 
 
@@ -40,7 +43,7 @@ class StoreSection(Section):
 class FoldersSection(Section):
     """Folders. Relative paths start from the folder of this file."""
 
-    state: str = Field(".dynamo", description="Daemon state: SQLite store, run folders, quarantine.")
+    state: str = Field(STATE_FOLDER, description="Daemon state: SQLite store, run folders, quarantine.")
     runs: str | None = Field(None, description="Run folders. Default: `runs` in `state`.")
     products: str = Field("products", description="Published products: `WORKFLOW/YYYYmmdd/HHMMSS-KEY/`.")
     quarantine: str | None = Field(None, description="Bad files. Default: `quarantine` in `state`.")
@@ -99,6 +102,16 @@ class EngineSection(Section):
     )
 
 
+@dataclass
+class _Rest:
+    """Context of the validation of what is left of a file without its broken sections."""
+
+    #: Names of feeds that are there but wrong in themselves.
+    broken_feeds: Sequence[str]
+    #: Receives what is wrong between the sections.
+    conflicts: list[str]
+
+
 class Config(Section):
     """The whole file."""
 
@@ -115,18 +128,16 @@ class Config(Section):
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        for kind, names in (
-            ("feed", [f.name for f in self.feeds]),
-            ("trigger", [t.name for t in self.triggers]),
-        ):
-            twice = {name for name in names if names.count(name) > 1}
-            if twice:
-                raise ValueError(f"two {kind}s are named {min(twice)}")
-        feeds = [feed.name for feed in self.feeds]
-        for trigger in self.triggers:
-            if problem := trigger.problem(feeds, self.alerts):
-                raise ValueError(problem)
+    def _check(self, info: ValidationInfo) -> Self:
+        rest: _Rest | None = info.context
+        feeds = [*(feed.name for feed in self.feeds), *(rest.broken_feeds if rest else ())]
+        found = [f"two feeds are named {name}" for name in twice(feeds)]
+        found += [f"two triggers are named {name}" for name in twice(trigger.name for trigger in self.triggers)]
+        found += [problem for trigger in self.triggers if (problem := trigger.problem(feeds, self.alerts))]
+        if rest is not None:
+            rest.conflicts += found
+        elif found:
+            raise PydanticCustomError(CONFLICTS, "{text}", {"text": "; ".join(found), "found": found})
         return self
 
     def path(self, text: str) -> Path:
@@ -188,21 +199,74 @@ def load_config(path: Path) -> Config:
 
 
 def find_config(named: Path | None = None) -> Config:
-    """Return the named file, the one in the environment, ``dynamo.toml`` here, or the defaults."""
+    """Return the named file, the one in the environment, that of this project, or the defaults.
+
+    Without a file, state is that of the project, or the user's own outside any; see `dynamo.config.project`.
+    """
     if named is not None:
         return load_config(named)
     if os.environ.get(ENVIRONMENT):
         return load_config(Path(os.environ[ENVIRONMENT]))
-    here = Path(DEFAULT_FILE)
-    return load_config(here) if here.exists() else Config(base=Path.cwd())
+    folder = project_folder(Path.cwd())
+    if folder is None:
+        return Config(base=user_state(), folders=FoldersSection(state="."))
+    file = folder / CONFIG_FILE
+    return load_config(file) if file.is_file() else Config(base=folder)
 
 
 def parse_config(data: Mapping[str, Any], *, base: Path, where: object = None) -> Config:
-    """Return the configuration in TOML data; raise `InputError` naming every bad option."""
+    """Return the configuration in TOML data; raise `ConfigError` naming every bad option."""
     if "base" in data:
         raise InputError("base: unknown option", where=where)
     try:
         return Config.model_validate({**data, "base": base})
     except ValidationError as error:
-        problems = "; ".join(describe(problem, Config, data) for problem in error.errors())
-        raise InputError(problems, where=where, hint="dynamo config docs") from error
+        problems = describe_all(error, Config, data)
+        rest, more = _rest(data, error, base)
+        raise ConfigError([*problems, *more], rest, data, where=where) from error
+
+
+class ConfigError(MistakesError):
+    """Everything that is wrong with a configuration file.
+
+    Attributes
+    ----------
+    rest
+        The configuration without the sections that are wrong; None if nothing is left.
+    data
+        The whole file as plain data.
+    """
+
+    def __init__(
+        self, mistakes: Sequence[str], rest: Config | None, data: Mapping[str, Any], *, where: object = None
+    ) -> None:
+        super().__init__(mistakes, where=where, hint="dynamo config docs")
+        self.rest = rest
+        self.data = data
+
+
+def _rest(data: Mapping[str, Any], error: ValidationError, base: Path) -> tuple[Config | None, list[str]]:
+    """Return the configuration without broken sections, and what else is wrong between the sections."""
+    broken = {tuple(problem["loc"][:2]) for problem in error.errors(include_url=False)}
+    left: dict[str, Any] = {"base": base}
+    for name, section in data.items():
+        if name in ("feeds", "triggers") and isinstance(section, list):
+            left[name] = [item for index, item in enumerate(section) if (name, index) not in broken]
+        elif not any(place[:1] == (name,) for place in broken):
+            left[name] = section
+    feeds = named(data.get("feeds"))
+    missing = [index for index in range(len(feeds)) if ("feeds", index) in broken]
+    loose = [
+        f"trigger {name or index + 1} names the feed {feed}, which does not exist{did_you_mean(feed, feeds)}"
+        for index, (name, feed) in enumerate(
+            zip(named(data.get("triggers")), named(data.get("triggers"), "feed"), strict=True)
+        )
+        if ("triggers", index) in broken and feed and feed not in feeds
+    ]
+    rest = _Rest([feeds[index] for index in missing], loose)
+    try:
+        config = Config.model_validate(left, context=rest)
+    except ValidationError:
+        return None, loose
+    # Where each section is right for itself, the error has what is wrong between them.
+    return config, [] if () in broken else loose

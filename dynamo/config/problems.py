@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from dynamo.documents.problems import nearest
+from dynamo.documents import manual
+from dynamo.documents.notation import TOML
+from dynamo.documents.problems import did_you_mean
 from dynamo.documents.section import ByKind
 from dynamo.errors import DynamoError
+
+#: Type of the error with everything that is wrong between sections, in ``found`` of its context.
+CONFLICTS = "conflicts"
+
+
+def describe_all(error: ValidationError, root: type[BaseModel], data: object) -> list[str]:
+    """Return everything that is wrong with a file, one line each; see `describe`."""
+    lines: list[str] = []
+    for problem in error.errors(include_url=False):
+        if problem["type"] == CONFLICTS:
+            lines += problem["ctx"]["found"]
+        else:
+            lines.append(describe(problem, root, data))
+    return lines
+
+
+def twice(names: Iterable[str]) -> list[str]:
+    """Return the names that are given more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def named(sections: object, option: str = "name") -> list[str]:
+    """Return an option of each section of a list as far as it is text, otherwise an empty text."""
+    items = sections if isinstance(sections, list) else []
+    found = [item.get(option) if isinstance(item, Mapping) else None for item in items]
+    return [value if isinstance(value, str) else "" for value in found]
 
 
 def describe(problem: Mapping[str, Any], root: type[BaseModel], data: object) -> str:
@@ -28,7 +57,7 @@ def describe(problem: Mapping[str, Any], root: type[BaseModel], data: object) ->
     location = problem["loc"]
     path = _path(location)
     if problem["type"] == "extra_forbidden":
-        return f"{path}: {_unknown(str(location[-1]), *_section(root, data, location[:-1]))}"
+        return f"{path}: {_unknown(str(location[-1]), root, *_section(root, data, location[:-1]))}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         model, _ = _section(root, data, location[:-1])
@@ -39,15 +68,15 @@ def describe(problem: Mapping[str, Any], root: type[BaseModel], data: object) ->
     return f"{path or 'file'}: {message[:1].lower()}{message[1:]}{shown}"
 
 
-def _unknown(name: str, model: type[BaseModel] | None, by_kind: ByKind | None) -> str:
+def _unknown(name: str, root: type[BaseModel], model: type[BaseModel] | None, by_kind: ByKind | None) -> str:
     if by_kind is not None:
         kinds = [kind for kind, part in by_kind.door.usable().items() if name in part.options.model_fields]
         if kinds:
             return f"belongs to kind {' and '.join(kinds)}"
-    known = [] if model is None else sorted(model.model_fields)
-    near = nearest(name, known)
-    hint = f" (did you mean {near}?)" if near else ""
-    return f"unknown option{hint}, expected one of {', '.join(known)}"
+    known = [] if model is None else sorted(name for name, info in model.model_fields.items() if not info.exclude)
+    homes = [table.header for table in manual.tables(root, TOML) if table.header and name in table.options]
+    elsewhere = f"; it belongs in {' or '.join(dict.fromkeys(homes))}" if homes else ""
+    return f"unknown option{did_you_mean(name, known)}{elsewhere}, expected one of {', '.join(known)}"
 
 
 def _path(location: Sequence[str | int]) -> str:

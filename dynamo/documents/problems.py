@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dynamo.errors import InputError
+from dynamo.errors import DynamoError, InputError
 
 #: Stop collecting at more problems than anyone fixes in one go.
 MAX_PROBLEMS = 100
 _MAX_CANDIDATES = 1000
 _MAX_SHOWN = 80
+#: Mistakes in a message of one line.
+_MAX_TOLD = 12
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_]*\Z")
 
 
@@ -48,6 +50,42 @@ class Problem:
     def to_json(self) -> dict[str, str]:
         """Return the problem as JSON data."""
         return {"path": self.path, "what": self.what, "expected": self.expected, "nearest": self.nearest}
+
+
+class MistakesError(InputError):
+    """Several mistakes in one file; ``mistakes`` has each as one line, and the message all of them up to a length.
+
+    Parameters
+    ----------
+    mistakes
+        At least one.
+    where
+        The file.
+    hint
+        What the user can do about them.
+    """
+
+    def __init__(self, mistakes: Sequence[str], *, where: object = None, hint: str | None = None) -> None:
+        self.mistakes = tuple(mistakes)
+        told = self.mistakes[:_MAX_TOLD]
+        more = len(self.mistakes) - len(told)
+        super().__init__("; ".join(told) + (f"; and {more} more" if more else ""), where=where, hint=hint)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_mistakes, (self.mistakes, self.where, self.hint))
+
+
+def _rebuild_mistakes(mistakes: tuple[str, ...], where: str | None, hint: str | None) -> MistakesError:
+    return MistakesError(mistakes, where=where, hint=hint)
+
+
+def mistakes_in(error: DynamoError) -> list[str]:
+    """Return each mistake that an error reports as one line."""
+    if isinstance(error, MistakesError):
+        return list(error.mistakes)
+    if isinstance(error, DocumentError):
+        return [f"{error.where}: {problem}" if error.where else str(problem) for problem in error.problems]
+    return [str(error)]
 
 
 class DocumentError(InputError):
@@ -130,6 +168,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     lowered = {candidate.lower(): candidate for candidate in candidates}
     found = difflib.get_close_matches(name[:100].lower(), lowered, n=1, cutoff=0.6)
     return lowered[found[0]] if found else ""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question for the nearest known name, to be appended; empty if none is near."""
+    near = nearest(name, known)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def shown(value: object) -> str:

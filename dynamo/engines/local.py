@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+from pydantic import Field
 
 from dynamo.engines.base import RunFolder, State, Status
 from dynamo.engines.results import count_results
@@ -30,6 +31,13 @@ _log = logging.getLogger("dynamo.engines")
 _GRACE_S = 2.0
 #: Number of finished runs to remember, so that a daemon's memory stays bounded.
 _REMEMBERED = 256
+
+
+@dataclass(frozen=True)
+class LocalEngineOptions:
+    """Options of the engine, set by the operator under ``[engines.local]``."""
+
+    workers: Annotated[int, Field(ge=1, le=1000)] = 2
 
 
 @dataclass
@@ -79,7 +87,7 @@ class LocalEngine:
                 return
             plan, layout = folder.read_plan(), folder.read_layout()
             (folder.root / "cancel").unlink(missing_ok=True)
-            write_bytes(folder.engine_file, orjson.dumps({"engine": self.name}))
+            write_bytes(folder.engine_file, orjson.dumps({"engine": self.name}), private=True)
             run = _Execution(folder, plan, layout, {task.id: task for task in layout.tasks})
             self._forget()
             self._runs[folder.root] = run
@@ -207,6 +215,10 @@ class _Worker:
 
 def _work(pipe: Connection) -> None:
     """Serve tasks until the pipe closes."""
+    import os
+
+    # What a run writes is its owner's alone until it is published.
+    os.umask(0o077)
     from dynamo.modules import warm
     from dynamo.modules.runner import run_task
 

@@ -99,8 +99,12 @@ class FeedKind:
         Builds the feed from its options; it may lock what it watches.
     movable
         Whether bad files may be moved to quarantine; if not, they are only recorded.
+    problem
+        Returns what would keep the feed from being built now, such as a missing folder; it locks and writes nothing.
+        Empty if nothing would.
     """
 
     options: type[FeedSection]
     make: Callable[[Any, FeedParts], Feed]
     movable: bool = True
+    problem: Callable[[Any, Config], str] = lambda _options, _config: ""

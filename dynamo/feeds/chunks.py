@@ -26,11 +26,12 @@ from typing import Literal
 from pydantic import Field
 
 from dynamo.config.feeds import FeedSection
+from dynamo.config.file import Config
 from dynamo.errors import InputError
 from dynamo.feeds.base import Candidate, FeedKind, FeedParts, Sink
 from dynamo.feeds.chunk_content import is_whole, is_whole_cut, station_of
 from dynamo.feeds.chunk_spool import ChunkSpool
-from dynamo.feeds.directory import DirectoryFeed
+from dynamo.feeds.directory import DirectoryFeed, folder_problem
 from dynamo.formats.radar.nexrad_records import is_record, is_volume
 from dynamo.times import from_epoch, utc_now
 
@@ -286,4 +287,8 @@ def _make(options: ChunkOptions, parts: FeedParts) -> ChunkFeed:
     )
 
 
-KIND = FeedKind(ChunkOptions, _make)
+def _problem(options: ChunkOptions, config: Config) -> str:
+    return str(folder_problem(options.name, config.path(options.path)) or "")
+
+
+KIND = FeedKind(ChunkOptions, _make, problem=_problem)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dynamo.config.feeds import FeedSection
+from dynamo.config.file import Config
 from dynamo.errors import BusyError, InputError
 from dynamo.feeds.base import Candidate, FeedKind, FeedParts, How, Sink
 from dynamo.feeds.completeness import shown
@@ -63,8 +64,8 @@ class DirectoryFeed:
     """
 
     def __init__(self, name: str, *, path: Path, patterns: Sequence[str] = ("*",), recursive: bool = False) -> None:
-        if not path.is_dir():
-            raise InputError("is not a folder", where=path, expected=f"the folder of the feed {name}")
+        if problem := folder_problem(name, path):
+            raise problem
         self.name = name
         self.path = path.resolve()
         self.patterns = tuple(patterns)
@@ -162,6 +163,15 @@ class DirectoryFeed:
                 yield from self._walk(Path(entry.path))
 
 
+def folder_problem(name: str, path: Path) -> InputError | None:
+    """Return what keeps a feed from watching a folder; None if nothing does."""
+    if not path.is_dir():
+        return InputError("is not a folder", where=path, expected=f"the folder of the feed {name}")
+    if not os.access(path, os.R_OK | os.X_OK):
+        return InputError("the folder may not be read", where=path, expected=f"the folder of the feed {name}")
+    return None
+
+
 def _lock_folder(folder: Path) -> int | None:
     """Lock the folder itself: nothing is written into it, and the lock ends with the process.
 
@@ -192,4 +202,8 @@ def _make(options: DirectoryOptions, parts: FeedParts) -> DirectoryFeed:
     )
 
 
-KIND = FeedKind(DirectoryOptions, _make)
+def _problem(options: DirectoryOptions, config: Config) -> str:
+    return str(folder_problem(options.name, config.path(options.path)) or "")
+
+
+KIND = FeedKind(DirectoryOptions, _make, problem=_problem)

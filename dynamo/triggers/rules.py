@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,8 +11,9 @@ from pathlib import Path
 from dynamo.config.file import Config
 from dynamo.config.triggers import TriggerSection
 from dynamo.contract import Value
+from dynamo.documents.problems import DocumentError
 from dynamo.doors import TRIGGERS
-from dynamo.errors import InputError
+from dynamo.errors import DynamoError, InputError
 from dynamo.files import sha256_file
 from dynamo.plugins import PluginError
 from dynamo.runs.ledger import InputFile, RunRequest
@@ -99,18 +100,16 @@ class Rule:
         return [item for item in found if item is not None]
 
 
-def make_rules(config: Config, planner: Planner, *, strict: bool = False) -> tuple[Rule, ...]:
+def make_rules(config: Config, planner: Planner) -> tuple[Rule, ...]:
     """Return the rules of a configuration.
 
     A trigger that needs a broken part of another package starts nothing and is logged: it must not take the others
-    down. With ``strict`` it is an error.
+    down. `rule_mistakes` says everything that is wrong with a trigger.
 
     Raises
     ------
     InputError, NotFoundError
         If a workflow, its input or a parameter is wrong; the message names the trigger.
-    PluginError
-        With ``strict``, see above.
     """
     rules = []
     for section in config.triggers:
@@ -119,10 +118,31 @@ def make_rules(config: Config, planner: Planner, *, strict: bool = False) -> tup
         try:
             rules.append(_rule(section, trigger, config, planner))
         except PluginError as error:
-            if strict:
-                raise
             _log.error("trigger %s starts nothing: %s", section.name, error)
     return tuple(rules)
+
+
+def rule_mistakes(section: TriggerSection, config: Config, planner: Planner) -> list[DynamoError]:
+    """Return everything that keeps a trigger from becoming a rule, parts of other packages that are broken included."""
+    errors: list[DynamoError] = []
+    try:
+        trigger = _trigger(section, config)
+    except DynamoError as error:
+        errors.append(error)
+        trigger = None
+    try:
+        workflow = _workflow(section, config, planner)
+    except DynamoError as error:
+        return [*errors, error]
+    checks: list[Callable[[], object]] = [lambda: _port(section, workflow, _files(section, config), trigger)]
+    if trigger is not None:
+        checks.append(lambda: _parameters(section, workflow, trigger, planner))
+    for check in checks:
+        try:
+            check()
+        except DynamoError as error:
+            errors.append(error)
+    return errors
 
 
 def levels_of(rules: tuple[Rule, ...], feed: str) -> tuple[float, ...]:
@@ -131,22 +151,12 @@ def levels_of(rules: tuple[Rule, ...], feed: str) -> tuple[float, ...]:
 
 
 def _rule(section: TriggerSection, trigger: Trigger, config: Config, planner: Planner) -> Rule:
-    where = f"trigger {section.name}"
-    local = config.path(section.workflow)
-    workflow = planner.load(str(local) if local.is_file() else section.workflow)
-    files = {name: config.path(text) for name, text in section.files.items()}
-    port = _port(section, workflow, files, where)
+    workflow = _workflow(section, config, planner)
+    files = _files(section, config)
+    port = _port(section, workflow, files, trigger)
+    parameters = _parameters(section, workflow, trigger, planner)
     with TRIGGERS.blamed(section.kind):
-        offers, looked_at, many = dict(trigger.offers), set(trigger.levels), trigger.takes_many
-    if many and port not in workflow.many:
-        raise InputError(
-            f"input {port} of {workflow.name} takes one file", where=where, expected="an input that takes many"
-        )
-    offered = {name: value for name, value in offers.items() if name in workflow.body.get("parameters", {})}
-    try:
-        parameters = planner.parameters(workflow, {**offered, **section.parameters})
-    except InputError as error:
-        raise InputError(f"{where}: {error.what}", where=error.where, expected=error.expected) from error
+        looked_at = set(trigger.levels)
     return Rule(
         name=section.name,
         kind=section.kind,
@@ -162,6 +172,27 @@ def _rule(section: TriggerSection, trigger: Trigger, config: Config, planner: Pl
     )
 
 
+def _workflow(section: TriggerSection, config: Config, planner: Planner) -> Workflow:
+    local = config.path(section.workflow)
+    return planner.load(str(local) if local.is_file() else section.workflow)
+
+
+def _files(section: TriggerSection, config: Config) -> dict[str, Path]:
+    return {name: config.path(text) for name, text in section.files.items()}
+
+
+def _parameters(section: TriggerSection, workflow: Workflow, trigger: Trigger, planner: Planner) -> dict[str, Value]:
+    with TRIGGERS.blamed(section.kind):
+        offers = dict(trigger.offers)
+    offered = {name: value for name, value in offers.items() if name in workflow.body.get("parameters", {})}
+    try:
+        return planner.parameters(workflow, {**offered, **section.parameters})
+    except DocumentError as error:
+        raise DocumentError(error.problems, where=f"trigger {section.name}: {error.where}") from error
+    except InputError as error:
+        raise InputError(f"trigger {section.name}: {error.what}", where=error.where, expected=error.expected) from error
+
+
 def _trigger(section: TriggerSection, config: Config) -> Trigger:
     with TRIGGERS.blamed(section.kind):
         trigger = TRIGGERS.load(section.kind).make(section, config)
@@ -170,12 +201,25 @@ def _trigger(section: TriggerSection, config: Config) -> Trigger:
         return trigger
 
 
-def _port(section: TriggerSection, workflow: Workflow, files: Mapping[str, Path], where: str) -> str:
+def _port(section: TriggerSection, workflow: Workflow, files: Mapping[str, Path], trigger: Trigger | None) -> str:
     """Return the workflow input that gets the arrivals."""
+    where = f"trigger {section.name}"
+    port = _free_port(section, workflow, files, where)
+    if trigger is not None:
+        with TRIGGERS.blamed(section.kind):
+            many = trigger.takes_many
+        if many and port not in workflow.many:
+            raise InputError(
+                f"input {port} of {workflow.name} takes one file", where=where, expected="an input that takes many"
+            )
+    return port
+
+
+def _free_port(section: TriggerSection, workflow: Workflow, files: Mapping[str, Path], where: str) -> str:
     unknown = sorted(set(files) - set(workflow.inputs))
     if unknown:
         raise InputError(
-            f"workflow {workflow.name} has no input {unknown[0]}",
+            f"workflow {workflow.name} has no input {', '.join(unknown)}",
             where=f"{where}: files",
             expected=", ".join(workflow.inputs),
         )

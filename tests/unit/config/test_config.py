@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dynamo.config.docs import example, markdown, tables
-from dynamo.config.file import Config, find_config, load_config, parse_config
+from dynamo.config.file import Config, ConfigError, find_config, load_config, parse_config
 from dynamo.doors import FEEDS, TRIGGERS
 from dynamo.errors import InputError, NotFoundError
 from dynamo.triggers.precursor import PrecursorOptions
@@ -146,9 +146,37 @@ def test_files_that_are_not_there_or_not_toml(tmp_path: Path) -> None:
         load_config(tmp_path / "bad.toml")
 
 
+def test_every_mistake_of_a_file_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(
+            engine="local",
+            watch={"max_runs": 2},
+            feeds=[{**FEED, "name": "broken", "patterns": 3}, FEED, FEED],
+            triggers=[
+                {**TRIGGER, "name": "one", "feed": "b"},
+                {**TRIGGER, "name": "two", "feed": "c", "every_min": 5},
+                {**TRIGGER, "name": "three", "feed": "broken"},
+            ],
+        )
+    mistakes = caught.value.mistakes
+    expected = (
+        "engine: unknown option (did you mean engines?); it belongs in [runs] or [[triggers]]",
+        "watch.max_runs: unknown option; it belongs in [runs]",
+        "feeds[0].patterns: input should be a valid list",
+        "triggers[1].every_min: belongs to kind schedule",
+        "two feeds are named a",
+        "trigger one names the feed b, which does not exist",
+        "trigger two names the feed c, which does not exist",
+    )
+    assert len(mistakes) == len(expected), mistakes
+    for text in expected:
+        assert any(mistake.startswith(text) for mistake in mistakes), (text, mistakes)
+
+
 def test_the_file_is_found_by_name_environment_or_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DYNAMO_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
     assert find_config().runs.max_runs == 2
     (tmp_path / "dynamo.toml").write_text("[runs]\nmax_runs = 3\n")
     (tmp_path / "other.toml").write_text("[runs]\nmax_runs = 4\n")
@@ -156,3 +184,35 @@ def test_the_file_is_found_by_name_environment_or_place(tmp_path: Path, monkeypa
     monkeypatch.setenv("DYNAMO_CONFIG", "other.toml")
     assert find_config().runs.max_runs == 4
     assert find_config(tmp_path / "dynamo.toml").runs.max_runs == 3
+
+
+def test_state_is_that_of_the_project_or_else_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DYNAMO_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    project, inside = tmp_path / "project", tmp_path / "project" / "data" / "day"
+    inside.mkdir(parents=True)
+    for folder in (tmp_path, inside):
+        monkeypatch.chdir(folder)
+        found = find_config()
+        assert found.store_url == tmp_path / "home" / "dynamo" / "store.sqlite"
+        assert found.products_dir == tmp_path / "home" / "dynamo" / "products"
+    (project / ".dynamo").mkdir()
+    assert find_config().store_url == project / ".dynamo" / "store.sqlite"
+    (project / "dynamo.toml").write_text('[folders]\nstate = "s"\n')
+    assert find_config().store_url == project / "s" / "store.sqlite"
+    assert find_config().products_dir == project / "products"
+
+
+def test_nobody_else_can_put_a_project_above_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DYNAMO_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    inside = tmp_path / "shared" / "mine"
+    inside.mkdir(parents=True)
+    (tmp_path / "shared" / "dynamo.toml").touch()
+    monkeypatch.chdir(inside)
+    assert find_config().base == tmp_path / "shared"
+    # As in /tmp, where the file may be anybody's.
+    (tmp_path / "shared").chmod(0o1777)
+    assert find_config().base == tmp_path / "shared"
+    monkeypatch.setattr("dynamo.config.project.trusted_owners", lambda: {54321})
+    assert find_config().base == tmp_path / "home" / "dynamo"

@@ -1,0 +1,29 @@
+"""Texts from outside that people see: no control character reaches a terminal, a log line, or a message.
+
+File names, names of places and radars, and whatever a broken file holds may contain escape sequences that rewrite a
+terminal, line breaks that forge log lines, and marks that turn the reading direction. Each becomes ``U+FFFD``.
+"""
+
+from __future__ import annotations
+
+import re
+
+#: C0 and C1 controls except line breaks and tabs, half characters of undecodable names, and marks that reorder text.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_SHOWN = "\ufffd"
+
+
+def visible(text: str) -> str:
+    """Return text with newlines and tabs kept, and every other control character replaced.
+
+    Examples
+    --------
+    >>> visible("a\x1b[2Jb") == "a\ufffd[2Jb"
+    True
+    """
+    return _UNSEEN.sub(_SHOWN, text)
+
+
+def one_line(text: str) -> str:
+    """Return text on one line: runs of white space become one space, control characters are replaced."""
+    return visible(" ".join(text.split()))
