@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,20 @@ _BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 # How long examples take to draw and to run says how busy the machine is.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
+
+
+_STATE = Path(tempfile.gettempdir()) / f"dynamo-tests-{os.getpid()}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give each test a user's state of its own, which commands outside a project use."""
+    os.environ["XDG_STATE_HOME"] = str(_STATE / hashlib.sha256(item.nodeid.encode()).hexdigest()[:12])
+
+
+def pytest_unconfigure() -> None:
+    """Remove the tests' states."""
+    shutil.rmtree(_STATE, ignore_errors=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -177,9 +177,9 @@ def list_(
 ) -> None:
     """List messages and their delivery status, newest first."""
     from dynamo.config.file import find_config
-    from dynamo.store.engine import open_store
+    from dynamo.store.engine import existing_store
 
-    store = open_store(find_config(config).store_url)
+    store = existing_store(find_config(config).store_url)
     try:
         data = _open_events(store, limit) if open_only else _messages(store, limit)
     finally:

@@ -253,16 +253,18 @@ def work(
 
 def _store(config: Path | None) -> Any:
     from dynamo.config.file import find_config
-    from dynamo.store.engine import open_store
+    from dynamo.store.engine import existing_store
 
-    return open_store(find_config(config).store_url)
+    return existing_store(find_config(config).store_url)
 
 
 def _service(config: Path | None) -> RunService:
     from dynamo.config.file import find_config
     from dynamo.runs.setup import make_service
+    from dynamo.store.engine import existing_store
 
-    return make_service(find_config(config))
+    settings = find_config(config)
+    return make_service(settings, store=existing_store(settings.store_url))
 
 
 def _attended(session: Session, run: Run) -> bool | None:

@@ -80,10 +80,10 @@ def fleet(
 
 def _stored(store: str, since: str, until: str) -> Trace:
     from dynamo.simulate.fleet.store import trace_from_store
-    from dynamo.store.engine import open_store
+    from dynamo.store.engine import existing_store
     from dynamo.times import parse_time
 
-    opened = open_store(store)
+    opened = existing_store(store)
     try:
         return trace_from_store(
             opened,
@@ -98,9 +98,9 @@ def _calibrate(store: str, fleet_name: str, policy: str, *, as_json: bool) -> No
     from dynamo.autoscale.policies.registry import make_policy
     from dynamo.cli.console import print_json, print_table
     from dynamo.simulate.fleet.calibrate import compare
-    from dynamo.store.engine import open_store
+    from dynamo.store.engine import existing_store
 
-    opened = open_store(store)
+    opened = existing_store(store)
     try:
         found = compare(opened, fleet_name, policy=make_policy(policy) if policy else None)
     finally:

@@ -44,11 +44,11 @@ def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> No
     from sqlalchemy import func, select
 
     from dynamo.config.file import find_config
-    from dynamo.store.engine import open_store
+    from dynamo.store.engine import existing_store
     from dynamo.store.migrations import HEAD
     from dynamo.store.models import Arrival, Product, Run, RunDecision
 
-    store = open_store(find_config(config).store_url)
+    store = existing_store(find_config(config).store_url)
     with store.reading() as session:
         data = {
             "store": store.url,
@@ -77,14 +77,14 @@ def arrivals(
     from sqlalchemy import select
 
     from dynamo.config.file import find_config
-    from dynamo.store.engine import open_store
+    from dynamo.store.engine import existing_store
     from dynamo.store.models import Arrival
     from dynamo.times import to_iso
 
     query = select(Arrival).order_by(Arrival.id.desc()).limit(limit)
     if state is not None:
         query = query.where(Arrival.state == state)
-    store = open_store(find_config(config).store_url)
+    store = existing_store(find_config(config).store_url)
     with store.reading() as session:
         found = session.scalars(query).all()
     store.close()
@@ -119,10 +119,10 @@ def decisions(
 
     from dynamo.config.file import find_config
     from dynamo.runs.record import decision_json
-    from dynamo.store.engine import open_store
+    from dynamo.store.engine import existing_store
     from dynamo.store.models import RunDecision
 
-    store = open_store(find_config(config).store_url)
+    store = existing_store(find_config(config).store_url)
     with store.reading() as session:
         found = session.scalars(select(RunDecision).order_by(RunDecision.id.desc()).limit(limit)).all()
     store.close()

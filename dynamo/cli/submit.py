@@ -217,8 +217,11 @@ def _work(run: Run, config: Path | None, out_dir: Path | None) -> list[str]:
 
 def _start_apart(run: Run, arguments: list[str], stdin: int) -> subprocess.Popen[bytes]:
     """Start Python in a session of its own, so that no signal to this terminal reaches it."""
+    from dynamo.files import private_file, private_folder
+
     folder = Path(run.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
+    private_file(folder / "runner.log")
     with (folder / "runner.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, *arguments],

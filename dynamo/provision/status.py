@@ -23,6 +23,7 @@ from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet, FleetWish, Worker
 from dynamo.store.lease import holder, is_free
 from dynamo.store.models import ProcessLease
+from dynamo.store.url import store_of
 from dynamo.times import to_iso, utc_now
 
 #: How long ended workers are shown.
@@ -131,7 +132,7 @@ def the_fleet(session: Session, name: str | None) -> str:
     if len(living) > 1:
         raise UsageError("there are several fleets", expected="--fleet " + " or ".join(living))
     if not living:
-        raise NotFoundError("no fleet found", hint="dynamo-provision apply SPEC.json")
+        raise NotFoundError("no fleet found", where=store_of(session), hint="dynamo-provision apply SPEC.json")
     return living[0]
 
 

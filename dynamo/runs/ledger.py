@@ -19,6 +19,7 @@ from dynamo.runs.planning import Workflow
 from dynamo.runs.states import ENGAGED, UNFINISHED, RunState, sources
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Product, Run, RunDecision, StoredDocument
+from dynamo.store.url import store_of
 from dynamo.times import CLOCK_TOLERANCE, utc_now
 
 SOFTWARE = f"dynamo {dynamo.__version__}"
@@ -208,7 +209,7 @@ def find_run(session: Session, name: str) -> Run:
         condition = or_(Run.id.startswith(name), Run.key.startswith(name))
         matches = session.scalars(select(Run).where(condition).limit(_SHOWN_AMBIGUOUS)).all()
     if not matches:
-        raise NotFoundError(f"no run {name!r:.80}", hint="dynamo runs list")
+        raise NotFoundError(f"no run {name!r:.80}", where=store_of(session), hint="dynamo runs list")
     if len(matches) > 1:
         raise NotFoundError(f"{name!r} matches several runs", expected=" or ".join(run.id for run in matches))
     return matches[0]

@@ -18,8 +18,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from dynamo.errors import InputError, MissingPartError, RetryableError
-from dynamo.store.upgrade import upgrade
+from dynamo.errors import InputError, MissingPartError, NotFoundError, RetryableError
+from dynamo.files import private_file, private_folder
+from dynamo.store.upgrade import refuse_newer, upgrade
 from dynamo.store.url import safe_url
 
 #: How long a writer waits for another one before giving up, in seconds.
@@ -142,9 +143,11 @@ def open_store(url: str | Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> St
     StoreUnavailableError
         If the store does not respond.
     """
-    engine = _sqlite(url, busy_timeout_s) if isinstance(url, Path) or "://" not in url else None
-    if engine is None:
-        engine = _by_url(str(url), busy_timeout_s)
+    engine = _engine(url, busy_timeout_s)
+    if engine.dialect.name == "sqlite":
+        file = Path(engine.url.database or "")
+        private_folder(file.parent)
+        private_file(file)
     store = Store(engine)
     try:
         with store._translated():
@@ -154,6 +157,44 @@ def open_store(url: str | Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> St
         store.close()
         raise
     return store
+
+
+def existing_store(url: str | Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
+    """Open a store as `open_store` does, unless it does not exist: looking makes none.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such SQLite file.
+    """
+    engine = _engine(url, busy_timeout_s)
+    missing = engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists()
+    engine.dispose()
+    if missing:
+        raise NotFoundError(
+            "there is no store yet",
+            where=engine.url.database,
+            hint="dynamo submit and dynamo watch make it; to look in another one, go to its project's folder, or name "
+            "its dynamo.toml with -c",
+        )
+    return open_store(url, busy_timeout_s=busy_timeout_s)
+
+
+def check_store(url: str | Path) -> None:
+    """Raise what `open_store` would raise, without creating or upgrading the store."""
+    engine = _engine(url, BUSY_TIMEOUT_S)
+    try:
+        if engine.dialect.name != "sqlite" or Path(engine.url.database or "").exists():
+            with Store(engine)._translated():
+                refuse_newer(engine)
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str | Path, busy_timeout_s: float) -> Engine:
+    if isinstance(url, Path) or "://" not in url:
+        return _sqlite(url, busy_timeout_s)
+    return _by_url(url, busy_timeout_s)
 
 
 def _by_url(text: str, busy_timeout_s: float) -> Engine:
@@ -190,7 +231,6 @@ def _by_url(text: str, busy_timeout_s: float) -> Engine:
 
 def _sqlite(path: str | Path, busy_timeout_s: float) -> Engine:
     file = Path(path).absolute()
-    file.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": busy_timeout_s}, pool_size=10, max_overflow=20)
 
     @event.listens_for(engine, "connect")

@@ -6,13 +6,18 @@ import contextlib
 import fcntl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from dynamo.errors import InputError
+from dynamo.files import private_file
 from dynamo.store.migrations import HEAD
 from dynamo.store.url import safe_url
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 #: Key of the PostgreSQL advisory lock; any constant that nothing else in the database uses.
 _ADVISORY_KEY = 0x44794E616D6F
@@ -42,35 +47,51 @@ def upgrade(engine: Engine) -> bool:
     if current_revision(engine) == HEAD:
         return False
     from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
+    config = _alembic()
     with _alone(engine):
-        found = current_revision(engine)
-        if found == HEAD:
+        if refuse_newer(engine) == HEAD:
             return False
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        if found is not None and found not in known:
-            raise InputError(
-                f"the store is at revision {found}, unknown to this DyNamo",
-                where=safe_url(engine.url),
-                expected=f"at most {HEAD}",
-                hint="use the newer DyNamo that wrote it",
-            )
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     return True
 
 
+def refuse_newer(engine: Engine) -> str | None:
+    """Return the store's revision; raise `InputError` if it was written by a newer DyNamo."""
+    found = current_revision(engine)
+    if found is None or found == HEAD:
+        return found
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+    if found not in known:
+        raise InputError(
+            f"the store is at revision {found}, unknown to this DyNamo",
+            where=safe_url(engine.url),
+            expected=f"at most {HEAD}",
+            hint="use the newer DyNamo that wrote it",
+        )
+    return found
+
+
+def _alembic() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
 @contextlib.contextmanager
 def _alone(engine: Engine) -> Iterator[None]:
     """Hold the store's migration lock, which is released if the process dies."""
     if engine.dialect.name == "sqlite":
-        with Path(f"{engine.url.database}.lock").open("a") as stream:
+        lock = Path(f"{engine.url.database}.lock")
+        private_file(lock)
+        with lock.open("a") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
         return

@@ -142,6 +142,7 @@ def test_it_is_planned_for_pegasus_and_its_command_runs(installation: Installati
 @pytest.mark.condor
 def test_its_products_are_the_same_on_local_and_condor(installation: Installation, condor_pool: PoolRecord) -> None:
     for engine in ("local", "condor"):
+        (installation.folder / ".dynamo").mkdir()
         words = ["source/mine.json", "-i", f"nowcast={installation.nowcast}", "--engine", engine]
         run = json.loads(installation.dynamo("submit", *words, "--wait", "--json", "--out", engine))
         assert run["state"] == "succeeded"

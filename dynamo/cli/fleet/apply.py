@@ -53,7 +53,7 @@ def plan(spec: Path = SpecArgument, config: Path | None = ConfigOption, as_json:
 
     wanted = load_spec(spec)
     refuse_ended_leases(wanted, utc_now())
-    with opened(config) as here:
+    with opened(config, missing="empty") as here:
         with here.store.reading() as session:
             there = serving(session, wanted.name)
             today, total = spent_by_now(session, wanted.name, utc_now())
@@ -123,7 +123,7 @@ def apply(
     now = utc_now()
     refuse_ended_leases(wanted, now)
     name = wanted.name
-    with opened(config) as here:
+    with opened(config, missing="create") as here:
         store = here.store
         with store.transaction() as session:
             _, changed = apply_fleet(session, wanted, base=fleet_folder(here.state_dir, name), now=now)

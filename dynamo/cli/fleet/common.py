@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -38,17 +38,32 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(config: Path | None) -> Iterator[Opened]:
-    """Open the configured store for the duration of a block."""
+def opened(config: Path | None, *, missing: Literal["error", "create", "empty"] = "error") -> Iterator[Opened]:
+    """Open the configured store for the duration of a block.
+
+    Parameters
+    ----------
+    config
+        The configuration file, if one is named.
+    missing
+        What to do if there is no store: raise `NotFoundError`, create it, or yield an empty one that is not kept.
+    """
+    import tempfile
+
     from dynamo.config.file import find_config
-    from dynamo.store.engine import open_store
+    from dynamo.errors import NotFoundError
+    from dynamo.store.engine import existing_store, open_store
 
     settings = find_config(config)
-    store = open_store(settings.store_url)
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            store = open_store(settings.store_url) if missing == "create" else existing_store(settings.store_url)
+        except NotFoundError:
+            if missing == "error":
+                raise
+            store = open_store(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "store.sqlite")
+        stack.callback(store.close)
         yield Opened(store, settings.state_dir)
-    finally:
-        store.close()
 
 
 def fleet_of(store: Store, name: str | None) -> str:

@@ -40,13 +40,10 @@ def complete_all(ctx: typer.Context, incomplete: str) -> list[str]:
 def _names(ctx: typer.Context, incomplete: str, ask: Callable[[Session], list[str]]) -> list[str]:
     try:
         from dynamo.config.file import find_config
-        from dynamo.store.engine import open_store
+        from dynamo.store.engine import existing_store
 
         config = ctx.params.get("config")
-        url = find_config(Path(config) if config else None).store_url
-        if isinstance(url, Path) and not url.exists():
-            return []
-        store = open_store(url, busy_timeout_s=0.5)
+        store = existing_store(find_config(Path(config) if config else None).store_url, busy_timeout_s=0.5)
         try:
             with store.reading() as session:
                 found = ask(session)

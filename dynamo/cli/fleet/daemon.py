@@ -110,7 +110,7 @@ def daemon(
     def ask_to_stop(_number: int, _frame: Any) -> None:
         stop.set()
 
-    with opened(config) as here:
+    with opened(config, missing="create") as here:
         caretaker = Daemon(here.store, fleets or (), keep_days=keep_days)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, ask_to_stop)

@@ -36,7 +36,7 @@ def create(
     from dynamo.times import to_iso, utc_now
 
     expires_at = None if days is None else utc_now() + timedelta(days=days)
-    with opened(config) as here, here.store.transaction() as session:
+    with opened(config, missing="create") as here, here.store.transaction() as session:
         token = create_token(session, name, scopes, expires_at)
     if as_json:
         expiry = None if expires_at is None else to_iso(expires_at)
