@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -14,17 +15,25 @@ from pathlib import Path
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
 
+#: Modes of what only its owner may see: state holds paths, parameters, logs, and tokens.
+PRIVATE_FOLDER = 0o700
+PRIVATE_FILE = 0o600
+
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary name next to ``path``; rename it to ``path`` if the block succeeds.
 
     The name starts with a dot and contains the process id, so directory watchers skip it and concurrent writers do not
-    collide. On any error the temporary file is removed and ``path`` is left unchanged.
+    collide. On any error the temporary file is removed and ``path`` is left unchanged. With ``private`` only the owner
+    may read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if private:
+            partial.unlink(missing_ok=True)
+            partial.touch(PRIVATE_FILE)
         yield partial
         partial.replace(path)
     except BaseException:
@@ -32,9 +41,9 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` atomically."""
-    with replacing(path) as partial:
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write ``data`` to ``path`` atomically; with ``private`` only the owner may read it."""
+    with replacing(path, private=private) as partial:
         partial.write_bytes(data)
 
 
@@ -50,6 +59,32 @@ def copy_file(source: Path, goal: Path) -> None:
             fcntl.ioctl(copy.fileno(), _FICLONE, data.fileno())
         except OSError:
             shutil.copyfileobj(data, copy, _CHUNK)
+
+
+def private_folder(path: Path) -> None:
+    """Create a folder, and the missing ones above it, for their owner only; leave existing ones as they are."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(PRIVATE_FOLDER, exist_ok=True)
+
+
+def private_file(path: Path) -> None:
+    """Create an empty file that only the owner may read; leave an existing one as it is."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, PRIVATE_FILE))
+
+
+@functools.cache
+def public_mode() -> int:
+    """Return the mode of a new file for others, as the umask of this process says."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        mask = int(next(line.split()[1] for line in status.splitlines() if line.startswith("Umask:")), 8)
+    except (OSError, StopIteration, ValueError):
+        # It can only be read by setting it, which other threads may see for a moment.
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return 0o666 & ~mask
 
 
 def sha256_file(path: Path) -> str:

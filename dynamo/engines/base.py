@@ -22,7 +22,7 @@ from typing import Literal, Protocol
 import orjson
 
 from dynamo.errors import DynamoError
-from dynamo.files import write_bytes
+from dynamo.files import private_folder, write_bytes
 from dynamo.workflows.model import Layout, Plan, Task, plan_from_json, plan_to_json
 from dynamo.workflows.model import Resources as _Resources
 
@@ -99,13 +99,13 @@ class RunFolder:
     def prepare(self, plan: Plan, layout: Layout) -> None:
         """Write plan, layout and tasks, and link the inputs into the work folder; idempotent."""
         for folder in (self.work, self.results, self.logs, self.tasks):
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
         for lfn, path in plan.replicas.items():
             link = self.work / lfn
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.is_symlink():
                 link.symlink_to(path)
-        write_bytes(self.root / "plan.json", orjson.dumps(plan_to_json(plan)))
+        write_bytes(self.root / "plan.json", orjson.dumps(plan_to_json(plan)), private=True)
         tasks = [
             {
                 "id": task.id,
@@ -119,12 +119,14 @@ class RunFolder:
         write_bytes(
             self.root / "layout.json",
             orjson.dumps({"kind": layout.kind, "reason": layout.reason, "tasks": tasks}),
+            private=True,
         )
         stored = {job["id"]: job for job in plan_to_json(plan)["jobs"]}
         for task in layout.tasks:
             write_bytes(
                 self.tasks / f"{task.id}.json",
                 orjson.dumps({"id": task.id, "jobs": [stored[name] for name in task.jobs]}),
+                private=True,
             )
 
 

@@ -13,6 +13,7 @@ from typing import IO
 from sqlalchemy.orm import Session
 
 from dynamo.engines.base import RunFolder
+from dynamo.files import private_file, private_folder
 from dynamo.store.lease import NAME, is_free
 from dynamo.store.models import ProcessLease, Run
 from dynamo.times import utc_now
@@ -32,7 +33,8 @@ def folder_of(run: Run) -> RunFolder:
 @contextlib.contextmanager
 def claimed(run_dir: Path) -> Iterator[bool]:
     """Hold the run for the duration of the block; yield False, without waiting, if another process holds it."""
-    run_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(run_dir)
+    private_file(run_dir / _LOCK)
     with (run_dir / _LOCK).open("a") as stream:
         yield _locked(stream)
 

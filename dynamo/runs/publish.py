@@ -21,7 +21,6 @@ import fcntl
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,7 +30,7 @@ from typing import Any
 import orjson
 
 from dynamo.errors import InputError, RunFailedError
-from dynamo.files import copy_file, sha256_file, sync_directory, write_bytes
+from dynamo.files import copy_file, public_mode, sha256_file, sync_directory, write_bytes
 from dynamo.runs.keys import SHORT
 from dynamo.times import ahead_of, to_iso, utc_now
 
@@ -259,7 +258,7 @@ def _stage_and_rename(
         products = tuple(_stage(work, lfn, staging, valid_at) for lfn in lfns)
         index = {**facts, "key": key, "products": [_entry(item) for item in products]}
         write_bytes(staging / INDEX, orjson.dumps(index, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
-        _protect(staging / INDEX)
+        _open_up(staging / INDEX)
         if fsync:
             _sync_tree(staging)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -292,13 +291,9 @@ def _stage(work: Path, lfn: str, staging: Path, valid_at: datetime) -> Published
         copy_file(source, goal)
     else:
         link_or_copy(source, goal)
-    _protect(goal)
+    _open_up(goal)
     lead, valid = describe(lfn, valid_at)
     return Published(lfn, sha256_file(goal), goal.stat().st_size, lead, valid)
-
-
-def _protect(path: Path) -> None:
-    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
 
 
 def _size(path: Path) -> int | None:
@@ -306,6 +301,19 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _open_up(product: Path) -> None:
+    """Let others read a product as the umask says, and nobody change it: the run's files are for their owner only."""
+    mode = public_mode() & ~0o222
+    try:
+        product.chmod(mode)
+    except PermissionError:
+        # A link to a file of the account that the job ran as; a copy is ours.
+        mine = product.with_name(f".{product.name}.part")
+        shutil.copyfile(product, mine)
+        mine.chmod(mode)
+        mine.replace(product)
 
 
 def _entry(item: Published) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def read_handle(folder: RunFolder, *, engine: str = ENGINE) -> Handle | None:
 
 def write_handle(folder: RunFolder, handle: Handle) -> None:
     """Store the handle durably: it survives a power failure."""
-    with replacing(folder.engine_file) as partial, partial.open("wb") as stream:
+    with replacing(folder.engine_file, private=True) as partial, partial.open("wb") as stream:
         stream.write(orjson.dumps(asdict(handle)))
         stream.flush()
         os.fsync(stream.fileno())

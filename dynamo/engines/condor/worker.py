@@ -65,6 +65,8 @@ def run_watched(root: Path, task: str, max_seconds: float) -> int:
 
 
 def _run(root: Path, task: str) -> None:
+    # What a run writes is its owner's alone until it is published.
+    os.umask(0o077)
     sys.exit(0 if run_task(root, task) else FAILED)
 
 

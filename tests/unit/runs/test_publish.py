@@ -64,6 +64,16 @@ def test_products_and_index_appear_together_under_time_and_key(work: Path, tmp_p
     assert not list((tmp_path / "products/nowcast/.staging").iterdir())
 
 
+def test_products_can_be_read_by_others_as_the_umask_says(work: Path, tmp_path: Path) -> None:
+    # What a job writes is for its owner only.
+    for name in NAMES:
+        (work / name).chmod(0o600)
+    (tmp_path / "any").touch()
+    published = put(work, tmp_path / "products")
+    modes = {path.stat().st_mode for path in published.folder.rglob("*") if path.is_file()}
+    assert modes == {(tmp_path / "any").stat().st_mode}
+
+
 def test_a_second_time_is_recognised_and_changes_nothing(work: Path, tmp_path: Path) -> None:
     first = put(work, tmp_path)
     before = (first.folder / "index.json").stat().st_mtime_ns
