@@ -9,6 +9,8 @@ respond, 6 the run failed, 7 in use by another process, 8 a site refused, 9 time
 
 from __future__ import annotations
 
+from dynamo.texts import one_line
+
 
 class DynamoError(Exception):
     """Base class of all expected errors.
@@ -42,7 +44,8 @@ class DynamoError(Exception):
             text += f"; expected {self.expected}"
         if self.hint:
             text += f" ({self.hint})"
-        return " ".join(text.split())
+        # Names from outside are in it: of files, places, radars, and whatever a broken document holds.
+        return one_line(text)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keep all parts when crossing process boundaries (the local engine's pool).

@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from dynamo.errors import InputError
+
 #: Linux's `ioctl` that makes a file a copy of another on the same file system without copying (linux/fs.h).
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
@@ -85,6 +87,14 @@ def public_mode() -> int:
         mask = os.umask(0o077)
         os.umask(mask)
     return 0o666 & ~mask
+
+
+def expanded(text: str | Path) -> Path:
+    """Return a path with ``~`` and ``~USER`` replaced by home folders; raise `InputError` for an unknown user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError("no such user", where=text, expected="a path, ~/... or ~USER/...") from None
 
 
 def sha256_file(path: Path) -> str:

@@ -30,6 +30,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     os.environ["XDG_STATE_HOME"] = str(_STATE / hashlib.sha256(item.nodeid.encode()).hexdigest()[:12])
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the number of damaged documents of each kind."""
+    parser.addoption("--damaged", type=int, default=60, metavar="N", help="damage N documents of each kind")
+
+
 def pytest_unconfigure() -> None:
     """Remove the tests' states."""
     shutil.rmtree(_STATE, ignore_errors=True)

@@ -29,6 +29,7 @@ from dynamo.alerts.places import Places, read_places
 from dynamo.alerts.turn import Turn
 from dynamo.config.alerts import AlertsSection
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
+from dynamo.files import expanded
 from dynamo.runs.events import RunEvent
 from dynamo.runs.ledger import decide
 from dynamo.runs.publish import INDEX
@@ -96,7 +97,7 @@ class AlertService:
         if settings.places is None:
             raise InputError("no places configured", where="alerts.places", expected="a GeoJSON file")
         self.settings = settings
-        self.places: Places = read_places(base / Path(settings.places).expanduser(), settings)
+        self.places: Places = read_places(base / expanded(settings.places), settings)
         for warning in self.places.warnings:
             _log.warning("%s", warning, extra={"places": settings.places})
         self.channels = list(channels) if channels is not None else make_channels(settings.channels, base)

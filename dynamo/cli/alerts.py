@@ -241,6 +241,7 @@ def _settings(
     from dynamo.alerts.places import read_places
     from dynamo.config.file import find_config
     from dynamo.errors import UsageError
+    from dynamo.files import expanded
 
     settings = find_config(config)
     section = _section(settings)
@@ -258,7 +259,7 @@ def _settings(
     section = section.model_copy(update=changed)
     if section.places is None:
         raise UsageError("no places", where="--places", expected="a GeoJSON file, or alerts.places in dynamo.toml")
-    return settings, section, read_places(settings.base / Path(section.places).expanduser(), section)
+    return settings, section, read_places(settings.base / expanded(section.places), section)
 
 
 def _line(places: Places, product: HazardProduct, finding: Finding) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import out, print_json
+from dynamo.cli.console import err, out, print_json
 
 if TYPE_CHECKING:
     from dynamo.autoscale.metrics import MetricsServer
@@ -190,10 +190,10 @@ def _check(named: Path | None, as_json: bool) -> None:
             out.print(f"{len(settings.feeds)} feeds, {len(settings.triggers)} triggers: OK")
         return
     if as_json:
-        print_json({"valid": False, "problems": mistakes})
+        print_json({"valid": False, "problems": [mistake.text for mistake in mistakes]})
     else:
         for mistake in mistakes:
-            out.print(mistake, markup=False)
+            err.print(mistake.text, markup=False)
         count = f"{len(mistakes)} mistake{'s' * (len(mistakes) != 1)}"
-        out.print(f"{count}{f' in {where}' if where else ''} (dynamo config docs)", markup=False)
-    raise typer.Exit(3)
+        err.print(f"{count}{f' in {where}' if where else ''} (dynamo config docs)", markup=False)
+    raise typer.Exit(mistakes[0].exit_code)

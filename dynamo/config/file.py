@@ -26,6 +26,7 @@ from dynamo.documents.problems import MistakesError, did_you_mean
 from dynamo.documents.section import ByKind, Section
 from dynamo.doors import FEEDS, TRIGGERS
 from dynamo.errors import InputError, NotFoundError
+from dynamo.files import expanded
 
 #: The file to read when none is named.
 ENVIRONMENT = "DYNAMO_CONFIG"
@@ -142,7 +143,7 @@ class Config(Section):
 
     def path(self, text: str) -> Path:
         """Return a path from the file as an absolute path."""
-        return Path(os.path.normpath(self.base / Path(text).expanduser()))
+        return Path(os.path.normpath(self.base / expanded(text)))
 
     @property
     def state_dir(self) -> Path:

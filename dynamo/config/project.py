@@ -11,6 +11,8 @@ import os
 import stat
 from pathlib import Path
 
+from dynamo.files import expanded
+
 #: The configuration of a project, and the folder of its state when the file names no other.
 CONFIG_FILE = "dynamo.toml"
 STATE_FOLDER = ".dynamo"
@@ -27,7 +29,7 @@ def project_folder(start: Path) -> Path | None:
 def user_state() -> Path:
     """Return the folder of the user's own state."""
     home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return (Path(home).expanduser() / "dynamo").absolute()
+    return (expanded(home) / "dynamo").absolute()
 
 
 def _is_marked(folder: Path, name: str) -> bool:

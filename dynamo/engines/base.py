@@ -15,9 +15,10 @@ written before the work is handed off.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import orjson
 
@@ -26,6 +27,7 @@ from dynamo.files import private_folder, write_bytes
 from dynamo.workflows.model import Layout, Plan, Task, plan_from_json, plan_to_json
 from dynamo.workflows.model import Resources as _Resources
 
+_Stored = TypeVar("_Stored")
 State = Literal["pending", "running", "held", "succeeded", "failed", "cancelled", "lost"]
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost"})
 
@@ -79,22 +81,24 @@ class RunFolder:
 
     def read_plan(self) -> Plan:
         """Return the stored plan."""
-        return plan_from_json(orjson.loads((self.root / "plan.json").read_bytes()))
+        return self._stored("plan.json", plan_from_json)
 
     def read_layout(self) -> Layout:
         """Return the stored physical plan."""
-        data = orjson.loads((self.root / "layout.json").read_bytes())
-        tasks = tuple(
-            Task(
-                id=task["id"],
-                jobs=tuple(task["jobs"]),
-                parents=tuple(task["parents"]),
-                resources=_Resources(**task["resources"]),
-                predicted_s=task["predicted_s"],
-            )
-            for task in data["tasks"]
-        )
-        return Layout(kind=data["kind"], tasks=tasks, reason=data["reason"])
+        return self._stored("layout.json", _layout)
+
+    def _stored(self, name: str, parse: Callable[[Any], _Stored]) -> _Stored:
+        """Return what `prepare` wrote; raise `EngineError` if a failing disk or a hand has changed it."""
+        path = self.root / name
+        try:
+            return parse(orjson.loads(path.read_bytes()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EngineError(
+                f"the file is damaged ({type(error).__name__}: {error})",
+                where=path,
+                expected="what DyNamo wrote there",
+                hint="dynamo runs retry",
+            ) from error
 
     def prepare(self, plan: Plan, layout: Layout) -> None:
         """Write plan, layout and tasks, and link the inputs into the work folder; idempotent."""
@@ -128,6 +132,20 @@ class RunFolder:
                 orjson.dumps({"id": task.id, "jobs": [stored[name] for name in task.jobs]}),
                 private=True,
             )
+
+
+def _layout(data: Any) -> Layout:
+    tasks = tuple(
+        Task(
+            id=task["id"],
+            jobs=tuple(task["jobs"]),
+            parents=tuple(task["parents"]),
+            resources=_Resources(**task["resources"]),
+            predicted_s=task["predicted_s"],
+        )
+        for task in data["tasks"]
+    )
+    return Layout(kind=data["kind"], tasks=tasks, reason=data["reason"])
 
 
 class Engine(Protocol):

@@ -78,9 +78,9 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
         for line in path.read_bytes().splitlines():
             try:
                 result = orjson.loads(line)
-            except orjson.JSONDecodeError:
+                last[result["job"]] = {"state": "", **result}
+            except (ValueError, KeyError, TypeError):
                 continue  # the writer was killed, or is still writing
-            last[result["job"]] = result
     return list(last.values())
 
 

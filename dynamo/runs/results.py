@@ -41,19 +41,19 @@ def read_results(folder: RunFolder) -> dict[str, JobResult]:
             try:
                 data = orjson.loads(line)
                 result = JobResult(
-                    job=data["job"],
-                    module=data["module"],
+                    job=str(data["job"]),
+                    module=str(data["module"]),
                     succeeded=data["state"] == "succeeded",
                     wall_s=float(data.get("wall_s") or 0.0),
                     cpu_s=float(data.get("cpu_s") or 0.0),
-                    metrics=data.get("metrics") or {},
+                    metrics=dict(data.get("metrics") or {}),
                     error=data.get("error"),
                     started=_time(data.get("started")),
                     ended=_time(data.get("ended")),
                     version=str(data.get("module_version") or ""),
                     remarks=tuple(map(str, data.get("remarks") or ())),
                 )
-            except (ValueError, KeyError, TypeError, InputError):
+            except (ValueError, KeyError, TypeError, AttributeError, InputError):
                 continue
             found[result.job] = result
     return found

@@ -5,62 +5,79 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dynamo.config.file import Config, ConfigError
 from dynamo.config.problems import named
 from dynamo.documents.problems import mistakes_in
 from dynamo.doors import FEEDS
 from dynamo.engines.registry import option_mistakes
-from dynamo.errors import DynamoError
+from dynamo.errors import DynamoError, InputError
 from dynamo.runs.setup import make_planner
 from dynamo.store.engine import check_store
 from dynamo.triggers.rules import rule_mistakes
 from dynamo.workflows.workflow import find_workflow
 
 
-def config_mistakes(config: Config) -> list[str]:
-    """Return what `dynamo watch` would refuse about a configuration that was read, one line each."""
-    found = [] if config.feeds else ["no feed to watch; expected a [[feeds]] section (dynamo config example)"]
+class Mistake(NamedTuple):
+    """One mistake as a line, and the exit code of a command that stumbles over it."""
+
+    text: str
+    exit_code: int = InputError.exit_code
+
+
+def config_mistakes(config: Config) -> list[Mistake]:
+    """Return what `dynamo watch` would refuse about a configuration that was read."""
+    found = [] if config.feeds else [Mistake("no feed to watch; expected a [[feeds]] section (dynamo config example)")]
     return [*found, *_mistakes(config)]
 
 
-def file_mistakes(error: ConfigError) -> list[str]:
+def file_mistakes(error: ConfigError) -> list[Mistake]:
     """Return what is wrong with a configuration that could not be read, and with the sections that are right."""
     rest = [] if error.rest is None else _mistakes(error.rest)
-    return [*error.mistakes, *_unknown_workflows(error), *rest]
+    return [*map(Mistake, error.mistakes), *_unknown_workflows(error), *rest]
 
 
-def _mistakes(config: Config) -> Iterator[str]:
-    for folder in (config.state_dir, config.runs_dir, config.products_dir, config.quarantine_dir):
-        if problem := _unwritable(folder):
-            yield problem
+def _mistakes(config: Config) -> Iterator[Mistake]:
+    for option in ("state_dir", "runs_dir", "products_dir", "quarantine_dir"):
+        try:
+            problem = _unwritable(getattr(config, option))
+        except DynamoError as error:
+            problem = f"folders.{option.removesuffix('_dir')}: {error}"
+        if problem:
+            yield Mistake(problem)
     try:
         check_store(config.store_url)
     except DynamoError as error:
-        yield f"store: {error}"
+        yield from _of(error, "store")
     for feed in config.feeds:
         try:
             with FEEDS.blamed(feed.kind):
                 problem = FEEDS.load(feed.kind).problem(feed, config)
         except DynamoError as error:
-            problem = str(error)
-        if problem:
-            yield f"feed {feed.name}: {problem}"
+            yield from _of(error, f"feed {feed.name}")
+        else:
+            if problem:
+                yield Mistake(f"feed {feed.name}: {problem}")
     planner = make_planner(config)
     for section in config.triggers:
         for mistake in rule_mistakes(section, config, planner):
-            for line in mistakes_in(mistake):
-                yield line if line.startswith(f"trigger {section.name}") else f"trigger {section.name}: {line}"
+            yield from _of(mistake, f"trigger {section.name}")
     for name, engine in config.engines.items():
         try:
-            yield from option_mistakes(name, engine.options)
+            yield from map(Mistake, option_mistakes(name, engine.options))
         except DynamoError as error:
-            yield f"engines.{name}: {error}"
+            yield from _of(error, f"engines.{name}")
     yield from _alerts(config)
 
 
-def _alerts(config: Config) -> Iterator[str]:
+def _of(error: DynamoError, where: str) -> Iterator[Mistake]:
+    """Give the mistakes in an error, each with where it is."""
+    for line in mistakes_in(error):
+        yield Mistake(line if line.startswith(where) else f"{where}: {line}", error.exit_code)
+
+
+def _alerts(config: Config) -> Iterator[Mistake]:
     """Check places and channels, which are used only where there are places."""
     if config.alerts.places is None:
         return
@@ -71,15 +88,15 @@ def _alerts(config: Config) -> Iterator[str]:
     try:
         read_places(config.path(config.alerts.places), config.alerts)
     except DynamoError as error:
-        yield from (f"alerts.places: {line}" for line in mistakes_in(error))
+        yield from _of(error, "alerts.places")
     for section in config.alerts.channels:
         try:
             make_channels([section], config.base)
         except DynamoError as error:
-            yield str(error)
+            yield from _of(error, "alerts.channels")
 
 
-def _unknown_workflows(error: ConfigError) -> Iterator[str]:
+def _unknown_workflows(error: ConfigError) -> Iterator[Mistake]:
     """Check the workflows of triggers that are wrong in something else."""
     triggers: Any = error.data.get("triggers")
     sound = {section.name for section in error.rest.triggers} if error.rest else set()
@@ -89,7 +106,7 @@ def _unknown_workflows(error: ConfigError) -> Iterator[str]:
             try:
                 find_workflow(workflow)
             except DynamoError as problem:
-                yield f"trigger {name}: {problem}"
+                yield from _of(problem, f"trigger {name}")
 
 
 def _unwritable(folder: Path) -> str:

@@ -287,6 +287,8 @@ def test_a_pegasus_workflow_with_embedded_replicas_is_submitted_as_it_is(root: P
     ],
 )
 def test_every_answer_can_be_had_as_json(root: Path, arguments: tuple[str, ...], key: str) -> None:
+    with (root / "dynamo.toml").open("a") as stream:
+        stream.write('[[feeds]]\nname = "here"\npath = "."\n')
     result = run_dynamo(root, *arguments, "--json")
     assert result.returncode == 0, result.stderr
     assert key in orjson.loads(result.stdout)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from dynamo.config.alerts import ChannelSection
 from dynamo.errors import InputError, NotFoundError
+from dynamo.files import expanded
 
 
 class AddressOptions(ChannelSection):
@@ -49,7 +50,7 @@ class AddressOptions(ChannelSection):
             if not text.strip():
                 raise NotFoundError(f"the environment variable {self.url_env} is empty", where=self._where)
             return text
-        path = base / Path(self.url_file or "").expanduser()
+        path = base / expanded(self.url_file or "")
         try:
             return path.read_text()
         except (OSError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ from pydantic import Field
 from dynamo.alerts.channels.base import ChannelKind, Note
 from dynamo.config.alerts import ChannelSection
 from dynamo.errors import RetryableError
+from dynamo.files import expanded
 
 #: Size of the file's tail that is searched for messages written just before a crash.
 _TAIL_BYTES = 1 << 20
@@ -41,7 +42,7 @@ class FileChannel:
     def __init__(self, section: FileOptions, base: Path) -> None:
         self.name = section.name
         self.section = section
-        self.path = base / Path(section.path).expanduser()
+        self.path = base / expanded(section.path)
 
     def send(self, notes: Sequence[Note]) -> None:
         """Append the notes; see `Channel.send`."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import orjson
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from dynamo.engines.base import EngineError, RunFolder
 from dynamo.files import replacing, sync_directory
@@ -45,6 +46,9 @@ class Handle:
     engine: str = ENGINE
 
 
+_HANDLE = TypeAdapter(with_config(ConfigDict(extra="forbid"))(Handle))
+
+
 def read_handle(folder: RunFolder, *, engine: str = ENGINE) -> Handle | None:
     """Return the handle of the run, or None if it was not submitted to an engine.
 
@@ -59,9 +63,16 @@ def read_handle(folder: RunFolder, *, engine: str = ENGINE) -> Handle | None:
         return None
     except orjson.JSONDecodeError as error:
         raise EngineError(f"not a handle: {error}", where=folder.engine_file) from None
+    if not isinstance(data, dict):
+        raise EngineError("not a handle", where=folder.engine_file, expected="an object {...}")
     if data.get("engine") != engine:
         raise EngineError(f"the run belongs to engine {data.get('engine')!r:.40}", where=folder.root, expected=engine)
-    return Handle(**data)
+    try:
+        return _HANDLE.validate_python(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        place = ".".join(map(str, found["loc"]))
+        raise EngineError(f"not a handle: {place}: {found['msg']}", where=folder.engine_file) from None
 
 
 def write_handle(folder: RunFolder, handle: Handle) -> None:

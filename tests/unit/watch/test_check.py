@@ -17,9 +17,10 @@ TRIGGER = {"name": "t", "feed": "a", "workflow": "nowcast"}
 
 def mistakes(base: Path, **data: Any) -> list[str]:
     try:
-        return config_mistakes(parse_config(data, base=base))
+        found = config_mistakes(parse_config(data, base=base))
     except ConfigError as error:
-        return file_mistakes(error)
+        found = file_mistakes(error)
+    return [mistake.text for mistake in found]
 
 
 def test_a_good_configuration_has_no_mistakes_and_nothing_is_made(tmp_path: Path) -> None:
