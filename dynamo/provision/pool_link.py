@@ -69,14 +69,20 @@ class PoolView:
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """A job that ended on a worker.
+    """One attempt of a job that ended on a worker; a job that starts again has several.
 
     Attributes
     ----------
+    wall_s
+        How long this attempt had the worker, not counting earlier ones.
     ok
         Whether it succeeded.
     run, workflow
         The run and workflow it belonged to, empty for jobs that are not DyNamo's.
+    kind
+        What it runs: jobs of one kind fail for the same reasons.
+    stopped
+        Whether it was stopped from outside, so that its end says nothing about job or worker.
     """
 
     job: str
@@ -87,6 +93,8 @@ class FinishedJob:
     ok: bool
     run: str = ""
     workflow: str = ""
+    kind: str = ""
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,7 @@ class PoolLink(Protocol):
         ...
 
     def finished(self, since: datetime) -> Sequence[FinishedJob]:
-        """Return the jobs that ended on workers after ``since``."""
+        """Return the attempts of jobs that ended on workers after ``since``."""
         ...
 
     def stop(self) -> None:

@@ -44,7 +44,8 @@ _FIELDS = (
     "JobStatus", "RequestCpus", "RequestMemory", "RequestDisk", "JobPrio", "JobCurrentStartDate", "JobUniverse",
     TAG, _EXPECTED_MIN, _MOST_MIN, "Owner", "Cmd", "Iwd",
 )  # fmt: skip
-_PAST_FIELDS = ("RemoteWallClockTime", "Owner", "Cmd")
+#: `RemoteWallClockTime` would count the attempts before the last one, too.
+_PAST_FIELDS = ("CompletionDate - JobCurrentStartDate", "Owner", "Cmd")
 _KIB_PER_MB = 1024
 
 
@@ -119,7 +120,7 @@ class QueueSource:
         if jobs and (self._learned_at is None or now - self._learned_at >= _HISTORY_EVERY):
             past = tools.run(
                 "condor_history",
-                *("-limit", str(_HISTORY), "-constraint", "JobStatus == 4 && RemoteWallClockTime > 0"),
+                *("-limit", str(_HISTORY), "-constraint", "JobStatus == 4 && CompletionDate > JobCurrentStartDate"),
                 *("-af:t", *_PAST_FIELDS),
             )
             self._learned, self._learned_at = learn_wall_times(past.splitlines()), now

@@ -13,11 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynamo.pool.account import daemon_account
+from dynamo.pool.manager import WORKER_DOMAIN
 from dynamo.pool.record import PoolRecord
 from dynamo.provision.pool_link import PoolSilentError
 
 #: A pool that has not answered by then counts as silent.
 TIMEOUT_S = 8.0
+_HOST = re.compile(rf"(?:slot[0-9_]+@)?(?P<worker>[^@]+)\.{re.escape(WORKER_DOMAIN)}")
+
+
+def worker_of(host: str) -> str:
+    """Return the worker whose host or slot HTCondor names, or an empty string if it is none."""
+    found = _HOST.fullmatch(host)
+    return found["worker"] if found is not None else ""
 
 
 @dataclass(frozen=True)

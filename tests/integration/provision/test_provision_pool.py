@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,7 +22,7 @@ from dynamo.provision.condor.admission import Request, read_requests
 from dynamo.provision.condor.memory import Memory
 from dynamo.provision.condor.settings import WorkerSettings
 from dynamo.provision.condor.tokens import boot_identity
-from dynamo.provision.pool_link import PoolSilentError
+from dynamo.provision.pool_link import FinishedJob, PoolSilentError
 from dynamo.provision.sites.base import ServerStatus
 from dynamo.provision.sites.local.servers import MARK
 from dynamo.times import utc_now
@@ -356,6 +357,26 @@ def test_finished_jobs_are_told(fleet: Fleet, tmp_path: Path) -> None:
     assert since <= good.ended_at <= utc_now() + timedelta(seconds=1)
     assert fleet.link.finished(utc_now() + timedelta(seconds=60)) == []
     fleet.run("condor_rm", "-all")
+
+
+def test_each_attempt_is_told_with_its_own_worker_and_time(fleet: Fleet, tmp_path: Path) -> None:
+    """Also those of a job that succeeds in the end: without them nobody notices a worker on which jobs fail."""
+    since = utc_now() - timedelta(seconds=1)
+    code = "import pathlib, time; p = pathlib.Path('tries'); n = p.stat().st_size if p.exists() else 0\n"
+    code += "p.write_bytes(b'x' * (n + 1)); time.sleep(1); raise SystemExit(n < 2)"
+    fleet.submit(tmp_path, code, 1, requirements='DynamoWorker == "first"', max_retries="4")
+
+    def tries() -> list[FinishedJob] | None:
+        jobs = [job for job in fleet.link.finished(since) if job.worker == "first"]
+        return jobs if any(job.ok for job in jobs) else None
+
+    jobs = wait_for(tries, 40)
+    assert [job.ok for job in jobs] == [False, False, True]
+    assert len({job.job for job in jobs}) == 1
+    # Together they cannot have taken longer than there was; the sum of all for each of them would.
+    assert 3 <= sum(job.wall_s for job in jobs) <= (utc_now() - since).total_seconds()
+    assert {job.kind for job in jobs} == {sys.executable}
+    assert not any(job.stopped for job in jobs)
 
 
 def test_environment_reaches_the_manager(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,6 +210,64 @@ def test_jobs_that_say_nothing_of_a_worker(more: dict[str, object]) -> None:
     assert read_job(job(**more)) is None
 
 
+def test_time_on_a_worker_is_that_of_the_last_attempt() -> None:
+    """40 minutes of an attempt on a worker that was lost are not the next worker's."""
+    found = read_job(
+        job(RemoteWallClockTime=2521.0, JobCurrentStartDate=1_795_756_745, CompletionDate=1_795_756_806, NumJobStarts=2)
+    )
+    assert found is not None
+    assert found.wall_s == 61.0
+
+
+def attempt(**more: object) -> dict[str, object]:
+    epoch = {"JobStatus": 2, "EpochWriteDate": 1_700_000_010, "JobCurrentStartDate": 1_700_000_006, "Cmd": "/bin/x"}
+    return job(**{**epoch, "ExitCode": None, "CompletionDate": None, **more})
+
+
+@pytest.mark.parametrize(
+    ("more", "ok", "stopped"),
+    [
+        ({"ExitCode": 0}, True, False),
+        ({"ExitCode": 1, "RequeueReason": "OnExitRemove evaluated to FALSE"}, False, False),
+        ({"ExitBySignal": True, "ExitSignal": 9}, False, False),
+        ({"ExitCode": 255, "VacateReasonCode": 6}, False, False),
+        ({"VacateReasonCode": 1007}, False, False),
+        ({"VacateReasonCode": 1004}, False, True),
+        ({"VacateReasonCode": 1}, False, True),
+        ({"ExitBySignal": True, "VacateReasonCode": 1005}, False, True),
+        ({}, False, True),
+    ],
+    ids=[
+        "good",
+        "tried again",
+        "signal",
+        "cannot be executed",
+        "starter failed",
+        "user",
+        "held by user",
+        "drained",
+        "-",
+    ],
+)
+def test_each_attempt_is_read(more: dict[str, object], ok: bool, stopped: bool) -> None:
+    found = read_job(attempt(**more))
+    assert found is not None
+    assert (found.wall_s, found.ok, found.stopped, found.kind) == (4.0, ok, stopped, "/bin/x")
+    assert found.ended_at.timestamp() == 1_700_000_010
+
+
+def test_jobs_of_one_kind_run_the_same() -> None:
+    kinds = [
+        read_job(ad)
+        for ad in (
+            job(DynamoRun="r", JobBatchName="hail 20260101", DynamoTask="detect"),
+            job(pegasus_wf_name="hail-0", DynamoTask="detect"),
+            job(Cmd="/x/\x1b[31m.sh"),
+        )
+    ]
+    assert [found.kind for found in kinds if found is not None] == ["hail detect", "hail detect", "/x/[31m.sh"]
+
+
 def asked(**more: object) -> Request:
     fields: dict[str, object] = {
         "id": "1",
