@@ -172,7 +172,14 @@ def note(session: Session, fleet: str, notes: Iterable[FleetNote], now: datetime
 
 
 def events(
-    session: Session, fleet: str, *, about: str = "", after_id: int = 0, limit: int = 100, action: str = ""
+    session: Session,
+    fleet: str,
+    *,
+    about: str = "",
+    after_id: int = 0,
+    limit: int = 100,
+    action: str = "",
+    since: datetime | None = None,
 ) -> list[FleetEvent]:
     """Return the newest events of a fleet, in order of time; ``about`` is a worker or a site."""
     conditions: list[ColumnElement[bool]] = [FleetEvent.fleet == fleet, FleetEvent.id > after_id]
@@ -180,6 +187,8 @@ def events(
         conditions.append((FleetEvent.worker == about) | (FleetEvent.site == about))
     if action:
         conditions.append(FleetEvent.action == action)
+    if since is not None:
+        conditions.append(FleetEvent.time > since)
     newest = session.scalars(select(FleetEvent).where(*conditions).order_by(FleetEvent.id.desc()).limit(limit)).all()
     return list(reversed(newest))
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.errors import RetryableError
 from dynamo.provision.cycle import accounting
-from dynamo.provision.deciding.balance import Fate, black_holes
+from dynamo.provision.deciding.black_holes import FastFailures, Fate, blame
 from dynamo.provision.deciding.budget import Budget, most_extra, refusal
 from dynamo.provision.deciding.groups import GroupPlan
 from dynamo.provision.deciding.lifecycle import FINAL, LIVING, WorkerState
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _BILL_EVERY = timedelta(seconds=60)
 _JOBS_EVERY = timedelta(seconds=5)
 #: Older jobs say nothing about a worker's current condition.
-_FATES_KEPT = timedelta(minutes=30)
+FATES_KEPT = timedelta(minutes=30)
 #: After a restart, bill workers that ended up to this long ago; later, check only the newest.
 _SETTLED_FIRST = timedelta(days=31)
 _SETTLED_MARGIN = timedelta(hours=1)
@@ -54,7 +54,7 @@ class Bookkeeper:
         self._billed_at: datetime | None = None
         self._billing: datetime | None = None
         self._jobs_at = clock() - _JOBS_EVERY
-        self._since = clock() - _FATES_KEPT
+        self._since = clock() - FATES_KEPT
         self._fates: list[FinishedJob] = []
         self._unstored: list[FinishedJob] = []
         self._settled_from = clock() - _SETTLED_FIRST
@@ -62,17 +62,14 @@ class Bookkeeper:
         self._spent_total = 0.0
         self._spent_at: datetime | None = None
 
-    def black_holes(self, ready: Mapping[str, Any], now: datetime) -> dict[str, str]:
-        """Return ready workers on which jobs fail fast, each with the reason."""
+    def fast_failures(self, ready: Mapping[str, Any], now: datetime) -> FastFailures:
+        """Return the ready workers on which jobs fail fast, or the jobs that do so everywhere."""
         if now - self._jobs_at >= _JOBS_EVERY:
             self._jobs_at = now
             self._read_jobs(now)
         rule = self._spec.policy.black_hole
-        fates = [Fate(job.worker, job.ok, job.wall_s) for job in self._fates]
-        names = black_holes(fates, jobs=rule.jobs, seconds=rule.seconds, share=rule.share, among=ready)
-        return dict.fromkeys(
-            names, f"jobs fail fast there: at least {rule.share:.0%} of its last {rule.jobs} within {rule.seconds:g} s"
-        )
+        fates = [Fate(job.worker, job.ok, job.wall_s, job.kind) for job in self._fates if not job.stopped]
+        return blame(fates, jobs=rule.jobs, seconds=rule.seconds, share=rule.share, among=ready)
 
     def _read_jobs(self, now: datetime) -> None:
         try:
@@ -87,7 +84,7 @@ class Bookkeeper:
         if not fresh:
             return
         self._unstored += fresh
-        self._fates = [job for job in (*self._fates, *fresh) if now - job.ended_at <= _FATES_KEPT]
+        self._fates = [job for job in (*self._fates, *fresh) if now - job.ended_at <= FATES_KEPT]
         # The pool's clock has one-second resolution; jobs of the newest second are requested again.
         self._since = max(self._since, fresh[-1].ended_at - timedelta(seconds=1))
 

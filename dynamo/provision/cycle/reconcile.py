@@ -21,6 +21,7 @@ from dynamo.provision.cycle.acting import Actor
 from dynamo.provision.cycle.balancing import balance, growth
 from dynamo.provision.cycle.bookkeeping import Bookkeeper
 from dynamo.provision.cycle.effects import Effects
+from dynamo.provision.cycle.failing_jobs import HoleDrainer
 from dynamo.provision.cycle.looking import Lookout, Seen
 from dynamo.provision.cycle.recruiting import adopt, foreigners, mark_attempts, request_workers
 from dynamo.provision.cycle.storing import store_health, store_moves, store_sights
@@ -33,7 +34,7 @@ from dynamo.provision.deciding.judging import Judgement, judge
 from dynamo.provision.deciding.lifecycle import LIVING, SERVING, WorkerState
 from dynamo.provision.deciding.live import Live, Move, counts_by_state
 from dynamo.provision.deciding.removals import Removals
-from dynamo.provision.deciding.shrinking import drain, shrink
+from dynamo.provision.deciding.shrinking import shrink
 from dynamo.provision.deciding.sights import Foreign, Orphan
 from dynamo.provision.pool_link import PoolLink
 from dynamo.provision.sites.base import GROUP_TAG
@@ -139,6 +140,7 @@ class Reconciler:
         with store.reading() as session:
             known = ledger.site_health(session, fleet.name)
             holds = ledger.open_holds(session, fleet.name, clock())
+            holes = HoleDrainer.of(session, fleet.name, spec, clock())
         self.health = HealthBook(known, breaker, clock, rng)
         effects = Effects(store, fleet.name, fleet.id, spec, link, self.health, clock)
         self._actor = Actor(store, effects, self.runners, spec)
@@ -146,6 +148,7 @@ class Reconciler:
         self._books = Bookkeeper(store, fleet.name, spec, link, clock)
         self._lookout = Lookout(spec, self.runners, link, self.health, clock)
         self._removals = Removals(policy.max_removal_share, policy.cycle_s)
+        self._holes = holes
         self._holds = Holds(holds)
         self._lock = threading.Lock()
 
@@ -215,7 +218,9 @@ class Reconciler:
         deadline_s = 0.0 if stored.state == ENDING_NOW else self.spec.policy.drain_deadline_s
         moves = judgement.moves
         moves += shrink(lives, plans, balanced.surplus, self._removals, deadline_s=deadline_s, now=now)
-        moves += self._drain_black_holes(lives, now)
+        ready = {live.row.name: live for live in lives if live.state is WorkerState.READY}
+        failing = self._holes.judge(lives, self._books.fast_failures(ready, now), self._removals, self.health, now)
+        moves += failing.moves
         if active:
             moves += self._upkeep.look_after(lives, plans, self._removals, now)
         adopted, orphans = foreigners(self._store, self._name, stored.rows, seen.indexes, plans, self.runners)
@@ -231,7 +236,7 @@ class Reconciler:
             affordable=self._books.affordable(plans, (live.row.cost_per_hour for live in lives), now),
             now=now,
         )
-        held = dict(seen.held)
+        held = seen.held | failing.held
         if judgement.spared:
             held["workers"] = f"{judgement.spared} more workers are missing; only a share is given up at once"
         return _Decided(
@@ -244,15 +249,6 @@ class Reconciler:
             add=grown.add,
             held=held | grown.held,
         )
-
-    def _drain_black_holes(self, lives: Sequence[Live], now: datetime) -> list[Move]:
-        ready = {live.row.name: live for live in lives if live.state is WorkerState.READY}
-        moves = []
-        for name, why in self._books.black_holes(ready, now).items():
-            if self._removals.take(len(lives), now):
-                moves.append(drain(ready[name], why, self.spec.policy.drain_deadline_s, now))
-                self.health.failure(ready[name].row.site, "retryable", f"{name}: {why}")
-        return moves
 
     def _store_all(self, lives: Sequence[Live], stored: _Stored, decided: _Decided, now: datetime) -> list[Live]:
         """Store everything found and decided in one transaction; return the workers to create now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -96,45 +96,3 @@ def victims(candidates: Iterable[RemovalCandidate], count: int) -> list[RemovalC
         ),
     )
     return ranked[: max(0, count)]
-
-
-@dataclass(frozen=True)
-class Fate:
-    """The outcome of one job on a worker."""
-
-    worker: str
-    ok: bool
-    wall_s: float
-
-
-def black_holes(fates: Sequence[Fate], *, jobs: int, seconds: float, share: float, among: Collection[str]) -> list[str]:
-    """Return the workers on which jobs fail fast while other workers do well.
-
-    Parameters
-    ----------
-    fates
-        Recently ended jobs, oldest first.
-    jobs
-        How many of a worker's newest jobs to check; fewer prove nothing.
-    seconds
-        A job that fails within this time failed fast.
-    share
-        The share of them that must have failed fast.
-    among
-        The workers to check.
-
-    Notes
-    -----
-    If jobs fail fast everywhere, the jobs are at fault: if more than half of the workers with enough jobs look like
-    this, and there are several, none is returned.
-    """
-    by_worker: dict[str, list[Fate]] = {}
-    for fate in fates:
-        by_worker.setdefault(fate.worker, []).append(fate)
-    judged = {name: list_[-jobs:] for name, list_ in by_worker.items() if name in among and len(list_) >= jobs}
-    bad = sorted(
-        name
-        for name, list_ in judged.items()
-        if sum(1 for fate in list_ if not fate.ok and fate.wall_s <= seconds) >= share * len(list_)
-    )
-    return [] if len(judged) > 1 and len(bad) * 2 > len(judged) else bad

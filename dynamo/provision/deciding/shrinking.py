@@ -65,10 +65,10 @@ def let_go(live: Live, reason: str, deadline_s: float, now: datetime) -> Move:
     return move(live, _S.RELEASING, reason)
 
 
-def drain(live: Live, reason: str, deadline_s: float, now: datetime) -> Move:
-    """Drain a ready worker: it finishes its jobs and is then removed."""
+def drain(live: Live, reason: str, deadline_s: float, now: datetime, data: Mapping[str, object] | None = None) -> Move:
+    """Drain a ready worker: it finishes its jobs and is then removed; ``data`` is added to the event."""
     values = {"drain_at": now, "drain_deadline": now + timedelta(seconds=deadline_s)}
-    return move(live, _S.DRAINING, reason, values, {"deadline_s": deadline_s})
+    return move(live, _S.DRAINING, reason, values, {"deadline_s": deadline_s, **(data or {})})
 
 
 def _candidate(live: Live) -> RemovalCandidate:

@@ -79,7 +79,9 @@ class SimulatedWork:
         self.jobs_ok += ok
         self.jobs_failed += not ok
         self.used_cpu_s += wall_s * job.cpus
-        self._finished.append(FinishedJob(job.id, machine.name, now, wall_s, job.cpus, ok, job.run, job.workflow))
+        self._finished.append(
+            FinishedJob(job.id, machine.name, now, wall_s, job.cpus, ok, job.run, job.workflow, kind=job.workflow)
+        )
         half = len(self._finished) // 2
         if half > 1000 and self._finished[half].ended_at < now - self._history:
             del self._finished[: half + 1]

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from dynamo.provision.deciding.balance import (
-    Fate,
     GroupNeed,
     RemovalCandidate,
-    black_holes,
     targets,
     victims,
 )
@@ -79,31 +77,6 @@ def test_the_share_that_may_go_is_at_least_one_worker(living: int, share: float,
 
 
 def test_removals_are_counted_over_the_time_of_a_cycle() -> None:
-    removals = Removals(share=0.25, cycle_s=10)
+    removals = Removals(share=0.25, span_s=10)
     moments = [NOW + timedelta(seconds=second) for second in (0, 1, 2, 9, 10, 11, 12)]
     assert [removals.take(8, moment) for moment in moments] == [True, True, False, False, True, True, False]
-
-
-def fates(worker: str, *runs: tuple[bool, float]) -> list[Fate]:
-    return [Fate(worker, ok, wall_s) for ok, wall_s in runs]
-
-
-HOLE, GOOD, SLOW = [(False, 1.0)] * 5, [(True, 60.0)] * 5, [(False, 60.0)] * 5
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (fates("a", *HOLE) + fates("b", *GOOD), ["a"]),
-        (fates("a", *HOLE[:4]) + fates("b", *GOOD), []),
-        (fates("a", *HOLE[:4], (True, 1.0)) + fates("b", *GOOD), ["a"]),
-        (fates("a", *HOLE[:3], *GOOD[:2]) + fates("b", *GOOD), []),
-        (fates("a", *HOLE, *GOOD) + fates("b", *GOOD), []),
-        (fates("a", *SLOW) + fates("b", *GOOD), []),
-        (fates("a", *HOLE) + fates("b", *HOLE) + fates("c", *GOOD), []),
-        (fates("gone", *HOLE) + fates("b", *GOOD), []),
-    ],
-    ids=["hole", "too few", "share", "below the share", "well again", "slow", "the jobs themselves", "not there"],
-)
-def test_black_holes(given: list[Fate], expected: list[str]) -> None:
-    assert black_holes(given, jobs=5, seconds=10.0, share=0.8, among={"a", "b", "c"}) == expected
