@@ -1,6 +1,7 @@
 """Answer workers that request their token.
 
 A worker does so at least twice: with the token from its join papers for its own, and with its own for the next one.
+It asks again if the answer got lost: the collector forgets its requests, answered or not, when it is reconfigured.
 HTCondor identifies the requester and asks the administrator, which is this module. Unexpected requests get no
 answer, and HTCondor drops them after an hour.
 """
@@ -15,7 +16,7 @@ from typing import Any
 import orjson
 
 from dynamo.pool.manager import WORKER_DOMAIN, worker_identity
-from dynamo.provision.condor.memory import Memory, WorkerNote
+from dynamo.provision.condor.memory import Memory
 from dynamo.provision.condor.tokens import WORKER_MAY, boot_identity
 from dynamo.provision.condor.tools import Tools
 from dynamo.provision.pool_link import PoolSilentError
@@ -62,8 +63,11 @@ def modest(request: Request, longest_s: int) -> bool:
 
 
 def admit(tools: Tools, memory: Memory, expected: Collection[str], *, token_s: int) -> Sequence[str]:
-    """Answer the requests of the ``expected`` workers; return those that joined by it (not those renewing)."""
-    joined = []
+    """Answer the requests of the ``expected`` workers; return those that may join by it (not those renewing).
+
+    A worker is answered with its papers as often as it asks, until it has joined (`note_joined`) or they expire.
+    """
+    joining = []
     now = time.time()
     for request in read_requests(tools.run("condor_token_request_list", "-json")):
         worker = request.worker
@@ -72,29 +76,24 @@ def admit(tools: Tools, memory: Memory, expected: Collection[str], *, token_s: i
         note = memory.get(worker)
         if note.revoked:
             continue
-        first = _first_question(request, note, now)
-        if not first and request.asker != worker_identity(worker):
+        by_papers = bool(note.serial) and now < note.boot_until and request.asker == boot_identity(worker, note.serial)
+        if not by_papers and request.asker != worker_identity(worker):
             continue
-        until = now + token_s + 60
-        if first:
-            # Before answering: used papers must not serve another request, whatever happens next.
-            used = note.serial or note.used
-            memory.put(note.but(serial="", used=used, answer=request.id, token_until=until))
-        else:
-            memory.put(note.but(token_until=until))
+        # Before answering: the revocation must cover the token, whatever happens next.
+        memory.put(note.but(token_until=now + token_s + 60))
         try:
             tools.run("condor_token_request_approve", "-reqid", request.id, text="yes\n")
         except PoolSilentError:
             # It may be gone by now; the others still need their answer, and the next call will tell.
             continue
-        if first:
-            joined.append(worker)
-    return joined
+        if by_papers and worker not in joining:
+            joining.append(worker)
+    return joining
 
 
-def _first_question(request: Request, note: WorkerNote, now: float) -> bool:
-    if now >= note.boot_until:
-        return False
-    if note.serial:
-        return request.asker == boot_identity(note.worker, note.serial)
-    return bool(note.used) and request.id == note.answer and request.asker == boot_identity(note.worker, note.used)
+def note_joined(memory: Memory, workers: Collection[str]) -> None:
+    """Invalidate the papers of workers that have joined the pool."""
+    for worker in workers:
+        note = memory.get(worker)
+        if note.serial:
+            memory.put(note.but(serial=""))

@@ -71,6 +71,8 @@ class CondorLink:
         self._timeout_s = timeout_s
         self._tell = tell
         self._installation: Installation | None = None
+        #: Workers whose papers are known to be invalid.
+        self._joined: set[str] = set()
 
     def ensure(self) -> None:
         """Start the pool if it is ours and not running.
@@ -99,6 +101,8 @@ class CondorLink:
         """Query the collector and the queue; kill jobs on workers past their drain deadline."""
         tools = self._tools()
         view = look(tools, fresh_s=self.settings.fresh_s)
+        admission.note_joined(self._memory, view.workers.keys() - self._joined)
+        self._joined = set(view.workers)
         hurry_overdue(tools, self._memory, view)
         return view
 
@@ -118,6 +122,7 @@ class CondorLink:
         if note.revoked:
             raise UsageError("this worker was revoked", where=worker, expected="a name never used before")
         serial = secrets.token_hex(8)
+        self._joined.discard(worker)
         note = note.but(serial=serial, boot_until=now + self.settings.boot_s)
         if remote:
             # Not a secret: the serial only says which papers are the valid ones.

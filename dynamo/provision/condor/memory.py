@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import orjson
@@ -19,10 +19,7 @@ class WorkerNote:
     Attributes
     ----------
     serial
-        Serial of the valid papers; empty once they are used or if there are none.
-    used, answer
-        The used papers, and the request they answered: an answer interrupted by a kill can be given
-        again, to that request only.
+        Serial of the valid papers; empty once the worker has joined or if there are none.
     boot_until
         When the papers expire, in seconds since 1970.
     token_until
@@ -35,16 +32,17 @@ class WorkerNote:
 
     worker: str
     serial: str = ""
-    used: str = ""
-    answer: str = ""
     boot_until: float = 0.0
     token_until: float = 0.0
     revoked: bool = False
     drain_until: float = 0.0
 
-    def but(self, **fields: object) -> WorkerNote:
+    def but(self, **changed: object) -> WorkerNote:
         """Return a copy with changed fields."""
-        return replace(self, **fields)  # type: ignore[arg-type]
+        return replace(self, **changed)  # type: ignore[arg-type]
+
+
+_FIELDS = frozenset(field.name for field in fields(WorkerNote))
 
 
 class Memory:
@@ -56,8 +54,10 @@ class Memory:
     def get(self, worker: str) -> WorkerNote:
         """Return a worker's note; an empty one if there is none."""
         try:
-            return WorkerNote(**orjson.loads(self._path(worker).read_bytes()))
-        except (OSError, orjson.JSONDecodeError, TypeError):
+            told = orjson.loads(self._path(worker).read_bytes())
+            # Another version may have written more.
+            return WorkerNote(**{name: value for name, value in told.items() if name in _FIELDS})
+        except (OSError, orjson.JSONDecodeError, TypeError, AttributeError):
             return WorkerNote(worker)
 
     def put(self, note: WorkerNote) -> None:

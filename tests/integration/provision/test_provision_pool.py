@@ -19,7 +19,6 @@ from dynamo.pool.environment import use_pool
 from dynamo.pool.manager import worker_identity
 from dynamo.pool.processes import with_environment
 from dynamo.provision.condor.admission import Request, read_requests
-from dynamo.provision.condor.memory import Memory
 from dynamo.provision.condor.settings import WorkerSettings
 from dynamo.provision.condor.tokens import boot_identity
 from dynamo.provision.pool_link import FinishedJob, PoolSilentError
@@ -290,19 +289,32 @@ def test_claims_that_wait_for_a_job_do_not_delay_a_drain(fleet: Fleet, tmp_path:
     wait_for(lambda: fleet.link.view().workers["keeper"].drained, 8)
 
 
-def test_answer_that_a_kill_cut_off_is_given_to_the_same_request_only(fleet: Fleet) -> None:
-    [token] = re.findall(r"^(ey\S+)$", fleet.link.papers("cut").user_data, re.MULTILINE)
-    ask_with(fleet, token, "cut")
-    [request] = [one for one in asked_for(fleet) if one.worker == "cut"]
-    memory = Memory(fleet.link.pool.parent / "workers")
-    note = memory.get("cut")
-    # As it is written just before the answer.
-    memory.put(note.but(serial="", used=note.serial, answer=request.id))
-    ask_with(fleet, token, "cut")
-    assert len([one for one in asked_for(fleet) if one.worker == "cut"]) == 2
-    assert fleet.link.admit(["cut"]) == ["cut"]
-    assert [one.id for one in asked_for(fleet) if one.worker == "cut"] != [request.id]
-    assert fleet.link.admit(["cut"]) == []
+def test_worker_that_lost_its_answer_is_answered_until_it_has_joined(fleet: Fleet) -> None:
+    """The collector forgets requests and answers when it is reconfigured, as for each worker that is revoked."""
+    fleet.link.papers("leaver")
+    [server] = fleet.add("unlucky", remote=True)
+
+    def asks() -> bool:
+        return "unlucky" in {one.worker for one in asked_for(fleet)}
+
+    wait_for(asks, 20)
+    # It collects its answer up to 5 s later, and not before it goes on.
+    processes = with_environment(f"{MARK}={server.id}")
+    for process in processes:
+        process.send(signal.SIGSTOP)
+    try:
+        assert fleet.link.admit(["unlucky"]) == ["unlucky"]
+        fleet.link.revoke(["leaver"])
+        wait_for(lambda: not asks(), 10, "forgotten")
+    finally:
+        for process in processes:
+            process.send(signal.SIGCONT)
+    wait_for(lambda: fleet.link.admit(["unlucky"]) == ["unlucky"], 40, "answered again")
+    fleet.ready("unlucky")
+    [token] = re.findall(r"^(ey\S+)$", (fleet.folder("unlucky") / "user-data").read_text(), re.MULTILINE)
+    ask_with(fleet, token, "unlucky")
+    assert fleet.link.admit(["unlucky"]) == []
+    assert [one.worker for one in asked_for(fleet)].count("unlucky") == 1
 
 
 def asked_for(fleet: Fleet) -> list[Request]:
