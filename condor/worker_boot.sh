@@ -95,12 +95,16 @@ install_condor() {
   umask 077
 }
 PATH="$PATH:/usr/sbin:/usr/local/sbin:/sbin"
-if [ -n "$prefix" ] && [ -x "$prefix/usr/sbin/condor_master" ]; then
-  release="$prefix/usr"
-else
-  prefix=
+release=
+if [ -n "$prefix" ]; then
+  # Either the folder that `dynamo pool install` prints, or the one above it.
+  for folder in "$prefix" "$prefix/usr"; do [ -x "$folder/sbin/condor_master" ] && release="$folder"; done
+  [ -n "$release" ] || wrong=" (condor_prefix $prefix has no sbin/condor_master)"
+  [ -n "$release" ] || say "looking for HTCondor elsewhere$wrong"
+fi
+if [ -z "$release" ]; then
   command -v condor_master >/dev/null 2>&1 || install_condor
-  found=$(command -v condor_master) || power_off "HTCondor is missing and cannot be installed"
+  found=$(command -v condor_master) || power_off "HTCondor is missing and cannot be installed${wrong:-}"
   release=$(dirname "$(dirname "$(readlink -f "$found")")")
 fi
 lib="$release/lib/condor"
@@ -170,6 +174,7 @@ elif [ ! -s tokens.d/worker ]; then
   cat >boot.d/boot <<'END'
 @BOOTSTRAP@
 END
+  say "asking the pool at $manager for a token"
   until_s=$(($(date +%s) + @JOIN_S@))
   until ask_token boot.d 300; do
     [ "$(date +%s)" -ge "$until_s" ] && power_off "the pool did not approve its token request"
@@ -205,8 +210,10 @@ while master_runs; do
     # The old token authenticates the request for the new one.
     if [ -s renewed ]; then renew_at=$(($(cat renewed) + lifetime_s / 3)); rm -f renewed; fi
     [ "$now" -ge "$renew_at" ] && renew
-  elif [ $((now - answered)) -ge "$grace_s" ]; then
-    power_off "no answer from the pool for $((now - answered)) s"
+  else
+    [ "${silent:-}" = "$answered" ] || say "no answer from the pool at $manager"
+    silent=$answered
+    [ $((now - answered)) -lt "$grace_s" ] || power_off "no answer from the pool for $((now - answered)) s"
   fi
 done
 power_off "HTCondor has stopped"

@@ -12,6 +12,7 @@ from dynamo.errors import BusyError, NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.deciding.lifecycle import LIVING, SERVING, WorkerState
 from dynamo.provision.notes import FleetNote
+from dynamo.provision.remaking import remake
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.spec.loading import load_spec
 from dynamo.provision.states import ACTIVE, ENDED, ENDING, ENDING_NOW
@@ -63,6 +64,7 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
             ledger.note(session, spec.name, [FleetNote("apply", reason, data={"undone": list(overrides)})], now)
             fleet.updated_at = now
         if not same:
+            remake(session, stored_spec(fleet), spec, now)
             fleet.spec, fleet.document, fleet.applied_at = body, document, now
     session.execute(delete(FleetWish).where(FleetWish.fleet == spec.name))
     session.flush()

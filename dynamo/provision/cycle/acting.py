@@ -68,7 +68,10 @@ class Actor:
         runner = self._runners.get(row.site)
         server_id = row.server_id or (server.id if server is not None else "")
         if runner is not None and server_id and self._due(f"delete {server_id}", now):
-            runner.start(f"delete {server_id}", partial(self._effects.delete, runner, server_id, row.name))
+            # In this cycle it moved on from `FAILED`, so this is the first call for it.
+            unjoined = row.state == WorkerState.FAILED and row.ready_at is None
+            call = partial(self._effects.delete, runner, server_id, row.name, unjoined=unjoined)
+            runner.start(f"delete {server_id}", call)
 
     def _drain(self, live: Live, now: datetime) -> None:
         row, slots = live.row, live.sight.slots

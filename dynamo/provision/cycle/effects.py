@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamo.errors import DynamoError
+from dynamo.provision.deciding import console
 from dynamo.provision.deciding.groups import GroupPlan
 from dynamo.provision.deciding.health import HealthBook
 from dynamo.provision.deciding.lifecycle import WorkerState
@@ -22,6 +23,7 @@ from dynamo.provision.notes import FleetNote
 from dynamo.provision.pool_link import PoolLink
 from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, ServerRequest
 from dynamo.provision.sites.errors import SiteError, SiteQuotaError, SiteRetryableError
+from dynamo.provision.sites.extras import ConsoleSite
 from dynamo.provision.sites.runner import SiteRunner
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
@@ -124,8 +126,27 @@ class Effects:
                 found = FleetNote("refused", _short(error), row.site, row.name, {"kind": error.kind})
                 note(session, self.fleet, [found], now)
 
-    def delete(self, runner: SiteRunner, server_id: str, worker: str) -> None:
-        """Ask the site to delete a server; it is done when a later list lacks it."""
+    def explain(self, runner: SiteRunner, server_id: str, worker: str) -> None:
+        """Note what the console of a worker that did not join says, before its server is deleted."""
+        if not isinstance(runner.driver, ConsoleSite):
+            return
+        try:
+            text = console.tail(runner.driver.console(server_id))
+        except SiteError as error:
+            log.info("%s: cannot read the console of %s: %s", runner.name, worker, error)
+            return
+        if text:
+            why = f"its console's last word: {console.last_word(text)}"
+            self.health.explain(runner.name, worker, why)
+            self._note(FleetNote("console", why, runner.name, worker, {"console": text}))
+
+    def delete(self, runner: SiteRunner, server_id: str, worker: str, *, unjoined: bool = False) -> None:
+        """Ask the site to delete a server; it is done when a later list lacks it.
+
+        ``unjoined`` is for a worker that should have joined and did not.
+        """
+        if unjoined:
+            self.explain(runner, server_id, worker)
         try:
             runner.driver.delete(server_id)
         except SiteError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from dynamo.provision.deciding.breaker import HEALTHY, BreakerSettings, SiteTrust, failed
@@ -66,6 +67,14 @@ class HealthBook:
                         "leave-alone", f"no new workers for {wait_s:.0f} s: {error}", site=site, data={"kind": kind}
                     )
                 )
+
+    def explain(self, site: str, about: str, why: str) -> None:
+        """Add what was found out later about the latest failure, if that is about ``about``."""
+        with self._lock:
+            before = self._health.get(site, HEALTHY)
+            if before.error.startswith(f"{about}: ") and why not in before.error:
+                self._health[site] = replace(before, error=f"{before.error}; {why}")
+                self._changed.add(site)
 
     def success(self, site: str) -> None:
         """Record that a site did what was requested."""

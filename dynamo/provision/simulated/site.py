@@ -131,6 +131,13 @@ class SimulatedSite(Faults):
             made = self._servers.get(server_id)
             return made.server if made is not None else None
 
+    def console(self, server_id: str) -> str:
+        """Return what a real server's first-boot script prints."""
+        with self._lock:
+            self._called("get")
+            made = self._servers.get(server_id)
+            return f"dynamo-worker {made.server.name}: starting HTCondor\n" if made is not None else ""
+
     def delete(self, server_id: str) -> None:
         """Start deleting a server; its jobs end at once."""
         with self._lock:

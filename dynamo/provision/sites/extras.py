@@ -142,6 +142,15 @@ class SweepingSite(Protocol):
 
 
 @runtime_checkable
+class ConsoleSite(Protocol):
+    """A site that shows what a server prints while it boots."""
+
+    def console(self, server_id: str) -> str:
+        """Return the end of a server's console; empty if it has printed nothing."""
+        ...
+
+
+@runtime_checkable
 class EndingSite(Protocol):
     """A site that keeps something on this machine for as long as a fleet exists."""
 

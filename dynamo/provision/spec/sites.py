@@ -19,7 +19,8 @@ class SiteWorkerSpec(Part):
     condor_prefix: Annotated[
         PathText | None,
         Field(
-            description="Location of HTCondor in the images, if not from packages. If there is none, it is installed."
+            description="Folder of HTCondor in the images, if not from packages: the one that `dynamo pool install` "
+            "prints, or the one above it. If there is none, HTCondor is installed."
         ),
     ] = None
     shared_files: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -333,6 +334,15 @@ def test_deadline_of_a_drain_ends_jobs_which_start_again(fleet: Fleet, tmp_path:
     fleet.run("condor_rm", "-all")
     with pytest.raises(NotFoundError):
         fleet.link.drain("nobody", deadline_s=5)
+
+
+def test_a_prefix_that_does_not_fit_is_told(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{fleet.record.sbin}:{os.environ['PATH']}")
+    papers = fleet.link.papers("astray", remote=False, options={"cpus": 1, "condor_prefix": "/nonexistent"})
+    server = fleet.site.create(fleet.request("astray", papers))
+    fleet.ready("astray")
+    assert "condor_prefix /nonexistent has no sbin/condor_master" in fleet.site.console(server.id)
+    fleet.site.delete(server.id)
 
 
 def test_jobs_may_ask_for_a_site(fleet: Fleet) -> None:

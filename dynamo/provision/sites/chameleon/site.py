@@ -189,6 +189,10 @@ class ChameleonSite:
         """See `VlanSite.remove_vlan`."""
         vlans.remove(self._leases, name, fleet)
 
+    def console(self, server_id: str) -> str:
+        """See `ConsoleSite.console`; a lease has none."""
+        return "" if server_id.startswith(LEASE_PREFIX) else self._servers.console(server_id)
+
     def close(self) -> None:
         """See `SiteDriver.close`."""
         self._servers.close()

@@ -21,6 +21,8 @@ from dynamo.times import to_iso, utc_now
 MARK = "DYNAMO_SERVER_ID"
 RECORD = "server.json"
 _USER_DATA = "user-data"
+_CONSOLE = "console.log"
+_SHOWN_BYTES = 16_384
 _TRASH = ".trash-"
 #: How long a server has to stop by itself.
 GRACE_S = 12.0
@@ -139,7 +141,7 @@ def start(server: LocalServer) -> LocalServer:
         "SERVER_MARK": f"{MARK}={server.id}",
         MARK: server.id,
     }
-    with (folder / "console.log").open("ab") as log:
+    with (folder / _CONSOLE).open("ab") as log:
         child = subprocess.Popen(
             [*server.command, *interpreter, str(folder / _USER_DATA)],
             stdin=subprocess.DEVNULL,
@@ -190,6 +192,16 @@ def remove(server: LocalServer) -> None:
     if folder.exists():
         folder.replace(trash)
     shutil.rmtree(trash, ignore_errors=True)
+
+
+def console(server: LocalServer) -> str:
+    """Return the end of what the server printed."""
+    try:
+        with (Path(server.folder) / _CONSOLE).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _SHOWN_BYTES))
+            return log.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def sweep(root: Path) -> None:

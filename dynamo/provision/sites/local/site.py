@@ -173,6 +173,11 @@ class LocalSite:
             ]
         return [Flavor(f"worker.{cpus}cpu", cpus, ram_mb, 10, cost_per_hour=0.0) for cpus, ram_mb in _SIZES]
 
+    def console(self, server_id: str) -> str:
+        """Return the end of what the server printed."""
+        server = self._find(server_id)
+        return servers.console(server) if server is not None else ""
+
     def end(self) -> None:
         """Remove the workers' network; see `EndingSite.end`."""
         if self._network is not None:

@@ -28,6 +28,7 @@ from dynamo.provision.sites.options import split_options
 
 #: Nova's limit on user data, in base64.
 _LONGEST_USER_DATA = 65535
+_CONSOLE_LINES = 100
 
 
 class OpenStackSite:
@@ -154,6 +155,12 @@ class OpenStackSite:
     def remove_volume(self, name: str, fleet: str) -> None:
         """See `StorageSite.remove_volume`."""
         volumes.remove(self.access, name=name, fleet=fleet)
+
+    def console(self, server_id: str) -> str:
+        """See `ConsoleSite.console`."""
+        with self.access.use(f"read the console of server {server_id}") as connection:
+            answer = connection.compute.get_server_console_output(server_id, length=_CONSOLE_LINES)
+        return str((answer or {}).get("output") or "")
 
     def close(self) -> None:
         """See `SiteDriver.close`."""
