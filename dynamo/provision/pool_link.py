@@ -32,6 +32,8 @@ class WorkerSlots:
         Whether it takes no new jobs and the last one has finished.
     started_at
         When its startd started.
+    idle_claim_s
+        How long a claimed processor has had no job, s; of several, the longest.
     """
 
     worker: str
@@ -42,6 +44,7 @@ class WorkerSlots:
     draining: bool = False
     drained: bool = False
     started_at: datetime | None = None
+    idle_claim_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ class PoolView:
         By worker name.
     idle_cpus, running_cpus
         Processors requested by the jobs in the queue: waiting and running ones.
+    running_on
+        Ids of running jobs by the worker on which the queue believes them.
+    freed
+        Workers that had a claimed processor without a job for long while jobs waited; it was freed with this view.
     """
 
     taken_at: datetime
@@ -65,6 +72,8 @@ class PoolView:
     workers: Mapping[str, WorkerSlots] = field(default_factory=dict)
     idle_cpus: int = 0
     running_cpus: int = 0
+    running_on: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    freed: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,15 @@ class PoolLink(Protocol):
 
     def drain(self, worker: str, *, deadline_s: float) -> None:
         """Let running jobs finish for at most ``deadline_s`` seconds, and take no new ones."""
+        ...
+
+    def release(self, jobs: Collection[str]) -> Sequence[str]:
+        """Put jobs back in the queue that it believes to run on workers that are gone; repeat until it has.
+
+        Returns
+        -------
+        The jobs that an earlier call did not have.
+        """
         ...
 
     def finished(self, since: datetime) -> Sequence[FinishedJob]:

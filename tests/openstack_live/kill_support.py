@@ -82,6 +82,9 @@ class FolderPool:
     def drain(self, worker: str, *, deadline_s: float) -> None:
         (self._drained / worker).touch()
 
+    def release(self, jobs: Collection[str]) -> Sequence[str]:
+        return ()
+
     def finished(self, since: datetime) -> Sequence[FinishedJob]:
         return ()
 

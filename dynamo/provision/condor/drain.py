@@ -47,6 +47,25 @@ def hurry_overdue(tools: Tools, memory: Memory, view: PoolView) -> list[str]:
     return overdue
 
 
+def free_claims(tools: Tools, view: PoolView, idle_claim_s: float) -> list[str]:
+    """Free processors that have been claimed for ``idle_claim_s`` without a job while jobs wait; return the workers.
+
+    Queue and worker can disagree about a claim, for instance after the collector was killed while one was made; such a
+    processor would stay idle until the claim expires.
+    """
+    if not view.idle_cpus:
+        return []
+    freed = []
+    for slots in view.workers.values():
+        if slots.draining or slots.idle_claim_s < idle_claim_s:
+            continue
+        # A drain gives up claims without a job; those with one go on, since it is canceled before they end.
+        _order(tools, slots.worker, "-graceful", "-reason", "a claim without a job")
+        _order(tools, slots.worker, "-cancel")
+        freed.append(slots.worker)
+    return freed
+
+
 def hurry(tools: Tools, worker: str) -> None:
     """Kill a worker's jobs now; they go back to the queue."""
     # A second drain does not change one in effect; canceling one that was never issued is not an error.

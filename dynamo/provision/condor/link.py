@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from dynamo.errors import UsageError
+from dynamo.errors import DynamoError, UsageError
 from dynamo.pool.control import down, up
 from dynamo.pool.install.installation import Installation, find_installation
 from dynamo.pool.manager import LOOPBACK
 from dynamo.pool.record import PoolRecord, read_record
 from dynamo.provision.condor import admission, revocation
-from dynamo.provision.condor.drain import drain, hurry_overdue
+from dynamo.provision.condor.drain import drain, free_claims, hurry_overdue
 from dynamo.provision.condor.history import finished_since
+from dynamo.provision.condor.lost_jobs import LostJobs
 from dynamo.provision.condor.memory import Memory
 from dynamo.provision.condor.papers import boot_script, read_options
 from dynamo.provision.condor.settings import WorkerSettings
@@ -23,6 +27,8 @@ from dynamo.provision.condor.tokens import check_name, make_boot_token, make_wor
 from dynamo.provision.condor.tools import TIMEOUT_S, Tools
 from dynamo.provision.condor.view import look
 from dynamo.provision.pool_link import FinishedJob, JoinPapers, PoolSilentError, PoolView
+
+log = logging.getLogger(__name__)
 
 
 class CondorLink:
@@ -71,6 +77,8 @@ class CondorLink:
         self._timeout_s = timeout_s
         self._tell = tell
         self._installation: Installation | None = None
+        self._lost_jobs = LostJobs()
+        self._freed_at = -math.inf
         #: Workers whose papers are known to be invalid.
         self._joined: set[str] = set()
 
@@ -104,7 +112,20 @@ class CondorLink:
         admission.note_joined(self._memory, view.workers.keys() - self._joined)
         self._joined = set(view.workers)
         hurry_overdue(tools, self._memory, view)
-        return view
+        return self._heal(tools, view)
+
+    def _heal(self, tools: Tools, view: PoolView) -> PoolView:
+        # Not again on every call: until the worker's next update it looks as before.
+        if time.monotonic() - self._freed_at < self.settings.idle_claim_s:
+            return view
+        try:
+            freed = free_claims(tools, view, self.settings.idle_claim_s)
+        except DynamoError as error:
+            log.info("cannot free a claim without a job yet: %s", error)
+            return view
+        if freed:
+            self._freed_at = time.monotonic()
+        return replace(view, freed=freed)
 
     def papers(
         self, worker: str, *, script: str = "", remote: bool = True, options: Mapping[str, object] | None = None
@@ -155,6 +176,10 @@ class CondorLink:
     def drain(self, worker: str, *, deadline_s: float) -> None:
         """Let running jobs finish for at most ``deadline_s`` seconds, and take no new ones."""
         drain(self._tools(), self._memory, check_name(worker), deadline_s)
+
+    def release(self, jobs: Collection[str]) -> Sequence[str]:
+        """Put jobs of workers that are gone back in the queue."""
+        return self._lost_jobs.release(self._tools(), jobs)
 
     def finished(self, since: datetime) -> Sequence[FinishedJob]:
         """Return the jobs that ended on workers after ``since``."""

@@ -25,6 +25,8 @@ class WorkerSettings:
         A worker shuts down after this long without a job; 0: never.
     update_s
         Interval at which a worker updates the collector when nothing changes.
+    idle_claim_s
+        A processor that is claimed but has no job for this long is freed if jobs wait.
     """
 
     token_s: int = 24 * 3600
@@ -33,6 +35,7 @@ class WorkerSettings:
     check_s: int = 60
     noclaim_s: int = 12 * 3600
     update_s: int = 30
+    idle_claim_s: int = 60
 
     @property
     def fresh_s(self) -> int:
@@ -41,7 +44,7 @@ class WorkerSettings:
 
     def __post_init__(self) -> None:
         """Refuse inconsistent times."""
-        for name in ("token_s", "boot_s", "grace_s", "check_s", "update_s"):
+        for name in ("token_s", "boot_s", "grace_s", "check_s", "update_s", "idle_claim_s"):
             if getattr(self, name) < 1:
                 raise UsageError("invalid time", where=name, expected="1 second or more")
         if self.noclaim_s < 0:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from dynamo.pool.manager import WORKER_ATTRIBUTE
-from dynamo.provision.condor.tools import Tools
+from dynamo.provision.condor.tools import Tools, worker_of
 from dynamo.provision.pool_link import PoolView, WorkerSlots
 from dynamo.times import from_epoch, utc_now
 
 _SLOT = (
     WORKER_ATTRIBUTE, "SlotType", "State", "Activity", "Cpus", "TotalSlotCpus", "TotalSlotMemory", "JobId", "Draining",
-    "DaemonStartTime",
+    "DaemonStartTime", "MyCurrentTime - EnteredCurrentActivity",
 )  # fmt: skip
+_JOB = ("JobStatus", "RequestCpus", "RemoteHost", "ClusterId", "ProcId")
 #: Slot activities with a running job.
 _RUNS = frozenset({"Busy", "Retiring", "Vacating", "Killing", "Suspended"})
 _IDLE, _RUNNING, _TRANSFERRING = "1", "2", "6"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Processors requested by waiting and by running jobs, and the running ones by worker."""
+
+    idle_cpus: int
+    running_cpus: int
+    running_on: Mapping[str, Sequence[str]]
 
 
 @dataclass
@@ -29,6 +39,7 @@ class _Sum:
     draining: bool = False
     active: bool = False
     started: int = 0
+    idle_claim_s: int = 0
 
 
 def look(tools: Tools, *, fresh_s: int) -> PoolView:
@@ -49,15 +60,15 @@ def look(tools: Tools, *, fresh_s: int) -> PoolView:
     constraint = f"{WORKER_ATTRIBUTE} isnt undefined && time() - LastHeardFrom <= {fresh_s}"
     since = tools.run("condor_status", "-collector", "-af", "StatsLastUpdateTime", "StatsLifetime").split()
     slots = tools.run("condor_status", "-constraint", constraint, "-af:t", *_SLOT)
-    jobs = tools.run("condor_q", "-allusers", "-constraint", "JobStatus <= 2 || JobStatus == 6", "-af:t", "JobStatus",
-                     "RequestCpus")  # fmt: skip
-    idle, running = count_jobs(jobs.splitlines())
+    jobs = tools.run("condor_q", "-allusers", "-constraint", "JobStatus <= 2 || JobStatus == 6", "-af:t", *_JOB)
+    queue = read_queue(jobs.splitlines())
     return PoolView(
         taken_at=taken,
         collector_since=collector_start(since) or taken,
         workers=add_up(slots.splitlines()),
-        idle_cpus=idle,
-        running_cpus=running,
+        idle_cpus=queue.idle_cpus,
+        running_cpus=queue.running_cpus,
+        running_on=queue.running_on,
     )
 
 
@@ -78,7 +89,7 @@ def add_up(lines: Iterable[str]) -> dict[str, WorkerSlots]:
         fields = line.split("\t")
         if len(fields) != len(_SLOT):
             continue
-        worker, kind, state, activity, cpus, total, memory, job, draining, started = fields
+        worker, kind, state, activity, cpus, total, memory, job, draining, started, for_s = fields
         one = sums.setdefault(worker, _Sum())
         one.started = max(one.started, _number(started))
         # A draining slot is Drained itself; its children that still have a job are Claimed and Retiring.
@@ -89,6 +100,8 @@ def add_up(lines: Iterable[str]) -> dict[str, WorkerSlots]:
             one.cpus += _number(total) or _number(cpus)
             one.memory_mb += _number(memory)
             one.active |= state == "Drained" and activity != "Idle"
+        if state == "Claimed" and activity == "Idle":
+            one.idle_claim_s = max(one.idle_claim_s, _number(for_s))
         if runs:
             one.active = True
             one.busy += _number(cpus)
@@ -104,6 +117,7 @@ def add_up(lines: Iterable[str]) -> dict[str, WorkerSlots]:
             draining=one.draining,
             drained=one.draining and not one.active,
             started_at=from_epoch(one.started) if one.started else None,
+            idle_claim_s=one.idle_claim_s,
         )
         for worker, one in sums.items()
         # Its dynamic slots may appear a moment before or after it.
@@ -111,16 +125,22 @@ def add_up(lines: Iterable[str]) -> dict[str, WorkerSlots]:
     }
 
 
-def count_jobs(lines: Iterable[str]) -> tuple[int, int]:
-    """Return the processors requested by waiting and running jobs."""
+def read_queue(lines: Iterable[str]) -> Queue:
+    """Read the queue's jobs from lines of tab-separated attribute values."""
     idle = running = 0
+    running_on: dict[str, list[str]] = {}
     for line in lines:
-        state, _, cpus = line.partition("\t")
+        fields = line.split("\t")
+        if len(fields) != len(_JOB):
+            continue
+        state, cpus, host, cluster, proc = fields
         if state == _IDLE:
             idle += _number(cpus) or 1
         elif state in {_RUNNING, _TRANSFERRING}:
             running += _number(cpus) or 1
-    return idle, running
+            if worker := worker_of(host):
+                running_on.setdefault(worker, []).append(f"{cluster}.{proc}")
+    return Queue(idle, running, running_on)
 
 
 def _number(text: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,12 +11,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from dynamo.errors import RetryableError
+from dynamo.provision import ledger
 from dynamo.provision.cycle import accounting
 from dynamo.provision.deciding.black_holes import FastFailures, Fate, blame
 from dynamo.provision.deciding.budget import Budget, most_extra, refusal
 from dynamo.provision.deciding.groups import GroupPlan
 from dynamo.provision.deciding.lifecycle import FINAL, LIVING, WorkerState
-from dynamo.provision.pool_link import FinishedJob, PoolLink
+from dynamo.provision.notes import FleetNote
+from dynamo.provision.pool_link import FinishedJob, PoolLink, PoolView
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Worker
@@ -161,6 +163,27 @@ class Bookkeeper:
         self._link.revoke([row.name for row in rows])
         with self._store.transaction() as session:
             session.execute(update(Worker).where(Worker.id.in_([row.id for row in rows])).values(revoked=True))
+
+    def release_lost(self, view: PoolView, living: Collection[str], now: datetime) -> None:
+        """Put jobs of workers that are gone back in the queue, and note what was done about claims."""
+        notes = [
+            FleetNote("freed", "a claimed processor had no job while jobs waited; it was freed", worker=name)
+            for name in view.freed
+            if name in living
+        ]
+        suspects = {name: jobs for name, jobs in view.running_on.items() if name not in living}
+        if suspects:
+            with self._store.reading() as session:
+                rows = ledger.workers_named(session, self._fleet, suspects)
+            gone = {name: row for name, row in rows.items() if row.state in FINAL}
+            released = set(self._link.release([job for name in gone for job in suspects[name]]))
+            for name, row in gone.items():
+                if jobs := [job for job in suspects[name] if job in released]:
+                    why = f"{len(jobs)} jobs of it go back to the queue: {', '.join(jobs)}"
+                    notes.append(FleetNote("jobs-released", why, row.site, name))
+        if notes:
+            with self._store.transaction() as session:
+                ledger.note(session, self._fleet, notes, now)
 
     def shorten_drains(self, session: Session, now: datetime) -> None:
         """Move the deadline of draining workers to now."""

@@ -36,7 +36,7 @@ from dynamo.provision.deciding.live import Live, Move, counts_by_state
 from dynamo.provision.deciding.removals import Removals
 from dynamo.provision.deciding.shrinking import shrink
 from dynamo.provision.deciding.sights import Foreign, Orphan
-from dynamo.provision.pool_link import PoolLink
+from dynamo.provision.pool_link import PoolLink, PoolView
 from dynamo.provision.sites.base import GROUP_TAG
 from dynamo.provision.sites.runner import SiteRunner
 from dynamo.provision.spec.fleet import FleetSpec
@@ -187,6 +187,7 @@ class Reconciler:
         self._books.committed()
         self._actor.act(lives, decided.plans, attempts, decided.judgement.losses, decided.orphans, now)
         self._look_after_tokens(lives)
+        self._look_after_claims(lives, seen.view, now)
         return self._report(lives, stored, decided, now)
 
     def _read(self) -> _Stored:
@@ -256,7 +257,7 @@ class Reconciler:
         notes = self._holds.say(decided.held, {plan.name: plan.spec.site for plan in plans.values()}, now)
         with self._store.transaction() as session:
             store_moves(session, self._name, decided.moves, notes, now)
-            store_sights(session, lives, now)
+            store_sights(session, lives, self.spec.policy.missing_s, now)
             store_health(session, self._name, self.health, self.runners, now)
             for live, values in decided.judgement.found:
                 ledger.set_worker(session, live.row.id, **values)
@@ -276,6 +277,14 @@ class Reconciler:
             self._books.revoke_ended()
         except RetryableError as error:
             log.info("tokens postponed: %s", error)
+
+    def _look_after_claims(self, lives: Sequence[Live], view: PoolView | None, now: datetime) -> None:
+        if view is None:
+            return
+        try:
+            self._books.release_lost(view, {live.row.name for live in lives}, now)
+        except RetryableError as error:
+            log.info("jobs of lost workers are released later: %s", error)
 
     def _report(self, lives: Sequence[Live], stored: _Stored, decided: _Decided, now: datetime) -> CycleReport:
         left = [live for live in lives if live.state in LIVING]

@@ -139,6 +139,10 @@ class SimulatedPool(SimulatedWork):
             self._touch(machine)
             self._catch_up(now)
 
+    def release(self, jobs: Collection[str]) -> Sequence[str]:  # noqa: ARG002 - jobs go back when their worker leaves
+        """Do nothing: the queue knows at once."""
+        return ()
+
     def finished(self, since: datetime) -> Sequence[FinishedJob]:
         """Return the jobs that ended after ``since``, in order."""
         with self._lock:

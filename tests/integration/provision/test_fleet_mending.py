@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dynamo.pool.install.installation import require_installation
+from dynamo.pool.processes import with_environment
+from dynamo.provision.keeping.opening import fleet_folder, site_folder
+from dynamo.provision.sites.local.servers import MARK
 from tests.integration.provision.fleet_run import FleetRun
 
 pytestmark = pytest.mark.condor
@@ -18,7 +23,7 @@ def spec(group: dict[str, Any] | None = None, **site: Any) -> dict[str, Any]:
         "name": "mending",
         "sites": {"Local:here": site},
         "compute": [{"name": "w", "site": "Local:here", "count": 1, "max": 2, **(group or {})}],
-        "policy": {"cycle_s": 2, "collector_grace_s": 5},
+        "policy": {"cycle_s": 2, "collector_grace_s": 5, "missing_s": 15},
     }
 
 
@@ -40,3 +45,27 @@ def test_a_worker_that_cannot_join_is_explained_and_a_corrected_spec_replaces_it
         run.end()
     finally:
         run.close()
+
+
+def test_a_job_of_a_lost_worker_starts_again_at_once(tmp_path: Path) -> None:
+    """A plain job has a lease of 40 minutes, for which the queue would wait for the worker."""
+    run = FleetRun(tmp_path, spec())
+    try:
+        run.settled()
+        log = run.submit(1, 3600)
+        run.until(lambda _report: starts(log) == 1)
+        [worker] = run.workers()
+        for process in with_environment(f"{MARK}={worker.server_id}"):
+            process.send(signal.SIGKILL)
+        site = site_folder(fleet_folder(tmp_path, "mending"), "Local:here")
+        shutil.rmtree(site / "servers" / worker.name)
+        run.until(lambda _report: starts(log) == 2)
+        assert run.workers()[0].state == "lost"
+        [told] = run.events("jobs-released")
+        assert (told.worker, told.reason) == (worker.name, "1 jobs of it go back to the queue: 1.0")
+    finally:
+        run.close()
+
+
+def starts(log: Path) -> int:
+    return f"\n{log.read_text()}".count("\n001 (") if log.is_file() else 0

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -23,7 +24,7 @@ from dynamo.provision.condor.admission import Request, read_requests
 from dynamo.provision.condor.settings import WorkerSettings
 from dynamo.provision.condor.tokens import boot_identity
 from dynamo.provision.pool_link import FinishedJob, PoolSilentError
-from dynamo.provision.sites.base import ServerStatus
+from dynamo.provision.sites.base import Flavor, ServerStatus
 from dynamo.provision.sites.local.servers import MARK
 from dynamo.times import utc_now
 from tests.integration.provision.fleet_support import FLEET, SMALL, Fleet, count
@@ -388,9 +389,9 @@ def test_each_attempt_is_told_with_its_own_worker_and_time(fleet: Fleet, tmp_pat
     code += "p.write_bytes(b'x' * (n + 1)); time.sleep(1); raise SystemExit(n < 2)"
     fleet.submit(tmp_path, code, 1, requirements='DynamoWorker == "first"', max_retries="4")
 
-    def tries() -> list[FinishedJob] | None:
+    def tries() -> list[FinishedJob] | Literal[False]:
         jobs = [job for job in fleet.link.finished(since) if job.worker == "first"]
-        return jobs if any(job.ok for job in jobs) else None
+        return jobs if any(job.ok for job in jobs) else False
 
     jobs = wait_for(tries, 40)
     assert [job.ok for job in jobs] == [False, False, True]
@@ -460,6 +461,30 @@ def test_worker_that_went_without_a_word_is_not_shown_for_long(tmp_path: Path) -
         # It is not matched to jobs for long either.
         told = quick.run("condor_status", "-any", "-constraint", 'DynamoWorker == "well"', "-af", "ClassAdLifetime")
         assert str(quick.link.settings.fresh_s) in told.stdout.split()
+    finally:
+        quick.close()
+
+
+def test_a_claim_without_a_job_is_freed_while_jobs_wait(tmp_path: Path) -> None:
+    """As after the collector was killed while a claim was made: the job that waits cannot have the processor."""
+    quick = Fleet(tmp_path, WorkerSettings(grace_s=60, check_s=5, update_s=1, idle_claim_s=3))
+    try:
+        quick.add("two", flavor=Flavor("worker.2cpu", 2, 1024, 1))
+        quick.ready("two")
+        folders = [tmp_path / name for name in ("stays", "kept", "waits")]
+        for folder in folders:
+            folder.mkdir()
+        stays = quick.submit(folders[0], "import time; time.sleep(600)")
+        wait_for(lambda: quick.link.view().workers["two"].busy_cpus == 1, 20)
+        kept = quick.submit(folders[1], "pass", keep_claim_idle="900")
+        wait_for(lambda: count(kept, "Job terminated of its own accord") == 1, 20)
+        assert not quick.link.view().freed
+        # The claim is on the part that the first job got; this one asks for the whole.
+        waits = quick.submit(folders[2], "pass", requirements='SlotType == "Partitionable"')
+        wait_for(lambda: list(quick.link.view().freed) == ["two"], 30, "freed")
+        wait_for(lambda: count(waits, "Job terminated of its own accord") == 1, 30)
+        assert count(stays, "Job was evicted") == 0
+        assert "1.0" in quick.link.view().workers["two"].jobs
     finally:
         quick.close()
 

@@ -17,12 +17,13 @@ from dynamo.pool.manager import Head, worker_identity
 from dynamo.pool.record import PoolRecord
 from dynamo.provision.condor.admission import Request, modest, read_requests
 from dynamo.provision.condor.history import read_job
+from dynamo.provision.condor.lost_jobs import last_processes
 from dynamo.provision.condor.memory import Memory, WorkerNote
 from dynamo.provision.condor.papers import MOST_BYTES, boot_script, read_options
 from dynamo.provision.condor.revocation import revocation_text, revoke
 from dynamo.provision.condor.settings import WorkerSettings
 from dynamo.provision.condor.tokens import check_name
-from dynamo.provision.condor.view import add_up, collector_start, count_jobs
+from dynamo.provision.condor.view import Queue, add_up, collector_start, read_queue
 from dynamo.provision.pool_link import PoolSilentError
 
 
@@ -112,8 +113,9 @@ def test_times_that_cannot_work_are_refused(times: dict[str, int]) -> None:
 
 
 def slot(worker: str, kind: str, state: str, activity: str, cpus: int, *, total: int = 4, job: str = "undefined",
-         draining: str = "undefined") -> str:  # fmt: skip
-    return "\t".join([worker, kind, state, activity, str(cpus), str(total), "4096", job, draining, "1700000000"])
+         draining: str = "undefined", for_s: int = 0) -> str:  # fmt: skip
+    values = [worker, kind, state, activity, str(cpus), str(total), "4096", job, draining, "1700000000", str(for_s)]
+    return "\t".join(values)
 
 
 def test_slots_add_up() -> None:
@@ -139,7 +141,38 @@ def test_slots_add_up() -> None:
 
 
 def test_jobs_of_the_queue_add_up() -> None:
-    assert count_jobs(["1\t2", "1\tundefined", "2\t4", "6\t1", "5\t9", ""]) == (3, 5)
+    host = "slot1_3@w-1.worker.dynamo.internal"
+    lines = [
+        "1\t2\tundefined\t1\t0",
+        "1\tundefined\tundefined\t1\t1",
+        f"2\t4\t{host}\t2\t0",
+        f"6\t1\t{host}\t3\t7",
+        "2\t1\tslot1@elsewhere.example\t4\t0",
+        f"5\t9\t{host}\t5\t0",
+        "",
+    ]
+    assert read_queue(lines) == Queue(3, 6, {"w-1": ["2.0", "3.7"]})
+
+
+def test_a_claim_without_a_job_is_seen_with_its_age() -> None:
+    lines = [
+        slot("a", "Partitionable", "Unclaimed", "Idle", 1, for_s=900),
+        slot("a", "Dynamic", "Claimed", "Busy", 1, total=1, job="1.0", for_s=700),
+        slot("a", "Dynamic", "Claimed", "Idle", 1, total=1, for_s=61),
+        slot("a", "Dynamic", "Claimed", "Idle", 1, total=1, for_s=4),
+    ]
+    assert add_up(lines)["a"].idle_claim_s == 61
+
+
+def test_the_process_of_a_job_is_the_last_one_that_wrote_about_it() -> None:
+    """A shadow goes on with other jobs, and its command line names only the first."""
+    lines = [
+        "11/27/26 22:05:39 (?.?) (471): ******* Standard configuration",
+        "11/27/26 22:05:39 (8.0) (471): Request to run on slot1_1@a.worker.dynamo.internal",
+        "11/27/26 22:05:50 (8.1) (471): Request to run on slot1_1@a.worker.dynamo.internal",
+        "11/27/26 22:06:00 (8.0) (508): Request to run on slot1_1@b.worker.dynamo.internal",
+    ]
+    assert last_processes(lines, {"8.0", "8.1", "9.0"}) == {"8.0": 508, "8.1": 471}
 
 
 def test_collectors_age_is_read() -> None:
