@@ -14,7 +14,8 @@ from dynamo.provision.deciding.live import Live, Move
 from dynamo.provision.notes import FleetNote
 from dynamo.provision.sites.runner import SiteRunner
 
-#: A worker's last-seen time is stored this often; the store need not be exact to the second.
+#: A worker's last-seen time is stored this often, or four times within the time after which it counts as missing; the
+#: store need not be exact to the second.
 _SEEN_STEP = timedelta(seconds=20)
 
 
@@ -28,15 +29,16 @@ def store_moves(session: Session, fleet: str, moves: Iterable[Move], notes: Iter
     ledger.note(session, fleet, told, now)
 
 
-def store_sights(session: Session, lives: Sequence[Live], now: datetime) -> None:
+def store_sights(session: Session, lives: Sequence[Live], missing_s: float, now: datetime) -> None:
     """Store when the pool last showed each worker, and how busy it is, if that has changed."""
+    step = min(_SEEN_STEP, timedelta(seconds=missing_s / 4))
     changed: list[dict[str, Any]] = []
     for live in lives:
         slots, row = live.sight.slots, live.row
         if slots is None:
             continue
         jobs = len(slots.jobs)
-        stale = row.seen_at is None or now - row.seen_at >= _SEEN_STEP
+        stale = row.seen_at is None or now - row.seen_at >= step
         if stale or row.busy_cpus != slots.busy_cpus or row.jobs != jobs:
             changed.append({"id": row.id, "seen_at": now, "busy_cpus": slots.busy_cpus, "jobs": jobs})
     ledger.set_many(session, ("seen_at", "busy_cpus", "jobs"), changed)

@@ -27,6 +27,8 @@ class SpecParts:
     script: Mapping[int, ScriptSpec] = field(default_factory=dict)
     pool_config: tuple[str, str | None] = ("own", None)
     breaker_s: tuple[float, float] = (0.0, 0.0)
+    #: How often the pool is looked at, and when a worker counts as missing.
+    looks_s: tuple[float, float] = (0.0, 0.0)
     #: False if invalid sites or groups were left out: references to them are not reported.
     all_sites: bool = True
     all_groups: bool = True
@@ -68,6 +70,14 @@ def check(parts: SpecParts) -> tuple[Problem, ...]:
         problems.add("pool.condor_config", "missing", expected="the existing pool's configuration file")
     if parts.breaker_s[0] > parts.breaker_s[1]:
         problems.add("policy.breaker.max_s", "shorter than base_s", expected=f"at least {parts.breaker_s[0]:g}")
+    cycle_s, missing_s = parts.looks_s
+    if missing_s < 2 * cycle_s:
+        # One look that misses a worker must not be the end of it.
+        problems.add(
+            "policy.missing_s",
+            f"{missing_s:g} s, but the pool is looked at every {cycle_s:g} s (cycle_s)",
+            expected=f"at least {2 * cycle_s:g}, or a shorter cycle_s",
+        )
     _check_names(parts, problems)
     for position, group in parts.compute.items():
         _check_site(f"compute[{position}].site", group.site, parts, problems)

@@ -113,7 +113,12 @@ class PolicySpec(Part):
     ] = 300.0
     missing_s: Annotated[
         float,
-        Field(ge=5, le=86400, description="A ready worker missing from the collector for this long is lost, s."),
+        Field(
+            ge=15,
+            le=86400,
+            description="A ready worker missing from the collector for this long is lost, s; at least two cycles. "
+            "Workers report four times in it, at most once a second.",
+        ),
     ] = 120.0
     collector_grace_s: Annotated[
         float, Field(ge=0, le=86400, description="Ignore what a restarted collector reports for this long, s.")
@@ -236,6 +241,7 @@ def _parts(spec: FleetSpec) -> SpecParts:
         script=dict(enumerate(spec.script)),
         pool_config=(spec.pool.kind, spec.pool.condor_config),
         breaker_s=(spec.policy.breaker.base_s, spec.policy.breaker.max_s),
+        looks_s=(spec.policy.cycle_s, spec.policy.missing_s),
     )
 
 

@@ -21,6 +21,7 @@ from dynamo.provision.spec.fleet import (
     ComputeSpec,
     FleetSpec,
     NetworkSpec,
+    PolicySpec,
     ScriptSpec,
     StitchSpec,
     StorageSpec,
@@ -178,6 +179,9 @@ def _add_references(document: Mapping[str, Any], problems: Problems) -> None:
         breaker = _as_far_as_right(BreakerPolicy, policy.get("breaker", {}))[0]
         if isinstance(breaker, BreakerPolicy):
             found["breaker_s"] = (breaker.base_s, breaker.max_s)
+        whole_policy, whole = _as_far_as_right(PolicySpec, policy)
+        if whole and isinstance(whole_policy, PolicySpec):
+            found["looks_s"] = (whole_policy.cycle_s, whole_policy.missing_s)
     for problem in check(SpecParts(**found)):
         place, _, field = problem.path.partition(".")
         if place not in partial or field in _SURE_FIELDS:
