@@ -41,6 +41,9 @@ def balance(lives: Sequence[Live], plans: Mapping[str, GroupPlan], health: Healt
             ready=ready[name],
             open=health.of(plan.spec.site).closed(now) and not plan.problem,
             weight=plan.site.weight,
+            cpus=plan.cpus,
+            ram_mb=plan.flavor.ram_mb if plan.flavor is not None else 0,
+            asked_mb=plan.asked_mb,
         )
         for name, plan in plans.items()
     ]

@@ -59,6 +59,19 @@ class GroupPlan:
         """The group."""
         return self.spec.name
 
+    @property
+    def cpus(self) -> int:
+        """Processors of one worker; as far as the spec says, if the flavor is unknown."""
+        if self.flavor is not None:
+            return max(1, self.flavor.cpus)
+        # While it is not, a number of processors is taken for as many workers.
+        return self.spec.worker_cpus if self.certain else 1
+
+    @property
+    def asked_mb(self) -> int:
+        """Memory that the spec asks for in one worker."""
+        return max(self.spec.worker_ram_mb, self.spec.ram_per_cpu_mb * self.cpus)
+
 
 def plan_groups(
     spec: FleetSpec,

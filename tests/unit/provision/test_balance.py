@@ -50,6 +50,27 @@ def test_nobody_stands_in_twice_for_the_same_worker() -> None:
     assert targets([need("a", 4, 0, open=False), need("b", 1, 5)]) == {"a": 4, "b": 5}
 
 
+def test_stand_ins_are_counted_in_processors() -> None:
+    """Two missing machines of one processor are not worth two leases of 24."""
+    small, large = {"cpus": 1}, {"cpus": 24}
+    assert targets([need("a", 2, 0, open=False, **small), need("b", 0, 0, **large)]) == {"a": 2, "b": 1}
+    assert targets([need("a", 2, 0, open=False, **large), need("b", 0, 0, most=99, **small)]) == {"a": 2, "b": 48}
+    # It stays until both are back, and nobody stands in for them as well.
+    assert targets([need("a", 2, 2, ready=0, **small), need("b", 0, 1, **large)]) == {"a": 2, "b": 1}
+    assert targets([need("a", 2, 0, open=False, **small), need("b", 0, 1, **large)]) == {"a": 2, "b": 1}
+    assert targets([need("a", 2, 2, ready=2, **small), need("b", 0, 1, **large)]) == {"a": 2, "b": 0}
+
+
+def test_stand_ins_have_the_memory_that_is_asked_for() -> None:
+    missing = need("a", 4, 0, open=False, cpus=1, ram_mb=9000, asked_mb=8000)
+    assert targets([missing, need("b", 0, 0, cpus=4, ram_mb=16_000)]) == {"a": 4, "b": 2}
+    assert targets([missing, need("b", 0, 0, cpus=4, ram_mb=64_000)]) == {"a": 4, "b": 1}
+    # What a machine happens to have is not asked for, and an unknown size is no objection.
+    idle = need("a", 4, 0, open=False, cpus=1, ram_mb=500_000)
+    assert targets([idle, need("b", 0, 0, cpus=4, ram_mb=16_000)]) == {"a": 4, "b": 1}
+    assert targets([missing, need("b", 0, 0, cpus=4)]) == {"a": 4, "b": 1}
+
+
 def candidate(name: str, state: WorkerState, busy: int = 0, age_s: float = 0.0) -> RemovalCandidate:
     return RemovalCandidate(name, state, busy, NOW - timedelta(seconds=age_s))
 

@@ -105,8 +105,8 @@ def test_what_a_site_cannot_give_others_give_until_it_can(tmp_path: Path) -> Non
     spec = spec_of(
         {"Sim:A": {}, "Sim:B": {}},
         [
-            {"name": "a", "site": "Sim:A", "count": 4, "max": 6},
-            {"name": "b", "site": "Sim:B", "count": 1, "max": 6},
+            {"name": "a", "site": "Sim:A", "count": 4, "max": 6, "workerCpus": 2},
+            {"name": "b", "site": "Sim:B", "count": 1, "max": 6, "workerCpus": 2},
         ],
     )
     world = World(tmp_path, spec)
@@ -116,6 +116,28 @@ def test_what_a_site_cannot_give_others_give_until_it_can(tmp_path: Path) -> Non
     world.run(1800)
     assert world.states("Sim:A") == {"ready": 4}
     assert world.states("Sim:B")["ready"] == 1
+
+
+def test_one_large_machine_stands_in_for_many_small_ones(tmp_path: Path) -> None:
+    small = {"name": "small", "cpus": 1, "ram_mb": 2000, "disk_gb": 10}
+    large = {"name": "metal", "cpus": 24, "ram_mb": 128_000, "disk_gb": 100}
+    spec = spec_of(
+        {"Sim:A": {"options": {"flavors": [small]}}, "Sim:B": {"options": {"flavors": [large]}}},
+        [
+            {"name": "a", "site": "Sim:A", "count": 2, "max": 6},
+            {"name": "b", "site": "Sim:B", "count": 0, "max": 6},
+        ],
+    )
+    world = World(tmp_path, spec)
+    world.run(120)
+    world.sites["Sim:A"].down_until(world.clock.now() + timedelta(minutes=30))
+    for worker in world.workers():
+        world.pool.leave(worker.name)
+    world.run(900)
+    assert world.states("Sim:B") == {"ready": 1}
+    world.run(3000)
+    assert world.states("Sim:A")["ready"] == 2
+    assert world.states("Sim:B") == {"released": 1}
 
 
 def test_no_capacity_opens_the_breaker_and_one_worker_probes(tmp_path: Path) -> None:
