@@ -24,6 +24,7 @@ DEFAULT_PORT = 8080
 _START_S = 15.0
 #: Time for pending responses when the server is stopped.
 _END_S = 5
+#: Requests in progress.
 _AT_ONCE = 200
 _BACKLOG = 128
 
@@ -113,7 +114,9 @@ def start(
     uvicorn = need("uvicorn", extra="api")
     need("fastapi", extra="api")
     from dynamo.api.app import make_app
+    from dynamo.api.connections import protocol_for
 
+    settings = settings or ApiSettings()
     if key is not None and certificate is None:
         raise UsageError("key without certificate", where=key, expected="both")
     app = make_app(store, state_dir, settings)
@@ -125,11 +128,12 @@ def start(
         log_level="warning",
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_AT_ONCE,
+        # Counts connections; those without a request have a limit of their own, see `connections`.
+        limit_concurrency=_AT_ONCE + settings.waiting,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=_END_S,
         h11_max_incomplete_event_size=32 * 1024,
-        http="h11",
+        http=protocol_for(settings),
         ws="none",
         ssl_certfile=certificate,
         ssl_keyfile=key,

@@ -17,6 +17,12 @@ class ApiSettings:
         Rate limit of each token: requests per second in the long run, and at once.
     failures_per_s, failures_burst
         The same for each address without a valid token.
+    headers_timeout_s, body_timeout_s
+        Time to send a request's headers, and its body, in seconds; the first counts from the opening of a connection.
+    reading_timeout_s
+        Time without progress after which a client that does not read its answer is cut off, in seconds.
+    waiting_per_client, waiting
+        Connections without a whole request: of each address, and in total. The oldest make room for new ones.
     """
 
     local_files: bool = False
@@ -24,3 +30,8 @@ class ApiSettings:
     burst: float = 200.0
     failures_per_s: float = 1.0
     failures_burst: float = 20.0
+    headers_timeout_s: float = 15.0
+    body_timeout_s: float = 30.0
+    reading_timeout_s: float = 30.0
+    waiting_per_client: int = 64
+    waiting: int = 256

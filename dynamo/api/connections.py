@@ -1,0 +1,143 @@
+"""Connections that may not wait forever: limits on time, and on how many a client may hold without a request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any, Generic, TypeVar
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from dynamo.api.settings import ApiSettings
+
+log = logging.getLogger(__name__)
+_TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+Held = TypeVar("Held", bound=Hashable)
+
+
+class WaitingRoom(Generic[Held]):
+    """Connections without a whole request, by client, the oldest first.
+
+    A client that opens too many loses its own oldest ones, so it cannot keep others out. All clients behind a proxy
+    are one: the newest connections, which are about to send their request, stay.
+
+    Parameters
+    ----------
+    per_client, total
+        How many may wait.
+    """
+
+    def __init__(self, per_client: int, total: int) -> None:
+        self._per_client = per_client
+        self._total = total
+        self._held: dict[str, OrderedDict[Held, None]] = {}
+        self._count = 0
+
+    def enter(self, client: str, connection: Held) -> Held | None:
+        """Take in a connection; return the one that must go for it, if any."""
+        held = self._held.setdefault(client, OrderedDict())
+        if connection in held:
+            return None
+        held[connection] = None
+        self._count += 1
+        if len(held) > self._per_client:
+            return self._oldest(client)
+        if self._count > self._total:
+            return self._oldest(max(self._held, key=lambda name: len(self._held[name])))
+        return None
+
+    def leave(self, client: str, connection: Held) -> None:
+        """Let a connection go: it has sent its request, or is closed; one that is not there is not an error."""
+        held = self._held.get(client)
+        if held is None or connection not in held:
+            return
+        del held[connection]
+        self._count -= 1
+        if not held:
+            del self._held[client]
+
+    def __len__(self) -> int:
+        """Return how many connections wait."""
+        return self._count
+
+    def _oldest(self, client: str) -> Held:
+        oldest = next(iter(self._held[client]))
+        self.leave(client, oldest)
+        return oldest
+
+
+def protocol_for(settings: ApiSettings) -> type[H11Protocol]:
+    """Return uvicorn's protocol for HTTP/1.1 with the limits of ``settings``, for one server.
+
+    uvicorn limits only the time between requests, and counts half-sent ones toward its limit of concurrent requests.
+    """
+    room: WaitingRoom[Any] = WaitingRoom(settings.waiting_per_client, settings.waiting)
+
+    class LimitedProtocol(H11Protocol):
+        _expected = ""
+        _timer: asyncio.TimerHandle | None = None
+        _reading_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._expect("headers")
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._expect("")
+            super().connection_lost(exc)
+            self.resume_writing()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._look()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._look()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            # Closing would wait for the client to read the rest.
+            self._reading_timer = self.loop.call_later(settings.reading_timeout_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self._reading_timer is not None:
+                self._reading_timer.cancel()
+                self._reading_timer = None
+
+        def _look(self) -> None:
+            state = self.conn.their_state
+            self._expect("headers" if state is h11.IDLE else "body" if state is h11.SEND_BODY else "")
+
+        def _expect(self, part: str) -> None:
+            """Wait for a part of a request, or for none; bytes that trickle in do not prolong the time for it."""
+            if part == self._expected:
+                return
+            self._expected = part
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            client = self.client[0] if self.client else ""
+            if not part:
+                room.leave(client, self)
+                return
+            limit_s = settings.headers_timeout_s if part == "headers" else settings.body_timeout_s
+            self._timer = self.loop.call_later(limit_s, self.turn_away, f"its {part} did not come in time")
+            crowded_out = room.enter(client, self)
+            if crowded_out is not None:
+                crowded_out.turn_away("its client has too many connections without a request")
+
+        def turn_away(self, why: str) -> None:
+            """Close the connection before its request has arrived."""
+            if self.transport.is_closing():
+                return
+            log.debug("connection closed: %s", why)
+            if self._expected == "body" and not self.cycle.response_started:
+                self.transport.write(_TIMED_OUT)
+            self.transport.close()
+
+    return LimitedProtocol
