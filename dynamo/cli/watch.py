@@ -53,11 +53,12 @@ def watch(
 ) -> None:
     """Watch the configured feeds and run their workflows until SIGTERM or Ctrl-C.
 
-    Exit codes: 0 after a clean stop, 3 for a bad configuration, 7 if another daemon owns the store or a feed.
+    Exit codes: 0 after a clean stop, 3 for a bad configuration, 6 if a run failed with `--once`, 7 if another daemon
+    owns the store or a feed.
     """
     from dynamo.config.file import find_config
     from dynamo.doors import warn_of_quarrels
-    from dynamo.errors import UsageError
+    from dynamo.errors import RunFailedError, UsageError
     from dynamo.watch.logs import set_up_logging
 
     if check:
@@ -85,6 +86,9 @@ def watch(
         watcher.run_once(stop)
         if as_json:
             print_json(tally.counts)
+        if failed := tally.counts["failed"]:
+            runs = "1 run" if failed == 1 else f"{failed} runs"
+            raise RunFailedError(f"{runs} failed", hint="see `dynamo runs list --state failed`")
         return
     served = _measure(watcher.service.store, metrics) if metrics is not None else None
     try:

@@ -19,6 +19,8 @@ from dynamo.times import utc_now
 _log = logging.getLogger("dynamo.runs")
 REASON_LENGTH = 2000
 _WAITING = "waiting: "
+#: For states that someone should look at.
+_LEVELS: dict[RunState, int] = {"failed": logging.ERROR, "held": logging.WARNING}
 
 
 class RunJournal:
@@ -90,5 +92,6 @@ class RunJournal:
 
     def tell(self, run_id: str, state: RunState, reason: str) -> None:
         """Announce a stored state."""
-        _log.info("run %s", state, extra={"run": run_id, **({"reason": reason} if reason else {})})
+        level = _LEVELS.get(state, logging.INFO)
+        _log.log(level, "run %s", state, extra={"run": run_id, **({"reason": reason} if reason else {})})
         self.events.emit("run_state", run_id, state=state, reason=reason)

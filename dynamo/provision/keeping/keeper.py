@@ -26,6 +26,8 @@ _BUSY_S = 0.5
 #: A fleet unchanged for this long is waiting for something; no reason to query its sites more often.
 _CALM_AFTER_S = 30.0
 _FIRST_LISTS_S = 5.0
+#: Events that someone should look at; the fleet itself goes on.
+_BAD_NEWS = frozenset({"delete-failed", "failed", "leave-alone", "lost", "refused"})
 
 
 class FleetKeeper(threading.Thread):
@@ -150,7 +152,8 @@ class FleetKeeper(threading.Thread):
                 found = ledger.events(session, self.fleet, after_id=self._told, limit=1000)
             for event in found:
                 place = {"fleet": self.fleet, "site": event.site, "worker": event.worker, "reason": event.reason}
-                log.info(event.action, extra={name: value for name, value in place.items() if value})
+                level = logging.WARNING if event.action in _BAD_NEWS else logging.INFO
+                log.log(level, event.action, extra={name: value for name, value in place.items() if value})
         self._told = newest
         return newest
 

@@ -94,7 +94,6 @@ class Executor:
             self._fail(run, f"defect: {type(error).__name__}: {error}", stop)
 
     def _fail(self, run: Run, reason: str, stop: threading.Event) -> None:
-        _log.error("run failed", extra={"run": run.id, "reason": reason})
         self._patiently(
             lambda: self._journal.move(run, "failed", reason=reason[:REASON_LENGTH], finished_at=utc_now()),
             stop,

@@ -526,6 +526,19 @@ def test_once_with_json_tells_what_it_did(root: Path) -> None:
     assert all(orjson.loads(line)["msg"] for line in result.stderr.splitlines())
 
 
+def test_once_tells_by_its_exit_code_that_a_run_failed(root: Path) -> None:
+    (root / "dynamo.toml").write_text(TOML + '[folders]\nproducts = "blocked/products"\n')
+    (root / "blocked").write_text("a file where a folder should be")
+    write_small(root / "incoming", 0)
+    failed = run_dynamo(root, "watch", "--once", "--json")
+    assert failed.returncode == 6, failed.stderr
+    assert orjson.loads(failed.stdout)["failed"] == 1
+    *lines, last = failed.stderr.splitlines()
+    assert "1 run failed" in last
+    log = [orjson.loads(line) for line in lines if line.startswith("{")]
+    assert [one["level"] for one in log if one["msg"] == "run failed"] == ["error"]
+
+
 def test_submit_waits_exports_and_is_one_run(root: Path) -> None:
     path = write_small(root, 0)
     arguments = (
