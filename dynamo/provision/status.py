@@ -136,6 +136,18 @@ def the_fleet(session: Session, name: str | None) -> str:
     return living[0]
 
 
+def fleet_state(store: Store, name: str) -> str:
+    """Return the state of a fleet as a whole."""
+    with store.reading() as session:
+        return ledger.fleet_named(session, name).state
+
+
+def has_fleets(store: Store) -> bool:
+    """Return whether there is any fleet, ended or not."""
+    with store.reading() as session:
+        return bool(fleet_names(session))
+
+
 def fleet_status(store: Store, name: str) -> FleetStatus:
     """Return the state of a fleet.
 

@@ -6,13 +6,17 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from dynamo.provision.fleets import apply_fleet
+from dynamo.provision.leftovers import clear_leftovers
 from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, Server, ServerStatus
 from dynamo.provision.sites.errors import (
     SiteAuthError,
+    SiteError,
     SitePermanentError,
     SiteQuotaError,
     SiteRetryableError,
@@ -20,6 +24,10 @@ from dynamo.provision.sites.errors import (
 from dynamo.provision.sites.extras import NetworkRequest
 from dynamo.provision.sites.openstack.addresses import prepare
 from dynamo.provision.sites.openstack.site import OpenStackSite
+from dynamo.provision.spec.loading import load_spec
+from dynamo.provision.states import ENDED
+from dynamo.store.engine import open_store
+from dynamo.times import utc_now
 from tests.openstack import faults
 from tests.openstack.proxy import Mode, server_creations
 from tests.openstack_live.support import Fleet, seconds
@@ -273,8 +281,47 @@ def test_an_address_whose_server_was_never_made_is_swept(fleet: Fleet, site: Ope
     for _ in range(2):
         prepare(site.access, fleet=fleet.id, worker=worker, network=network.id, groups=[], external=public.id)
     assert site.sweep(fleet.id, (worker,)) == []
-    assert site.sweep(fleet.id, ()) == [worker]
+    (address, port) = site.sweep(fleet.id, ())
+    assert address.startswith("floating IP 203.0.11")
+    assert port == f"port {worker}"
     assert site.sweep(fleet.id, ()) == []
+
+
+def marked(site: OpenStackSite, fleet: Fleet) -> list[str]:
+    """Return the descriptions of the ports, addresses and networks of a fleet."""
+    with site.access.use("look for what is marked") as connection:
+        service = connection.network
+        found = [*service.ports(), *service.ips(), *service.networks(), *service.routers()]
+    return [thing.description for thing in found if fleet.id in (thing.description or "")]
+
+
+@pytest.mark.parametrize("changes", [{}, {"key": "nobody"}, {"user_data": "x" * 60000}])
+def test_a_refused_server_leaves_no_address(fleet: Fleet, site: OpenStackSite, changes: dict[str, Any]) -> None:
+    with faults.quota_left(fleet.sandbox, 9 if changes else 0), pytest.raises(SiteError) as refused:
+        site.create(fleet.request("1", floating_ip=True, **changes))
+    assert isinstance(refused.value, SitePermanentError if changes else SiteQuotaError)
+    assert marked(site, fleet) == []
+
+
+def test_all_of_an_ended_fleet_is_found_by_its_tag(fleet: Fleet, site: OpenStackSite, until: Until) -> None:
+    network = site.ensure_network(NetworkRequest(f"{fleet.id}-net", fleet.id, "192.168.78.0/24"))
+    external = site._lookup.external_network("")
+    prepare(site.access, fleet=fleet.id, worker="w-1", network=network, groups=[], external=external)
+    made = site.create(fleet.request("2"))
+    store = open_store(fleet.folder / "store.sqlite")
+    options = {"cloud": "uc", "config_file": str(fleet.sandbox.clouds_yaml)}
+    spec = load_spec({"name": "dead", "sites": {"Chameleon:CHI@UC": {"driver": "openstack", "options": options}}})
+    with store.transaction() as session:
+        dead, _ = apply_fleet(session, spec, base=fleet.folder, now=utc_now())
+        dead.id, dead.state = fleet.id, ENDED
+    left = clear_leftovers(store)
+    assert left.problems == {}
+    (gone,) = left.removed.values()
+    assert {f"server {made.name}", f"network {fleet.id}-net", f"router {fleet.id}-net", "port w-1"} < set(gone)
+    until(lambda: site.get(made.id) is None)
+    assert marked(site, fleet) == []
+    assert clear_leftovers(store).removed == {}
+    store.close()
 
 
 def test_a_network_of_ones_own(fleet: Fleet, site: OpenStackSite) -> None:

@@ -18,6 +18,7 @@ from dynamo.cli.watch import ConfigOption
 if TYPE_CHECKING:
     from dynamo.api.server import ApiServer
     from dynamo.autoscale.metrics import MetricsServer
+    from dynamo.provision.cycle.reconcile import CycleReport
     from dynamo.store.fleets import FleetEvent
 
 #: Grace period for a decision in progress, in seconds.
@@ -33,28 +34,58 @@ def register(app: typer.Typer) -> None:
 def reconcile(fleet: str | None = FleetOption, config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
     """Run one reconciliation cycle: compare actual with desired workers, act, and print the actions.
 
-    Waits for site API calls, but not for servers to boot: run it again, or run the daemon.
+    Also removes what fleets that have ended left at their sites: servers, addresses, ports, volumes, networks. Waits
+    for site API calls, but not for servers to boot: run it again, or run the daemon.
+
+    Examples:
+
+    `dynamo-provision reconcile`
+
+    `dynamo-provision reconcile --fleet storm`: only this fleet, also one that has ended.
 
     Exit codes: 0 when done, 7 if another process manages the fleet.
     """
+    from dynamo.errors import NotFoundError
     from dynamo.provision.keeping.reconcile_once import reconcile_once
+    from dynamo.provision.leftovers import clear_leftovers
+    from dynamo.provision.states import ENDED
+    from dynamo.provision.status import fleet_state, has_fleets
 
     with opened(config) as here:
-        name = fleet_of(here.store, fleet)
-        report, found = reconcile_once(here.store, name, lambda text: err.print(text, markup=False))
+        report: CycleReport | None = None
+        found: list[FleetEvent] = []
+        try:
+            name = fleet_of(here.store, fleet)
+        except NotFoundError:
+            # Ended fleets may still have left something.
+            if fleet is not None or not has_fleets(here.store):
+                raise
+            name = ""
+        left = clear_leftovers(here.store, () if fleet is None else (name,))
+        if name and fleet_state(here.store, name) != ENDED:
+            report, found = reconcile_once(here.store, name, lambda text: err.print(text, markup=False))
+    held = {} if report is None else dict(report.held)
     if as_json:
         done = [event_json(event) for event in found]
-        print_json({"fleet": name, "settled": report.settled, "held": dict(report.held), "done": done})
+        settled = report is None or report.settled
+        removed = [{"fleet": of, "site": site, "removed": list(gone)} for (of, site), gone in left.removed.items()]
+        problems = [{"fleet": of, "site": site, "problem": why} for (of, site), why in left.problems.items()]
+        data = {"fleet": name, "settled": settled, "held": held, "done": done}
+        print_json({**data, "leftovers": removed, "problems": problems})
         return
-    _print_done(found)
-    for about, why in report.held.items():
+    for (of, site), gone in left.removed.items():
+        out.print(f"{of} at {site} (ended): removed {', '.join(gone)}", markup=False)
+    _print_done(found, nothing=not left.removed)
+    for about, why in held.items():
         err.print(f"held: {about}: {why}", markup=False)
+    for (of, site), why in left.problems.items():
+        err.print(f"leftovers of {of}: {site} could not be asked: {why}", markup=False)
 
 
-def _print_done(found: list[FleetEvent]) -> None:
+def _print_done(found: list[FleetEvent], *, nothing: bool) -> None:
     for event in found:
         out.print(f"{event.action:14} {event.worker or event.site or '-':20} {event.reason}", markup=False)
-    if not found:
+    if not found and nothing:
         out.print("nothing to do")
 
 

@@ -238,6 +238,8 @@ class Reconciler:
             now=now,
         )
         held = seen.held | failing.held
+        if not active:
+            held |= self._upkeep.in_the_way()
         if judgement.spared:
             held["workers"] = f"{judgement.spared} more workers are missing; only a share is given up at once"
         return _Decided(

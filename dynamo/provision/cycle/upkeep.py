@@ -91,12 +91,16 @@ class Upkeep:
         for site, runner in self._runners.items():
             if site in self._removed or site in used:
                 continue
-            if not self._parts[site].any:
+            if not self._parts[site].any and not isinstance(runner.driver, SweepingSite):
                 self._removed.add(site)
             elif now - self._tried.get(site, now - _TRY) >= _TRY:
                 self._tried[site] = now
                 runner.start("upkeep", partial(self._unmake, runner, self._parts[site]))
         return self._removed >= set(self._runners)
+
+    def in_the_way(self) -> dict[str, str]:
+        """Return by site why something that was created there is not gone yet."""
+        return {site: why for site, why in self._problems.items() if site not in self._removed}
 
     def _due(self, site: str, now: datetime) -> bool:
         ready = self._ready.get(site)
@@ -139,11 +143,12 @@ class Upkeep:
             for vlan in parts.vlans(self._clock()) if parts.vlans else ():
                 if isinstance(driver, VlanSite):
                     driver.remove_vlan(vlan.name, self._id)
-            if isinstance(driver, SweepingSite):
-                driver.sweep(self._id, ())
+            gone = driver.clear(self._id) if isinstance(driver, SweepingSite) else ()
         except SiteError as error:
             self._tell(runner.name, str(error))
         else:
+            self._note_swept(runner.name, gone)
+            self._problems.pop(runner.name, None)
             self._removed.add(runner.name)
 
     def _attach(self, runner: SiteRunner, parts: SiteParts, lives: Sequence[Live]) -> None:
@@ -174,8 +179,7 @@ class Upkeep:
         except SiteError as error:
             log.info("%s: will look for leftovers of workers later: %s", runner.name, error)
             return
-        for worker in gone:
-            self._note(FleetNote("swept", "removed its leftovers at the site", runner.name, worker))
+        self._note_swept(runner.name, gone)
 
     def _care_for_leases(
         self, lives: Sequence[Live], plans: Mapping[str, GroupPlan], removals: Removals, now: datetime
@@ -220,6 +224,10 @@ class Upkeep:
             ledger.set_worker(session, row.id, lease_end=end)
             told = FleetNote("lease", f"extended to {end:%Y-%m-%d %H:%M} UTC: {todo.reason}", runner.name, row.name)
             ledger.note(session, self._fleet, [told], self._clock())
+
+    def _note_swept(self, site: str, gone: Sequence[str]) -> None:
+        if gone:
+            self._note(FleetNote("swept", f"removed leftovers: {', '.join(gone)}", site))
 
     def _tell(self, site: str, problem: str) -> None:
         self._problems[site] = problem

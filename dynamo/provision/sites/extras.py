@@ -124,7 +124,7 @@ class StorageSite(Protocol):
 
 @runtime_checkable
 class SweepingSite(Protocol):
-    """A site where a crash may leave behind more than servers: addresses, ports, leases."""
+    """A site where more than servers is made for workers: addresses, ports, volumes. All of it carries tags."""
 
     def sweep(self, fleet: str, keep: Collection[str]) -> Sequence[str]:
         """Remove what was created for workers that have no server and are not in ``keep``.
@@ -136,8 +136,12 @@ class SweepingSite(Protocol):
 
         Returns
         -------
-        The workers whose leftovers were removed.
+        What was removed, e.g. ``port storm-3f9a21-4``.
         """
+        ...
+
+    def clear(self, fleet: str) -> Sequence[str]:
+        """Remove all that carries the fleet's tag except servers, which must be gone; return what was removed."""
         ...
 
 

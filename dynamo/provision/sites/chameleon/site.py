@@ -165,6 +165,13 @@ class ChameleonSite:
         """See `SweepingSite.sweep`."""
         return self._servers.sweep(fleet, keep)
 
+    def clear(self, fleet: str) -> Sequence[str]:
+        """See `SweepingSite.clear`."""
+        vlan_leases = [lease for lease in self._leases.list(fleet) if lease.resource == VLAN]
+        for lease in vlan_leases:
+            self._leases.delete(lease.id)
+        return [*self._servers.clear(fleet), *(f"lease {lease.worker}" for lease in vlan_leases)]
+
     def ensure_network(self, request: NetworkRequest) -> str:
         """See `NetworkingSite.ensure_network`."""
         return self._servers.ensure_network(request)

@@ -6,7 +6,7 @@ Everything has the fleet and the worker in its description from creation.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynamo.provision.sites.base import FLEET_TAG, WORKER_TAG
 from dynamo.provision.sites.openstack.connection import CloudAccess
@@ -15,6 +15,8 @@ from dynamo.provision.sites.openstack.marks import described, description
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
+
+_WORDS = {"ip": "floating IP", "port": "port"}
 
 
 def prepare(access: CloudAccess, *, fleet: str, worker: str, network: str, groups: Sequence[str], external: str) -> str:
@@ -31,24 +33,22 @@ def prepare(access: CloudAccess, *, fleet: str, worker: str, network: str, group
         return str(port.id)
 
 
-def release(access: CloudAccess, *, fleet: str, worker: str) -> None:
-    """Release a worker's floating IP and remove its port; missing ones are not an error."""
+def release(access: CloudAccess, *, fleet: str, worker: str) -> list[str]:
+    """Release a worker's floating IP and remove its port; return what was removed. Missing ones are not an error."""
     mark = description(fleet, worker)
     with access.use(f"release the address of {worker}") as connection:
-        for address in list(connection.network.ips(description=mark)):
-            connection.network.delete_ip(address.id, ignore_missing=True)
-        for port in list(connection.network.ports(description=mark)):
-            connection.network.delete_port(port.id, ignore_missing=True)
+        found: list[tuple[str, Any]] = [("ip", thing) for thing in connection.network.ips(description=mark)]
+        found += [("port", thing) for thing in connection.network.ports(description=mark)]
+        for kind, thing in found:
+            remove_quietly(connection, kind, thing.id)
+    return [f"{_WORDS[kind]} {thing.name or worker}" for kind, thing in found]
 
 
 def sweep(access: CloudAccess, *, fleet: str, keep: Collection[str]) -> list[str]:
-    """Remove addresses and ports of the fleet whose worker is not in ``keep``; return the names of those workers."""
+    """Remove addresses and ports of the fleet whose worker is not in ``keep``; return what was removed."""
     with access.use("look for addresses without a server") as connection:
         workers = _workers(connection, fleet)
-    orphans = sorted(workers - set(keep))
-    for worker in orphans:
-        release(access, fleet=fleet, worker=worker)
-    return orphans
+    return [gone for worker in sorted(workers - set(keep)) for gone in release(access, fleet=fleet, worker=worker)]
 
 
 def remove_quietly(connection: Connection, kind: str, resource_id: str) -> None:

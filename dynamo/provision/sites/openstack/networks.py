@@ -29,19 +29,28 @@ def ensure(access: CloudAccess, request: NetworkRequest, *, external: str) -> st
         return _ensure(access, connection, request, mark, external, policy)
 
 
-def remove(access: CloudAccess, *, name: str, fleet: str) -> None:
-    """Remove a network created by `ensure`, with its router and limit; parts already gone are not an error."""
-    with access.use(f"remove network {name}") as connection:
+def remove(access: CloudAccess, *, name: str, fleet: str) -> list[str]:
+    """Remove a network created by `ensure`, with its router and limit; parts already gone are not an error.
+
+    ``name`` is empty for all networks of the fleet. Returns what was removed.
+    """
+    query = {"name": name} if name else {}
+    gone = []
+    with access.use(f"remove network {name or f'of fleet {fleet}'}") as connection:
         service = connection.network
-        for router in _ours(service.routers(name=name), fleet):
+        for router in _ours(service.routers(**query), fleet):
             for port in list(service.ports(device_id=router.id, device_owner="network:router_interface")):
                 service.remove_interface_from_router(router.id, port=port.id)
             remove_quietly(connection, "router", router.id)
-        for network in _ours(service.networks(name=name), fleet):
+            gone.append(f"router {router.name}")
+        for network in _ours(service.networks(**query), fleet):
             remove_quietly(connection, "network", network.id)
+            gone.append(f"network {network.name}")
         if service.find_extension("qos", ignore_missing=True) is not None:
-            for policy in _ours(service.qos_policies(name=name), fleet):
+            for policy in _ours(service.qos_policies(**query), fleet):
                 remove_quietly(connection, "qos_policy", policy.id)
+                gone.append(f"QoS policy {policy.name}")
+    return gone
 
 
 def _ensure(

@@ -8,13 +8,14 @@ some minutes: creating a server costs one call, or two if it must first check fo
 from __future__ import annotations
 
 import base64
+import logging
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from dynamo.provision.sites.base import FLEET_TAG, WORKER_TAG, Flavor, Quota, Server, ServerRequest, SiteContext
 from dynamo.provision.sites.base import ServerStatus as Status
-from dynamo.provision.sites.errors import SitePermanentError
+from dynamo.provision.sites.errors import SiteError, SitePermanentError, SiteRetryableError
 from dynamo.provision.sites.extras import NetworkRequest
 from dynamo.provision.sites.kind import SiteKind
 from dynamo.provision.sites.openstack import addresses, networks, volumes
@@ -26,6 +27,7 @@ from dynamo.provision.sites.openstack.options import RequestOptions, SiteOptions
 from dynamo.provision.sites.openstack.servers import quota_of, server_of
 from dynamo.provision.sites.options import split_options
 
+log = logging.getLogger(__name__)
 #: Nova's limit on user data, in base64.
 _LONGEST_USER_DATA = 65535
 _CONSOLE_LINES = 100
@@ -60,16 +62,14 @@ class OpenStackSite:
             existing = self.find(request.tags.get(FLEET_TAG, ""), request.name)
             if existing is not None:
                 return existing
-        body = self._body(request, options)
         try:
-            return self._post(request, body)
-        except SitePermanentError:
-            # An image or network may have been replaced under the same name since the lookup.
-            self._lookup.clear()
-            fresh = self._body(request, options)
-            if fresh == body:
-                raise
-            return self._post(request, fresh)
+            return self._create(request, options)
+        except SiteRetryableError:
+            # The server may be on its way, and need its address.
+            raise
+        except SiteError:
+            self._give_up_address(request)
+            raise
 
     def find(self, fleet: str, name: str) -> Server | None:
         """Return the fleet's server of that name; if there are two, the one that is not being deleted."""
@@ -125,8 +125,16 @@ class OpenStackSite:
 
     def sweep(self, fleet: str, keep: Collection[str]) -> Sequence[str]:
         """See `SweepingSite.sweep`."""
-        named = {server.tags.get(WORKER_TAG, server.name) for server in self.list(fleet)}
-        return addresses.sweep(self.access, fleet=fleet, keep=named | set(keep))
+        kept = {server.tags.get(WORKER_TAG, server.name) for server in self.list(fleet)} | set(keep)
+        gone = addresses.sweep(self.access, fleet=fleet, keep=kept)
+        return [*gone, *volumes.sweep(self.access, fleet=fleet, keep=kept)]
+
+    def clear(self, fleet: str) -> Sequence[str]:
+        """See `SweepingSite.clear`."""
+        gone = self.sweep(fleet, ())
+        if left := volumes.left(self.access, fleet=fleet):
+            raise SiteRetryableError(f"still attached: {', '.join(left)}", where=self._site, hint="will be retried")
+        return [*gone, *networks.remove(self.access, name="", fleet=fleet)]
 
     def quota(self) -> Quota:
         """See `SiteDriver.quota`."""
@@ -179,6 +187,27 @@ class OpenStackSite:
             return self.get(server.id)
         return server
 
+    def _create(self, request: ServerRequest, options: RequestOptions) -> Server:
+        body = self._body(request, options)
+        try:
+            return self._post(request, body)
+        except SitePermanentError:
+            # An image or network may have been replaced under the same name since the lookup.
+            self._lookup.clear()
+            fresh = self._body(request, options)
+            if fresh == body:
+                raise
+            return self._post(request, fresh)
+
+    def _give_up_address(self, request: ServerRequest) -> None:
+        if not request.floating_ip:
+            return
+        try:
+            addresses.release(self.access, fleet=request.tags.get(FLEET_TAG, ""), worker=request.name)
+        except SiteError as error:
+            # What led here matters more; `sweep` finds it.
+            log.info("%s: the address of %s stays for now: %s", self._site, request.name, error)
+
     def _body(self, request: ServerRequest, options: RequestOptions) -> dict[str, Any]:
         tags = {**request.tags, WORKER_TAG: request.tags.get(WORKER_TAG, request.name)}
         metadata = {**options.metadata, **tags, REGION_TAG: self.access.region}
@@ -196,15 +225,6 @@ class OpenStackSite:
             "security_groups": [{"name": group} for group in groups],
             "tags": nova_tags({key: value for key, value in metadata.items() if key.startswith("dynamo-")}),
         }
-        if request.floating_ip:
-            external = self._lookup.external_network(self._options.external_network)
-            fleet = tags.get(FLEET_TAG, "")
-            port = addresses.prepare(
-                self.access, fleet=fleet, worker=request.name, network=network, groups=groups, external=external
-            )
-            metadata[ADDRESS_TAG] = "yes"
-            body["networks"] = [{"port": port}]
-            del body["security_groups"]  # the port has them
         body["metadata"] = metadata
         if request.user_data:
             body["user_data"] = self._user_data(request)
@@ -226,6 +246,16 @@ class OpenStackSite:
             hints["group"] = self._lookup.server_group(options.server_group)
         if hints:
             body["scheduler_hints"] = hints
+        if request.floating_ip:
+            external = self._lookup.external_network(self._options.external_network)
+            fleet = tags.get(FLEET_TAG, "")
+            # Last: all that may be refused before it leaves no address behind.
+            port = addresses.prepare(
+                self.access, fleet=fleet, worker=request.name, network=network, groups=groups, external=external
+            )
+            metadata[ADDRESS_TAG] = "yes"
+            body["networks"] = [{"port": port}]
+            del body["security_groups"]  # the port has them
         return body
 
     def _user_data(self, request: ServerRequest) -> str:

@@ -5,6 +5,7 @@ Clouds without a volume service report that. The sandbox has none, so only that 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from dynamo.provision.sites.base import FLEET_TAG
@@ -14,6 +15,9 @@ from dynamo.provision.sites.openstack.marks import described, description
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
+
+#: Cinder does not delete volumes in these states.
+_BUSY = frozenset({"attaching", "creating", "deleting", "detaching", "in-use"})
 
 
 def need_service(access: CloudAccess, connection: Connection) -> None:
@@ -73,6 +77,34 @@ def remove(access: CloudAccess, *, name: str, fleet: str) -> None:
             connection.block_storage.delete_volume(volume.id, ignore_missing=True)
 
 
+def sweep(access: CloudAccess, *, fleet: str, keep: Collection[str]) -> list[str]:
+    """Delete volumes of the fleet whose worker is not in ``keep``; return what was deleted.
+
+    A volume is named after its worker. One still attached is left for the next time.
+    """
+    with access.use("look for volumes without a server") as connection:
+        if not access.has_service(connection, "block-storage"):
+            return []
+        found = [volume for volume in connection.block_storage.volumes(details=True) if _is_of(volume, fleet)]
+        free = [volume for volume in found if volume.status not in _BUSY]
+        gone = [volume for volume in free if not any(volume.name.startswith(f"{worker}-") for worker in keep)]
+        for volume in gone:
+            connection.block_storage.delete_volume(volume.id, ignore_missing=True)
+    return [f"volume {volume.name}" for volume in gone]
+
+
+def left(access: CloudAccess, *, fleet: str) -> list[str]:
+    """Return the volumes of the fleet that are not being deleted."""
+    with access.use("look for volumes") as connection:
+        if not access.has_service(connection, "block-storage"):
+            return []
+        volumes = connection.block_storage.volumes(details=True)
+        return [volume.name for volume in volumes if _is_of(volume, fleet) and volume.status != "deleting"]
+
+
 def _find(connection: Connection, name: str, fleet: str) -> list[Any]:
-    volumes = connection.block_storage.volumes(details=True, name=name)
-    return [volume for volume in volumes if described(volume.description).get(FLEET_TAG) == fleet]
+    return [volume for volume in connection.block_storage.volumes(details=True, name=name) if _is_of(volume, fleet)]
+
+
+def _is_of(volume: Any, fleet: str) -> bool:
+    return described(volume.description).get(FLEET_TAG) == fleet
