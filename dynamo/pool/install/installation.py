@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,25 @@ def install(prefix: Path | None, report: Report) -> tuple[Installation, bool]:
             hint="run its condor_version and check the output",
         )
     return found, True
+
+
+def ensure_installed(prefix: Path | None = None, tell: Callable[[str], None] = lambda _text: None) -> Installation:
+    """Return the HTCondor to use; if there is none, install one into the prefix, without root, and say so.
+
+    Raises
+    ------
+    DynamoError
+        As `dynamo.pool.install.prefix.install_prefix`.
+    """
+    found = find_installation(prefix)
+    if found is not None:
+        return found
+    target = (prefix or default_prefix()).absolute()
+    tell(f"HTCondor is not installed: installing it in {target}")
+    install_prefix(target, lambda _stage, _done, _total: None)
+    installed = require_installation(prefix)
+    tell(f"installed HTCondor {installed.version}")
+    return installed
 
 
 def _in_prefix(prefix: Path) -> Installation | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dynamo.errors import DynamoError, UsageError
 from dynamo.pool.control import down, up
-from dynamo.pool.install.installation import Installation, find_installation
+from dynamo.pool.install.installation import Installation, ensure_installed, find_installation
 from dynamo.pool.manager import LOOPBACK
 from dynamo.pool.record import PoolRecord, read_record
 from dynamo.provision.condor import admission, revocation
@@ -83,7 +83,7 @@ class CondorLink:
         self._joined: set[str] = set()
 
     def ensure(self) -> None:
-        """Start the pool if it is ours and not running.
+        """Start the pool if it is ours and not running; without an HTCondor on this machine, install one first.
 
         Raises
         ------
@@ -93,6 +93,7 @@ class CondorLink:
             As `dynamo.pool.control.up`.
         """
         if self._ours:
+            ensure_installed(self._prefix, self._tell)
             up(
                 kind="manager",
                 state=self.pool,
