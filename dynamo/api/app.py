@@ -71,7 +71,14 @@ def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None)
     app.state.service = Service(store, state_dir.absolute(), settings)
     app.state.doorkeeper = Doorkeeper(store, settings)
     problems.install(app)
-    for router in (fleets.router, specs.router, mobius.router, token_routes.router, token_routes.health_router):
+    app.state.routers = (
+        fleets.router,
+        specs.router,
+        mobius.router,
+        token_routes.router,
+        token_routes.health_router,
+    )
+    for router in app.state.routers:
         app.include_router(router)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
 

@@ -1,7 +1,9 @@
 """Authentication: a bearer token with the scopes that a route needs.
 
-Mobius has no authentication; for its clients ``/mobius`` also accepts the token as an HTTP Basic password, which they
-send if it is in ``~/.netrc`` or in the URL they are given.
+The token may also be the password of HTTP Basic. Mobius has no authentication, but its clients send that if it is in
+``~/.netrc`` or in the URL they are given; and once a host is in ``~/.netrc``, curl and Python's requests send it
+to all paths there, in place of a bearer token. ``/v1`` accepts it but does not ask for it: a browser that was asked
+would send it with the requests of other sites' pages.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class Doorkeeper:
             401 without a valid token, 403 without the scope, 429 for too many requests.
         """
         mobius = request.url.path.startswith(f"{MOBIUS}/")
-        token = _token_of(request.headers.get("authorization", ""), basic=mobius)
+        token = _token_of(request.headers.get("authorization", ""))
         caller = find_token(self._store, token) if token else None
         if caller is None:
             # Throttle only callers without a valid token: others may share their address behind a proxy.
@@ -99,12 +101,12 @@ Writer = Annotated[TokenInfo, Security(caller_of, scopes=["write"])]
 Admin = Annotated[TokenInfo, Security(caller_of, scopes=["admin"])]
 
 
-def _token_of(header: str, *, basic: bool) -> str:
+def _token_of(header: str) -> str:
     scheme, _, value = header.partition(" ")
     value = value.strip()
     if scheme.lower() == "bearer":
         return value
-    if basic and scheme.lower() == "basic":
+    if scheme.lower() == "basic":
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):

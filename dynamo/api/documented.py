@@ -27,6 +27,7 @@ _WORDS = {
     409: "Conflict: the fleet is about to end, or the name is taken.",
     422: "The body or a parameter is invalid; `errors` lists every reason with its JSON path.",
     429: "Too many requests; see Retry-After.",
+    501: "It would not be carried out: nothing here can do it.",
     502: "A site refused the request.",
     503: "The store or a site is unavailable; retry later.",
 }

@@ -11,6 +11,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from dynamo.errors import (
     BusyError,
@@ -89,7 +90,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _by_framework(request: Request, error: HTTPException) -> Response:
-        return told(request, Refusal(error.status_code, str(error.detail), headers=error.headers))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(app, request.url.path)) or headers.get("Allow", "")
+        return told(request, Refusal(error.status_code, str(error.detail), headers=headers))
 
     @app.exception_handler(RequestValidationError)
     async def _parameters(request: Request, error: RequestValidationError) -> Response:
@@ -106,6 +110,14 @@ def install(app: FastAPI) -> None:
     async def _defect(request: Request, error: Exception) -> Response:
         log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
         return told(request, DynamoError("internal error: a bug in DyNamo", hint="see the server's log"))
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Return all methods of a path; the framework names those of the first route that has it."""
+    scope = {"type": "http", "method": "", "path": path, "root_path": ""}
+    routes = [route for router in app.state.routers for route in router.routes]
+    fitting = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
+    return sorted({method for route in fitting for method in route.methods})
 
 
 def told(request: Request, error: DynamoError, errors: list[dict[str, str]] | None = None) -> Response:

@@ -12,6 +12,7 @@ from dynamo.api.auth import Admin, Reader, Writer
 from dynamo.api.bodies import Body
 from dynamo.api.documented import mobius_failures, object_body
 from dynamo.api.mobius import workflows
+from dynamo.api.mobius.refusals import refuse_sdx_prefix
 from dynamo.api.models import Envelope
 from dynamo.api.problems import MOBIUS, envelope
 from dynamo.api.service import Served
@@ -74,6 +75,14 @@ def list_workflows(service: Served, caller: Reader) -> Response:
     return envelope(workflows.living_ids(service))
 
 
+@router.post("/sdxPrefix", summary="Mobius sdxPrefix request", responses=mobius_failures(501))
+def sdx_prefix(service: Served, caller: Writer, workflow_id: WorkflowId = None) -> Response:
+    """Refuse: no exchange is driven from here. Scope `write`."""
+    workflows.fleet_name(workflow_id)
+    refuse_sdx_prefix()
+    return envelope()
+
+
 def _add(kind: str) -> Callable[..., Response]:
     def handle(service: Served, caller: Writer, body: Body, workflow_id: WorkflowId = None) -> Response:
         ignored = workflows.request(service, caller.name, kind, workflow_id, body)
@@ -82,7 +91,8 @@ def _add(kind: str) -> Callable[..., Response]:
     handle.__name__ = f"mobius_{kind}"
     handle.__doc__ = (
         f"Take a Mobius {kind} request into the workflow's spec. Scope `write`. "
-        "`value` lists the fields that were accepted but change nothing, if any."
+        "`value` lists the fields that were accepted but change nothing, if any. What would not be carried out at all "
+        "is refused (501)."
     )
     return handle
 
@@ -91,6 +101,6 @@ for _kind, _example in _EXAMPLES.items():
     router.post(
         f"/{_kind}",
         summary=f"Mobius {_kind} request",
-        responses={**_DONE, **mobius_failures(400, 404)},
+        responses={**_DONE, **mobius_failures(400, 404, 501)},
         openapi_extra=object_body(f"A Mobius {_kind} request; numbers may be quoted.", _example),
     )(_add(_kind))

@@ -16,17 +16,19 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from dynamo.api.fleet.remote_specs import local_scripts, refuse_mixture, refuse_unreadable
+from dynamo.api.mobius.refusals import refuse_network, refuse_without_effect
 from dynamo.api.problems import Refusal
 from dynamo.api.service import Service
 from dynamo.errors import BusyError, NotFoundError
 from dynamo.provision import ledger, orders
-from dynamo.provision.deciding.lifecycle import FINAL, WorkerState
+from dynamo.provision.deciding.lifecycle import FINAL, LIVING, WorkerState
 from dynamo.provision.fleets import apply_fleet, stored_spec
 from dynamo.provision.keeping.opening import fleet_folder
 from dynamo.provision.spec.checks import plain_name
 from dynamo.provision.spec.errors import SpecError
 from dynamo.provision.spec.fleet import ComputeSpec, FleetSpec, NetworkSpec, ScriptSpec, StitchSpec, StorageSpec
 from dynamo.provision.spec.loading import check_request, load_spec
+from dynamo.provision.spec.network import concerns
 from dynamo.provision.spec.not_acted_on import Ignored, not_acted_on
 from dynamo.provision.spec.types import NAME_PATTERN, WORD_PATTERN, Part
 from dynamo.provision.states import ACTIVE, ENDED
@@ -148,6 +150,8 @@ def request(service: Service, caller: str, kind: str, workflow_id: str | None, b
         If the request is invalid.
     BusyError
         If the workflow is about to end.
+    Refusal
+        501 if nothing would come of it.
     """
     name = fleet_name(workflow_id)
     data = _as_jackson(kind, body)
@@ -161,12 +165,15 @@ def request(service: Service, caller: str, kind: str, workflow_id: str | None, b
             _check_times(part, now)
         document = {**fleet.spec, "name": name}
         old = stored_spec(fleet)
+        if isinstance(part, NetworkSpec):
+            refuse_network(part, old)
         if isinstance(part, StorageSpec) and part.action == "renew":
             # As in Mobius, the volume lives as long as the slice of its worker.
             _renew(session, document, part, old)
         else:
             _change(document, kind, part, data, name)
         spec = load_spec(document, name=name)
+        refuse_without_effect(part, spec, old.sites, _started(session, name, part))
         if not service.settings.local_files:
             # Entries added by a local operator stay allowed.
             allowed = local_scripts(old)
@@ -179,6 +186,18 @@ def request(service: Service, caller: str, kind: str, workflow_id: str | None, b
         return _ignored(kind, part, spec)
 
     return service.order(name, caller, f"a Mobius {kind} request", work)
+
+
+def _started(session: Session, name: str, part: Part) -> list[str]:
+    """Return the living workers that a script is for and whose servers have been requested."""
+    if not isinstance(part, ScriptSpec):
+        return []
+    rows = session.execute(
+        select(Worker.name, Worker.group)
+        .where(Worker.fleet == name, Worker.state.in_([state.value for state in LIVING]))
+        .where((Worker.state != WorkerState.REQUESTED.value) | (Worker.attempts > 0))
+    )
+    return [row.name for row in rows if concerns(part.target, row.group, row.name)]
 
 
 def _ignored(kind: str, part: Part, spec: FleetSpec) -> tuple[Ignored, ...]:

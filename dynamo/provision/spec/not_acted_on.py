@@ -45,7 +45,7 @@ def not_acted_on(spec: FleetSpec) -> tuple[Ignored, ...]:
     )
     for kind, items in targeted:
         for number, item in enumerate(items):
-            found += ignored_in(item, _drivers_of_target(item, spec, drivers), f"{kind}[{number}].")
+            found += ignored_in(item, drivers_of_target(item, spec), f"{kind}[{number}].")
     return tuple(found)
 
 
@@ -64,12 +64,10 @@ def _drivers_of_network(network: NetworkSpec, drivers: dict[str, str]) -> frozen
     return frozenset(driver for site, driver in drivers.items() if site == network.site)
 
 
-def _drivers_of_target(
-    item: StorageSpec | StitchSpec | ScriptSpec, spec: FleetSpec, drivers: dict[str, str]
-) -> frozenset[str]:
+def drivers_of_target(item: StorageSpec | StitchSpec | ScriptSpec, spec: FleetSpec) -> frozenset[str]:
     """Return the drivers of the target's sites; none for a worker of no known group."""
     return frozenset(
-        drivers[group.site]
+        spec.sites[group.site].driver
         for group in spec.compute
         if any(concerns(item.target, name, name) for name in (group.name, group.host_name_prefix or group.name))
         or item.target.startswith(f"{group.name}-")

@@ -13,6 +13,7 @@ import pytest
 from dynamo.api.mobius.workflows import fleet_name
 from dynamo.api.server import ApiServer
 from dynamo.provision.keeping.fleet_loop import FleetLoop
+from dynamo.provision.ledger import add_workers
 from dynamo.store.engine import Store
 from dynamo.times import utc_now
 from tests.integration.api import test_api
@@ -36,6 +37,21 @@ EXOGENI = {
     "imageHash": "1cb9bde255314761e10d8c9bde727c69bb2c1ca4",
     "postBootScript": "",
     "leaseEnd": EPOCH,
+}
+# The same at a cloud that has a driver here.
+MASTER = {**EXOGENI, "site": "Jetstream:TACC"}
+AWS = {
+    "site": "Aws:us-west-1",
+    "cpus": "2",
+    "gpus": "0",
+    "ramPerCpus": "2048",
+    "diskPerCpus": "10240",
+    "imageName": "ami-0123456789abcdef0",
+    "hostNamePrefix": "node",
+    "networkType": "private",
+    "vpcCidr": "10.20.0.0/16",
+    "externalNetwork": "10.20.1.0/24",
+    "networkCidr": "10.20.2.0/24",
 }
 CHAMELEON = {
     "site": "Chameleon:CHI@TACC",
@@ -61,7 +77,7 @@ NETWORK = {
     "action": "add",
 }
 STITCH = {
-    "target": "master0",
+    "target": "worker0",
     "portUrl": "http://geni-orca.renci.org/owl/ion.rdf#AL2S/Chameleon/Cisco/6509/GigabitEthernet/1/1",
     "tag": "3291",
 }
@@ -91,33 +107,30 @@ def spec_of(client: Client, workflow: str) -> Any:
 def test_the_request_files_of_mobius_are_taken(client: Client) -> None:
     workflow = "CASA-Nowcast_1"
     assert call(client, "POST", "/workflow", workflow) is None
-    ends_of_link = {"source", "sourceIP", "sourceSubnet", "destination", "destinationIP", "destinationSubnet"}
     for path, body, ignored in (
-        ("/compute", EXOGENI, {"imageUrl", "imageHash"}),
+        ("/compute", MASTER, {"imageUrl", "imageHash"}),
         ("/compute", CHAMELEON, {"externalNetwork", "networkCidr"}),
-        ("/compute", EXOGENI, {"imageUrl", "imageHash"}),
+        ("/compute", MASTER, {"imageUrl", "imageHash"}),
         ("/storage", STORAGE, {"mountPoint"}),
-        ("/network", NETWORK, {"action", *ends_of_link}),
-        ("/stitch", STITCH, {"target", "portUrl"}),
+        ("/stitch", STITCH, {"portUrl"}),
         ("/script", SCRIPT, {"name"}),
     ):
         value = call(client, "POST", path, workflow, json=body)
         assert {item["path"] for item in value["not_acted_on"]} == ignored, path
     spec = spec_of(client, workflow)
     assert [(group["name"], group["site"], group["cpus"]) for group in spec["compute"]] == [
-        ("master", EXOGENI["site"], 1),
+        ("master", MASTER["site"], 1),
         ("worker", CHAMELEON["site"], 50),
-        ("master-2", EXOGENI["site"], 1),
+        ("master-2", MASTER["site"], 1),
     ]
     assert spec["compute"][0]["coallocate"] is True
-    assert set(spec["sites"]) == {EXOGENI["site"], CHAMELEON["site"]}
-    assert [len(spec[kind]) for kind in ("storage", "network", "stitch", "script")] == [1, 1, 1, 1]
+    assert set(spec["sites"]) == {MASTER["site"], CHAMELEON["site"]}
+    assert [len(spec[kind]) for kind in ("storage", "stitch", "script")] == [1, 1, 1]
     assert workflow in call(client, "GET", "/listWorkflows", None)
 
     later = str(int(EPOCH) + 86400)
     renew = {**STORAGE, "target": "master-2", "leaseStart": "1548257437", "leaseEnd": later, "action": "renew"}
     call(client, "POST", "/storage", workflow, json=renew)
-    assert call(client, "POST", "/network", workflow, json={**NETWORK, "action": "delete"}) is None
     call(client, "POST", "/storage", workflow, json={**STORAGE, "action": "delete"})
     assert "no such storage" in call(client, "POST", "/storage", workflow, 404, json={**STORAGE, "action": "delete"})
     spec = spec_of(client, workflow)
@@ -130,10 +143,56 @@ def test_the_request_files_of_mobius_are_taken(client: Client) -> None:
     # As its Python clients read the status.
     value = call(client, "GET", "/workflow", workflow)
     sites = json.loads(json.loads(value)["workflowStatus"])
-    assert [site["site"] for site in sites] == [EXOGENI["site"], CHAMELEON["site"]]
+    assert [site["site"] for site in sites] == [MASTER["site"], CHAMELEON["site"]]
     assert all("Chameleon" in part["slice"] for part in sites[1]["slices"])
     assert call(client, "DELETE", "/workflow", workflow) is None
-    call(client, "POST", "/compute", workflow, 503, json=EXOGENI)
+    call(client, "POST", "/compute", workflow, 503, json=MASTER)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/compute", AWS, "no driver for the cloud Aws"),
+        ("/compute", EXOGENI, "no driver for the cloud Exogeni"),
+        ("/compute", {**MASTER, "site": "Kubernetes:here"}, "no driver for the cloud Kubernetes"),
+        ("/network", NETWORK, "can link two workers"),
+        ("/network", {**NETWORK, "action": "update"}, "can link two workers"),
+        ("/stitch", {**STITCH, "target": "master0"}, "circuits are unavailable at openstack sites"),
+        ("/sdxPrefix", {"gatewayIP": "10.0.0.1", "sourceSubnet": "10.0.0.0/24"}, "no exchange (SDX)"),
+    ],
+)
+def test_what_is_not_carried_out_is_no_success(client: Client, path: str, body: dict[str, str], words: str) -> None:
+    workflow = "not-carried-out"
+    if workflow not in call(client, "GET", "/listWorkflows", None):
+        call(client, "POST", "/workflow", workflow)
+        call(client, "POST", "/compute", workflow, json=MASTER)
+    before = spec_of(client, workflow)
+    assert words in call(client, "POST", path, workflow, 501, json=body)
+    assert spec_of(client, workflow) == before
+
+
+def test_volumes_and_scripts_that_no_simulated_worker_gets(client: Client) -> None:
+    workflow = "simulated-only"
+    call(client, "POST", "/workflow", workflow)
+    call(client, "POST", "/compute", workflow, json={"site": "Simulated:a", "count": 1, "name": "worker"})
+    told = call(client, "POST", "/storage", workflow, 501, json={**STORAGE, "target": "worker"})
+    assert "volumes cannot be created at simulated sites, where worker is" in told
+    assert "scripts are not run at simulated sites" in call(client, "POST", "/script", workflow, 501, json=SCRIPT)
+
+
+def test_a_script_for_workers_that_have_started_is_no_success(client: Client, store: Store) -> None:
+    workflow = "late-script"
+    call(client, "POST", "/workflow", workflow)
+    call(client, "POST", "/compute", workflow, json=CHAMELEON)
+    call(client, "POST", "/script", workflow, json=SCRIPT)
+    row = {"name": "worker-abc123-1", "state": "booting", "group": "worker", "site": CHAMELEON["site"]}
+    times = {"since": utc_now(), "requested_at": utc_now(), "reason": "", "flavor": "x", "cpus": 1, "ram_mb": 1}
+    with store.transaction() as session:
+        add_workers(session, workflow, [{**row, **times, "cost_per_hour": 0.0}])
+    told = call(client, "POST", "/script", workflow, 501, json=SCRIPT)
+    assert "scripts run at the first boot only" in told
+    assert "worker-abc123-1" in told
+    assert len(spec_of(client, workflow)["script"]) == 1
 
 
 def test_nodes_become_active(client: Client, store: Store) -> None:
@@ -182,25 +241,25 @@ def test_requests_leave_what_was_scaled_by_hand(client: Client) -> None:
 
 def test_codes_and_messages_are_those_of_mobius(client: Client, shared: tuple[Store, ApiServer, Path]) -> None:
     assert call(client, "POST", "/workflow", None, 400) == "WorkflowId is required"
-    assert call(client, "POST", "/compute", "none", 404, json=EXOGENI).endswith("Workflow does not exist")
+    assert call(client, "POST", "/compute", "none", 404, json=MASTER).endswith("Workflow does not exist")
     for method in ("GET", "DELETE"):
         assert call(client, method, "/workflow", None, 400) == "WorkflowId is required"
         call(client, method, "/workflow", "none", 404)
     call(client, "POST", "/workflow", "codes")
     assert call(client, "POST", "/workflow", "codes", 400) == "Workflow Id already in use"
     past, long_past = utc_now() - timedelta(minutes=1), utc_now() - timedelta(minutes=10)
-    ended = {**EXOGENI, "leaseEnd": "1576782731"}
+    ended = {**MASTER, "leaseEnd": "1576782731"}
     assert "endTime is before currTime" in call(client, "POST", "/compute", "codes", 400, json=ended)
-    begun = {**EXOGENI, "leaseStart": str(int(long_past.timestamp()))}
+    begun = {**MASTER, "leaseStart": str(int(long_past.timestamp()))}
     assert "startTime is before currentTime" in call(client, "POST", "/compute", "codes", 400, json=begun)
-    call(client, "POST", "/compute", "codes", json={**EXOGENI, "leaseStart": str(int(past.timestamp()))})
+    call(client, "POST", "/compute", "codes", json={**MASTER, "leaseStart": str(int(past.timestamp()))})
     for path, body, words in (
-        ("/compute", {**EXOGENI, "cpus": "two"}, "cpus"),
-        ("/compute", {key: value for key, value in EXOGENI.items() if key != "site"}, "site"),
-        ("/compute", {**EXOGENI, "site": "Nowhere"}, "Cloud:Region"),
+        ("/compute", {**MASTER, "cpus": "two"}, "cpus"),
+        ("/compute", {key: value for key, value in MASTER.items() if key != "site"}, "site"),
+        ("/compute", {**MASTER, "site": "Nowhere"}, "Cloud:Region"),
         ("/compute", {"site": "Local:here", "count": 1, "postBootScript": "id"}, "server itself"),
         ("/compute", {"site": "Simulated:a", "count": 1}, "simulated"),
-        ("/compute", [EXOGENI], "object"),
+        ("/compute", [MASTER], "object"),
         ("/storage", {**STORAGE, "action": "burn"}, "action"),
         ("/storage", {**STORAGE, "target": "unknown"}, "unknown"),
         ("/script", {"target": "master"}, "script"),
@@ -208,6 +267,10 @@ def test_codes_and_messages_are_those_of_mobius(client: Client, shared: tuple[St
         assert words in call(client, "POST", path, "codes", 400, json=body)
     call(client, "GET", "/nothing", "codes", 404)
     call(client, "PUT", "/workflow", "codes", 405)
+    refused = client.put("/mobius/workflow", params={"workflowID": "codes"})
+    assert refused.headers["Allow"] == "DELETE, GET, POST"
+    assert client.put("/v1/fleets").headers["Allow"] == "GET, POST"
+    assert client.put("/v1/fleets/codes").headers["Allow"] == "DELETE, GET"
     with httpx.Client(base_url=shared[1].url) as stranger:
         call(stranger, "GET", "/listWorkflows", None, 401)
 
@@ -232,7 +295,11 @@ def test_clients_that_know_no_tokens_send_them_as_passwords(
     token = token_of(store, "read", name="netrc")
     with httpx.Client(base_url=shared[1].url, auth=("mobius", token)) as client:
         assert isinstance(call(client, "GET", "/listWorkflows", None), list)
-        assert client.get("/v1/fleets").status_code == 401
+        # With the host in ~/.netrc, clients send that to /v1 as well, whatever else they were given.
+        assert client.get("/v1/fleets").status_code == 200
+        refused = client.get("/v1/fleets", auth=("mobius", "dyn_wrong"))
+        assert refused.status_code == 401
+        assert "Basic" not in refused.headers["WWW-Authenticate"]
         assert "lacks the scope write" in call(client, "POST", "/workflow", "x", 403)
 
 
