@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from dynamo.provision.deciding.budget import Budget, refusal
-from dynamo.provision.deciding.groups import plan_groups
+from dynamo.provision.deciding.groups import GroupPlan, plan_groups
 from dynamo.provision.deciding.growth import quota_words
+from dynamo.provision.deciding.requests import request_for
 from dynamo.provision.deciding.site_parts import impossible, parts_of
 from dynamo.provision.sites.base import Flavor, Quota, SiteDriver
 from dynamo.provision.sites.errors import SiteError
+from dynamo.provision.sites.extras import CheckingSite
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.spec.not_acted_on import Ignored, not_acted_on
 from dynamo.times import utc_now
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class PlannedGroup:
         How many of the missing workers fit in the site's quota; None if it sets no limit.
     problem
         Why not all of them would be created; empty if they would.
+    wrong
+        What the site will always refuse: unknown names, each with the nearest one.
     """
 
     group: str
@@ -44,6 +51,7 @@ class PlannedGroup:
     fits: int | None
     quota: str
     problem: str
+    wrong: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,11 @@ class FleetPlan:
     cost_per_hour: float
     problems: tuple[str, ...]
     not_acted_on: tuple[Ignored, ...]
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """What no repetition helps, by group."""
+        return tuple(f"{group.group}: {what}" for group in self.groups for what in group.wrong)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON data."""
@@ -107,6 +120,11 @@ def plan_fleet(
         now=now,
         ending=False,
     )
+    with ThreadPoolExecutor(max(1, len(plans))) as threads:
+        found = threads.map(
+            lambda plan: _wrong(spec, plan, drivers[plan.spec.site], answers[plan.spec.site]), plans.values()
+        )
+        wrongs = dict(zip(plans, found, strict=True))
     groups, problems = [], []
     left: dict[str, int | None] = {}
     create = 0
@@ -117,7 +135,8 @@ def plan_fleet(
         fits = None
         if plan.flavor is not None and answer.quota is not None:
             fits = left.setdefault(site, answer.quota.room(plan.flavor))
-        cannot = answer.problem or plan.problem or impossible(parts_of(spec, "", site), drivers[site])
+        wrong = wrongs[plan.name]
+        cannot = answer.problem or "; ".join(wrong)
         problem = cannot
         if not problem and fits is not None and fits < missing:
             problem = f"the quota has room for {fits} of {missing}"
@@ -125,8 +144,10 @@ def plan_fleet(
         if fits is not None:
             left[site] = fits - comes
         create += comes
-        if problem:
-            problems.append(f"{plan.name}: {problem}")
+        if answer.problem or not wrong:
+            problems += [f"{plan.name}: {problem}"] if problem else []
+        else:
+            problems += [f"{plan.name}: {what}" for what in wrong]
         flavor = plan.flavor
         groups.append(
             PlannedGroup(
@@ -142,6 +163,7 @@ def plan_fleet(
                 fits=fits,
                 quota=quota_words(answer.quota) if answer.quota is not None else "",
                 problem=problem,
+                wrong=wrong,
             )
         )
     remove = sum(max(0, count - (plans[name].wanted if name in plans else 0)) for name, count in there.items())
@@ -168,6 +190,22 @@ def plan_fleet(
         tuple(problems),
         not_acted_on(spec),
     )
+
+
+def _wrong(spec: FleetSpec, plan: GroupPlan, driver: SiteDriver, answer: _Answer) -> tuple[str, ...]:
+    """Return what the site will always refuse in a group; nothing if it cannot be asked now."""
+    parts = parts_of(spec, "", plan.spec.site)
+    found = [plan.problem] if plan.flavor is None and answer.flavors else []
+    if why := impossible(parts, driver):
+        found.append(why)
+    if isinstance(driver, CheckingSite) and not answer.problem:
+        new = {network.name for network in parts.networks}
+        new |= {vlan.name for vlan in (parts.vlans(utc_now()) if parts.vlans else ())}
+        try:
+            found += driver.check(request_for(spec, plan, plan.name), new_networks=new)
+        except SiteError as error:
+            log.info("%s: cannot check names: %s", driver.name, error)
+    return tuple(found)
 
 
 def _ask(driver: SiteDriver) -> _Answer:

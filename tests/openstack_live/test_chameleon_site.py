@@ -103,6 +103,15 @@ def test_a_lease_that_cannot_be_had_names_what_can(fleet: Fleet, chameleon: Cham
 def test_what_is_wrong_is_no_matter_of_capacity(fleet: Fleet, chameleon: ChameleonSite) -> None:
     with pytest.raises(SitePermanentError, match="Malformed"):
         chameleon.create(wish(fleet, "1", resource_properties="gpu_v100"))
+    with pytest.raises(SitePermanentError, match="may not have such a property"):
+        chameleon.create(wish(fleet, "1", resource_properties='["==", "$colour", "red"]'))
+    staff = fleet.chameleon(cloud="uc-admin")
+    assert staff.check(wish(fleet, "1", node_type="compute_skylak")) == [
+        f"no machine of node_type 'compute_skylak'; did you mean {NODE_TYPE!r}?"
+    ]
+    assert staff.check(wish(fleet, "1", node_type=NODE_TYPE)) == []
+    # Members do not see the machines.
+    assert chameleon.check(wish(fleet, "1", node_type="compute_skylak")) == []
     with pytest.raises(SitePermanentError, match="not found"):
         chameleon.extend("lease:none", utc_now() + timedelta(hours=1))
 

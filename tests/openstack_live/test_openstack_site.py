@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from dynamo.provision.fleets import apply_fleet
+from dynamo.provision.keeping.opening import open_sites
 from dynamo.provision.leftovers import clear_leftovers
+from dynamo.provision.planning import plan_fleet
 from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, Server, ServerStatus
 from dynamo.provision.sites.errors import (
     SiteAuthError,
@@ -110,7 +112,7 @@ def test_what_is_wrong_is_named_and_not_tried_again(fleet: Fleet, site: OpenStac
     for changes, words in (
         ({"image": "CC-Ubuntu22"}, "expected CC-Ubuntu22.04"),
         ({"image": "00000000-0000-0000-0000-000000000000"}, "Can not find requested image"),
-        ({"flavor": "m1.smal"}, "expected m1.small"),
+        ({"flavor": "m1.smal"}, "did you mean 'm1.small'"),
         ({"network": "sharednet"}, "expected sharednet1"),
         ({"key": "nobody"}, "Invalid key_name"),
         ({"availability_zone": "mars"}, "availability zone"),
@@ -372,3 +374,44 @@ def test_nothing_secret_is_logged(fleet: Fleet, caplog: pytest.LogCaptureFixture
     assert "bootstrap" not in caplog.text
     assert "adminPass" not in caplog.text
     assert "X-Subject-Token" not in caplog.text
+
+
+def test_a_plan_tells_all_wrong_names_with_the_nearest(fleet: Fleet) -> None:
+    wrong = {
+        "image": "CC-Ubuntu22",
+        "network": "sharednet",
+        "key": "nokey",
+        "securityGroups": ["defalt", "web"],
+        "availabilityZone": "mars",
+        "flavor": "m1.smal",
+    }
+    right = {"image": "CC-Ubuntu22.04", "network": "sharednet1", "flavor": "m1.small"}
+    options = {"cloud": "uc", "config_file": str(fleet.sandbox.clouds_yaml)}
+    spec = load_spec(
+        {
+            "name": "plan",
+            "sites": {"Chameleon:CHI@UC": {"driver": "openstack", "options": options}},
+            "compute": [
+                {"name": "wrong", "site": "Chameleon:CHI@UC", "count": 1, **wrong},
+                {"name": "right", "site": "Chameleon:CHI@UC", "count": 1, "availabilityZone": "nova", **right},
+                {"name": "own", "site": "Chameleon:CHI@UC", "count": 1, "networkType": "private", **right},
+            ],
+        }
+    )
+    drivers = open_sites(spec, fleet.folder)
+    found = plan_fleet(spec, drivers, {})
+    for driver in drivers.values():
+        driver.close()
+    assert [problem.partition("; expected")[0] for problem in found.wrong] == [
+        "wrong: Chameleon:CHI@UC: flavor 'm1.smal' not found",
+        "wrong: no image 'CC-Ubuntu22'; did you mean 'CC-Ubuntu22.04'?",
+        "wrong: no network 'sharednet'; did you mean 'sharednet1'?",
+        "wrong: no security group 'defalt'; did you mean 'default'?",
+        "wrong: no security group 'web'",
+        "wrong: no key 'nokey'",
+        "wrong: no availability zone 'mars'",
+    ]
+    assert "did you mean 'm1.small'?" in found.wrong[0]
+    assert found.problems == found.wrong
+    assert found.create == 2
+    assert marked(fleet.openstack(), fleet) == []

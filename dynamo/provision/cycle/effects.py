@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,11 +17,12 @@ from dynamo.provision.deciding import console
 from dynamo.provision.deciding.groups import GroupPlan
 from dynamo.provision.deciding.health import HealthBook
 from dynamo.provision.deciding.lifecycle import WorkerState
-from dynamo.provision.deciding.site_parts import network_name, scripts_for
+from dynamo.provision.deciding.requests import request_for
+from dynamo.provision.deciding.site_parts import scripts_for
 from dynamo.provision.ledger import move_worker, note, set_worker
 from dynamo.provision.notes import FleetNote
 from dynamo.provision.pool_link import PoolLink
-from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG, ServerRequest
+from dynamo.provision.sites.base import FLEET_TAG, GROUP_TAG, WORKER_TAG
 from dynamo.provision.sites.errors import SiteError, SiteQuotaError, SiteRetryableError
 from dynamo.provision.sites.extras import ConsoleSite
 from dynamo.provision.sites.runner import SiteRunner
@@ -71,18 +72,11 @@ class Effects:
                 row, [FleetNote("wait", f"no join credentials: {error}", row.site, row.name)], unsure=row.unsure
             )
             return
-        request = ServerRequest(
-            name=row.name,
+        request = replace(
+            request_for(self.spec, group, row.name),
             tags={FLEET_TAG: self.fleet_id, WORKER_TAG: row.name, GROUP_TAG: row.group},
-            flavor=group.flavor,
             user_data=papers.user_data,
             private_files=papers.private_files,
-            image=group.spec.image or "",
-            key=group.spec.key or "",
-            network=network_name(self.spec, group.spec),
-            security_groups=group.spec.security_groups,
-            availability_zone=group.spec.availability_zone or "",
-            floating_ip=group.spec.floating_ip,
             lease_end=row.lease_end or group.lease_end,
             options={**group.spec.options, FIRST_ATTEMPT: first},
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from dynamo.provision.sites.base import ServerRequest
+
 #: Prefix of a server's id while it only has a lease (`Server.unfinished`): ``lease:<id>``.
 LEASE_PREFIX = "lease:"
 
@@ -151,6 +153,21 @@ class ConsoleSite(Protocol):
 
     def console(self, server_id: str) -> str:
         """Return the end of a server's console; empty if it has printed nothing."""
+        ...
+
+
+@runtime_checkable
+class CheckingSite(Protocol):
+    """A site that can tell what it would refuse, before anything is created."""
+
+    def check(self, request: ServerRequest, *, new_networks: Collection[str] = ()) -> Sequence[str]:
+        """Return everything that is wrong with a request: names the site does not know, each with the nearest one.
+
+        Parameters
+        ----------
+        new_networks
+            Networks that do not exist yet, because the fleet creates them.
+        """
         ...
 
 

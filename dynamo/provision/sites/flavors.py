@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,10 +79,12 @@ def named(flavors: Sequence[Flavor], name: str, *, where: object = None) -> Flav
         if flavor.name == name:
             return flavor
     names = sorted(flavor.name for flavor in flavors)
+    near = difflib.get_close_matches(name, names, n=1)
     raise NotFoundError(
         f"flavor {name!r:.80} not found",
         where=where,
         expected=", ".join(names[:20]) + (", ..." if len(names) > 20 else ""),
+        hint=f"did you mean {near[0]!r}?" if near else None,
     )
 
 

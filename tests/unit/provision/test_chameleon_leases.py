@@ -14,7 +14,7 @@ from dynamo.provision.sites.base import SiteContext
 from dynamo.provision.sites.chameleon.alternatives import NodeType, in_words, survey
 from dynamo.provision.sites.chameleon.leases import api_time, digest, host_reservation, lease_name, read_lease
 from dynamo.provision.sites.chameleon.options import LeaseOptions
-from dynamo.provision.sites.chameleon.site import ChameleonSite
+from dynamo.provision.sites.chameleon.site import ChameleonSite, _as_server
 from dynamo.provision.sites.chameleon.vlans import network_reservation
 from dynamo.provision.sites.errors import SitePermanentError
 from dynamo.provision.sites.extras import (
@@ -48,6 +48,22 @@ def test_a_name_tells_fleet_group_and_worker() -> None:
     assert read.reservation == "r-1"
     assert read.end == datetime(2026, 11, 20, 14, 8, tzinfo=UTC)
     assert read.active
+
+
+def test_a_failed_lease_says_what_of_it_failed() -> None:
+    host = {"id": "r-1", "resource_type": "physical:host", "status": "error", "missing_resources": True}
+    events = [{"event_type": "start_lease", "status": "ERROR"}, {"event_type": "end_lease", "status": "UNDONE"}]
+    failed = read_lease(lease("dynamo/storms/metal/m-7", status="ERROR", reservations=[host], events=events))
+    assert failed is not None
+    server = _as_server(failed, {})
+    assert server.fault == (
+        "its lease is ERROR: event start_lease failed, reservation of physical:host failed, "
+        "its machine has failed and not enough hosts are left"
+    )
+    assert server.no_capacity
+    well = read_lease(lease("dynamo/storms/metal/m-7"))
+    assert well is not None
+    assert (well.trouble, _as_server(well, {}).fault) == ("", "")
 
 
 def test_a_long_fleet_is_digested_and_the_worker_kept_whole() -> None:

@@ -28,7 +28,7 @@ from dynamo.provision.orders import (
 )
 from dynamo.provision.retention import prune
 from dynamo.provision.spec.loading import load_spec
-from dynamo.provision.status import fleet_status
+from dynamo.provision.status import fleet_names, fleet_status
 from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import Fleet, FleetEvent, Worker
 from dynamo.times import parse_time, utc_now
@@ -105,6 +105,21 @@ class TestCommands:
             error = failure(run(command, str(path)))
             assert isinstance(error, InputError)
             assert "a at 2020-01-01T00:00:00Z" in str(error)
+
+    def test_plan_and_apply_refuse_what_the_site_does_not_have(
+        self, run: Callable[..., Result], store: Store, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "wrong.json"
+        path.write_text(json.dumps(spec_of("wrong", flavor="smal")))
+        for command in ("plan", "apply"):
+            result = run(command, str(path))
+            assert result.exit_code == 8, result.output
+            assert "a: Sim:A: flavor 'smal' not found" in result.stderr
+            assert "did you mean 'small'?" in result.stderr
+        told = json.loads(run("apply", "--json", "--no-wait", str(path)).stdout)
+        assert (told["changed"], len(told["problems"])) == (False, 1)
+        with store.reading() as session:
+            assert fleet_names(session) == []
 
     def test_plan_knows_every_cap_of_the_budget(self, run: Callable[..., Result], tmp_path: Path) -> None:
         path = tmp_path / "dear.json"

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import dynamo
 from dynamo.cli.fleet.main import register_all
-from dynamo.provision.cycle import effects
+from dynamo.provision.deciding import requests
 from dynamo.provision.deciding.site_parts import SiteParts, VolumeWish
 from dynamo.provision.simulated.site import SimulatedSite
 from dynamo.provision.sites import extras
@@ -107,7 +107,7 @@ def driver_reads(kind: str) -> Reads:
 
 def sent_to_drivers() -> dict[str, str]:
     """Return the arguments with which a server is asked for, by name, and the field of the group that each is."""
-    tree = ast.parse(inspect.getsource(effects))
+    tree = ast.parse(inspect.getsource(requests))
     (call,) = (
         node
         for node in ast.walk(tree)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dynamo.provision.sites.errors import SiteError
+from dynamo.provision.sites.errors import SiteError, SitePermanentError
 from dynamo.provision.sites.openstack.connection import CloudAccess
 from dynamo.times import parse_time, to_iso
 
@@ -60,6 +61,21 @@ def in_words(offers: Sequence[NodeType]) -> str:
     later = [f"{offer.name} at {to_iso(offer.next_free)}" for offer in offers if not offer.free and offer.next_free]
     words = f"free now: {', '.join(free)}" if free else "no machine is free now"
     return f"{words}; next free: {', '.join(later)}" if later else words
+
+
+def unknown_node_type(access: CloudAccess, name: str) -> list[str]:
+    """Return in words that the site has no machine of that type; nothing if it has, or shows none to this user."""
+    try:
+        with access.use("look at the machines") as connection:
+            hosts = access.reservations(connection).host.list()
+    except SitePermanentError:
+        return []
+    known = sorted({str(host["node_type"]) for host in hosts if host.get("node_type")})
+    if not known or name in known:
+        return []
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(known)}"
+    return [f"no machine of node_type {name!r}; {hint}"]
 
 
 def alternatives(access: CloudAccess, start: datetime, end: datetime) -> str:

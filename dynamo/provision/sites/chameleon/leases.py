@@ -51,6 +51,8 @@ class Lease:
         The id to pass to the scheduler.
     flavor
         The flavor to request if the reservation is for a flavor.
+    trouble
+        What Blazar says went wrong, as far as it says anything; empty if nothing did.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Lease:
     resource: str = ""
     reservation: str = ""
     flavor: str = ""
+    trouble: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -123,8 +126,23 @@ def read_lease(values: Mapping[str, Any]) -> Lease | None:
         reservation=reservation_id,
         # A flavor reservation creates its own flavor, named by the reservation's id.
         flavor=reservation_id if resource in {"flavor:instance", "virtual:instance"} else "",
+        trouble=_trouble(values, reservation),
         tags={key: value for key, value in tags.items() if value},
     )
+
+
+def _trouble(lease: Mapping[str, Any], reservation: Mapping[str, Any]) -> str:
+    """Return the parts of a lease that Blazar marks as failed; it keeps no message."""
+    found = [
+        f"event {event.get('event_type')} failed"
+        for event in lease.get("events") or []
+        if str(event.get("status")).upper() == "ERROR"
+    ]
+    if str(reservation.get("status")).upper() == "ERROR":
+        found.append(f"reservation of {reservation.get('resource_type')} failed")
+    if reservation.get("missing_resources"):
+        found.append("its machine has failed and not enough hosts are left")
+    return ", ".join(found)
 
 
 def host_reservation(options: LeaseOptions) -> dict[str, object]:

@@ -29,7 +29,7 @@ from dynamo.provision.sites.base import (
     SiteContext,
 )
 from dynamo.provision.sites.chameleon import vlans
-from dynamo.provision.sites.chameleon.alternatives import alternatives
+from dynamo.provision.sites.chameleon.alternatives import alternatives, unknown_node_type
 from dynamo.provision.sites.chameleon.leases import (
     VLAN,
     Lease,
@@ -39,7 +39,7 @@ from dynamo.provision.sites.chameleon.leases import (
     lease_name,
 )
 from dynamo.provision.sites.chameleon.options import LeaseOptions, LeaseSiteOptions
-from dynamo.provision.sites.errors import SiteCapacityError, SitePermanentError
+from dynamo.provision.sites.errors import SiteCapacityError, SitePermanentError, SiteRetryableError
 from dynamo.provision.sites.extras import LEASE_PREFIX, NetworkRequest, VlanRequest
 from dynamo.provision.sites.kind import SiteKind
 from dynamo.provision.sites.openstack.errors import no_room
@@ -100,6 +100,15 @@ class ChameleonSite:
         if not lease.active:
             return _as_server(lease, request.tags)
         return self._make(lease, request, rest)
+
+    def check(self, request: ServerRequest, *, new_networks: Collection[str] = ()) -> Sequence[str]:
+        """See `CheckingSite.check`; also the type of machine, as far as this user may see the machines."""
+        lease_options, rest = split_options(request.options, LeaseOptions, RequestOptions, where=self.name)
+        wanted = LeaseOptions.read({**self._defaults, **lease_options}, where=self.name)
+        found = list(self._servers.check(replace(request, options=rest), new_networks=new_networks))
+        if wanted.node_type and self._reserve(wanted) == "host":
+            found += unknown_node_type(self._access, wanted.node_type)
+        return found
 
     def list(self, fleet: str) -> Sequence[Server]:
         """See `SiteDriver.list`; leases without a server are included as servers with ids ``lease:<id>``.
@@ -219,6 +228,12 @@ class ChameleonSite:
                 where=self.name,
                 hint=alternatives(self._access, start, end),
             ) from error
+        except SiteRetryableError as error:
+            # Blazar answers 500 for a property that no machine has; that stays so.
+            if wanted.resource_properties and "DBNotFound" in error.what:
+                hint = "its machines may not have such a property: check the names in resource_properties"
+                raise SitePermanentError(error.what, where=self.name, hint=hint) from error
+            raise
 
     def _reserve(self, wanted: LeaseOptions) -> str:
         return wanted.reserve or ("none" if self._access.region.startswith("KVM@") else "host")
@@ -258,6 +273,8 @@ def _as_server(lease: Lease, tags: Mapping[str, str]) -> Server:
     if status is ServerStatus.ERROR:
         ended = lease.status == "TERMINATED" and lease.end is not None
         fault = f"its lease ended at {to_iso(lease.end)}" if ended and lease.end else f"its lease is {lease.status}"
+        if lease.trouble:
+            fault += f": {lease.trouble}"
     known = {**lease.tags, **tags}
     name = known[WORKER_TAG]
     return Server(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamo.provision.sites.base import Flavor
 from dynamo.provision.sites.errors import SitePermanentError
+from dynamo.provision.sites.openstack import volumes
 from dynamo.provision.sites.openstack.cache import TimedCache
 from dynamo.provision.sites.openstack.connection import CloudAccess
 from dynamo.provision.sites.openstack.options import ServerGroupOptions
@@ -32,6 +33,11 @@ class Lookup:
         self._cache = TimedCache(keep_s)
         self._site = access.site
 
+    @property
+    def site(self) -> str:
+        """The site's name."""
+        return self._site
+
     def clear(self) -> None:
         """Forget all ids: a site may replace images and flavors under the same names."""
         self._cache.clear()
@@ -48,7 +54,7 @@ class Lookup:
             self._cache.forget("flavors")
             found = _named(self._flavors(), name)
         if found is None:
-            raise self._unknown("flavour", name, (str(flavor.name) for flavor in self._flavors()))
+            raise self._unknown("flavor", name, (str(flavor.name) for flavor in self._flavors()))
         return str(found.id)
 
     def image(self, name: str, properties: Mapping[str, str]) -> str:
@@ -76,13 +82,22 @@ class Lookup:
 
     def key_pair(self, public_key: str) -> str:
         """Return the name of the key pair for an OpenSSH public key, importing it if missing."""
-        words = public_key.split()
-        if len(words) < 2 or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
-            raise SitePermanentError(
-                "public_key is not an OpenSSH public key", where=self._site, expected="ssh-ed25519 AAAA... comment"
-            )
+        words = is_public_key(public_key, self._site)
         name = f"dynamo-{hashlib.sha256(' '.join(words[:2]).encode()).hexdigest()[:16]}"
         return self._cache.get(("key", name), lambda: self._import_key(name, public_key))
+
+    def key(self, name: str) -> str:
+        """Return the name of an existing key pair."""
+        return self._cache.get(("key", name), lambda: self._find_key(name))
+
+    def availability_zone(self, name: str) -> str:
+        """Return a zone that exists; an administrator's ``zone:host`` is one of ``zone``."""
+        return self._cache.get(("zone", name), lambda: self._find_zone(name))
+
+    def volumes(self) -> None:
+        """Raise if the site offers no volumes."""
+        with self._access.use("find the volume service") as connection:
+            volumes.need_service(self._access, connection)
 
     def server_group(self, wanted: ServerGroupOptions) -> str:
         """Return the id of a server group, created if missing."""
@@ -128,6 +143,20 @@ class Lookup:
             usable = list(connection.network.security_groups())
         found = [group for group in usable if name in (group.name, group.id)]
         return self._only("security group", name, found, usable)
+
+    def _find_key(self, name: str) -> str:
+        with self._access.use(f"find key {name}") as connection:
+            known = [str(key.name) for key in connection.compute.keypairs()]
+        if name not in known:
+            raise self._unknown("key", name, known)
+        return name
+
+    def _find_zone(self, name: str) -> str:
+        with self._access.use(f"find availability zone {name}") as connection:
+            known = [str(zone.name) for zone in connection.compute.availability_zones()]
+        if name.partition(":")[0] not in known:
+            raise self._unknown("availability zone", name, known)
+        return name
 
     def _worker_group(self) -> str:
         with self._access.use(f"ensure security group {WORKER_GROUP}") as connection:
@@ -178,9 +207,27 @@ class Lookup:
 
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> SitePermanentError:
         names = sorted(set(known))
-        near = difflib.get_close_matches(name, names, n=3) or names[:8]
-        expected = ", ".join(near) if near else None
-        return SitePermanentError(f"no {kind} {name!r}" if name else f"no {kind}", where=self._site, expected=expected)
+        near = difflib.get_close_matches(name, names, n=3)
+        expected = ", ".join(near or names[:8]) or None
+        hint = f"did you mean {near[0]!r}?" if near else None
+        what = f"no {kind} {name!r}" if name else f"no {kind}"
+        return SitePermanentError(what, where=self._site, expected=expected, hint=hint)
+
+
+def is_public_key(public_key: str, site: str) -> list[str]:
+    """Return the words of an OpenSSH public key.
+
+    Raises
+    ------
+    SitePermanentError
+        If it is something else.
+    """
+    words = public_key.split()
+    if len(words) < 2 or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
+        raise SitePermanentError(
+            "public_key is not an OpenSSH public key", where=site, expected="ssh-ed25519 AAAA... comment"
+        )
+    return words
 
 
 def _named(flavors: Iterable[Any], name: str) -> Any:

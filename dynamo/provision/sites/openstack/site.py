@@ -19,6 +19,7 @@ from dynamo.provision.sites.errors import SiteError, SitePermanentError, SiteRet
 from dynamo.provision.sites.extras import NetworkRequest
 from dynamo.provision.sites.kind import SiteKind
 from dynamo.provision.sites.openstack import addresses, networks, volumes
+from dynamo.provision.sites.openstack.checking import problems_of
 from dynamo.provision.sites.openstack.connection import CloudAccess
 from dynamo.provision.sites.openstack.errors import sure_not_found
 from dynamo.provision.sites.openstack.lookup import Lookup
@@ -70,6 +71,12 @@ class OpenStackSite:
         except SiteError:
             self._give_up_address(request)
             raise
+
+    def check(self, request: ServerRequest, *, new_networks: Collection[str] = ()) -> Sequence[str]:
+        """See `CheckingSite.check`."""
+        options = RequestOptions.read({**self._defaults, **request.options}, where=self._site)
+        external = self._options.external_network
+        return problems_of(self._lookup, request, options, external=external, new_networks=new_networks)
 
     def find(self, fleet: str, name: str) -> Server | None:
         """Return the fleet's server of that name; if there are two, the one that is not being deleted."""
@@ -237,8 +244,7 @@ class OpenStackSite:
         if options.config_drive:
             body["config_drive"] = True
         if options.boot_volume_gb:
-            with self.access.use("find the volume service") as connection:
-                volumes.need_service(self.access, connection)
+            self._lookup.volumes()
             body["block_device_mapping"] = [volumes.boot_volume(image, options.boot_volume_gb)]
             body["image_id"] = ""
         hints = dict(options.scheduler_hints)
