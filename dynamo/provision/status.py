@@ -15,6 +15,7 @@ from dynamo.errors import NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.deciding.breaker import SiteTrust
 from dynamo.provision.deciding.groups import GroupPlan, Override, plan_groups
+from dynamo.provision.deciding.holds import tell_once
 from dynamo.provision.deciding.lifecycle import FINAL, WorkerState
 from dynamo.provision.fleets import stored_spec
 from dynamo.provision.spec.fleet import FleetSpec
@@ -185,8 +186,13 @@ def fleet_status(store: Store, name: str) -> FleetStatus:
             _site(site_name, site.driver, health.get(site_name), now) for site_name, site in spec.sites.items()
         ),
         workers=tuple(_worker(worker) for worker in workers),
-        holds=tuple(holds),
+        holds=tuple(dict.fromkeys(_with_errors_told(holds, [trust.error for trust in health.values()]))),
     )
+
+
+def _with_errors_told(holds: Sequence[str], errors: Sequence[str]) -> list[str]:
+    """Return what is held back without the sites' errors, which are shown with the sites."""
+    return list(tell_once(dict(enumerate(holds)), errors, errors).values())
 
 
 def _plans(fleet: Fleet, spec: FleetSpec, wishes: Mapping[str, FleetWish], now: datetime) -> dict[str, GroupPlan]:

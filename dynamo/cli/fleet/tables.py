@@ -38,7 +38,12 @@ def status_tables(status: FleetStatus, *, workers: bool, ended: bool) -> Rendera
     bad = [site for site in status.sites if site.left_alone_until or site.error]
     for site in bad:
         until = f" paused until {site.left_alone_until}" if site.left_alone_until else ""
-        parts.append(Text(f"{site.site}{until}: {site.error or site.kind}", style="red" if until else "yellow"))
+        parts.append(
+            Text(
+                f"{site.site}{until}: {site.error.removeprefix(f'{site.site}: ') or site.kind}",
+                style="red" if until else "yellow",
+            )
+        )
     parts += [Text(f"held: {hold}", style="yellow") for hold in status.holds]
     shown = [worker for worker in status.workers if ended or worker.state not in _GONE]
     if workers and shown:

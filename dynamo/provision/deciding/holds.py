@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from dynamo.provision.notes import FleetNote
 
+K = TypeVar("K", bound=Hashable)
+#: OpenStack's number of a request, in its errors.
+_REQUEST_ID = re.compile(r",? ?\breq-[0-9a-f-]{36}\b")
 #: Lasting holds are repeated after this; see `ledger.LOOK_BACK`.
 AGAIN = timedelta(minutes=50)
 
@@ -51,5 +56,34 @@ class Holds:
         return notes
 
 
+def tell_once(held: Mapping[K, str], errors: Collection[str], told: Iterable[str] = ()) -> dict[K, str]:
+    """Return ``held`` with each error of a site only in the first reason that quotes it.
+
+    Parameters
+    ----------
+    errors
+        The sites' errors; those that differ only in the request's id are the same.
+    told
+        Errors that are shown elsewhere, and in no reason.
+    """
+    seen = {_without_ids(error) for error in told}
+    result = {}
+    for key, reason in held.items():
+        text = reason
+        for error in sorted({_without_ids(error) for error in errors if error}, key=len, reverse=True):
+            if error not in _without_ids(text):
+                continue
+            if error in seen:
+                plain = _without_ids(text)
+                text = plain.replace(f": {error}", "").replace(f" ({error})", "")
+            seen.add(error)
+        result[key] = text
+    return result
+
+
+def _without_ids(text: str) -> str:
+    return _REQUEST_ID.sub("", text)
+
+
 def _gist(text: str) -> str:
-    return "".join(letter for letter in text if not letter.isdigit())
+    return "".join(letter for letter in _without_ids(text) if not letter.isdigit())
