@@ -151,4 +151,4 @@ if [ "$(cat "$DATA/.computes" 2>/dev/null)" != "$COMPUTES" ]; then
 fi
 bootstrap fresh
 bootstrap health
-el "ready: export OS_CLIENT_CONFIG_FILE=$STATE/clouds.yaml"
+el "ready: export OS_CLIENT_CONFIG_FILE=$STATE/clouds.yaml; $VENV/bin/openstack --os-cloud uc server list"

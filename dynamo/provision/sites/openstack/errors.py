@@ -45,7 +45,8 @@ _LONGEST_ANSWER = 300
 _QUOTA_HINT = "use fewer or smaller workers here, or ask the site for a larger quota"
 _CAPACITY_HINT = "use another site or another size, or wait"
 _AUTH_HINT = (
-    "check that the credentials are valid and not expired: `openstack --os-cloud NAME token issue`;"
+    "check that the credentials are valid and not expired: `openstack --os-cloud NAME token issue`"
+    " (of python-openstackclient);"
     " if expired, create a new application credential"
 )
 _RETRY_HINT = "will be retried; the request may have taken effect anyway"
