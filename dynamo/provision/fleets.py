@@ -15,7 +15,7 @@ from dynamo.provision.notes import FleetNote
 from dynamo.provision.remaking import remake
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.spec.loading import load_spec
-from dynamo.provision.states import ACTIVE, ENDED, ENDING, ENDING_NOW
+from dynamo.provision.states import ACTIVE, ENDED, ENDING, ENDING_NOW, FORGETTING, ON_THE_WAY_OUT
 from dynamo.store.fleets import Fleet, FleetWish, Worker
 
 OPERATOR = "operator"
@@ -43,7 +43,7 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
     """
     document, body = spec.to_json(), spec.settled(now).to_json()
     fleet = session.get(Fleet, spec.name, with_for_update=True)
-    if fleet is not None and fleet.state in (ENDING, ENDING_NOW):
+    if fleet is not None and fleet.state in ON_THE_WAY_OUT:
         raise BusyError("this fleet is ending", where=spec.name, hint="wait for `dynamo-provision destroy`")
     _strand_nobody(session, spec)
     overrides = session.scalars(select(FleetWish.group).where(FleetWish.fleet == spec.name)).all()
@@ -62,11 +62,13 @@ def apply_fleet(session: Session, spec: FleetSpec, *, base: Path, now: datetime)
         if changed:
             reason = "same spec; manual scaling undone" if same else "changed spec"
             ledger.note(session, spec.name, [FleetNote("apply", reason, data={"undone": list(overrides)})], now)
-            fleet.updated_at = now
+        # Even with the same spec: something was corrected at a site, so that earlier failures do not count.
+        fleet.updated_at = now
         if not same:
             remake(session, stored_spec(fleet), spec, now)
             fleet.spec, fleet.document, fleet.applied_at = body, document, now
     session.execute(delete(FleetWish).where(FleetWish.fleet == spec.name))
+    ledger.forget_health(session, spec.name)
     session.flush()
     return fleet, changed
 
@@ -79,11 +81,12 @@ def stored_spec(fleet: Fleet) -> FleetSpec:
 def set_fleet_state(session: Session, name: str, state: str, now: datetime) -> Fleet:
     """Start ending a fleet, or record that it has ended."""
     fleet = ledger.fleet_named(session, name)
-    if fleet.state != state and not (fleet.state == ENDED and state in (ENDING, ENDING_NOW)):
+    if fleet.state != state and not (fleet.state == ENDED and state in ON_THE_WAY_OUT):
         fleet.state, fleet.updated_at = state, now
         words = {
             ENDING: "its workers finish their jobs and are removed",
             ENDING_NOW: "its workers are removed at once",
+            FORGETTING: "its workers are removed at once; sites that cannot be asked are given up",
             ENDED: "ended",
         }
         ledger.note(session, name, [FleetNote(state, words.get(state, state))], now)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Row, Table, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, Row, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from dynamo.errors import NotFoundError
@@ -225,6 +225,11 @@ def site_health(session: Session, fleet: str) -> dict[str, SiteTrust]:
     """Return the health of a fleet's sites."""
     rows = session.scalars(select(SiteHealth).where(SiteHealth.fleet == fleet))
     return {row.site: SiteTrust(row.failures, row.retry_at, row.kind, row.error) for row in rows}
+
+
+def forget_health(session: Session, fleet: str) -> None:
+    """Forget the failures of a fleet's sites."""
+    session.execute(delete(SiteHealth).where(SiteHealth.fleet == fleet))
 
 
 def store_health(session: Session, fleet: str, site: str, health: SiteTrust, listed_at: datetime | None) -> None:

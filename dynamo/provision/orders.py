@@ -25,9 +25,9 @@ from dynamo.provision.sites.base import SiteDriver
 from dynamo.provision.sites.errors import SiteError
 from dynamo.provision.sites.extras import LeasingSite
 from dynamo.provision.spec.fleet import FleetSpec
-from dynamo.provision.states import ACTIVE, ENDING, ENDING_NOW
+from dynamo.provision.states import ACTIVE, ENDING, ENDING_NOW, FORGETTING
 from dynamo.store.engine import Store
-from dynamo.store.fleets import Fleet, FleetWish, Worker
+from dynamo.store.fleets import Fleet, FleetEvent, FleetWish, Worker
 from dynamo.times import to_iso, utc_now
 
 _AT_ONCE = 8
@@ -146,15 +146,24 @@ def drain(session: Session, name: str, target: str, now: datetime, *, deadline_s
     return Drained(target, True, groups, states)
 
 
-def end_fleet(session: Session, name: str, now: datetime, *, at_once: bool = False) -> Fleet:
+def end_fleet(session: Session, name: str, now: datetime, *, at_once: bool = False, forget: bool = False) -> Fleet:
     """End a fleet: its workers finish their jobs first, or are removed at once.
 
-    Ending can be sped up, but not slowed down.
+    Ending can be sped up, but not slowed down. With ``forget``, sites that cannot be asked any more are given up.
     """
     fleet = ledger.fleet_named(session, name)
-    if fleet.state == ENDING_NOW and not at_once:
+    order = (ACTIVE, ENDING, ENDING_NOW, FORGETTING)
+    wanted = FORGETTING if forget else ENDING_NOW if at_once else ENDING
+    if fleet.state in order and order.index(fleet.state) >= order.index(wanted):
         return fleet
-    return set_fleet_state(session, name, ENDING_NOW if at_once else ENDING, now)
+    return set_fleet_state(session, name, wanted, now)
+
+
+def forgotten_since(store: Store, name: str, since: datetime) -> list[FleetEvent]:
+    """Return the events that tell what was not looked at when a fleet ended by force."""
+    with store.reading() as session:
+        found = ledger.events(session, name, action="forgot", limit=1000)
+    return [event for event in found if event.time >= since]
 
 
 def extend_leases(

@@ -7,7 +7,11 @@ ACTIVE = "active"
 ENDING = "ending"
 #: Its workers are removed at once.
 ENDING_NOW = "ending-now"
+#: As `ENDING_NOW`, and sites that cannot be asked any more are given up.
+FORGETTING = "forgetting"
 ENDED = "ended"
+#: States on the way to the end.
+ON_THE_WAY_OUT = frozenset({ENDING, ENDING_NOW, FORGETTING})
 
 
 def lease_name(fleet: str) -> str:

@@ -78,10 +78,17 @@ def end(
     caller: Admin,
     name: Name,
     now: Annotated[bool, Query(description="Kill running jobs and remove the workers immediately.")] = False,
+    forget: Annotated[
+        bool, Query(description="As `now`; give up sites that cannot be asked any more: event `forgot`.")
+    ] = False,
 ) -> Response:
     """Drain all workers, then shut down the pool. Scope `admin`."""
-    what = "end at once" if now else "end"
-    service.order(name, caller.name, what, lambda session, time: orders.end_fleet(session, name, time, at_once=now))
+    what = "end, giving up sites that cannot be asked" if forget else "end at once" if now else "end"
+
+    def work(session: Session, time: datetime) -> None:
+        orders.end_fleet(session, name, time, at_once=now, forget=forget)
+
+    service.order(name, caller.name, what, work)
     return _ordered(service, name)
 
 

@@ -32,6 +32,7 @@ COLOURS = {
     "active": "green",
     "ending": "yellow",
     "ending-now": "yellow",
+    "forgetting": "yellow",
     "ended": "dim",
 }
 _ORDER = tuple(COLOURS)

@@ -67,7 +67,7 @@ class Actor:
         row, server = live.row, live.sight.server
         runner = self._runners.get(row.site)
         server_id = row.server_id or (server.id if server is not None else "")
-        if runner is not None and server_id and self._due(f"delete {server_id}", now):
+        if runner is not None and server_id and self._due(f"delete {server_id} at {row.site}", now):
             # In this cycle it moved on from `FAILED`, so this is the first call for it.
             unjoined = row.state == WorkerState.FAILED and row.ready_at is None
             call = partial(self._effects.delete, runner, server_id, row.name, unjoined=unjoined)
@@ -85,7 +85,7 @@ class Actor:
 
     def _delete_orphan(self, orphan: Orphan, now: datetime) -> None:
         server_id = orphan.server.id
-        if not self._due(f"delete {server_id}", now):
+        if not self._due(f"delete {server_id} at {orphan.site}", now):
             return
         with self._store.transaction() as session:
             told = FleetNote("delete-orphan", f"server {server_id}: {orphan.why}", orphan.site, orphan.worker)

@@ -22,6 +22,7 @@ from dynamo.provision.cycle.balancing import balance, growth
 from dynamo.provision.cycle.bookkeeping import Bookkeeper
 from dynamo.provision.cycle.effects import Effects
 from dynamo.provision.cycle.failing_jobs import HoleDrainer
+from dynamo.provision.cycle.forgetting import forget, given_up, tell_forgotten
 from dynamo.provision.cycle.looking import Lookout, Seen
 from dynamo.provision.cycle.recruiting import adopt, foreigners, mark_attempts, request_workers
 from dynamo.provision.cycle.storing import store_health, store_moves, store_sights
@@ -29,7 +30,8 @@ from dynamo.provision.cycle.upkeep import Upkeep
 from dynamo.provision.deciding.breaker import BreakerSettings
 from dynamo.provision.deciding.groups import GroupPlan, Override, plan_groups
 from dynamo.provision.deciding.health import HealthBook
-from dynamo.provision.deciding.holds import Holds
+from dynamo.provision.deciding.holds import Holds, tell_once
+from dynamo.provision.deciding.hopeless import all_hopeless, cannot_ask, lasting_error
 from dynamo.provision.deciding.judging import Judgement, judge
 from dynamo.provision.deciding.lifecycle import LIVING, SERVING, WorkerState
 from dynamo.provision.deciding.live import Live, Move, counts_by_state
@@ -40,12 +42,14 @@ from dynamo.provision.pool_link import PoolLink, PoolView
 from dynamo.provision.sites.base import GROUP_TAG
 from dynamo.provision.sites.runner import SiteRunner
 from dynamo.provision.spec.fleet import FleetSpec
-from dynamo.provision.states import ACTIVE, ENDING_NOW
+from dynamo.provision.states import ACTIVE, ENDING_NOW, FORGETTING
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet
 from dynamo.times import utc_now
 
 log = logging.getLogger(__name__)
+#: States in which jobs are not waited for.
+_AT_ONCE = frozenset({ENDING_NOW, FORGETTING})
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class CycleReport:
         Whether everything is as requested and nothing is in progress.
     ended
         Whether the fleet was ending and has ended.
+    hopeless
+        Why nothing of what is unfinished can be finished without a person; empty if something may still work.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -71,6 +77,7 @@ class CycleReport:
     held: Mapping[str, str]
     settled: bool
     ended: bool
+    hopeless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,7 @@ class _Stored:
     """The stored state of the fleet at the start of a cycle."""
 
     state: str
+    state_since: datetime
     applied_at: datetime
     rows: Sequence[Any]
     overrides: Mapping[str, Override]
@@ -95,6 +103,7 @@ class _Decided:
     orphans: Sequence[Orphan]
     add: Mapping[str, int]
     held: Mapping[str, str]
+    given_up: Mapping[str, str]
 
     @property
     def changing(self) -> bool:
@@ -150,6 +159,7 @@ class Reconciler:
         self._removals = Removals(policy.max_removal_share, policy.cycle_s)
         self._holes = holes
         self._holds = Holds(holds)
+        self._began = clock()
         self._lock = threading.Lock()
 
     def cycle(self, *, wait_s: float = 0.0) -> CycleReport:
@@ -195,6 +205,7 @@ class Reconciler:
             fleet = ledger.fleet_named(session, self._name)
             return _Stored(
                 state=fleet.state,
+                state_since=fleet.updated_at,
                 applied_at=fleet.applied_at,
                 rows=ledger.living_workers(session, self._name),
                 overrides={
@@ -216,7 +227,7 @@ class Reconciler:
             ending=not active,
         )
         balanced = balance(lives, plans, self.health, now)
-        deadline_s = 0.0 if stored.state == ENDING_NOW else self.spec.policy.drain_deadline_s
+        deadline_s = 0.0 if stored.state in _AT_ONCE else self.spec.policy.drain_deadline_s
         moves = judgement.moves
         moves += shrink(lives, plans, balanced.surplus, self._removals, deadline_s=deadline_s, now=now)
         ready = {live.row.name: live for live in lives if live.state is WorkerState.READY}
@@ -237,6 +248,12 @@ class Reconciler:
             affordable=self._books.affordable(plans, (live.row.cost_per_hour for live in lives), now),
             now=now,
         )
+        gone: dict[str, str] = {}
+        if stored.state == FORGETTING:
+            gone = given_up(self.runners, max(self._began, stored.state_since), now)
+            moves = [item for item in moves if item.live.row.site not in gone] + forget(lives, gone)
+            # The last list of such a site says nothing about what is there now.
+            orphans = [orphan for orphan in orphans if orphan.site not in gone]
         held = seen.held | failing.held
         if not active:
             held |= self._upkeep.in_the_way()
@@ -250,8 +267,13 @@ class Reconciler:
             adopted=adopted,
             orphans=orphans,
             add=grown.add,
-            held=held | grown.held,
+            held=tell_once(held | grown.held, self._site_errors()),
+            given_up=gone,
         )
+
+    def _site_errors(self) -> set[str]:
+        errors = {str(runner.list_error) for runner in self.runners.values() if runner.list_error is not None}
+        return errors | {self.health.of(name).error for name in self.runners}
 
     def _store_all(self, lives: Sequence[Live], stored: _Stored, decided: _Decided, now: datetime) -> list[Live]:
         """Store everything found and decided in one transaction; return the workers to create now."""
@@ -267,7 +289,7 @@ class Reconciler:
             adopt(session, self._name, plans, decided.adopted, now)
             request_workers(session, self._name, self._id, plans, decided.add, now)
             attempts = mark_attempts(session, lives, plans, self.runners, self.health, now)
-            if stored.state == ENDING_NOW:
+            if stored.state in _AT_ONCE:
                 self._books.shorten_drains(session, now)
             self._books.write(session, now)
         return attempts
@@ -290,15 +312,41 @@ class Reconciler:
 
     def _report(self, lives: Sequence[Live], stored: _Stored, decided: _Decided, now: datetime) -> CycleReport:
         left = [live for live in lives if live.state in LIVING]
-        listed = all(runner.listing is not None for runner in self.runners.values())
-        ended = stored.state != ACTIVE and self._upkeep.end(left, now) and listed and not left and not decided.changing
+        gone = decided.given_up
+        listed = all(runner.listing is not None or name in gone for name, runner in self.runners.items())
+        ended = stored.state != ACTIVE and self._upkeep.end(left, now, gone) and listed and not left
+        ended = ended and not decided.changing
+        if ended and gone:
+            # A site that was cleared before patience ended is not in question.
+            open_ones = {name: why for name, why in gone.items() if name not in self._upkeep.cleared}
+            with self._store.transaction() as session:
+                tell_forgotten(session, self._name, open_ones, self._upkeep.parts, stored.state_since, now)
         return CycleReport(
             counts=counts_by_state(lives),
             target=decided.target,
             held=decided.held,
             settled=not decided.changing and self._settled(lives, decided.target),
             ended=ended,
+            hopeless=() if ended else all_hopeless(self._unfinished(lives, stored, decided)),
         )
+
+    def _unfinished(self, lives: Sequence[Live], stored: _Stored, decided: _Decided) -> dict[str, str]:
+        """Return by group or site what is unfinished, and why it cannot be finished; empty if it may be."""
+        if stored.state == FORGETTING:
+            # It ends by itself.
+            return {"fleet": ""}
+        if stored.state != ACTIVE:
+            sites = {name for name in self.runners if name not in self._upkeep.cleared}
+            return {name: cannot_ask(self.runners[name].list_error) for name in sites}
+        ready = Counter(live.row.group for live in lives if live.state is WorkerState.READY)
+        short = [plan for name, plan in decided.plans.items() if ready[name] < decided.target.get(name, 0)]
+        return {plan.name: self._lasting_problem(plan) for plan in short}
+
+    def _lasting_problem(self, plan: GroupPlan) -> str:
+        site = plan.spec.site
+        if plan.flavor is None and self.runners[site].flavors:
+            return f"{plan.name}: {plan.problem}"
+        return self._upkeep.impossible(site) or lasting_error(self.health.of(site))
 
     def _settled(self, lives: Sequence[Live], target: Mapping[str, int]) -> bool:
         if any(runner.calls() for runner in self.runners.values()):

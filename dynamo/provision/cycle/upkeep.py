@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -63,6 +63,16 @@ class Upkeep:
         self._refused: dict[str, datetime] = {}
         self._removed: set[str] = set()
 
+    @property
+    def cleared(self) -> Collection[str]:
+        """The sites where all that was created for an ending fleet is gone."""
+        return self._removed
+
+    @property
+    def parts(self) -> Mapping[str, SiteParts]:
+        """What the spec requests from each site besides workers."""
+        return self._parts
+
     def problem(self, site: str) -> str:
         """Return why no workers can be created at a site yet; empty if everything they need exists."""
         if self._parts[site].needed and site not in self._ready:
@@ -85,18 +95,22 @@ class Upkeep:
                 runner.start("sweep", partial(self._sweep, runner, runner.driver, names))
         return self._care_for_leases(lives, plans, removals, now)
 
-    def end(self, lives: Iterable[Live], now: datetime) -> bool:
-        """Remove what was created at sites that have no workers left; return whether all is gone."""
+    def end(self, lives: Iterable[Live], now: datetime, given_up: Collection[str] = ()) -> bool:
+        """Remove what was created at sites without workers, except sites given up; return whether all is gone."""
         used = {live.row.site for live in lives}
         for site, runner in self._runners.items():
-            if site in self._removed or site in used:
+            if site in self._removed or site in used or site in given_up:
                 continue
             if not self._parts[site].any and not isinstance(runner.driver, SweepingSite):
                 self._removed.add(site)
             elif now - self._tried.get(site, now - _TRY) >= _TRY:
                 self._tried[site] = now
                 runner.start("upkeep", partial(self._unmake, runner, self._parts[site]))
-        return self._removed >= set(self._runners)
+        return self._removed | set(given_up) >= set(self._runners)
+
+    def impossible(self, site: str) -> str:
+        """Return why a site can never have what the spec requests; empty if it can."""
+        return impossible(self._parts[site], self._runners[site].driver)
 
     def in_the_way(self) -> dict[str, str]:
         """Return by site why something that was created there is not gone yet."""

@@ -76,6 +76,13 @@ class HealthBook:
                 self._health[site] = replace(before, error=f"{before.error}; {why}")
                 self._changed.add(site)
 
+    def start_over(self) -> None:
+        """Forget all failures: an operator has corrected something and wants it tried now."""
+        with self._lock:
+            self._changed |= set(self._health)
+            self._health.clear()
+            self._undelivered.clear()
+
     def success(self, site: str) -> None:
         """Record that a site did what was requested."""
         with self._lock:
@@ -106,7 +113,7 @@ class HealthBook:
     def take_changes(self) -> tuple[dict[str, SiteTrust], list[FleetNote]]:
         """Return changes since the last call, to be stored."""
         with self._lock:
-            changed = {site: self._health[site] for site in self._changed}
+            changed = {site: self._health.get(site, HEALTHY) for site in self._changed}
             notes = self._notes
             self._changed, self._notes = set(), []
             return changed, notes

@@ -12,13 +12,15 @@ from pathlib import Path
 from dynamo.errors import BusyError, DynamoError
 from dynamo.provision import ledger
 from dynamo.provision.cycle.reconcile import CycleReport
+from dynamo.provision.deciding.breaker import SiteTrust
+from dynamo.provision.deciding.hopeless import all_hopeless, lasting_error
 from dynamo.provision.deciding.lifecycle import FINAL
 from dynamo.provision.fleets import stored_spec
 from dynamo.provision.keeping.fleet_loop import BUSY_PACE_S, FleetLoop
 from dynamo.provision.keeping.opening import pool_folder
 from dynamo.provision.keeping.presence import daemon_for
-from dynamo.provision.states import ENDED
-from dynamo.provision.status import FleetStatus, fleet_status, looked_after_by
+from dynamo.provision.states import ACTIVE, ENDED
+from dynamo.provision.status import FleetStatus, fleet_state, fleet_status, looked_after_by
 from dynamo.store.engine import Store
 
 #: How long the first cycle waits for the sites' lists.
@@ -32,6 +34,12 @@ class NotSettledError(DynamoError):
     """A fleet did not reach the requested state in time."""
 
     exit_code = 9
+
+
+class HopelessError(DynamoError):
+    """A fleet cannot reach the requested state, however long one waits: a person must act."""
+
+    exit_code = 8
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class Glance:
         What is held back, in sentences.
     by
         The process that manages it, if another one.
+    hopeless
+        As in `CycleReport`.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -56,6 +66,7 @@ class Glance:
     settled: bool
     ended: bool
     by: str | None = None
+    hopeless: tuple[str, ...] = ()
 
     def ready(self, group: str) -> int:
         """Return how many workers of a group are ready."""
@@ -91,6 +102,8 @@ def attend(
     ------
     NotSettledError
         If the time is up; it says what is missing and why.
+    HopelessError
+        As soon as nothing of what is missing can come without a person.
     DynamoError
         As `FleetLoop`.
     """
@@ -105,11 +118,13 @@ def attend(
         if found is None:
             found = glance_of(fleet_status(store, name))
             progress(found)
-            if not (done(found) or time.monotonic() > deadline):
+            if not (done(found) or found.hopeless or time.monotonic() > deadline):
                 time.sleep(BUSY_PACE_S)
                 continue
         if done(found):
             return found
+        if found.hopeless:
+            raise HopelessError("; ".join(found.hopeless), where=name, hint=_way_out(store, name))
         raise NotSettledError(
             f"not settled after {timeout_s:.0f} s: {found.missing()}",
             where=name,
@@ -130,7 +145,7 @@ def _look_after(
         found = _glance(loop.cycle(wait_s=wait_s))
         wait_s = 0.0
         progress(found)
-        if done(found) or found.ended or time.monotonic() > deadline:
+        if done(found) or found.ended or found.hopeless or time.monotonic() > deadline:
             return found
         time.sleep(_LEAST_PACE_S)
         loop.wait(BUSY_PACE_S)
@@ -142,7 +157,13 @@ def _glance(report: CycleReport) -> Glance:
         group: {state: count for state, count in states.items() if state not in FINAL}
         for group, states in report.counts.items()
     }
-    return Glance(counts, dict(report.target), held, report.settled, report.ended)
+    return Glance(counts, dict(report.target), held, report.settled, report.ended, hopeless=report.hopeless)
+
+
+def _way_out(store: Store, name: str) -> str:
+    if fleet_state(store, name) == ACTIVE:
+        return "correct the spec or the access to the site, and apply again; `dynamo-provision plan` shows all problems"
+    return "correct the access to the site; if it is gone for good, `dynamo-provision destroy --forget`"
 
 
 def glance_of(status: FleetStatus) -> Glance:
@@ -151,6 +172,8 @@ def glance_of(status: FleetStatus) -> Glance:
     for worker in status.workers:
         if worker.state not in FINAL:
             counts.setdefault(worker.group, Counter())[worker.state] += 1
+    errors = {site.site: lasting_error(SiteTrust(kind=site.kind, error=site.error)) for site in status.sites}
+    short = [group for group in status.groups if group.wanted is None or group.states.get("ready", 0) < group.wanted]
     return Glance(
         counts=counts,
         target={group.group: group.wanted for group in status.groups},
@@ -158,6 +181,7 @@ def glance_of(status: FleetStatus) -> Glance:
         settled=status.settled,
         ended=status.state == ENDED,
         by=status.looked_after_by or "none yet",
+        hopeless=all_hopeless((group.group, errors[group.site]) for group in short) if status.state == ACTIVE else (),
     )
 
 

@@ -70,8 +70,10 @@ class FleetLoop:
             fleet = ledger.fleet_named(session, self.name)
         self.spec = stored_spec(fleet)
         self._body = fleet.spec
+        self._updated_at = fleet.updated_at
         base = Path(fleet.base)
-        drivers = open_sites(self.spec, base)
+        # One site that cannot even be opened must not keep the servers at the others.
+        drivers = open_sites(self.spec, base, lenient=fleet.state != ACTIVE)
         self.link = open_link(self.spec, base, drivers, self._tell)
         runners = {
             name: SiteRunner(
@@ -133,6 +135,9 @@ class FleetLoop:
         if fleet.spec != self._body:
             self._close_sites()
             self._open()
+        elif fleet.updated_at != self._updated_at:
+            self._updated_at = fleet.updated_at
+            self.reconciler.health.start_over()
         return fleet.state
 
     def _end(self) -> None:

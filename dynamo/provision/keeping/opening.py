@@ -6,9 +6,10 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dynamo.errors import UsageError
+from dynamo.errors import DynamoError, UsageError
 from dynamo.pool.manager import ANY
 from dynamo.provision.pool_link import PoolLink
+from dynamo.provision.sites.absent import AbsentSite
 from dynamo.provision.sites.base import SiteContext, SiteDriver
 from dynamo.provision.sites.registry import open_site
 from dynamo.provision.spec.fleet import FleetSpec, PoolSpec
@@ -33,8 +34,10 @@ def site_folder(base: Path, site: str) -> Path:
     return base / "sites" / "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in site)
 
 
-def open_sites(spec: FleetSpec, base: Path) -> dict[str, SiteDriver]:
+def open_sites(spec: FleetSpec, base: Path, *, lenient: bool = False) -> dict[str, SiteDriver]:
     """Open the drivers of all sites of a spec.
+
+    With ``lenient``, one that cannot be opened is replaced by an `AbsentSite`.
 
     Raises
     ------
@@ -54,8 +57,13 @@ def open_sites(spec: FleetSpec, base: Path) -> dict[str, SiteDriver]:
     try:
         for name, site in spec.sites.items():
             folder = site_folder(base, name)
-            context = SiteContext(name, site.driver_options(name), folder, timeout_s=site.timeout_s)
-            drivers[name] = open_site(site.driver, context)
+            try:
+                context = SiteContext(name, site.driver_options(name), folder, timeout_s=site.timeout_s)
+                drivers[name] = open_site(site.driver, context)
+            except DynamoError as error:
+                if not lenient:
+                    raise
+                drivers[name] = AbsentSite(name, error)
     except BaseException:
         for driver in drivers.values():
             driver.close()

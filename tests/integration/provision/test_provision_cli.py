@@ -253,6 +253,41 @@ def test_what_cannot_be_had_in_time_is_told(cli: Cli) -> None:
     assert list(cli.states().values()) == ["ready"]
 
 
+def test_apply_installs_htcondor_if_there_is_none(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    cli.environment["DYNAMO_HTCONDOR_PREFIX"] = str(tmp_path / "htcondor")
+    try:
+        told = cli.run("apply", str(cli.spec)).stderr
+        assert f"HTCondor is not installed: installing it in {tmp_path / 'htcondor'}" in told
+        assert list(cli.states().values()) == ["ready"] * 2
+    finally:
+        cli.close()
+
+
+def test_a_fleet_whose_cloud_is_gone_ends_by_force(cli: Cli) -> None:
+    (cli.folder / "clouds.yaml").write_text("clouds: {other: {auth: {auth_url: 'http://127.0.0.1:1/v3'}}}\n")
+    site = {"driver": "openstack", "options": {"cloud": "gone", "config_file": str(cli.folder / "clouds.yaml")}}
+    group = {"name": "local", "site": "Gone:A", "count": 1, "flavor": "m1", "image": "x", "network": "y"}
+    cli.spec.write_text(json.dumps({"name": "local", "sites": {"Gone:A": site}, "compute": [group]}))
+    for command in (("apply", str(cli.spec)), ("destroy", "--yes", "--now")):
+        told = cli.run(*command, code=8).stderr
+        assert "Cloud gone was not found" in told
+        assert ("destroy --forget" in told) == (command[0] == "destroy")
+        # The same error holds back the list and the group; it is told once.
+        assert cli.run("status").stdout.replace("\n", " ").count("Cloud gone was not found") == 1
+    pool = cli.folder / "state" / "fleets" / "local" / "pool" / "pool.json"
+    assert pool.exists()
+    ended = cli.json("destroy", "--yes", "--forget")
+    assert ended["state"] == "ended"
+    (forgotten,) = ended["forgotten"]
+    assert (forgotten["site"], forgotten["servers"]) == ("Gone:A", {})
+    assert "Cloud gone was not found" in forgotten["why"]
+    assert not pool.exists()
+    # The name is free, also for a spec of other sites.
+    shutil.copy(SPECS / "local.json", cli.spec)
+    assert cli.json("apply", "--no-wait", str(cli.spec))["changed"] is True
+
+
 def test_the_daemon_looks_after_fleets(cli: Cli) -> None:
     daemon = cli.start("daemon", "--json")
     wait_for(lambda: (cli.folder / "state" / "store.sqlite").exists() and cli.daemon(), 30)
