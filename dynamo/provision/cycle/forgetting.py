@@ -17,8 +17,10 @@ from dynamo.provision.sites.errors import SiteRetryableError
 from dynamo.provision.sites.runner import SiteRunner
 from dynamo.store.fleets import Worker
 
-#: A site that is only slow, or does not delete what it lists, has this long.
+#: A site that does not answer, but may later, has this long.
 PATIENCE = timedelta(minutes=2)
+#: One that answers has this long to delete what it lists: bare metal takes minutes.
+DELETING = timedelta(minutes=10)
 #: How the reason of a forgotten worker begins.
 _REASON = "forgotten"
 
@@ -31,14 +33,14 @@ def given_up(runners: Mapping[str, SiteRunner], since: datetime, now: datetime) 
     since
         When forgetting began: sites that may answer later are given up only some time after it.
     """
-    late = now - since >= PATIENCE
+    waited = now - since
     found = {}
     for name, runner in runners.items():
         error = runner.list_error
-        if error is not None and (late or not isinstance(error, SiteRetryableError)):
+        if error is not None and (waited >= PATIENCE or not isinstance(error, SiteRetryableError)):
             found[name] = str(error)
-        elif late:
-            found[name] = f"not cleared {PATIENCE.total_seconds():.0f} s after the order"
+        elif waited >= DELETING:
+            found[name] = f"not cleared {DELETING.total_seconds():.0f} s after the order"
     return found
 
 

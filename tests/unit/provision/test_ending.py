@@ -70,6 +70,17 @@ def test_a_site_that_only_does_not_answer_has_two_minutes(tmp_path: Path) -> Non
     assert world.states() == {"released": 3}
 
 
+def test_a_site_that_does_not_delete_is_given_up_later(tmp_path: Path) -> None:
+    world = World(tmp_path, ONE)
+    world.run(90)
+    world.sites["Sim:A"].fail_next(10_000, SitePermanentError("forbidden"), verb="delete")
+    world.end("forgetting")
+    assert not run_to_the_end(world, 500)
+    assert run_to_the_end(world, 200)
+    (told,) = world.events("forgot")
+    assert len(told.data["servers"]) == world.servers("Sim:A") == 2
+
+
 def test_forgetting_needs_no_answer_ever(tmp_path: Path) -> None:
     world = World(tmp_path, TWO)
     world.run(90)
