@@ -11,8 +11,10 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -43,6 +45,8 @@ from dynamo.times import utc_now
 log = logging.getLogger(__name__)
 #: Scrapes within this time of each other get the same answer: many dashboard readers cost one read.
 _FRESH_S = 1.0
+#: Longest silence of a client before its request has arrived.
+_REQUEST_S = 15.0
 
 
 class StoreCollector(Collector):
@@ -219,5 +223,19 @@ def serve_metrics(store: Store, address: str) -> MetricsServer:
         server, thread = start_http_server(int(port), host, registry)
     except OSError as error:
         raise UsageError(f"cannot listen: {error.strerror}", where=f"--metrics {address}") from error
+    server.RequestHandlerClass = _with_timeout(server.RequestHandlerClass)
     log.info("metrics", extra={"address": f"http://{host}:{server.server_port}/metrics"})
     return MetricsServer(server, thread, host, server.server_port)
+
+
+def _with_timeout(handler: Any) -> Any:
+    """Return a request handler that ends connections whose request does not arrive: each holds a thread."""
+
+    class Handler(handler):  # type: ignore[misc]
+        timeout = _REQUEST_S
+
+        def handle(self) -> None:
+            with suppress(TimeoutError):
+                super().handle()
+
+    return Handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dynamo.autoscale import metrics
 from dynamo.autoscale.metric_names import exposed_names
 from dynamo.autoscale.metrics import StoreCollector, serve_metrics
 from dynamo.errors import UsageError
@@ -184,6 +186,22 @@ def test_without_the_store_it_says_so(tmp_path: Path) -> None:
     samples = scrape()
     assert of(samples, "dynamo_store_up") == 0
     assert not any(name == "dynamo_workers" for name, _ in samples)
+
+
+def test_a_half_sent_request_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(metrics, "_REQUEST_S", 0.2)
+    store = open_store(tmp_path / "store.sqlite")
+    server = serve_metrics(store, "0")
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            connection.sendall(b"GET /metrics HTTP/1.1\r\n")
+            assert connection.recv(1) == b""
+    finally:
+        server.stop()
+        store.close()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_it_is_served_to_this_machine_alone_and_read_only(tmp_path: Path) -> None:
