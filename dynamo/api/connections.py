@@ -4,69 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Hashable
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from dynamo.api.limits import WaitingRoom
 from dynamo.api.settings import ApiSettings
 
 log = logging.getLogger(__name__)
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-Held = TypeVar("Held", bound=Hashable)
-
-
-class WaitingRoom(Generic[Held]):
-    """Connections without a whole request, by client, the oldest first.
-
-    A client that opens too many loses its own oldest ones, so it cannot keep others out. All clients behind a proxy
-    are one: the newest connections, which are about to send their request, stay.
-
-    Parameters
-    ----------
-    per_client, total
-        How many may wait.
-    """
-
-    def __init__(self, per_client: int, total: int) -> None:
-        self._per_client = per_client
-        self._total = total
-        self._held: dict[str, OrderedDict[Held, None]] = {}
-        self._count = 0
-
-    def enter(self, client: str, connection: Held) -> Held | None:
-        """Take in a connection; return the one that must go for it, if any."""
-        held = self._held.setdefault(client, OrderedDict())
-        if connection in held:
-            return None
-        held[connection] = None
-        self._count += 1
-        if len(held) > self._per_client:
-            return self._oldest(client)
-        if self._count > self._total:
-            return self._oldest(max(self._held, key=lambda name: len(self._held[name])))
-        return None
-
-    def leave(self, client: str, connection: Held) -> None:
-        """Let a connection go: it has sent its request, or is closed; one that is not there is not an error."""
-        held = self._held.get(client)
-        if held is None or connection not in held:
-            return
-        del held[connection]
-        self._count -= 1
-        if not held:
-            del self._held[client]
-
-    def __len__(self) -> int:
-        """Return how many connections wait."""
-        return self._count
-
-    def _oldest(self, client: str) -> Held:
-        oldest = next(iter(self._held[client]))
-        self.leave(client, oldest)
-        return oldest
 
 
 def protocol_for(settings: ApiSettings) -> type[H11Protocol]:

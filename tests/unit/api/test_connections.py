@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamo.api.connections import WaitingRoom
+from dynamo.api.limits import WaitingRoom
 
 
 def test_a_client_crowds_out_only_itself() -> None:
