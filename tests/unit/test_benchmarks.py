@@ -21,7 +21,7 @@ def suite(name: str, monkeypatch: pytest.MonkeyPatch, table: dict[str, Any] | No
             raise RuntimeError("broken")
         return [table]
 
-    monkeypatch.setitem(sys.modules, f"benchmarks.{name}", SimpleNamespace(run=run))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, f"benchmarks.{name}", SimpleNamespace(run=run))
 
 
 def test_one_that_fails_leaves_the_tables_of_the_others(

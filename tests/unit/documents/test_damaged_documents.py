@@ -33,8 +33,8 @@ from dynamo.runs.publish import read_publication
 from dynamo.runs.results import read_results
 from dynamo.watch.check import config_mistakes, file_mistakes
 from dynamo.workflows.layout import choose_layout
+from dynamo.workflows.pegasus.abstract import abstract_workflow
 from dynamo.workflows.pegasus.check import check
-from dynamo.workflows.pegasus.write import abstract_workflow
 from dynamo.workflows.workflow import plan_run, read_workflow, templates
 from tests.unit.documents.damage import damaged
 
@@ -155,7 +155,8 @@ def _check_plan_files(path: Path) -> object:
     data = read_data(path)
     parts = data if isinstance(data, dict) else {}
     names = ("workflow", "sites", "transformations", "replicas")
-    return check(*(parts.get(name) for name in names), {"pegasus.register": "false"}, site="condorpool")
+    workflow, sites, transformations, replicas = (parts.get(name) for name in names)
+    return check(workflow, sites, transformations, replicas, {"pegasus.register": "false"}, site="condorpool")
 
 
 def _specs() -> list[Any]:

@@ -65,7 +65,7 @@ def rules(tmp_path: Path) -> dict[str, Rule]:
     (tmp_path / "dynamo.toml").write_text(CONFIG)
     (tmp_path / "incoming").mkdir()
     settings = find_config(tmp_path / "dynamo.toml")
-    return {rule.name: rule for rule in make_rules(settings, make_planner(settings), strict=True)}
+    return {rule.name: rule for rule in make_rules(settings, make_planner(settings))}
 
 
 @pytest.fixture
