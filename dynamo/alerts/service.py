@@ -35,7 +35,7 @@ from dynamo.runs.ledger import decide
 from dynamo.runs.publish import INDEX
 from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.lease import RENEW_S
-from dynamo.store.models import Run
+from dynamo.store.models import Run, RunDecision
 from dynamo.times import utc_now
 
 _log = logging.getLogger("dynamo.alerts")
@@ -44,6 +44,8 @@ _RETRY_S = 1.0
 _STANDBY_S = 5.0
 _TIDY_S = 3600.0
 _REMEMBERED = 10_000
+#: What is stored of a run whose products need not be read again after a restart.
+_JUDGED, _UNUSABLE = "alerts-judged", "no-alerts"
 
 
 @dataclass(frozen=True)
@@ -148,11 +150,12 @@ class AlertService:
         return judged
 
     def catch_up(self) -> None:
-        """Judge what was published recently without an event."""
+        """Judge what was published recently without an event, and what a restart interrupted."""
         since = utc_now() - timedelta(minutes=self.settings.late_min)
+        done = select(RunDecision.id).where(RunDecision.subject == Run.id, RunDecision.action.in_((_JUDGED, _UNUSABLE)))
         query = (
             select(Run.id, Run.workflow, Run.key, Run.product_dir)
-            .where(Run.state == "succeeded", Run.published_at >= since, Run.product_dir.is_not(None))
+            .where(Run.state == "succeeded", Run.published_at >= since, Run.product_dir.is_not(None), ~done.exists())
             .order_by(Run.valid_at)
         )
         with self._store.reading() as session:
@@ -296,8 +299,12 @@ class AlertService:
             subject = task.run or str(task.paths[0])
             _log.warning("product not usable for alerts", extra={"subject": subject, "reason": str(error)})
             with self._store.transaction() as session:
-                decide(session, subject, "no-alerts", str(error))
+                decide(session, subject, _UNUSABLE, str(error))
             return
+        if task.run:
+            with self._store.transaction() as session:
+                skipped = sorted({item.skipped for item in judged if item.skipped})
+                decide(session, task.run, _JUDGED, "; ".join(skipped) or f"products judged: {len(judged)}")
         for courier in self._couriers:
             courier.wake()
         for item in judged:

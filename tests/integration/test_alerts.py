@@ -626,7 +626,7 @@ def write_storm(folder: Path, issue: datetime) -> None:
     write_nowcast(folder / nowcast_name(issue), header, fields)
 
 
-def test_the_daemon_publishes_and_the_place_is_told(tmp_path: Path) -> None:
+def test_the_daemon_publishes_and_the_place_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "incoming").mkdir()
     (tmp_path / "places.geojson").write_bytes(orjson.dumps(PLACES))
     config = parse_config(
@@ -648,10 +648,13 @@ def test_the_daemon_publishes_and_the_place_is_told(tmp_path: Path) -> None:
             write_storm(tmp_path / "incoming", utc_now().replace(second=0, microsecond=0))
             wait_for((tmp_path / "log.jsonl").exists, 60, "the message")
             assert service.wait_idle(300)
-        # Another process that follows the store finds nothing new in it.
+        # After a restart there is nothing new in the store, and nothing is read again.
+        read: list[Any] = []
+        monkeypatch.setattr("dynamo.alerts.service.read_products", lambda paths, **_: read.append(paths))
         with AlertService(watcher.service.store, section, base=tmp_path, poll_s=0.1) as service:
             service.catch_up()
             assert service.wait_idle(300)
+        assert read == []
     (message,) = [orjson.loads(text) for text in (tmp_path / "log.jsonl").read_bytes().splitlines()]
     assert message["place"]["id"] == "Alpha"
     assert message["finding"]["lead_min"] in (1, 2)
