@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.console import err, out, print_json, progress
+from dynamo.cli.given import given_files, given_values, require_files
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def submit(
     settings = find_config(config)
     service = make_service(settings)
     try:
-        request = _request(service, settings, workflow, _files(inputs), _pairs(params, "--param"), engine)
+        request = _request(service, settings, workflow, given_files(inputs), given_values(params, "--param"), engine)
         run, new = service.create(request)
         if not new and run.state in RETRIED:
             run = service.retry(run.id, "submitted again", request)
@@ -273,10 +274,9 @@ def _request(
         paths = [Path(text).absolute() for text in texts]
         if len(paths) > 1 and port not in workflow.many:
             raise UsageError(f"{port} given {len(paths)} times", where="--input", expected="one file")
+        require_files(paths, f"a file in format {workflow.inputs[port]}")
         facts = inspect_port(workflow.inputs[port], paths, ())
         for path in paths:
-            if not path.is_file():
-                raise InputError("no such file", where=path, expected=f"a file in format {workflow.inputs[port]}")
             known = path.stat()
             if workflow.inputs[port] == "sounding":
                 # A trigger's run falls back on the configured heights; whoever names a file now wants that file.
@@ -293,29 +293,6 @@ def _request(
         priority=workflow.priority,
         valid_at=max(times, default=None),
     )
-
-
-def _files(texts: list[str]) -> dict[str, list[str]]:
-    """Return the files by input; an input may be repeated."""
-    files: dict[str, list[str]] = {}
-    for text in texts:
-        for name, value in _pairs([text], "--input").items():
-            files.setdefault(name, []).append(value)
-    return files
-
-
-def _pairs(texts: list[str], option: str) -> dict[str, str]:
-    from dynamo.errors import UsageError
-
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name or not value:
-            raise UsageError(f"cannot parse {text!r:.80}", where=option, expected="NAME=VALUE")
-        if name in pairs:
-            raise UsageError(f"{name} given twice", where=option)
-        pairs[name] = value
-    return pairs
 
 
 def _report(service: RunService, run: Run, new: bool, as_json: bool) -> None:

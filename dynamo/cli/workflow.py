@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,6 +117,7 @@ def plan(
     import shlex
 
     from dynamo.cli.console import out, print_json
+    from dynamo.cli.given import given_files, given_values
     from dynamo.modules.registry import contracts
     from dynamo.workflows.layout import choose_layout
     from dynamo.workflows.pegasus.settings import PegasusSettings
@@ -126,11 +126,8 @@ def plan(
 
     modules = contracts()
     workflow = read_workflow(name, modules)
-    paths: dict[str, list[Path]] = {}
-    for text in inputs:
-        for key, value in _pairs([text], "--input").items():
-            paths.setdefault(key, []).append(Path(value))
-    values = _pairs(parameters, "--param")
+    paths = {port: [Path(path) for path in given] for port, given in given_files(inputs).items()}
+    values = given_values(parameters, "--param")
     run = plan_run(workflow, paths, values, _facts(workflow, paths, values), modules)
     layout = choose_layout(run, slots=slots, job_overhead_s=job_overhead_s, single_threshold_s=0.0)
     image = (image or str(PegasusSettings.image)) if container else ""
@@ -160,21 +157,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(workflow_app, name="workflow")
 
 
-def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    from dynamo.errors import UsageError
-
-    pairs: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"{option} {text!r:.60}", expected=f"{option} NAME=VALUE")
-        if key in pairs:
-            raise UsageError(f"{option} {key} given twice", expected="each name once")
-        pairs[key] = value
-    return pairs
-
-
 def _facts(workflow: Workflow, paths: dict[str, list[Path]], values: dict[str, str]) -> dict[str, InputFacts]:
+    from dynamo.cli.given import require_files
     from dynamo.documents.problems import Problems
     from dynamo.inspection.process import inspect_port
     from dynamo.workflows.document import Document
@@ -189,6 +173,8 @@ def _facts(workflow: Workflow, paths: dict[str, list[Path]], values: dict[str, s
         given = [job.arguments.get("levels") for job in workflow.jobs]
         levels = [level for item in given if isinstance(item, list) for level in item]
     wanted = sorted({float(level) for level in levels}) if isinstance(levels, list) else []
+    for name, spec in workflow.inputs.items():
+        require_files(paths.get(name, ()), f"a file in format {spec.format}")
     looked = {
         name: inspect_port(spec.format, paths[name], wanted) for name, spec in workflow.inputs.items() if name in paths
     }

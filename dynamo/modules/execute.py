@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynamo.contract import Call, Module, Port
-from dynamo.errors import DynamoError, InputError
+from dynamo.errors import DynamoError, InputError, NotFoundError
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ def execute(
     ------
     InputError
         If ports, files or parameters violate the contract.
+    NotFoundError
+        If an input file does not exist.
     DynamoError
         If the module did not write its outputs.
     """
@@ -42,7 +44,7 @@ def execute(
     for port, paths in inputs.items():
         for path in paths:
             if not path.is_file():
-                raise InputError("no such file", where=path, expected=f"input {port} of module {module.name}")
+                raise NotFoundError("no such file", where=path, expected=f"input {port} of module {module.name}")
     call = Call(
         inputs={port: list(paths) for port, paths in inputs.items()},
         outputs={port: list(paths) for port, paths in outputs.items()},

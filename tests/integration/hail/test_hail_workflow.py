@@ -174,5 +174,5 @@ def test_what_cannot_work_is_said(tmp_path: Path, inputs: list[str], says: str) 
         "sounding": sounding_file(tmp_path),
     }
     given = [text for each in inputs for text in ("--input", each.format(**files))]
-    code = 2 if "2 times" in says else 3
+    code = {"sounding given 2 times": 2, "no such file": 4}.get(says, 3)
     assert says in " ".join(submit(tmp_path, "hail", *given, code=code).split())

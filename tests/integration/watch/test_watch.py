@@ -608,7 +608,7 @@ def test_wrong_words_are_explained(root: Path) -> None:
         (("submit", "nowcast", "-i", f"nowcats={path}"), 3, "nowcast"),
         (("submit", "nowcast", "-i", "nowcast"), 2, "NAME=VALUE"),
         (("submit", "nowcast", "-i", f"nowcast={path}", "-p", "levles=3"), 3, "levels"),
-        (("submit", "nowcast", "-i", f"nowcast={path}.not"), 3, "no such file"),
+        (("submit", "nowcast", "-i", f"nowcast={path}.not"), 4, "no such file"),
         (("runs", "show", "abc"), 4, "no run"),
         (("runs", "list", "--state", "done"), 2, "succeeded"),
         (("watch",), 3, "no feed"),

@@ -57,7 +57,7 @@ def test_contract_is_checked_before(tmp_path: Path, nowcast: Path) -> None:
         execute(contour, {"grids": [nowcast]}, out, {})
     with pytest.raises(InputError, match="output geojson is missing"):
         execute(contour, {"grid": [nowcast]}, {}, {})
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(NotFoundError, match="no such file"):
         execute(contour, {"grid": [tmp_path / "absent"]}, out, {})
     with pytest.raises(InputError, match=r"contour\.levels\[0\].*out of range.*dBZ"):
         execute(contour, {"grid": [nowcast]}, out, {"levels": [500]})
