@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from dynamo.documents.problems import near_hint
 from dynamo.errors import BusyError, NotFoundError, RetryableError, UsageError
 from dynamo.store.engine import Store
 from dynamo.store.fleets import ApiToken
@@ -119,7 +120,8 @@ def revoke_token(session: Session, name: str) -> None:
     """
     gone = session.scalars(delete(ApiToken).where(ApiToken.name == name).returning(ApiToken.name)).all()
     if not gone:
-        raise NotFoundError(f"no token {name!r:.60}", hint="dynamo-provision token list")
+        known = session.scalars(select(ApiToken.name)).all()
+        raise NotFoundError(f"no token {name!r:.60}", hint=near_hint(name, known) or "dynamo-provision token list")
 
 
 def find_token(store: Store, token: str) -> TokenInfo | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_channels
 from dynamo.cli.console import err, out, print_json, print_table
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.watch import ConfigOption
@@ -195,7 +196,7 @@ def list_(
 
 
 def try_channel(
-    channel: str = typer.Argument(help="Name of a configured channel."),
+    channel: str = typer.Argument(help="Name of a configured channel.", autocompletion=complete_channels),
     config: Path | None = ConfigOption,
 ) -> None:
     """Send a test message over one channel; exit code 5 if the channel does not accept it."""
@@ -204,14 +205,20 @@ def try_channel(
     from dynamo.alerts.channels.base import Note
     from dynamo.alerts.channels.registry import make_channels
     from dynamo.config.file import find_config
+    from dynamo.documents.problems import near_hint
     from dynamo.errors import NotFoundError
     from dynamo.times import to_iso, utc_now
 
     settings = find_config(config)
     sections = [section for section in _section(settings).channels if section.name == channel]
     if not sections:
-        known = ", ".join(section.name for section in _section(settings).channels) or "none configured"
-        raise NotFoundError(f"unknown channel {channel!r:.80}", where="alerts.channels", expected=known)
+        known = [section.name for section in _section(settings).channels]
+        raise NotFoundError(
+            f"unknown channel {channel!r:.80}",
+            where="alerts.channels",
+            expected=", ".join(known) or "none configured",
+            hint=near_hint(channel, known),
+        )
     key, text = secrets.token_hex(16), f"Test of DyNamo's channel {channel}: storm and hail alerts will arrive here"
     payload = {"key": key, "kind": "test", "text": text, "made": to_iso(utc_now())}
     for target in make_channels(sections, settings.base):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_policies
 from dynamo.cli.console import err, out, print_json, print_table
 from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened
 from dynamo.cli.watch import ConfigOption
@@ -191,7 +192,8 @@ def decisions(
 
 
 def policies(
-    name: str | None = typer.Argument(None, help="One policy. Default: all."), as_json: bool = JsonOption
+    name: str | None = typer.Argument(None, help="One policy. Default: all.", autocompletion=complete_policies),
+    as_json: bool = JsonOption,
 ) -> None:
     """Show the scaling policies and their options."""
     from dynamo.autoscale.policies.registry import options_model, policy_names

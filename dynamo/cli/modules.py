@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from dynamo.cli.completion import complete_modules
+
 module_app = typer.Typer(help="List the scientific modules, show their contracts, run one.", no_args_is_help=True)
 
 
@@ -48,7 +50,7 @@ def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the c
 
 @module_app.command("show")
 def show(
-    name: str = typer.Argument(help="Module name (see `dynamo module list`)."),
+    name: str = typer.Argument(help="Module name (see `dynamo module list`).", autocompletion=complete_modules),
     as_json: bool = typer.Option(False, "--json", help="Print the contract as JSON."),
 ) -> None:
     """Show one module's contract: ports, and parameters with unit, default and range."""
@@ -89,7 +91,7 @@ def show(
 
 @module_app.command("run")
 def run(
-    name: str = typer.Argument(help="Module name (see `dynamo module list`)."),
+    name: str = typer.Argument(help="Module name (see `dynamo module list`).", autocompletion=complete_modules),
     inputs: list[str] = typer.Option([], "--input", "-i", help="PORT=FILE (repeatable)."),
     outputs: list[str] = typer.Option([], "--output", "-o", help="PORT=FILE (repeatable)."),
     parameters: list[str] = typer.Option([], "--param", "-p", help="NAME=VALUE (repeatable); lists as 35,45."),

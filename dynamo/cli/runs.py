@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_runs
 from dynamo.cli.console import out, print_json, print_table
 from dynamo.cli.watch import ConfigOption
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from dynamo.store.models import Run
 
 JsonOption = typer.Option(False, "--json", help="Print JSON.")
-RunArgument = typer.Argument(help="Run ID, or a unique prefix of it.", metavar="RUN")
+RunArgument = typer.Argument(help="Run ID, or a unique prefix of it.", metavar="RUN", autocompletion=complete_runs)
 _TAIL = 50
 #: Said of an unfinished run whose process is gone.
 _LEFT = "no process works on it: dynamo runs retry continues it"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_engines, complete_workflows
 from dynamo.cli.console import err, out, print_json, progress
 from dynamo.cli.given import given_files, given_values, require_files
 from dynamo.cli.watch import ConfigOption
@@ -29,12 +30,16 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
-    workflow: str = typer.Argument(help="Workflow document, Pegasus workflow, or template name."),
+    workflow: str = typer.Argument(
+        help="Workflow document, Pegasus workflow, or template name.", autocompletion=complete_workflows
+    ),
     inputs: list[str] = typer.Option([], "--input", "-i", metavar="NAME=PATH", help="Input file (repeatable)."),
     params: list[str] = typer.Option(
         [], "--param", "-p", metavar="NAME=VALUE", help="Parameter (repeatable); 35,45 for lists."
     ),
-    engine: str | None = typer.Option(None, "--engine", "-e", help="local, condor, pegasus or an installed engine."),
+    engine: str | None = typer.Option(
+        None, "--engine", "-e", help="local, condor, pegasus or an installed engine.", autocompletion=complete_engines
+    ),
     out_dir: Path | None = typer.Option(None, "--out", "-o", help="Also copy the products here."),
     wait: bool = typer.Option(False, "--wait", help="Wait until the run finishes. Default: run it in the background."),
     config: Path | None = ConfigOption,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dynamo.cli.completion import complete_workflows
+
 if TYPE_CHECKING:
     from dynamo.inspection.facts import InputFacts
     from dynamo.workflows.workflow import Workflow
@@ -16,7 +18,9 @@ workflow_app = typer.Typer(
     no_args_is_help=True,
 )
 
-_WORKFLOW = typer.Argument(help="File or template name (see `dynamo workflow list`).")
+_WORKFLOW = typer.Argument(
+    help="File or template name (see `dynamo workflow list`).", autocompletion=complete_workflows
+)
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 

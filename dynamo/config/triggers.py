@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import Field
 
 from dynamo.config.alerts import AlertsSection
 from dynamo.config.names import EngineName, Name
+from dynamo.documents.problems import did_you_mean
 from dynamo.documents.section import Section
 
 
@@ -64,10 +64,7 @@ class TriggerSection(Section):
         """Return that a feed does not exist, with the closest match; empty if it exists."""
         if name in feeds:
             return ""
-        near = difflib.get_close_matches(name, feeds, n=1)
-        return f"trigger {self.name} names the {what} {name}, which does not exist" + (
-            f" (did you mean {near[0]}?)" if near else ""
-        )
+        return f"trigger {self.name} names the {what} {name}, which does not exist{did_you_mean(name, feeds)}"
 
 
 class ConditionSection(Section):

@@ -176,6 +176,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near}?)" if near else ""
 
 
+def near_hint(name: str, known: Iterable[str]) -> str | None:
+    """Return the same question as the hint of an error; None if no known name is near."""
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else None
+
+
 def shown(value: object) -> str:
     """Return ``value`` as text for a message, at most one line long."""
     # The repr of a hostile value can be as long as the document.

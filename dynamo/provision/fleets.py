@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from dynamo.documents.problems import near_hint
 from dynamo.errors import BusyError, NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.deciding.lifecycle import LIVING, SERVING, WorkerState
@@ -109,7 +110,12 @@ def scale(session: Session, name: str, target: str, wanted: int, now: datetime, 
         at = spec.groups_at(target)
         if not at:
             known = sorted({*spec.sites, *(group.name for group in spec.compute)})
-            raise NotFoundError(f"site or group {target!r:.80} not found", where=name, expected=", ".join(known))
+            raise NotFoundError(
+                f"site or group {target!r:.80} not found",
+                where=name,
+                expected=", ".join(known),
+                hint=near_hint(target, known),
+            )
         if len(at) > 1:
             raise UsageError(
                 f"{target} has several groups", where=name, expected=" or ".join(group.name for group in at)
@@ -140,7 +146,12 @@ def drain_worker(session: Session, name: str, worker: str, deadline: datetime, n
     fleet = ledger.fleet_named(session, name)
     found = session.scalars(select(Worker).where(Worker.fleet == fleet.name, Worker.name == worker)).first()
     if found is None or found.ended_at is not None:
-        raise NotFoundError(f"living worker {worker!r:.70} not found", where=name, hint="dynamo-provision status")
+        known = [row.name for row in ledger.living_workers(session, name)]
+        raise NotFoundError(
+            f"living worker {worker!r:.70} not found",
+            where=name,
+            hint=near_hint(worker, known) or "dynamo-provision status",
+        )
     state = WorkerState(found.state)
     if state not in SERVING:
         return state.value
@@ -165,7 +176,10 @@ def drain_site(session: Session, name: str, site: str, now: datetime) -> list[st
     spec = stored_spec(_active(session, name))
     groups = spec.groups_at(site)
     if not groups:
-        raise NotFoundError(f"site {site!r:.80} not found", where=name, expected=", ".join(spec.sites))
+        known = list(spec.sites)
+        raise NotFoundError(
+            f"site {site!r:.80} not found", where=name, expected=", ".join(known), hint=near_hint(site, known)
+        )
     reason = "site drained by the operator"
     for group in groups:
         ledger.wish(session, name, group.name, site=site, wanted=0, source=OPERATOR, reason=reason, now=now)

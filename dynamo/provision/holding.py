@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from dynamo.documents.problems import near_hint
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.deciding.groups import Override, plan_groups
@@ -115,8 +116,13 @@ def _targets(spec: FleetSpec, name: str, target: str) -> Sequence[ComputeSpec]:
     group = spec.group(target)
     found = (group,) if group is not None else spec.groups_at(target)
     if not found:
-        known = ", ".join(sorted({*spec.sites, *(group.name for group in spec.compute), ALL}))
-        raise NotFoundError(f"site or group {target!r:.80} not found", where=name, expected=known)
+        known = sorted({*spec.sites, *(group.name for group in spec.compute), ALL})
+        raise NotFoundError(
+            f"site or group {target!r:.80} not found",
+            where=name,
+            expected=", ".join(known),
+            hint=near_hint(target, known),
+        )
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, Row, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from dynamo.documents.problems import near_hint
 from dynamo.errors import NotFoundError
 from dynamo.provision.deciding.breaker import SiteTrust
 from dynamo.provision.deciding.lifecycle import FINAL, LIVING, WorkerState, sources
@@ -33,9 +34,11 @@ def fleet_named(session: Session, name: str) -> Fleet:
     """
     fleet = session.get(Fleet, name)
     if fleet is None:
-        known = ", ".join(session.scalars(select(Fleet.name).order_by(Fleet.name)))
+        known = session.scalars(select(Fleet.name).order_by(Fleet.name)).all()
         raise NotFoundError(
-            f"fleet {name!r:.70} not found", expected=known or None, hint="dynamo-provision apply SPEC.json"
+            f"fleet {name!r:.70} not found",
+            expected=", ".join(known) or None,
+            hint=near_hint(name, known) or "dynamo-provision apply SPEC.json",
         )
     return fleet
 

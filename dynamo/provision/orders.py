@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from dynamo.documents.problems import near_hint
 from dynamo.errors import BusyError, InputError, NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.deciding.lifecycle import SERVING
@@ -204,7 +205,10 @@ def extend_leases(
     if not groups:
         known = [*spec.sites, *(group.name for group in spec.compute), *(row.name for row in rows)]
         raise NotFoundError(
-            f"worker, group or site {target!r:.80} not found", where=name, expected=", ".join(known[:20])
+            f"worker, group or site {target!r:.80} not found",
+            where=name,
+            expected=", ".join(known[:20]),
+            hint=near_hint(target, known),
         )
     sites = {group.site for group in groups}
     narrow = spec.model_copy(update={"sites": {site: spec.sites[site] for site in spec.sites if site in sites}})

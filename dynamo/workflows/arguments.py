@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dynamo.contract import Module, Value
-from dynamo.documents.problems import nearest, shown
+from dynamo.documents.problems import near_hint, shown
 from dynamo.errors import InputError
 from dynamo.workflows.model import Job
 from dynamo.workflows.names import check_lfn
@@ -134,10 +134,9 @@ def _frozen(files: dict[str, list[str]]) -> Files:
 
 
 def _unknown(kind: str, name: str, where: str, known: Mapping[str, object] | Sequence[str] | set[str]) -> InputError:
-    guess = nearest(name, sorted(known))
     return InputError(
         f"unknown {kind} {shown(name)}",
         where=where,
         expected=", ".join(sorted(known)) or f"no {kind}",
-        hint=f"did you mean {guess}?" if guess else None,
+        hint=near_hint(name, sorted(known)),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dynamo.contract import Module
 from dynamo.documents.loading import read_data
-from dynamo.documents.problems import DocumentError, Problem, nearest
+from dynamo.documents.problems import DocumentError, Problem, near_hint
 from dynamo.errors import InputError, NotFoundError
 from dynamo.inspection.facts import InputFacts
 from dynamo.resources import data_folder
@@ -41,12 +41,11 @@ def find_workflow(name: str | Path) -> Path:
     known = templates()
     if str(name) in known:
         return known[str(name)]
-    guess = nearest(str(name), known)
     raise NotFoundError(
         "no such workflow",
         where=name,
         expected=f"a file or a template ({', '.join(known)})",
-        hint=f"did you mean {guess}?" if guess else None,
+        hint=near_hint(str(name), known),
     )
 
 

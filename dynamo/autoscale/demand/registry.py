@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from dynamo.autoscale.demand.forecast import ForecastSource
 from dynamo.autoscale.demand.queue import QueueSource, pool_tools
 from dynamo.autoscale.demand.runs import POOL_ENGINES, RunsSource
 from dynamo.config.file import Config
+from dynamo.documents.problems import near_hint
 from dynamo.errors import InputError
 from dynamo.runs.planning import Planner
 from dynamo.runs.setup import make_layouts, make_planner, run_settings
@@ -101,11 +101,10 @@ def make_sources(parts: Parts, names: Sequence[str] = SOURCES) -> tuple[DemandSo
     """
     for name in names:
         if name not in _SOURCES:
-            near = difflib.get_close_matches(name, SOURCES, n=1)
             raise InputError(
                 f"no demand source {name!r}",
                 expected=f"one of {', '.join(SOURCES)}",
-                hint=f"did you mean {near[0]}?" if near else None,
+                hint=near_hint(name, SOURCES),
             )
     if len(set(names)) < len(names):
         raise InputError("a demand source is named twice", expected="each once: they add up")

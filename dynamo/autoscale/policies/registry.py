@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from dynamo.autoscale.model import Policy
 from dynamo.autoscale.policies.options import PolicyOptions
+from dynamo.documents.problems import did_you_mean
 from dynamo.doors import POLICIES
 from dynamo.errors import InputError
 
@@ -31,7 +31,7 @@ def options_model(name: str) -> type[PolicyOptions]:
     """
     if name not in POLICIES:
         known = POLICIES.names()
-        raise InputError(f"unknown policy {name!r}{_nearest(name, list(known))}", expected=f"one of {', '.join(known)}")
+        raise InputError(f"unknown policy {name!r}{did_you_mean(name, known)}", expected=f"one of {', '.join(known)}")
     options: type[PolicyOptions] = POLICIES.load(name).options
     return options
 
@@ -68,11 +68,6 @@ def _words(problem: Any, model: type[PolicyOptions]) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = list(model.model_fields)
-        return f"{path}: unknown option{_nearest(path, known)}, expected one of {', '.join(known)}"
+        return f"{path}: unknown option{did_you_mean(path, known)}, expected one of {', '.join(known)}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{path or 'options'}: {message[:1].lower()}{message[1:]} (got {problem.get('input')!r:.60})"
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
