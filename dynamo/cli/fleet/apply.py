@@ -228,7 +228,7 @@ def destroy(
             limit = timeout_s
             if limit is None:
                 limit = TIMEOUT_S + (0.0 if now_ or forget else drain_deadline_s(here.store, name))
-            took = wait_for(store, name, f"ending {name}", lambda glance: glance.ended, limit)
+            took = wait_for(store, name, f"ending {name}", lambda glance: glance.ended, limit, ending=True)
         after = fleet_status(store, name)
         killed = after.jobs_killed - before.jobs_killed
         forgotten = forgotten_since(store, name, ordered_at)

@@ -55,10 +55,14 @@ class FleetDisplay:
     ----------
     title
         What the caller is waiting for.
+    ending
+        Count the workers that are gone, not those that are ready.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, ending: bool = False) -> None:
         self._title = title
+        self._ending = ending
+        self._most: dict[str, int] = {}
         self._began = time.monotonic()
         self._glance: Glance | None = None
         self._spinner = Spinner("dots")
@@ -89,13 +93,15 @@ class FleetDisplay:
     def update(self, glance: Glance) -> None:
         """Show a new state of the fleet."""
         self._glance = glance
+        for group, states in glance.counts.items():
+            self._most[group] = max(self._most.get(group, 0), sum(states.values()))
         if self._live is None:
             self._say(glance)
 
     def _say(self, glance: Glance) -> None:
         """Print changes, for logs and pipes."""
-        groups = sorted({*glance.counts, *glance.target})
-        line = "; ".join(f"{group}: {_ready_words(glance, group)}" for group in groups) or "no workers"
+        words = self._gone_words if self._ending else _ready_words
+        line = "; ".join(f"{group}: {words(glance, group)}" for group in self._groups(glance)) or self._without_workers
         if line != self._said:
             self._said = line
             err.print(f"{self.elapsed_s:6.1f} s  {line}", markup=False)
@@ -112,17 +118,37 @@ class FleetDisplay:
             return head
         glance = self._glance
         rows = Table.grid(padding=(0, 1))
-        for group in sorted({*glance.counts, *glance.target}):
-            ready, wanted = glance.ready(group), glance.target.get(group, 0)
-            bar = ProgressBar(
-                total=max(1, wanted or sum(glance.counts.get(group, {}).values())), completed=ready, width=24
-            )
-            of = "?" if wanted is None else str(wanted)
-            rows.add_row(
-                Text(group, style="bold"), bar, f"{ready}/{of}", states_text(dict(glance.counts.get(group, {})))
-            )
+        for group in self._groups(glance):
+            states = dict(glance.counts.get(group, {}))
+            if self._ending:
+                done, total = self._gone(glance, group), self._most[group]
+                of = f"{done}/{total} gone"
+            else:
+                wanted = glance.target.get(group, 0)
+                done, total = glance.ready(group), wanted or sum(states.values())
+                of = f"{done}/{'?' if wanted is None else wanted}"
+            bar = ProgressBar(total=max(1, total), completed=done, width=24)
+            rows.add_row(Text(group, style="bold"), bar, of, states_text(states))
         held = [Text(text, style="yellow") for text in glance.held]
+        if self._ending and not any(sum(states.values()) for states in glance.counts.values()):
+            held.append(Text(self._without_workers))
         return Group(head, rows, *held)
+
+    def _groups(self, glance: Glance) -> list[str]:
+        # A fleet that ends keeps showing groups whose workers are all gone.
+        return sorted(self._most) if self._ending else sorted({*glance.counts, *glance.target})
+
+    @property
+    def _without_workers(self) -> str:
+        return "no workers left; closing sites and pool" if self._ending else "no workers"
+
+    def _gone(self, glance: Glance, group: str) -> int:
+        return self._most[group] - sum(glance.counts.get(group, {}).values())
+
+    def _gone_words(self, glance: Glance, group: str) -> str:
+        text = f"{self._gone(glance, group)} of {self._most[group]} gone"
+        left = [f"{n} {state}" for state, n in sorted(glance.counts.get(group, {}).items()) if n]
+        return f"{text} ({', '.join(left)})" if left else text
 
 
 def _ready_words(glance: Glance, group: str) -> str:

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 TIMEOUT_S = 900.0
 
 
-def wait_for(store: Store, fleet: str, title: str, done: Callable[[Glance], bool], timeout_s: float) -> float:
+def wait_for(
+    store: Store, fleet: str, title: str, done: Callable[[Glance], bool], timeout_s: float, *, ending: bool = False
+) -> float:
     """Follow a fleet until ``done``, with a progress display; return the elapsed seconds.
+
+    With ``ending``, progress is the workers that are gone.
 
     Ctrl-C leaves the stored state untouched, says how to continue, and exits with 130.
 
@@ -30,13 +34,14 @@ def wait_for(store: Store, fleet: str, title: str, done: Callable[[Glance], bool
     """
     from dynamo.provision.keeping.attending import attend
 
-    with FleetDisplay(title) as display:
+    with FleetDisplay(title, ending=ending) as display:
         try:
             attend(store, fleet, done, timeout_s=timeout_s, tell=display.tell, progress=display.update)
         except KeyboardInterrupt:
             display.tell(
-                f"stopped watching; the target of {fleet} is stored. Continue with `dynamo-provision apply` or "
-                "`dynamo-provision daemon`; check with `dynamo-provision status`"
+                f"stopped watching; {'the shutdown' if ending else 'the target'} of {fleet} is stored. Continue with "
+                f"`dynamo-provision {'destroy' if ending else 'apply'}` or `dynamo-provision daemon`; check with "
+                "`dynamo-provision status`"
             )
             raise typer.Exit(130) from None
         return display.elapsed_s
