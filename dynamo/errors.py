@@ -9,7 +9,35 @@ respond, 6 the run failed, 7 in use by another process, 8 a site refused, 9 time
 
 from __future__ import annotations
 
+import errno
+
 from dynamo.texts import one_line
+
+#: Faults of file systems that pass without a change to what was asked: a full disk or quota; a disk that fails or is
+#: read-only, or a server that is gone, until somebody mends it; no file handles, locks or memory left.
+_PASSING = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+        errno.EREMOTEIO,
+        errno.ESTALE,
+        errno.ENOTCONN,
+        errno.ENOLINK,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ETIMEDOUT,
+        errno.EINTR,
+        errno.EAGAIN,
+        errno.ENOLCK,
+        errno.ENOMEM,
+        errno.ENFILE,
+        errno.EMFILE,
+    }
+)
 
 
 class DynamoError(Exception):
@@ -98,3 +126,15 @@ class BusyError(DynamoError):
     """Another process holds a resource that this one needs."""
 
     exit_code = 7
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same call may succeed later without changes to what was asked."""
+    return isinstance(error, RetryableError) or (isinstance(error, OSError) and error.errno in _PASSING)
+
+
+def passing_fault(error: BaseException | None) -> OSError | None:
+    """Return the fault of a file system that passes and that led to an error; None if another thing did."""
+    while error is not None and not (isinstance(error, OSError) and passes(error)):
+        error = error.__cause__ or error.__context__
+    return error

@@ -42,6 +42,9 @@ class Part:
 
 DATA = Part("data folder", "set DYNAMO_TEST_DATA to the folder of real radar data (composites/, radar/)")
 HTCONDOR = Part("HTCondor", "install HTCondor 10 or newer; dynamo pool install can on Debian and Ubuntu")
+NAMESPACES = Part(
+    "user namespaces", "allow unprivileged user namespaces (kernel.apparmor_restrict_unprivileged_userns=0)"
+)
 SYSTEMD = Part("systemd-analyze", "install the package systemd")
 PEERS = Part("peers to compare with", "make peers (needs a C compiler)")
 

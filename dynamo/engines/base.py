@@ -34,13 +34,17 @@ FINAL: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost"}
 
 @dataclass(frozen=True)
 class Status:
-    """State of an execution; ``reason`` says why it is held, failed, cancelled or lost."""
+    """State of an execution; ``reason`` says why it is held, failed, cancelled or lost.
+
+    ``transient`` tells that it failed because a file system did, as far as the engine knows.
+    """
 
     state: State
     reason: str = ""
     jobs_done: int = 0
     jobs_failed: int = 0
     jobs_total: int = 0
+    transient: bool = False
 
     @property
     def final(self) -> bool:

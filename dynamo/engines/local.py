@@ -22,6 +22,7 @@ from pydantic import Field
 
 from dynamo.engines.base import RunFolder, State, Status
 from dynamo.engines.results import count_results
+from dynamo.errors import passes
 from dynamo.files import write_bytes
 from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess
 from dynamo.workflows.model import Layout, Plan, Task
@@ -53,6 +54,7 @@ class _Execution:
     attempts: dict[str, int] = field(default_factory=dict)
     state: State = "pending"
     reason: str = ""
+    transient: bool = False
 
 
 class LocalEngine:
@@ -99,7 +101,8 @@ class LocalEngine:
             run = self._runs.get(folder.root)
             state: State = run.state if run else "lost"
             reason = run.reason if run else "the process executing it is gone"
-        return count_results(folder, state, reason)
+            transient = run is not None and run.transient
+        return count_results(folder, state, reason, transient=transient)
 
     def wait(self, folder: RunFolder, timeout_s: float | None = None) -> Status:
         """Wait for a final state, at most ``timeout_s``."""
@@ -142,18 +145,18 @@ class LocalEngine:
                     continue
                 run.state = "running"
             try:
-                error = worker.run(run.folder.root, task)
+                outcome = worker.run(run.folder.root, task)
             except Exception as defect:  # if this thread died, runs would wait forever
                 _log.exception("bug in a worker", extra={"task": task.id})
-                error = f"task {task.id}: {type(defect).__name__}: {defect}"
+                outcome = _Outcome(f"task {task.id}: {type(defect).__name__}: {defect}")
             with self._changed:
-                self._finish(run, task, error)
+                self._finish(run, task, outcome)
 
-    def _finish(self, run: _Execution, task: Task, error: str | None) -> None:
+    def _finish(self, run: _Execution, task: Task, outcome: _Outcome) -> None:
         run.active.discard(task.id)
         if run.state not in ("pending", "running") or self._closing:
             return
-        if error is None:
+        if outcome.error is None:
             run.finished.add(task.id)
             if len(run.finished) == len(run.layout.tasks):
                 self._end(run, "succeeded", "")
@@ -166,7 +169,8 @@ class LocalEngine:
             self._tasks.put((run, task))
         else:
             run.waiting.clear()
-            self._end(run, "failed", error)
+            run.transient = outcome.transient
+            self._end(run, "failed", outcome.error)
 
     def _forget(self) -> None:
         final = [root for root, run in self._runs.items() if run.state not in ("pending", "running")]
@@ -185,6 +189,14 @@ class LocalEngine:
         self._changed.notify_all()
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """How a task ended: with an error, or None; ``transient`` if it could not write down its results."""
+
+    error: str | None = None
+    transient: bool = False
+
+
 class _Worker:
     """A process that runs one task at a time."""
 
@@ -196,16 +208,16 @@ class _Worker:
         """The process id."""
         return self._helper.pid
 
-    def run(self, root: Path, task: Task) -> str | None:
-        """Run a task; return the error, or None."""
+    def run(self, root: Path, task: Task) -> _Outcome:
+        """Run a task."""
         limit_s = task.resources.max_seconds
         try:
-            error: str | None = self._helper.ask((str(root), task.id), limit_s)
+            outcome: _Outcome = self._helper.ask((str(root), task.id), limit_s)
         except HelperLateError:
-            return f"task {task.id}: killed at its time limit of {limit_s} s"
+            return _Outcome(f"task {task.id}: killed at its time limit of {limit_s} s")
         except HelperEndedError as ended:
-            return f"task {task.id}: its worker process exited (exit code {ended.exit_status})"
-        return error
+            return _Outcome(f"task {task.id}: its worker process exited (exit code {ended.exit_status})")
+        return outcome
 
     def stop(self) -> None:
         """Kill the process, whatever it is doing."""
@@ -229,7 +241,7 @@ def _work(pipe: Connection) -> None:
             pipe.send(_outcome(Path(root), task, run_task))
 
 
-def _outcome(root: Path, task: str, run_task: Callable[..., bool]) -> str | None:
+def _outcome(root: Path, task: str, run_task: Callable[..., bool]) -> _Outcome:
     failures: list[str] = []
 
     def note(line: dict[str, Any]) -> None:
@@ -238,8 +250,8 @@ def _outcome(root: Path, task: str, run_task: Callable[..., bool]) -> str | None
 
     try:
         if run_task(root, task, note):
-            return None
+            return _Outcome()
     except OSError as error:
-        return f"task {task}: {error}"
+        return _Outcome(f"task {task}: {error}", passes(error))
     more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-    return (failures[0] if failures else "cancelled") + more
+    return _Outcome((failures[0] if failures else "cancelled") + more)

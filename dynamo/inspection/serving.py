@@ -11,29 +11,9 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from dynamo.errors import DynamoError, InputError
+from dynamo.errors import DynamoError, InputError, passing_fault
 from dynamo.inspection.facts import InputFacts
 
-#: Errors of a file system that does not answer, or of a machine without memory: they say nothing about the file.
-NOT_THE_FILE = frozenset(
-    {
-        errno.EIO,
-        errno.ESTALE,
-        errno.EAGAIN,
-        errno.EINTR,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOMEM,
-        errno.ENETDOWN,
-        errno.ENETUNREACH,
-        errno.ENOLINK,
-        errno.ENOTCONN,
-        errno.EHOSTDOWN,
-        errno.EHOSTUNREACH,
-        errno.EREMOTEIO,
-        errno.ETIMEDOUT,
-    }
-)
 #: Time after which a process that nobody waits for exits.
 _ORPHAN_S = 10.0
 
@@ -100,9 +80,9 @@ def answer(question: Question) -> InputFacts | Exception:
             return inspect_input(paths[0], levels)
         return inspect_radar(paths, levels) if question.kind == "radar" else inspect_inputs(paths, levels)
     except DynamoError as error:
-        # Readers report what they cannot read as bad input, whatever the reason.
-        cause = error.__cause__
-        return _plain(cause) if isinstance(cause, OSError) and cause.errno in NOT_THE_FILE else error
+        # Readers report what they cannot read as bad input, whatever the reason: a disk that fails says nothing of it.
+        fault = passing_fault(error)
+        return error if fault is None else _plain(fault)
     except OSError as error:
         return _plain(error)
     except Exception as error:  # broken files make the NetCDF libraries fail in every way

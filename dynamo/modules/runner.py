@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from dynamo.errors import DynamoError
+from dynamo.errors import DynamoError, passing_fault
 from dynamo.modules.execute import execute
 from dynamo.modules.registry import find_module
 from dynamo.times import to_iso, utc_now
@@ -128,6 +128,8 @@ def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
             "cpu_s": 0.0,
             "metrics": {},
             "error": " ".join(text.split()),
+            # Not its own fault: it may succeed if it is run again.
+            "transient": passing_fault(error) is not None,
         }
     line["ended"] = to_iso(utc_now())
     return line

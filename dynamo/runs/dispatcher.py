@@ -9,13 +9,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import shutil
 import threading
 from datetime import datetime
-from pathlib import Path
 
 from dynamo.errors import DynamoError
 from dynamo.runs import ledger
+from dynamo.runs.execution.disk import DiskError
 from dynamo.runs.patience import Stopped, patiently
 from dynamo.runs.service import RunService
 from dynamo.runs.shedding import Shedding
@@ -25,7 +24,6 @@ from dynamo.store.models import Run
 from dynamo.times import to_iso, utc_now
 
 _log = logging.getLogger("dynamo.runs")
-_MEGABYTE = 1_000_000
 _DISK_LOOK_S = 1.0
 #: Seconds between looks at what the run slots wait for.
 LOOK_S = 15.0
@@ -201,9 +199,9 @@ class RunDispatcher:
         ended = service.execute(run_id, stop)
         if ended is None:
             return
-        if ended.state == "failed" and not self._disk_has_room():
-            # A failure on a full disk says nothing about the run.
-            service.retry(run_id, "failed while the disk was full")
+        if ended.state == "failed" and (trouble := self._disk_trouble()):
+            # A failure on a disk that is full or fails says nothing about the run.
+            service.retry(run_id, f"failed while its disk did: {trouble}")
             with self._changed:
                 self._known.discard(run_id)
             self.put(service.get(run_id))
@@ -225,21 +223,23 @@ class RunDispatcher:
         return verdict is not None and self._service.skip(run, verdict.reason, **verdict.data)
 
     def _has_room(self) -> bool:
-        room = self._disk_has_room()
-        if room == self._full:
-            self._full = not room
-            if room:
-                _log.warning("disk space is available again")
-                self._service.events.emit("recovered", "disk")
+        trouble = self._disk_trouble()
+        if bool(trouble) != self._full:
+            self._full = bool(trouble)
+            if trouble:
+                _log.error("starting no runs: %s", trouble)
+                self._service.events.emit("trouble", "disk", reason=trouble, retry_s=_DISK_LOOK_S)
             else:
-                limit = self._service.settings.min_free_mb
-                _log.error("disk full: starting no runs", extra={"min_free_mb": limit})
-                self._service.events.emit("trouble", "disk", reason=f"less than {limit} MB free", retry_s=_DISK_LOOK_S)
-        return room
+                _log.warning("the disk is well again")
+                self._service.events.emit("recovered", "disk")
+        return not trouble
 
-    def _disk_has_room(self) -> bool:
-        limit = self._service.settings.min_free_mb * _MEGABYTE
-        return all(_free_bytes(folder) >= limit for folder in self._service.settings.lowest_free)
+    def _disk_trouble(self) -> str:
+        try:
+            self._service.check_disk()
+        except DiskError as error:
+            return str(error)
+        return ""
 
 
 def _urgency(run: Run) -> tuple[float, float, float]:
@@ -250,9 +250,3 @@ def _urgency(run: Run) -> tuple[float, float, float]:
 
 def _epoch(time: datetime | None) -> float:
     return 0.0 if time is None else time.timestamp()
-
-
-def _free_bytes(folder: Path) -> int:
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

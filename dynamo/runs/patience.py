@@ -1,14 +1,13 @@
-"""Wait out temporary failures: a store that is locked or down, a full disk."""
+"""Wait out temporary failures: a store that is locked or down, a full, read-only or failing disk."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from dynamo.errors import RetryableError
+from dynamo.errors import RetryableError, passes
 from dynamo.runs.events import RunEvents
 from dynamo.store.engine import StoreGoneError
 
@@ -16,20 +15,12 @@ T = TypeVar("T")
 
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 10.0
-_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENFILE, errno.EMFILE})
 
 _log = logging.getLogger("dynamo.runs")
 
 
 class Stopped(Exception):
     """Waiting was interrupted by a request to stop; the store says where to continue."""
-
-
-def passes(error: BaseException) -> bool:
-    """Whether the same call may succeed later without changes to the run."""
-    if isinstance(error, StoreGoneError):
-        return False
-    return isinstance(error, RetryableError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
 def patiently(
@@ -65,7 +56,7 @@ def patiently(
         try:
             result = call()
         except (RetryableError, OSError) as error:
-            if not passes(error):
+            if isinstance(error, StoreGoneError) or not passes(error):
                 raise
             if not troubled or pause_s >= LONGEST_WAIT_S:
                 _log.warning("waiting: %s", error, extra={"subject": subject, "retry_s": pause_s})

@@ -27,6 +27,8 @@ class JobResult:
     error: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    #: Failed because a file system did.
+    transient: bool = False
     #: Version of the module, if the job got that far.
     version: str = ""
     #: What whoever ordered the run must know.
@@ -50,6 +52,7 @@ def read_results(folder: RunFolder) -> dict[str, JobResult]:
                     error=data.get("error"),
                     started=_time(data.get("started")),
                     ended=_time(data.get("ended")),
+                    transient=bool(data.get("transient")),
                     version=str(data.get("module_version") or ""),
                     remarks=tuple(map(str, data.get("remarks") or ())),
                 )

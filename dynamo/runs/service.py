@@ -15,6 +15,7 @@ from dynamo.engines.base import Engine, RunFolder
 from dynamo.errors import InputError, UsageError
 from dynamo.runs.engines import EngineFactory, Engines
 from dynamo.runs.events import RunEvents
+from dynamo.runs.execution.disk import check_disk
 from dynamo.runs.execution.engine_step import EngineStep
 from dynamo.runs.execution.executor import Executor
 from dynamo.runs.execution.plan_step import PlanStep
@@ -69,7 +70,7 @@ class RunService:
         self._executor = Executor(
             self._journal,
             plan=PlanStep(self._journal, planner, self._costs, settings.spared_triggers),
-            engine=EngineStep(self._journal, self._engines, settings),
+            engine=EngineStep(self._journal, self._engines, settings, self.check_disk),
             publish=PublishStep(self._journal, settings),
         )
 
@@ -167,6 +168,10 @@ class RunService:
             The run as it was left; None if another process is working on it.
         """
         return self._executor.execute(run_id, stop or threading.Event())
+
+    def check_disk(self) -> None:
+        """Check that run folders and products can be written; raise `DiskError` if they cannot for now."""
+        check_disk(self.settings)
 
     def engine(self, name: str) -> Engine:
         """Return the engine ``name``, created on first call."""

@@ -17,8 +17,8 @@ from dynamo.times import parse_time, to_iso
 #: All slots must have waited this long, in seconds, to be called stalled: submitting takes its time.
 STALLED_S = 60.0
 _CURSOR = "slots"
-_WORKING = frozenset({"created", "planned", "running", "publishing"})
-_NO_REASON = {"submitted": "the engine has not started its work", "held": "held"}
+#: The states in which a run waits, and what is said of it without a reason.
+_WAITS = {"submitted": "the engine has not started its work", "held": "held"}
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ class RunSlots:
             self._settle(run_id)
 
     def _settle(self, run_id: str) -> None:
-        if run_id in self._trouble or self._state[run_id][0] not in _WORKING:
+        if run_id in self._trouble or self._state[run_id][0] in _WAITS:
             self._since.setdefault(run_id, self._clock())
         else:
             self._since.pop(run_id, None)
 
     def _reason(self, run_id: str) -> str:
         state, reason = self._state[run_id]
-        return f"run {run_id}: {self._trouble.get(run_id) or reason or _NO_REASON.get(state, state)}"
+        return f"run {run_id}: {self._trouble.get(run_id) or reason or _WAITS.get(state, state)}"
 
 
 def store_stalled(session: Session, stalled: bool, now: datetime, valid_s: float) -> None:

@@ -6,14 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dynamo.errors import InputError, RetryableError
+from dynamo.errors import InputError, RetryableError, passes
 from dynamo.feeds.base import Candidate
 from dynamo.feeds.completeness import FileLook, is_being_written, is_settled, look, name_problem
 from dynamo.files import sha256_file
 from dynamo.inspection.facts import InputFacts
 from dynamo.inspection.process import inspect
-from dynamo.inspection.serving import NOT_THE_FILE
-from dynamo.runs.patience import passes
 
 #: Shortest delay before a file that changed while it was read is examined again.
 _SOON_S = 0.05
@@ -70,7 +68,7 @@ def examine(candidate: Candidate, seen: FileLook, levels: Sequence[float], settl
     except InputError as error:
         return _bad(candidate, seen, str(error).removeprefix(f"{path}: "), settled, settle_s)
     except (OSError, RetryableError) as error:
-        if passes(error) or (isinstance(error, OSError) and error.errno in NOT_THE_FILE) or look(path) is None:
+        if passes(error) or look(path) is None:
             raise
         why = error.strerror if isinstance(error, OSError) else error
         return _bad(candidate, seen, f"cannot be read: {why}", settled, settle_s)

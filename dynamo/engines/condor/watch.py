@@ -9,6 +9,7 @@ from typing import Any
 
 from dynamo.engines.base import EngineError
 from dynamo.engines.condor.track import JobEvent, RunTrack, event_from
+from dynamo.errors import passes
 
 #: Longest single wait on the log, in seconds; bounds how fast a wait can be interrupted.
 _SLICE_S = 1
@@ -74,6 +75,8 @@ class RunWatch:
                 else:
                     new = self._take(_SLICE_S)
         except (htcondor2.HTCondorException, OSError) as error:
+            if passes(error):
+                raise
             raise EngineError(f"cannot read the event log: {error}", where=self._path) from error
         if new:
             self.heard = time.monotonic()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
+from collections.abc import Callable
 
 from dynamo.engines.base import Engine, EngineError, RunFolder, Status
 from dynamo.runs.engines import Engines
+from dynamo.runs.execution.disk import DiskError
 from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import REASON_LENGTH, RunJournal
 from dynamo.runs.patience import Stopped
@@ -17,6 +20,8 @@ from dynamo.store.models import Run
 from dynamo.times import utc_now
 
 _log = logging.getLogger("dynamo.runs")
+#: Attempts at a run that file systems fail although ours are well: with the pauses between them, some minutes.
+_MOST_FAULTS = 20
 
 
 class EngineStep:
@@ -26,12 +31,19 @@ class EngineStep:
     ----------
     journal, engines, settings
         The states of runs, the engines that execute them, and the limits.
+    check_disk
+        Raises `DiskError` while the run folders cannot be written.
     """
 
-    def __init__(self, journal: RunJournal, engines: Engines, settings: RunSettings) -> None:
+    def __init__(
+        self, journal: RunJournal, engines: Engines, settings: RunSettings, check_disk: Callable[[], None]
+    ) -> None:
         self._journal = journal
         self._engines = engines
         self._settings = settings
+        self._check_disk = check_disk
+        #: How many times runs failed by a fault of a file system, since they last went well.
+        self._faults: Counter[str] = Counter()
 
     def submit(self, run: Run, _stop: threading.Event) -> None:
         """Record that a planned run is submitted; `follow` hands it to the engine."""
@@ -49,6 +61,8 @@ class EngineStep:
             return
         engine = self._engines.named(run.engine)
         if reason is None:
+            if self._faults[run.id] and not folder.engine_file.exists():
+                self._check_disk()
             _submit(engine, folder)
         self._journal.goes_on(run)
         watched = _Watched(run, self._journal)
@@ -66,6 +80,9 @@ class EngineStep:
                 _log.warning("the engine lost the work: resubmitting", extra={"run": run.id, "reason": status.reason})
                 _submit_again(engine, folder)
             elif status.final:
+                if status.state == "failed":
+                    self._wait_out_faults(run, status)
+                self._faults.pop(run.id, None)
                 self._conclude(run, status)
                 return
             elif stop.is_set():
@@ -83,6 +100,29 @@ class EngineStep:
             engine.cancel(folder, reason)
             engine.wait(folder, timeout_s=30.0)
         self._journal.move(run, "cancelled", reason=reason, finished_at=utc_now())
+
+    def _wait_out_faults(self, run: Run, status: Status) -> None:
+        """Have the work done again if a file system failed it; return if that is not the reason, or too often was.
+
+        Raises
+        ------
+        DiskError
+            If the work is to be submitted again after a pause.
+        """
+        folder = folder_of(run)
+        try:
+            self._check_disk()
+        except DiskError:
+            # It is known when this one is over: waiting for it costs no attempt.
+            again = True
+        else:
+            failed = [result for result in read_results(folder).values() if not result.succeeded]
+            again = status.transient or any(result.transient for result in failed)
+            again = again and self._faults[run.id] < _MOST_FAULTS
+        if again:
+            self._faults[run.id] += 1
+            folder.engine_file.unlink(missing_ok=True)
+            raise DiskError(f"a file system failed the work: {status.reason}")
 
     def _conclude(self, run: Run, status: Status) -> None:
         results = read_results(folder_of(run))

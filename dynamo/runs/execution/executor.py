@@ -6,6 +6,7 @@ call continues from the stored state.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -52,19 +53,26 @@ class Executor:
 
     def execute(self, run_id: str, stop: threading.Event) -> Run | None:
         """Take a run to its end, or until ``stop`` is set; None if another process is working on it."""
+        try:
+            run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
+            with contextlib.ExitStack() as claims:
+                if not self._patiently(lambda: claims.enter_context(claimed(Path(run.run_dir))), stop, run_id):
+                    return None
+                return self._advance(run_id, stop)
+        except Stopped:
+            _log.info("run postponed", extra={"run": run_id})
+            return None
+
+    def _advance(self, run_id: str, stop: threading.Event) -> Run:
+        # Another process may have finished it before it was claimed.
         run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
-        with claimed(Path(run.run_dir)) as mine:
-            if not mine:
-                return None
-            try:
-                # Another process may have finished it between the read and the claim.
+        try:
+            while run.state not in FINAL and not stop.is_set():
+                self._step(run, stop)
                 run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
-                while run.state not in FINAL and not stop.is_set():
-                    self._step(run, stop)
-                    run = self._patiently(lambda: self._journal.get(run_id), stop, run_id)
-            except Stopped:
-                _log.info("run postponed", extra={"run": run_id})
-            return run
+        except Stopped:
+            _log.info("run postponed", extra={"run": run_id})
+        return run
 
     def end_if_nobody_works(self, run: Run) -> None:
         """End a run that is to be canceled, unless another process is working on it and will do so itself."""

@@ -454,7 +454,7 @@ def test_a_daemon_all_of_whose_slots_wait_says_so(
         wait_for(lambda: "waiting: the pool is down" in {run.reason for run in stored(root, Run)}, what="the reason")
         up.set()
         wait_for(lambda: sum(event.kind == "published" for event in events) == 2, what="published")
-        assert stalled() is False
+        wait_for(lambda: stalled() is False, what="no stall")
         assert "runs progress again" in caplog.text
     assert {run.reason for run in stored(root, Run)} == {""}
 
