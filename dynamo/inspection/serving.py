@@ -50,8 +50,9 @@ def serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGALRM, OVERDRAWN):
         signal.signal(number, signal.SIG_DFL)
-    # Loading the libraries is not charged to the first file.
-    import_module("dynamo.inspection.look")
+    # Loading the libraries of nowcasts is not charged to the first file.
+    for module in ("dynamo.inspection.look", "dynamo.formats.radar.sniff", "dynamo.formats.hail_grid"):
+        import_module(module)
 
     with contextlib.suppress(EOFError, OSError):
         while True:
