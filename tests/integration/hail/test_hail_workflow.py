@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from dynamo.formats.hail_grid import grid_name, read_hail_grid
 from dynamo.formats.radar_products import read_radar_product
 from dynamo.modules.execute import execute
 from dynamo.modules.registry import find_module
+from dynamo.runs.ledger import decisions_about
 from dynamo.simulate.radar import RadarSimulator
+from dynamo.store.engine import open_store
 from dynamo.times import parse_time
-from tests.simulated import radar_files, sounding_file
+from tests.simulated import START, radar_files, sounding_file
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -120,6 +122,29 @@ def test_a_clear_simulated_sweep_without_a_sounding(tmp_path: Path) -> None:
     found = collection(tmp_path, "hmt_HAIL_CASA_XADD_20190610-002000.geojson")
     assert found["features"] == []
     assert "no sounding given" in found["temperatures_from"]
+
+
+def test_a_sounding_that_cannot_be_used_is_refused_or_told(tmp_path: Path) -> None:
+    (volume,) = radar_files(tmp_path, "gamic", "clear")
+    other = tmp_path / "model.grib2"
+    other.write_bytes(b"GRIB" + bytes(2000) + b"7777")
+    said = submit(tmp_path, "hail", "--input", f"volume={volume}", "--input", f"sounding={other}", code=3)
+    assert "model.grib2: 0 levels with pressure, height and temperature" in " ".join(said.split())
+    assert not (tmp_path / "exported").exists()
+    old = sounding_file(tmp_path, START - timedelta(days=3))
+    said = submit(tmp_path, "hail", "--input", f"volume={volume}", "--input", f"sounding={old}")
+    assert "warning: the sounding was not used: fallback 0 C at 4200 m" in said
+    index = orjson.loads((tmp_path / "exported" / "index.json").read_bytes())
+    (remark,) = index["remarks"]
+    assert "72 h before the radar" in remark
+    assert index["implausible_values"] == {}
+    assert (
+        "sounding refused: see sources" in collection(tmp_path, "hmt_HAIL_CASA_XADD_20190610-002000.geojson")["flags"]
+    )
+    store = open_store(f"sqlite:///{next(tmp_path.rglob('*.sqlite'))}")
+    with store.reading() as session:
+        assert [item.reason for item in decisions_about(session, index["run"]) if item.action == "remark"] == [remark]
+    store.close()
 
 
 def test_a_network_of_simulated_radars(tmp_path: Path) -> None:
