@@ -49,9 +49,9 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
         partial.write_bytes(data)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path`` atomically."""
-    write_bytes(path, text.encode())
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write ``text`` as UTF-8 to ``path`` atomically; with ``private`` only the owner may read it."""
+    write_bytes(path, text.encode(), private=private)
 
 
 def copy_file(source: Path, goal: Path) -> None:

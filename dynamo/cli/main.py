@@ -27,6 +27,7 @@ COMMANDS = (
     "simulate",
     "store",
     "submit",
+    "triggers",
     "watch",
     "workflow",
 )

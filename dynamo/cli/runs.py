@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     group.command("logs")(logs)
     group.command("cancel")(cancel)
     group.command("retry")(retry)
+    group.command("priority")(priority)
     group.command("work", hidden=True)(work)
     app.add_typer(group, name="runs")
 
@@ -216,6 +217,30 @@ def retry(
             detach(run, config)
         if not (wait and as_json):
             _answer(service, run.id, as_json)
+    finally:
+        _close(service)
+
+
+def priority(
+    name: str = RunArgument,
+    value: int = typer.Argument(help="Higher runs first; -1000 to 1000.", min=-1000, max=1000, metavar="PRIORITY"),
+    reason: str = typer.Option("requested by user", "--reason", help="Reason to record with the decision."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Change the priority of an unfinished run, of its jobs in HTCondor's queue as well.
+
+    A daemon that runs reorders what waits within `watch.resume_s`. A negative one needs `--` before it:
+    `dynamo runs priority RUN -- -5`. Exit codes: 2 if the run is finished, 5 if the pool does not respond.
+    """
+    service = _service(config)
+    try:
+        run, queued = service.prioritize(name, value, reason)
+        note = "; its jobs in the pool's queue were changed" if queued else ""
+        if as_json:
+            print_json({"run": run.id, "state": run.state, "priority": run.priority, "jobs_changed": queued})
+        else:
+            out.print(f"run {run.id} {run.state}: priority {run.priority}{note}", markup=False)
     finally:
         _close(service)
 

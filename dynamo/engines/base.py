@@ -104,6 +104,10 @@ class RunFolder:
                 hint="dynamo runs retry",
             ) from error
 
+    def write_plan(self, plan: Plan) -> None:
+        """Store the plan, which `read_plan` returns."""
+        write_bytes(self.root / "plan.json", orjson.dumps(plan_to_json(plan)), private=True)
+
     def prepare(self, plan: Plan, layout: Layout) -> None:
         """Write plan, layout and tasks, and link the inputs into the work folder; idempotent."""
         for folder in (self.work, self.results, self.logs, self.tasks):
@@ -113,7 +117,7 @@ class RunFolder:
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.is_symlink():
                 link.symlink_to(path)
-        write_bytes(self.root / "plan.json", orjson.dumps(plan_to_json(plan)), private=True)
+        self.write_plan(plan)
         tasks = [
             {
                 "id": task.id,

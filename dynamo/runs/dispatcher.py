@@ -50,6 +50,7 @@ class RunDispatcher:
         self._changed = threading.Condition()
         self._queue: list[tuple[tuple[float, float, float], int, str]] = []
         self._known: set[str] = set()
+        self._urgencies: dict[str, tuple[float, float, float]] = {}
         self._active: set[str] = set()
         self.slots = RunSlots(max_runs, service.events)
         self._stalled = False
@@ -71,12 +72,25 @@ class RunDispatcher:
         """Queue a run, unless it is already queued or active."""
         with self._changed:
             if run.id in self._known:
+                self._reorder(run)
                 return
             self._known.add(run.id)
+            self._urgencies[run.id] = _urgency(run)
             if self._shedding is not None and self._shedding.spared(run):
                 self._spared.add(run.id)
             heapq.heappush(self._queue, (_urgency(run), next(self._sequence), run.id))
             self._changed.notify()
+
+    def _reorder(self, run: Run) -> None:
+        """Move a queued run whose priority has changed."""
+        if run.id in self._active or self._urgencies.get(run.id) == _urgency(run):
+            return
+        self._urgencies[run.id] = _urgency(run)
+        self._queue = [
+            (_urgency(run), number, name) if name == run.id else (urgency, number, name)
+            for urgency, number, name in self._queue
+        ]
+        heapq.heapify(self._queue)
 
     def resume(self) -> int:
         """Queue every unfinished run in the store that no live process is working on; return how many."""
@@ -157,6 +171,7 @@ class RunDispatcher:
                 with self._changed:
                     self._active.discard(run_id)
                     self._known.discard(run_id)
+                    self._urgencies.pop(run_id, None)
                     self._spared.discard(run_id)
                     self._changed.notify_all()
 

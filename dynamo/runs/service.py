@@ -6,6 +6,7 @@ Requests are stored, and carried out by whoever executes the run; see `dynamo.ru
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from dynamo.runs.planning import Coefficients, Planner
 from dynamo.runs.publish import Publication, is_whole, read_publication
 from dynamo.runs.record import latencies
 from dynamo.runs.settings import RunSettings
-from dynamo.runs.states import FINAL, RETRIED
+from dynamo.runs.shedding import AHEAD
+from dynamo.runs.states import FINAL, RETRIED, WAITING
 from dynamo.store.engine import Store
 from dynamo.store.models import Run
 from dynamo.times import utc_now
@@ -139,6 +141,41 @@ class RunService:
         self.events.emit("decision", run.id, action="cancel", reason=reason)
         self._executor.end_if_nobody_works(run)
         return self.get(run.id)
+
+    def prioritize(self, name: str, priority: int, reason: str = "requested") -> tuple[Run, bool]:
+        """Change the priority of an unfinished run, of its jobs in a pool's queue as well.
+
+        Returns
+        -------
+        tuple
+            The run, and whether an engine that already has its jobs changed them, too.
+
+        Raises
+        ------
+        NotFoundError, UsageError
+            If the run does not exist, or is finished or being published.
+        RetryableError
+            If the pool does not respond; the run's own priority is changed, and the call can be repeated.
+        """
+        with self.store.transaction() as session:
+            run = find_run(session, name)
+            if run.state in FINAL or run.state == "publishing":
+                raise UsageError(f"the run is {run.state}", where=run.id, expected="an unfinished run")
+            before, run.priority, run.updated_at = run.priority, priority, utc_now()
+            decide(session, run.id, "prioritize", reason, before=before, priority=priority)
+        self.events.emit("decision", run.id, action="prioritize", reason=reason)
+        return run, self._prioritize_jobs(run)
+
+    def _prioritize_jobs(self, run: Run) -> bool:
+        """Change what a pool knows of a run's priority; return whether jobs in its queue were changed."""
+        folder = folder_of(run)
+        if not (folder.root / "plan.json").exists():
+            return False
+        # As when it is planned: see `dynamo.runs.execution.plan_step`.
+        priority = run.priority + (AHEAD if run.trigger in self.settings.spared_triggers else 0)
+        folder.write_plan(replace(folder.read_plan(), priority=priority))
+        change = None if run.state in WAITING else getattr(self.engine(run.engine), "prioritize", None)
+        return change is not None and bool(change(folder, priority))
 
     def get(self, run_id: str) -> Run:
         """Return a run as currently stored."""

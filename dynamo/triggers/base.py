@@ -5,8 +5,9 @@ A kind is one module with both, plus one line in `dynamo.doors` or an entry poin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import PurePath
 from typing import Any, ClassVar
 
@@ -103,6 +104,10 @@ class Trigger:
     def due(self, book: Book) -> Sequence[Due]:  # noqa: ARG002 - the interface
         """Return what it decides now, each decision once: it is stored in the same transaction."""
         return ()
+
+    def upcoming(self, now: datetime) -> Iterator[datetime]:  # noqa: ARG002 - the interface
+        """Yield the times after ``now`` at which it is due; nothing if it goes by files."""
+        return iter(())
 
     def expects(self, outlook: Outlook) -> Iterable[Start]:  # noqa: ARG002 - the interface
         """Return the runs it is expected to start before the horizon."""

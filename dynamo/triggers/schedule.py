@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Literal, Self
@@ -102,6 +102,12 @@ class ScheduleTrigger(Trigger):
         while slot <= now:
             found, slot = slot, self.next_after(slot)
         return found
+
+    def upcoming(self, now: datetime) -> Iterator[datetime]:
+        """Yield the slots after ``now``."""
+        while True:
+            now = self.next_after(now)
+            yield now
 
     @property
     def levels(self) -> frozenset[float]:

@@ -21,6 +21,7 @@ from dynamo.runs.service import RunService
 from dynamo.store.models import Arrival, Run
 from dynamo.times import utc_now
 from dynamo.triggers.deciding import Wish, on_arrival, on_time
+from dynamo.triggers.pausing import pause_of
 from dynamo.triggers.rules import Rule
 from dynamo.watch.defects import Defects
 
@@ -118,7 +119,9 @@ class Decider:
 
     def _store(self, session: Session, wish: Wish) -> Decided:
         run, action, reason, data = None, wish.action, wish.reason, dict(wish.data)
-        if wish.request is not None:
+        if wish.request is not None and (pause := pause_of(session, wish.request.trigger)) is not None:
+            action, reason = "paused", f"{pause}; {reason}"
+        elif wish.request is not None:
             run, new = create_run(session, wish.request, runs_dir=self._service.settings.runs_dir)
             data["run"] = run.id
             if not new:

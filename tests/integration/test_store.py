@@ -531,6 +531,27 @@ def test_the_newest_runs_first_and_stale_ones_are_skipped_with_the_reason(
     assert decision.data["late_s"] >= 5
 
 
+def test_a_priority_that_is_changed_reorders_what_waits(
+    service: RunService, engine: ThreadEngine, tmp_path: Path
+) -> None:
+    runs = [service.create(request_for(service, tmp_path, minute))[0] for minute in range(3)]
+    dispatcher = RunDispatcher(service, 1)
+    dispatcher.pause()
+    dispatcher.start()
+    assert service.prioritize(runs[0].id, 5, "the mayor asks")[0].priority == 5
+    service.prioritize(runs[2].id, -5)
+    dispatcher.resume()
+    dispatcher.unpause()
+    assert dispatcher.wait_idle(300)
+    dispatcher.stop(1.0)
+    assert engine.executed == [runs[0].id, runs[1].id, runs[2].id]
+    with service.store.reading() as session:
+        decision = ledger.decisions_about(session, runs[0].id)[0]
+    assert (decision.action, decision.reason, decision.data["priority"]) == ("prioritize", "the mayor asks", 5)
+    with pytest.raises(UsageError, match="the run is succeeded"):
+        service.prioritize(runs[0].id, 6)
+
+
 def test_the_newest_is_run_even_past_its_deadline(service: RunService, tmp_path: Path) -> None:
     past = utc_now() - timedelta(seconds=5)
     run, _ = service.create(request_for(service, tmp_path, deadline_at=past))

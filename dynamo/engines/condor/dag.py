@@ -58,7 +58,6 @@ def describe_dagman(folder: RunFolder, plan: Plan, *, tag: str) -> str:
     binary = _dagman()
     dag = dag_file(plan)
     version = htcondor2.version().replace(" ", "' '")
-    priority = f" -Priority {plan.priority}" if plan.priority else ""
     commands = {
         "universe": "scheduler",
         "executable": literal(binary),
@@ -70,7 +69,7 @@ def describe_dagman(folder: RunFolder, plan: Plan, *, tag: str) -> str:
         "remove_kill_sig": "SIGUSR1",
         "on_exit_remove": _ENDED,
         "arguments": f'"-f -l . -Lockfile {dag}.lock -Dag {dag} -CsdVersion {version} '
-        f'-AutoRescue 1 -DoRescueFrom 0 -Suppress_notification{priority} -dagman {_argument(binary)}"',
+        f'-AutoRescue 1 -DoRescueFrom 0 -Suppress_notification -dagman {_argument(binary)}"',
         "environment": environment(
             {
                 "_CONDOR_DAGMAN_LOG": f"{dag}.dagman.out",

@@ -8,6 +8,7 @@ submits it twice. The run's state comes from its job event log; the queue is que
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 import uuid
@@ -45,6 +46,8 @@ _LOOK_S = 2.0
 _REMEMBERED = 256
 _REASON_LENGTH = 500
 _NEVER_SUBMITTED = "the submission was cut off: HTCondor knows no job of the run"
+#: The priority in a submit description.
+_PRIORITY = re.compile(r"^priority = -?[0-9]+$", re.MULTILINE)
 
 
 class CondorEngine:
@@ -142,6 +145,24 @@ class CondorEngine:
                 write_handle(folder, handle)
             self._queue.remove(TAG, handle.tag, reason)
             write_handle(folder, replace(handle, gone=True))
+
+    def prioritize(self, folder: RunFolder, priority: int) -> bool:
+        """Change the priority of the run's jobs, queued or still to come; return whether any is queued.
+
+        Raises
+        ------
+        RetryableError
+            If the pool does not respond.
+        """
+        with only_one(folder):
+            handle = read_handle(folder)
+            if handle is None or handle.cancelled is not None:
+                return False
+            # DAGMan reads a node's description when it submits the node.
+            for path in folder.logs.glob("*.sub"):
+                text = _PRIORITY.sub(f"priority = {priority}", path.read_text(), count=1)
+                write_text(path, text, private=True)
+            return self._queue.edit(TAG, handle.tag, "JobPrio", str(priority))
 
     def close(self) -> None:
         """Close the event logs; jobs on the pool continue. Waits in other threads return within a second."""

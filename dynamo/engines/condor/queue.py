@@ -94,6 +94,13 @@ class Queue:
             time.sleep(pause_s)
             pause_s = min(0.5, pause_s * 1.5)
 
+    def edit(self, attribute: str, value: str, name: str, expression: str) -> bool:
+        """Set attribute ``name`` of the queued jobs whose ``attribute`` is ``value``; return whether there are any."""
+        if not self.find(attribute, value):
+            return False
+        self._ask(lambda schedd: schedd.edit(equals(attribute, value), name, expression))
+        return True
+
     def give_up(self, job: str, reason: str) -> None:
         """Remove one job."""
         import htcondor2

@@ -489,6 +489,32 @@ def test_removing_a_task_of_a_dag_uses_up_an_attempt(condor_pool: PoolRecord, so
     engine.close()
 
 
+def test_priority_reaches_jobs_in_the_queue_and_those_to_come(
+    condor_pool: PoolRecord, source: Path, tmp_path: Path
+) -> None:
+    import htcondor2
+
+    def priorities() -> dict[str, int]:
+        ads = htcondor2.Schedd().query(equals(TAG, handle.tag), ["JobPrio", "DynamoTask"])
+        return {str(ad.get("DynamoTask", "DAGMan")): int(ad["JobPrio"]) for ad in ads}
+
+    # Each job waits for a person.
+    engine = CondorEngine(submit={"hold": "true"})
+    folder, _ = prepare(tmp_path / "run", source, "jobs")
+    engine.submit(folder)
+    handle = read_handle(folder)
+    assert handle is not None
+    wait_for(lambda: set(priorities()) == {"DAGMan", "split"})
+    assert engine.prioritize(folder, 77)
+    assert priorities() == {"DAGMan": 77, "split": 77}
+    act("Release", folder)
+    found = wait_for(lambda: (now := priorities()) and any(name.startswith("contour") for name in now) and now)
+    assert set(found.values()) == {77}
+    engine.cancel(folder, "the test is over")
+    assert not engine.prioritize(folder, 78)
+    engine.close()
+
+
 def test_status_does_not_wait_for_a_thread_that_waits(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
     engine = CondorEngine(python=slow_python(tmp_path, 4.0))
     folder, _ = prepare(tmp_path / "run", source, "single", leads=(0,))

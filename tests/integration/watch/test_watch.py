@@ -27,6 +27,7 @@ from dynamo.runs.events import RunEvent
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Cursor, Run, RunDecision
 from dynamo.times import utc_now
+from dynamo.triggers.pausing import pause, resume
 from dynamo.watch.watcher import Watcher
 from tests.integration.watch.watch_support import (
     START,
@@ -307,6 +308,24 @@ def test_a_schedule_starts_its_workflow_with_the_newest_arrival(root: Path) -> N
         wait_for(lambda: len(stored(root, Cursor)) == 1)
         with followed.watcher.service.store.transaction() as session:
             session.get_one(Cursor, "schedule storms").updated_at = utc_now() - timedelta(minutes=2)
+        followed.wait("published")
+    runs = stored(root, Run)
+    assert [run.inputs[0]["path"] for run in runs] == [str(root / "incoming" / "MERGE_DARTS_202605201801.nc")]
+
+
+def test_a_paused_trigger_starts_nothing_until_it_resumes(root: Path) -> None:
+    followed = Followed(config_for(root))
+    store = followed.watcher.service.store
+    with followed.watcher:
+        with store.transaction() as session:
+            pause(session, "storms", "the radar is being calibrated", utc_now())
+        write_small(root / "incoming", 0)
+        (paused,) = followed.wait("decision")
+        assert paused.data["action"] == "paused"
+        assert "the radar is being calibrated" in paused.data["reason"]
+        with store.transaction() as session:
+            resume(session, "storms")
+        write_small(root / "incoming", 1)
         followed.wait("published")
     runs = stored(root, Run)
     assert [run.inputs[0]["path"] for run in runs] == [str(root / "incoming" / "MERGE_DARTS_202605201801.nc")]

@@ -43,6 +43,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "dynamo store decisions",
         "dynamo alerts list",
         "dynamo autoscale decisions",
+        "dynamo runs priority ab12 5",
         "provision status",
         "provision events",
         "provision cost",
