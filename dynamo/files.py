@@ -20,6 +20,8 @@ _CHUNK = 1 << 20
 #: Modes of what only its owner may see: state holds paths, parameters, logs, and tokens.
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
+#: Bytes in a file name, on all file systems in use.
+LONGEST_NAME = 255
 
 
 @contextlib.contextmanager
@@ -31,7 +33,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     may read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = beside(path)
     try:
         if private:
             partial.unlink(missing_ok=True)
@@ -41,6 +43,23 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def beside(path: Path) -> Path:
+    """Return the temporary name of this process next to ``path``, however long its own is."""
+    name = f".{path.name}.{os.getpid()}.part"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{os.getpid()}.part"
+    return path.with_name(name)
+
+
+def fitting(name: str, room: int = 0) -> str:
+    """Return a name that leaves room for ``room`` more bytes; a longer one is cut, and a checksum tells it apart."""
+    raw = name.encode()
+    if len(raw) + room <= LONGEST_NAME:
+        return name
+    tail = "~" + hashlib.sha256(raw).hexdigest()[:8]
+    return raw[: LONGEST_NAME - room - len(tail)].decode(errors="ignore") + tail
 
 
 def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:

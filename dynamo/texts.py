@@ -7,6 +7,7 @@ terminal, line breaks that forge log lines, and marks that turn the reading dire
 from __future__ import annotations
 
 import re
+from typing import Any
 
 #: C0 and C1 controls except line breaks and tabs, half characters of undecodable names, and marks that reorder text.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -22,6 +23,20 @@ def visible(text: str) -> str:
     True
     """
     return _UNSEEN.sub(_SHOWN, text)
+
+
+def visible_in(data: Any) -> Any:
+    """Return plain data with every text in it made visible, those of nested lists and mappings too."""
+    if isinstance(data, str):
+        return visible(data)
+    if isinstance(data, dict):
+        return {key: visible_in(value) for key, value in data.items()}
+    return [visible_in(value) for value in data] if isinstance(data, list | tuple) else data
+
+
+def escaped(json_text: str) -> str:
+    """Return JSON with the control characters that JSON allows in texts escaped: the same data, safe on a terminal."""
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
 
 
 def one_line(text: str) -> str:

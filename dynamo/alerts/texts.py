@@ -11,6 +11,7 @@ from dynamo.alerts.events import HazardEvent, Step
 from dynamo.alerts.hazards import HazardProduct
 from dynamo.alerts.matching import Finding
 from dynamo.alerts.places import Place
+from dynamo.texts import one_line, visible_in
 from dynamo.times import to_iso
 
 _WINDS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
@@ -33,6 +34,11 @@ def message_key(place_id: str, hazard: str, event: HazardEvent) -> str:
 
 def line(place: Place, product: HazardProduct, step: Step, finding: Finding | None) -> str:
     """Return the message as one line: place, what, how strong, when, how far, where."""
+    # Radars and classes are named by files.
+    return one_line(_words(place, product, step, finding))
+
+
+def _words(place: Place, product: HazardProduct, step: Step, finding: Finding | None) -> str:
     name = f"{place.name} ({place.locality})" if place.locality else place.name
     if step.kind == "over" or finding is None:
         return (
@@ -89,7 +95,8 @@ def payload(
     }
     if finding is not None:
         data["finding"] = finding_json(finding)
-    return data
+    told: dict[str, Any] = visible_in(data)
+    return told
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

@@ -20,23 +20,34 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from dynamo.texts import escaped, visible
+
+
+class VisibleConsole(Console):
+    """A console that prints no control character of a text: names of files, places and radars come from outside."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as `rich.console.Console.print` does."""
+        super().print(*(visible(item) if isinstance(item, str) else item for item in objects), **options)
+
+
 #: Results go to standard output; progress and messages to standard error, so that output can be piped.
 #: A pipe has no width, so tables get a fixed one instead of folding.
 #: Names contain colons ("Cloud:x:y"), which must not turn into emoji.
-out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+out = VisibleConsole(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+err = VisibleConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
     """Print ``value`` as indented JSON on standard output."""
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z, default=str)
-    sys.stdout.write(data.decode() + "\n")
+    sys.stdout.write(escaped(data.decode()) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows as a table; numbers are right-aligned."""
     table = Table(
-        title=Text(title) if title else None,
+        title=Text(visible(title)) if title else None,
         title_justify="left",
         header_style="bold",
         box=box.SIMPLE_HEAD,
@@ -48,7 +59,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in materialised:
         # Print verbatim: names may contain square brackets, which are not markup.
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))
     out.print(table)
 
 

@@ -8,12 +8,16 @@ import shutil
 from pathlib import Path
 
 from dynamo.feeds.completeness import shown
+from dynamo.files import beside, fitting
 
+#: Bytes of a number and of what tells the reason, after a name.
+_ROOM = len(".1000000.reason")
 _IMPOSSIBLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENOENT})
 
 
 def move_aside(path: Path, folder: Path, reason: str) -> Path | None:
-    """Move ``path`` into ``folder`` and write ``NAME.reason`` next to it; NAME is escaped if it is not UTF-8.
+    """Move ``path`` into ``folder`` and write ``NAME.reason`` next to it; NAME is escaped if it is not UTF-8,
+    and cut if it is too long.
 
     The reason file reserves the name first, so that two bad files of the same name are both kept.
 
@@ -28,7 +32,7 @@ def move_aside(path: Path, folder: Path, reason: str) -> Path | None:
         If the quarantine cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    goal, note = _reserve(shown(Path(path.name)), folder, reason)
+    goal, note = _reserve(fitting(shown(Path(path.name)), _ROOM), folder, reason)
     try:
         try:
             path.rename(goal)
@@ -62,7 +66,7 @@ def _reserve(name: str, folder: Path, reason: str) -> tuple[Path, Path]:
 
 def _move_across(path: Path, goal: Path) -> None:
     """Move between file systems; if the original cannot be removed, remove the copy."""
-    partial = goal.with_name(f".{goal.name}.part")
+    partial = beside(goal)
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, partial, symlinks=True)

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dynamo.texts import one_line
 from dynamo.times import parse_time, to_iso
 
 #: Spacing of the heights of `InputFacts.aloft_km2`, meters.
 ALOFT_STEP_M = 500.0
+#: Characters of a radar's name.
+_MAX_NAME = 100
 
 
 #: Echo at or above this is located (`InputFacts.blocks_km2`) in blocks of this size or, if there are many, a multiple.
@@ -79,6 +82,11 @@ class InputFacts:
     bounds: tuple[float, float, float, float] | None = None
     block_leads: tuple[int, ...] = ()
     blocks_km2: tuple[tuple[float, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        # Both come from the file as they are, and get into names, messages and tables.
+        object.__setattr__(self, "radar", one_line(self.radar)[:_MAX_NAME])
+        object.__setattr__(self, "flags", tuple(map(one_line, self.flags)))
 
     @property
     def cells(self) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dynamo.errors import InputError
-from dynamo.files import sha256_file
+from dynamo.files import beside, sha256_file
 from dynamo.runs.publish import link_or_copy
 from dynamo.store.models import Run
 
@@ -60,7 +60,7 @@ def _is_same(path: Path, item: Mapping[str, Any]) -> bool:
 
 def _keep(source: Path, kept: Path, item: Mapping[str, Any]) -> None:
     kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_name(f".{kept.name}.part")
+    partial = beside(kept)
     partial.unlink(missing_ok=True)
     try:
         link_or_copy(source, partial)

@@ -30,7 +30,7 @@ from typing import Any
 import orjson
 
 from dynamo.errors import InputError, RunFailedError
-from dynamo.files import copy_file, public_mode, sha256_file, sync_directory, write_bytes
+from dynamo.files import beside, copy_file, public_mode, sha256_file, sync_directory, write_bytes
 from dynamo.runs.keys import SHORT
 from dynamo.times import ahead_of, to_iso, utc_now
 
@@ -205,7 +205,7 @@ def export(publication: Publication, out: Path) -> None:
     for name in (*(item.lfn for item in publication.products), INDEX):
         goal = out / name
         goal.parent.mkdir(parents=True, exist_ok=True)
-        partial = goal.with_name(f".{goal.name}.{os.getpid()}.part")
+        partial = beside(goal)
         partial.unlink(missing_ok=True)
         # Not a link: whoever edits the copy must not edit the publication.
         copy_file(publication.folder / name, partial)
@@ -310,7 +310,7 @@ def _open_up(product: Path) -> None:
         product.chmod(mode)
     except PermissionError:
         # A link to a file of the account that the job ran as; a copy is ours.
-        mine = product.with_name(f".{product.name}.part")
+        mine = beside(product)
         shutil.copyfile(product, mine)
         mine.chmod(mode)
         mine.replace(product)

@@ -154,8 +154,9 @@ def _plan_files() -> list[Any]:
 def _check_plan_files(path: Path) -> object:
     data = read_data(path)
     parts = data if isinstance(data, dict) else {}
-    names = ("workflow", "sites", "transformations", "replicas")
-    workflow, sites, transformations, replicas = (parts.get(name) for name in names)
+    workflow, sites, transformations, replicas = (
+        parts.get(name) for name in ("workflow", "sites", "transformations", "replicas")
+    )
     return check(workflow, sites, transformations, replicas, {"pegasus.register": "false"}, site="condorpool")
 
 
