@@ -22,6 +22,7 @@ from dynamo.config.file import Config, parse_config
 from dynamo.errors import BusyError, InputError, RetryableError
 from dynamo.feeds.base import Sink
 from dynamo.feeds.directory import DirectoryFeed
+from dynamo.files import LONGEST_NAME
 from dynamo.runs import slots
 from dynamo.runs.events import RunEvent
 from dynamo.store.engine import open_store
@@ -311,6 +312,22 @@ def test_a_schedule_starts_its_workflow_with_the_newest_arrival(root: Path) -> N
         followed.wait("published")
     runs = stored(root, Run)
     assert [run.inputs[0]["path"] for run in runs] == [str(root / "incoming" / "MERGE_DARTS_202605201801.nc")]
+
+
+def test_names_as_long_as_can_be_are_published_or_put_aside(root: Path) -> None:
+    followed = Followed(config_for(root))
+    made = write_small(root, 0)
+    good, bad = (root / "incoming" / f"MERGE_DARTS_{letter * (LONGEST_NAME - 15)}.nc" for letter in "ab")
+    with followed.watcher:
+        made.rename(good)
+        bad.write_bytes(b"no nowcast")
+        (published,) = followed.wait("published")
+        (aside,) = followed.wait("quarantined")
+    assert stored(root, Run)[0].inputs[0]["path"] == str(good)
+    assert (Path(published.data["product_dir"]) / "index.json").is_file()
+    moved = Path(aside.data["moved_to"])
+    assert moved.read_bytes() == b"no nowcast"
+    assert moved.with_name(f"{moved.name}.reason").read_text()
 
 
 def test_a_paused_trigger_starts_nothing_until_it_resumes(root: Path) -> None:
