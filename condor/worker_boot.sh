@@ -125,6 +125,11 @@ if [ "$(id -u)" = 0 ]; then
   fi
 fi
 
+# Beside the prefix is where `dynamo pool install --containers` puts it.
+runtime="${prefix:+$(dirname "$prefix")/apptainer/usr/bin/apptainer}"
+[ -x "$runtime" ] || runtime=$(command -v apptainer || command -v singularity || true)
+[ -n "$runtime" ] || say "no container runtime: container jobs will not start here"
+
 reserved_mb=
 disk_mb='@DISK_MB@'
 if [ -n "$disk_mb" ]; then
@@ -139,6 +144,7 @@ LIB = $lib
 LIBEXEC = $release/libexec/condor
 LOCAL_DIR = $home
 CONDOR_IDS = $shown
+SINGULARITY = $runtime
 ${cpus:+NUM_CPUS = $cpus}
 ${memory_mb:+MEMORY = $memory_mb}
 ${reserved_mb:+RESERVED_DISK = $reserved_mb}

@@ -23,9 +23,14 @@ def register(app: typer.Typer) -> None:
 
 
 @pool.command()
-def install(prefix: Path | None = _Prefix, as_json: bool = _Json) -> None:
+def install(
+    prefix: Path | None = _Prefix,
+    containers: bool = typer.Option(False, "--containers", help="Also find or install Apptainer, for container jobs."),
+    as_json: bool = _Json,
+) -> None:
     """Find or install HTCondor: the system's, the Debian package, or a private folder."""
     from dynamo.pool.install.installation import install as install_htcondor
+    from dynamo.pool.install.runtime import install_runtime
 
     with progress() as display:
         tasks = {}
@@ -36,11 +41,24 @@ def install(prefix: Path | None = _Prefix, as_json: bool = _Json) -> None:
             display.update(tasks[stage], completed=round(done), total=total)
 
         found, new = install_htcondor(prefix, report)
+        tasks.clear()
+        runtime, fresh = install_runtime(found, prefix, report) if containers else (None, False)
     if as_json:
-        print_json({"origin": found.origin, "release": str(found.release), "version": found.version, "new": new})
-    else:
-        done = "installed" if new else "already installed"
-        out.print(f"HTCondor {found.version} ({found.origin}) {done}: {found.release}", markup=False)
+        told = {"origin": found.origin, "release": str(found.release), "version": found.version, "new": new}
+        brought = runtime and {
+            "origin": runtime.origin,
+            "program": str(runtime.program),
+            "version": runtime.version,
+            "new": fresh,
+        }
+        print_json({**told, "containers": brought} if containers else told)
+        return
+    done = "installed" if new else "already installed"
+    out.print(f"HTCondor {found.version} ({found.origin}) {done}: {found.release}", markup=False)
+    if runtime:
+        done = "installed" if fresh else "already installed"
+        out.print(f"Apptainer {runtime.version} ({runtime.origin}) {done}: {runtime.program}", markup=False)
+        out.print("a pool that is up has it after `dynamo pool down` and `dynamo pool up`", markup=False)
 
 
 @pool.command()
@@ -73,6 +91,8 @@ def status(state_dir: Path | None = _State, as_json: bool = _Json) -> None:
     elif found["state"] == "up":
         out.print(f"up since {found['started']}: HTCondor {found['version']}, {found['capacity']} slots", markup=False)
         out.print(f"CONDOR_CONFIG={found['config']}", markup=False)
+        containers = found["containers"] or "no runtime; see `dynamo pool install --containers`"
+        out.print(f"containers: {containers}", markup=False)
         print_table("daemons", ["name", "pid"], [(d["name"], d["pid"]) for d in found["daemons"]])
         columns = ["name", "state", "activity", "cpus", "memory_mb"]
         print_table("slots", columns, [[slot[column] for column in columns] for slot in found["slots"]])

@@ -64,11 +64,13 @@ def write_configuration(
     user: str,
     slots: int,
     kind: str = "personal",
+    runtime: Path | None = None,
     more: Mapping[str, object] | None = None,
 ) -> None:
     """Write the configuration of the pool in folder ``state`` with ``slots`` one-core slots.
 
-    ``more`` has the values that only the template of this ``kind`` needs.
+    ``runtime`` is the program that runs containers, if any; ``more`` has the values that only the template of this
+    ``kind`` needs.
     """
     folder = data_folder("condor")
     template = (folder / COMMON).read_text() + "\n" + (folder / TEMPLATES[kind]).read_text()
@@ -82,6 +84,7 @@ def write_configuration(
         "IDS": f"{os.geteuid()}.{os.getegid()}",
         "SLOTS": slots,
         "KEEP_CLAIM_S": KEEP_CLAIM_S,
+        "RUNTIME": runtime or "",
         **(more or {}),
     }
     write_text(path, render(template, values))

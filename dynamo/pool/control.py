@@ -18,6 +18,7 @@ from dynamo.files import replacing
 from dynamo.pool.account import Account, daemon_account
 from dynamo.pool.configuration import DOMAIN, TEMPLATES, write_configuration
 from dynamo.pool.install.installation import Installation, require_installation
+from dynamo.pool.install.runtime import find_runtime
 from dynamo.pool.manager import LOOPBACK, WORKER_KEY, Head
 from dynamo.pool.processes import Process, boot_id, find, plain_environment, wait_gone
 from dynamo.pool.record import (
@@ -105,6 +106,7 @@ def up(
             create_key(state / "passwords.d" / WORKER_KEY)
         identity = uuid.uuid4().hex[:12]
         config = state / CONFIGURATION
+        runtime = find_runtime(prefix)
         head = Head.choose(state, address, public, port) if kind == "manager" else None
         write_configuration(
             config,
@@ -114,6 +116,7 @@ def up(
             user=account.user,
             slots=slots,
             kind=kind,
+            runtime=runtime.program if runtime else None,
             more=head.values() if head else None,
         )
         tell(f"starting HTCondor {installation.version}")

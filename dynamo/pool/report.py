@@ -12,6 +12,8 @@ import orjson
 from dynamo.pool.processes import name_of
 from dynamo.pool.record import PoolRecord, default_state, read_record
 
+#: Whether a slot can run containers, and with what.
+_RUNTIME = ("HasSingularity", "SingularityVersion")
 _JOB_STATES = {1: "idle", 2: "running", 3: "removed", 4: "completed", 5: "held", 6: "transferring", 7: "suspended"}
 
 
@@ -57,9 +59,8 @@ def pool_status(state: Path | None = None) -> dict[str, Any]:
     known = {"state_dir": record.state, "config": record.config, "version": record.version, "started": record.started}
     if not record.running():
         return {"state": "dead", **known}
-    slots = _ads(
-        _ask(record, "condor_status", "-json", "-attributes", "Name,State,Activity,Cpus,Memory,SlotType,TotalSlotCpus")
-    )
+    wanted = ",".join(("Name", "State", "Activity", "Cpus", "Memory", "SlotType", "TotalSlotCpus", *_RUNTIME))
+    slots = _ads(_ask(record, "condor_status", "-json", "-attributes", wanted))
     jobs = _ads(
         _ask(
             record,
@@ -75,6 +76,7 @@ def pool_status(state: Path | None = None) -> dict[str, Any]:
         **known,
         "user": record.user,
         "capacity": record.slots,
+        "containers": next((slot.get(_RUNTIME[1]) for slot in slots if slot.get(_RUNTIME[0])), None),
         "daemons": [
             {"name": name_of(process), "pid": process.pid}
             for process in record.processes()

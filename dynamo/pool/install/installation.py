@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynamo.errors import MissingPartError, RetryableError
-from dynamo.pool.install.prefix import Report, install_prefix, read_marker
+from dynamo.pool.install.packages import Report
+from dynamo.pool.install.prefix import install_prefix, read_marker
 
 PREFIX_VARIABLE = "DYNAMO_HTCONDOR_PREFIX"
 #: sbin folders are not on an ordinary user's PATH.
