@@ -47,11 +47,12 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
         If the run folder's path cannot be expressed in a submit description.
     """
     inputs = _reads(plan, task)
+    worker = f"-m dynamo.engines.condor.worker {task.id} {task.resources.max_seconds}"
     commands: dict[str, str] = {
         "universe": "container" if options.container else "vanilla",
-        "executable": literal(options.interpreter),
+        "executable": literal(options.executable),
         "transfer_executable": "False",
-        "arguments": f'"-m dynamo.engines.condor.worker {task.id} {task.resources.max_seconds}"',
+        "arguments": f'"{options.first_argument}{worker}"',
         "environment": environment({"PYTHONPATH": str(Path(dynamo.__file__).parents[1])}),
         "initialdir": literal(folder.root),
         "output": f"logs/{task.id}.out",
@@ -80,6 +81,9 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
         commands["container_image"] = literal(options.container)
         # The image has its own DyNamo.
         del commands["environment"]
+        if Path(options.container).is_dir():
+            # A root folder is used where it is, on a disk that workers share.
+            commands["transfer_container"] = "False"
     if options.should_transfer != "NO":
         commands |= {
             "transfer_input_files": ", ".join([f"tasks/{task.id}.json", *(f"work/{lfn}" for lfn in inputs)]),

@@ -28,7 +28,7 @@ from dynamo.engines.condor.queue import COMPLETED, Queue
 from dynamo.engines.condor.slots import Slots
 from dynamo.engines.condor.watch import RunWatch
 from dynamo.engines.results import count_results
-from dynamo.errors import RetryableError
+from dynamo.errors import MissingPartError, RetryableError
 from dynamo.files import write_text
 from dynamo.modules.runner import read_results
 from dynamo.times import parse_time, to_iso, utc_now
@@ -73,7 +73,7 @@ class CondorEngine:
         submit: Mapping[str, str] | None = None,
         sites: Mapping[str, str] | None = None,
     ) -> None:
-        self.options = CondorOptions(transfer, container, python, requirements, submit or {}, sites or {})
+        self.options = CondorOptions(transfer, container or None, python, requirements, submit or {}, sites or {})
         self._queue = Queue()
         self._slots = Slots()
         self._watches: OrderedDict[tuple[Path, str], RunWatch] = OrderedDict()
@@ -89,6 +89,8 @@ class CondorEngine:
             If the pool does not respond; safe to call again.
         EngineError
             If another engine has the run.
+        MissingPartError
+            If tasks need a container, the pool has slots, and none has a runtime.
         """
         folder = RunFolder(folder.root.absolute())
         with only_one(folder):
@@ -97,6 +99,7 @@ class CondorEngine:
                 return
             plan, layout = folder.read_plan(), folder.read_layout()
             if handle is None:
+                self._check_runtime()
                 self._end_earlier(folder, plan, layout)
                 handle = Handle(tag=str(uuid.uuid4()), created=to_iso(utc_now()))
                 write_handle(folder, handle)
@@ -177,6 +180,16 @@ class CondorEngine:
 
     def _record(self, folder: RunFolder, handle: Handle) -> None:
         write_handle(folder, handle)
+
+    def _check_runtime(self) -> None:
+        """Refuse container tasks that the pool as it is would never start; an empty pool may get other workers."""
+        if self.options.container is not None and self._slots.lack_runtime():
+            raise MissingPartError(
+                "no slot of the pool has a container runtime",
+                where=f"container {self.options.container}",
+                hint="run `dynamo pool install --containers`, then `dynamo pool down` and `up`; or install Apptainer "
+                "on the workers",
+            )
 
     def _find(self, folder: RunFolder, handle: Handle) -> int | None:
         """Return the run's job if the process that submitted it died before recording it."""

@@ -49,10 +49,11 @@ class CondorOptions:
         ``auto``: send files only to workers that do not share our file system; ``yes``: always send files; ``no``: use
         only workers that share the file system.
     container
-        Container image for tasks, as in HTCondor's ``container_image`` (``docker://NAME``, a ``.sif`` file); None runs
-        them directly on the worker. A container sees only transferred files.
+        Container image for tasks: ``docker://NAME``, a ``.sif`` file, or a root folder on a disk that the workers
+        share; None runs them directly on the worker. A container sees only transferred files.
     python
         Interpreter with DyNamo on the worker or in the image. Default: this process's own; ``python3`` in a container.
+        There a mere name is looked up in the image's ``PATH``.
     requirements
         ClassAd expression that a worker must satisfy.
     submit
@@ -100,9 +101,19 @@ class CondorOptions:
         return " && ".join(terms) or None
 
     @property
-    def interpreter(self) -> str:
-        """The Python interpreter for the tasks."""
-        return self.python or ("python3" if self.container else sys.executable)
+    def executable(self) -> str:
+        """The program that starts a task: the interpreter, or what finds it."""
+        # HTCondor takes a mere name for a file of the job; the image's own PATH is to decide.
+        return "/usr/bin/env" if self._by_name else (self.python or sys.executable)
+
+    @property
+    def first_argument(self) -> str:
+        """The interpreter as the program's first argument and a space; empty if it is the program itself."""
+        return f"{self.python or 'python3'} " if self._by_name else ""
+
+    @property
+    def _by_name(self) -> bool:
+        return self.container is not None and "/" not in (self.python or "")
 
     @property
     def should_transfer(self) -> str:

@@ -400,26 +400,6 @@ def test_job_that_the_pool_has_forgotten_is_lost(
     assert "999999" in status.reason
 
 
-def test_container_job_waits_for_a_worker_with_a_runtime(condor_pool: PoolRecord, source: Path, tmp_path: Path) -> None:
-    # The pool of the tests has no container runtime: HTCondor takes the job and starts it nowhere.
-    engine = CondorEngine(container="docker://localhost/dynamo-modules:1")
-    folder, _ = prepare(tmp_path / "run", source, "single")
-    engine.submit(folder)
-    handle = read_handle(folder)
-    assert handle is not None
-    use_pool()
-    import htcondor2
-
-    ad = htcondor2.Schedd().query(equals(TAG, handle.tag), ["ContainerImage", "WantContainer", "Requirements"])[0]
-    assert ad["ContainerImage"] == "docker://localhost/dynamo-modules:1"
-    assert ad["WantContainer"] is True
-    assert "HasContainer" in str(ad["Requirements"])
-    assert engine.wait(folder, 1.0).state == "pending"
-    engine.cancel(folder, "the test is over")
-    assert in_queue(folder) == []
-    engine.close()
-
-
 @pytest.mark.parametrize(("kind", "task"), [("single", ""), ("jobs", "task split: ")])
 def test_request_that_no_slot_can_satisfy_is_told(
     kind: LayoutKind, task: str, engine: CondorEngine, source: Path, tmp_path: Path

@@ -75,11 +75,17 @@ def test_task_that_is_sent_gets_what_others_wrote_and_not_its_own() -> None:
     assert told["+pegasus_wf_dax_job_id"] == '"null"'
 
 
-def test_task_in_a_container() -> None:
+def test_task_in_a_container(tmp_path: Path) -> None:
     told = describe(SINGLE.tasks[0], container="docker://dynamo:1")
     assert (told["universe"], told["container_image"]) == ("container", "docker://dynamo:1")
-    assert (told["executable"], told["should_transfer_files"]) == ("python3", "YES")
+    # HTCondor would look for a mere name among the job's files.
+    assert (told["executable"], told["should_transfer_files"]) == ("/usr/bin/env", "YES")
+    assert told["arguments"].startswith('"python3 -m dynamo.engines.condor.worker run ')
     assert "environment" not in told
+    assert "transfer_container" not in told
+    told = describe(SINGLE.tasks[0], container=str(tmp_path), python="/opt/dynamo/bin/python")
+    assert (told["executable"], told["transfer_container"]) == ("/opt/dynamo/bin/python", "False")
+    assert told["arguments"].startswith('"-m dynamo.engines.condor.worker run ')
 
 
 def test_operator_adds_commands_but_does_not_change_ours() -> None:

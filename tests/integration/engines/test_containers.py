@@ -1,0 +1,133 @@
+"""Container tasks of the engine `condor` in a pool with the runtime that `dynamo pool install --containers` brings.
+
+The image is a root folder with nothing of its own but a starter for Python; the pool lends it this machine's programs.
+The image of `containers/` is built and run by `make test-containers`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import dynamo
+from dynamo.engines.base import RunFolder
+from dynamo.engines.condor.engine import CondorEngine
+from dynamo.engines.local import LocalEngine
+from dynamo.errors import MissingPartError
+from dynamo.pool.control import down, up
+from dynamo.pool.install.installation import require_installation
+from dynamo.pool.install.runtime import Runtime, install_runtime
+from dynamo.pool.record import CONFIGURATION, STATE_VARIABLE
+from dynamo.pool.report import pool_status
+from tests.integration.engines.engine_runs import LayoutKind, checksums, make_input, prepare
+from tests.waiting import PATIENCE, wait_for
+
+pytestmark = pytest.mark.condor
+
+LONG_S = 60.0
+PYTHON = "/opt/image/python"
+CHECKOUT = Path(dynamo.__file__).parents[1]
+#: What the image borrows: the system's programs, this Python, and this checkout.
+LENT = sorted({"/usr", sys.base_prefix, sys.prefix, str(CHECKOUT)})
+
+
+@pytest.fixture(scope="module")
+def runtime(htcondor: None) -> Runtime:
+    return install_runtime(require_installation(), None, lambda _stage, _done, _total: None)[0]
+
+
+@pytest.fixture(scope="module")
+def pool(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    state = tmp_path_factory.mktemp("pool")
+    with pytest.MonkeyPatch.context() as patch:
+        use(state, patch)
+        up(slots=2, state=state)
+        with (state / CONFIGURATION).open("a") as config:
+            # Read by the starter of each job.
+            config.write(f'SINGULARITY_BIND_EXPR = "{" ".join(LENT)}"\n')
+        try:
+            yield state
+        finally:
+            down(state)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("image")
+    for folder in (*LENT, "/dev", "/etc", "/opt/image", "/proc", "/srv", "/sys", "/tmp", "/var/tmp"):
+        (root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    for name in ("bin", "lib", "lib64"):
+        (root / name).symlink_to(f"usr/{name}")
+    program = root / PYTHON.lstrip("/")
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{CHECKOUT}" exec "{sys.executable}" "$@"\n')
+    program.chmod(0o755)
+    return root
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_input(tmp_path_factory.mktemp("input"))
+
+
+@pytest.mark.parametrize("kind", ["single", "clusters"])
+def test_products_in_a_container_are_those_of_the_local_engine(
+    kind: LayoutKind, pool: Path, image: Path, source: Path, tmp_path: Path
+) -> None:
+    engine = CondorEngine(container=str(image), python=PYTHON)
+    folder, plan = prepare(tmp_path / "run", source, kind)
+    engine.submit(folder)
+    status = engine.wait(folder, PATIENCE * LONG_S)
+    engine.close()
+    # Outside of the image there is no such Python.
+    assert not Path(PYTHON).exists()
+    assert (status.state, status.jobs_done) == ("succeeded", 7), (status, logs(folder))
+    local, _ = prepare(tmp_path / "local", source, "single")
+    other = LocalEngine(workers=1)
+    other.submit(local)
+    assert other.wait(local, PATIENCE * LONG_S).state == "succeeded"
+    other.close()
+    assert checksums(folder, plan) == checksums(local, plan)
+
+
+def test_the_pool_says_which_runtime_it_has_and_which_images_it_takes(pool: Path, runtime: Runtime) -> None:
+    status = wait_for(lambda: (status := pool_status(pool))["containers"] is not None and status)
+    assert runtime.version.partition("-")[0] in status["containers"]
+    environment = {**os.environ, "CONDOR_CONFIG": status["config"]}
+    command = [str(require_installation().bin / "condor_status"), "-af", "HasContainer", "HasSandboxImage", "HasSIF"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    assert told.split()[:3] == ["true", "true", "true"]
+
+
+def test_a_pool_without_a_runtime_refuses_before_anything_is_submitted(
+    htcondor: None, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "pool"
+    monkeypatch.setattr("dynamo.pool.control.find_runtime", lambda _prefix: None)
+    use(state, monkeypatch)
+    up(slots=1, state=state)
+    try:
+        folder, _ = prepare(tmp_path / "run", source, "single")
+        with pytest.raises(MissingPartError, match="no slot of the pool has a container runtime"):
+            CondorEngine(container="docker://localhost/dynamo-modules:1").submit(folder)
+        assert not folder.engine_file.exists()
+        assert pool_status(state)["containers"] is None
+        assert pool_status(state)["jobs"] == []
+    finally:
+        down(state)
+
+
+def use(state: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let `use_pool` lead to this pool until the patch is undone."""
+    # Set first, so that what `use_pool` sets is undone, too.
+    patch.setenv("CONDOR_CONFIG", "")
+    patch.delenv("CONDOR_CONFIG")
+    patch.setenv(STATE_VARIABLE, str(state))
+
+
+def logs(folder: RunFolder) -> str:
+    return "\n".join(path.read_text(errors="replace") for path in folder.logs.glob("*.err"))
