@@ -134,6 +134,9 @@ def _of_system() -> Installation | None:
         return None
     sbin = Path(master).resolve().parent
     release = sbin.parent
+    # `use_pool` puts the programs of a private folder on PATH, too.
+    if (own := _in_prefix(release.parent)) is not None:
+        return own
     # CONDOR_CONFIG may name a pool of ours; the system's folders are in the system's own configuration.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("CONDOR_", "_CONDOR_"))}
     told = {}

@@ -153,6 +153,18 @@ def test_prefix_counts_only_where_it_was_made(tmp_path: Path) -> None:
     assert (found.origin, found.version, found.sbin) == ("prefix", "1", tmp_path / "usr/sbin")
 
 
+def test_a_prefix_on_the_path_is_not_the_systems_htcondor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DYNAMO_HTCONDOR_PREFIX", raising=False)
+    (tmp_path / MARKER).write_text(f'{{"prefix": "{tmp_path}", "version": "1"}}')
+    for name in ("bin/condor_config_val", "sbin/condor_master"):
+        (tmp_path / "usr" / name).parent.mkdir(parents=True)
+        (tmp_path / "usr" / name).touch(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/usr/bin:{tmp_path}/usr/sbin", prepend=":")
+    found = find_installation()
+    assert found is not None
+    assert (found.origin, found.release) == ("prefix", tmp_path / "usr")
+
+
 def test_missing_htcondor_names_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(MissingPartError, match="dynamo pool install"):
         require_installation(tmp_path)
