@@ -125,8 +125,8 @@ if [ "$(id -u)" = 0 ]; then
   fi
 fi
 
-# Beside the prefix is where `dynamo pool install --containers` puts it.
-runtime="${prefix:+$(dirname "$prefix")/apptainer/usr/bin/apptainer}"
+# `dynamo pool install --containers` puts it beside HTCondor's prefix.
+runtime="$(dirname "$(dirname "$release")")/apptainer/usr/bin/apptainer"
 [ -x "$runtime" ] || runtime=$(command -v apptainer || command -v singularity || true)
 [ -n "$runtime" ] || say "no container runtime: container jobs will not start here"
 

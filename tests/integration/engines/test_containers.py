@@ -25,6 +25,7 @@ from dynamo.pool.install.runtime import Runtime, install_runtime
 from dynamo.pool.record import CONFIGURATION, STATE_VARIABLE
 from dynamo.pool.report import pool_status
 from tests.integration.engines.engine_runs import LayoutKind, checksums, make_input, prepare
+from tests.integration.provision.fleet_support import Fleet, count
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.condor
@@ -34,6 +35,7 @@ PYTHON = "/opt/image/python"
 CHECKOUT = Path(dynamo.__file__).parents[1]
 #: What the image borrows: the system's programs, this Python, and this checkout.
 LENT = sorted({"/usr", sys.base_prefix, sys.prefix, str(CHECKOUT)})
+LEND = f'SINGULARITY_BIND_EXPR = "{" ".join(LENT)}"\n'
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def pool(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         up(slots=2, state=state)
         with (state / CONFIGURATION).open("a") as config:
             # Read by the starter of each job.
-            config.write(f'SINGULARITY_BIND_EXPR = "{" ".join(LENT)}"\n')
+            config.write(LEND)
         try:
             yield state
         finally:
@@ -119,6 +121,32 @@ def test_a_pool_without_a_runtime_refuses_before_anything_is_submitted(
         assert pool_status(state)["jobs"] == []
     finally:
         down(state)
+
+
+def test_workers_of_a_fleet_run_containers(runtime: Runtime, image: Path, tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "fleet")
+    try:
+        fleet.add("first")
+        fleet.ready("first")
+        assert "no container runtime" not in fleet.boot_log("first")
+        with (fleet.folder("first") / "worker" / CONFIGURATION).open("a") as config:
+            config.write(LEND)
+        log = fleet.submit(
+            tmp_path,
+            "import os, pathlib; pathlib.Path('made').write_text(os.environ['APPTAINER_CONTAINER'])",
+            universe="container",
+            container_image=str(image),
+            transfer_container="False",
+            executable=PYTHON,
+            transfer_executable="False",
+            arguments="job.py",
+            should_transfer_files="YES",
+            transfer_input_files="job.py",
+        )
+        wait_for(lambda: count(log, "Job terminated of its own accord") == 1, 60.0)
+        assert (tmp_path / "made").read_text() == str(image)
+    finally:
+        fleet.close()
 
 
 def use(state: Path, patch: pytest.MonkeyPatch) -> None:
