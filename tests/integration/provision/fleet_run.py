@@ -60,24 +60,22 @@ class FleetRun:
         with self.store.reading() as session:
             return list(session.scalars(select(FleetEvent).where(FleetEvent.action == action).order_by(FleetEvent.id)))
 
-    def submit(self, count: int, seconds: float) -> Path:
-        """Submit jobs of the pool's own kind; return their log."""
+    def submit(self, count: int, seconds: float, **settings: str) -> Path:
+        """Submit jobs of the pool's own kind, which sleep unless told otherwise; return their log."""
         record = read_record(fleet_folder(self.folder, self.name) / "pool")
         assert record is not None
         log = self.folder / "jobs.log"
-        description = "\n".join(
-            [
-                "executable = /bin/sleep",
-                f"arguments = {seconds}",
-                "transfer_executable = False",
-                "should_transfer_files = YES",
-                "request_cpus = 1",
-                "request_memory = 64MB",
-                f"log = {log}",
-                f"queue {count}",
-                "",
-            ]
-        )
+        job = {
+            "executable": "/bin/sleep",
+            "arguments": str(seconds),
+            "transfer_executable": "False",
+            "should_transfer_files": "YES",
+            "request_cpus": "1",
+            "request_memory": "64MB",
+            "log": str(log),
+            **settings,
+        }
+        description = "".join(f"{key} = {value}\n" for key, value in job.items()) + f"queue {count}\n"
         environment = {**os.environ, "CONDOR_CONFIG": record.config}
         subprocess.run([f"{record.bin}/condor_submit"], input=description, text=True, env=environment, check=True)
         return log

@@ -47,6 +47,20 @@ def test_a_worker_that_cannot_join_is_explained_and_a_corrected_spec_replaces_it
         run.close()
 
 
+def test_jobs_that_fail_on_every_worker_cost_no_worker(tmp_path: Path) -> None:
+    """Each attempt counts, also of jobs that are tried again."""
+    run = FleetRun(tmp_path, spec({"count": 2}))
+    try:
+        run.settled()
+        run.submit(20, 2, executable="/bin/sh", arguments="\"-c 'sleep 2; false'\"", max_retries="1")
+        report = run.until(lambda report: any(about.startswith("jobs ") for about in report.held))
+        assert "check the jobs" in report.held["jobs /bin/sh"]
+        assert run.events("draining") == []
+        assert {worker.state for worker in run.workers()} == {"ready"}
+    finally:
+        run.close()
+
+
 def test_a_job_of_a_lost_worker_starts_again_at_once(tmp_path: Path) -> None:
     """A plain job has a lease of 40 minutes, for which the queue would wait for the worker."""
     run = FleetRun(tmp_path, spec())
