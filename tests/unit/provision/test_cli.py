@@ -15,7 +15,7 @@ from dynamo.cli.fleet.common import duration, past
 from dynamo.cli.fleet.main import register_all
 from dynamo.errors import BusyError, DynamoError, InputError, NotFoundError, UsageError
 from dynamo.provision import ledger
-from dynamo.provision.fleets import scale
+from dynamo.provision.fleets import scale, set_fleet_state
 from dynamo.provision.keeping.attending import attend
 from dynamo.provision.notes import FleetNote
 from dynamo.provision.orders import (
@@ -28,6 +28,7 @@ from dynamo.provision.orders import (
 )
 from dynamo.provision.retention import prune
 from dynamo.provision.spec.loading import load_spec
+from dynamo.provision.states import ENDED
 from dynamo.provision.status import fleet_names, fleet_status
 from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import Fleet, FleetEvent, Worker
@@ -362,3 +363,17 @@ class TestRetention:
         events, workers = prune(store, utc_now() + timedelta(days=31))
         assert events > 3
         assert workers == 1
+
+    def test_reconcile_looks_after_fleets_that_ended(
+        self, run: Callable[..., Result], store: Store, tmp_path: Path
+    ) -> None:
+        assert isinstance(failure(run("reconcile")), NotFoundError)
+        put(store, tmp_path, spec_of("one"))
+        with store.transaction() as session:
+            set_fleet_state(session, "one", ENDED, utc_now())
+        for words in (("reconcile",), ("reconcile", "--fleet", "one")):
+            result = run(*words)
+            assert (result.exit_code, result.stdout.strip()) == (0, "nothing to do"), result.output
+        told = json.loads(run("reconcile", "--json").stdout)
+        assert (told["settled"], told["leftovers"], told["problems"]) == (True, [], [])
+        assert isinstance(failure(run("reconcile", "--fleet", "two")), NotFoundError)
