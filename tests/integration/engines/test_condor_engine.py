@@ -475,7 +475,7 @@ def test_priority_reaches_jobs_in_the_queue_and_those_to_come(
     import htcondor2
 
     def priorities() -> dict[str, int]:
-        ads = htcondor2.Schedd().query(equals(TAG, handle.tag), ["JobPrio", "DynamoTask"])
+        ads = htcondor2.Schedd().query(equals(TAG, tag), ["JobPrio", "DynamoTask"])
         return {str(ad.get("DynamoTask", "DAGMan")): int(ad["JobPrio"]) for ad in ads}
 
     # Each job waits for a person.
@@ -484,6 +484,7 @@ def test_priority_reaches_jobs_in_the_queue_and_those_to_come(
     engine.submit(folder)
     handle = read_handle(folder)
     assert handle is not None
+    tag = handle.tag
     wait_for(lambda: set(priorities()) == {"DAGMan", "split"})
     assert engine.prioritize(folder, 77)
     assert priorities() == {"DAGMan": 77, "split": 77}
