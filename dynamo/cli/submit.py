@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
@@ -226,9 +226,13 @@ def _start_apart(run: Run, arguments: list[str], stdin: int) -> subprocess.Popen
     from dynamo.files import private_file, private_folder
 
     folder = Path(run.run_dir)
-    private_folder(folder)
-    private_file(folder / "runner.log")
-    with (folder / "runner.log").open("ab") as log:
+    with contextlib.ExitStack() as opened:
+        log: IO[bytes] | int = subprocess.DEVNULL
+        with contextlib.suppress(OSError):
+            # A disk that takes no log now is waited out by whoever executes the run.
+            private_folder(folder)
+            private_file(folder / "runner.log")
+            log = opened.enter_context((folder / "runner.log").open("ab"))
         return subprocess.Popen(
             [sys.executable, *arguments],
             stdin=stdin,

@@ -7,6 +7,7 @@ is `condor`, with a queue of files in place of the schedd.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import threading
@@ -22,6 +23,7 @@ from sqlalchemy import select
 from dynamo.engines.base import RunFolder
 from dynamo.engines.condor import engine as condor
 from dynamo.engines.condor.description import EVENT_LOG
+from dynamo.errors import RetryableError
 from dynamo.files import sha256_file
 from dynamo.inspection.facts import facts_to_json
 from dynamo.inspection.process import inspect
@@ -29,6 +31,7 @@ from dynamo.runs import ledger, patience
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.service import RunService
 from dynamo.runs.settings import RunSettings
+from dynamo.runs.states import FINAL
 from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Run
@@ -84,9 +87,9 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cancelled(before: Path) -> Path:
-    """The same run under way, to be cancelled."""
-    now, folder = before.parent / "now", before.parent / "cancelled"
+def under_way(before: Path) -> Path:
+    """The same run while its work runs."""
+    now, folder = before.parent / "now", before.parent / "under_way"
     shutil.copytree(before, now, symlinks=True)
     assert in_a_process(partial(limited, start, now, Points(), endless=True))
     return now.rename(folder)
@@ -98,8 +101,8 @@ def test_killed_at_any_point(before: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_any_point_of_a_cancellation(cancelled: Path) -> None:
-    assert for_each_point(cancelled, finish, is_cancelled) > 5
+def test_killed_at_any_point_of_a_cancellation(under_way: Path) -> None:
+    assert for_each_point(under_way, cancel, is_cancelled) > 5
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-it-acts", "after-it-acted"])
@@ -108,8 +111,8 @@ def test_a_queue_that_refuses_any_one_call(before: Path, after: bool) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-it-acts", "after-it-acted"])
-def test_cancelled_with_a_queue_that_refuses_any_one_call(cancelled: Path, after: bool) -> None:
-    assert for_each_refusal(cancelled, finish, is_cancelled, after=after) >= 1
+def test_cancelled_with_a_queue_that_refuses_any_one_call(under_way: Path, after: bool) -> None:
+    assert for_each_refusal(under_way, cancel, is_cancelled, after=after) >= 1
 
 
 def for_each_point(before: Path, work: Callable[..., None], check: Callable[[Path], None]) -> int:
@@ -188,14 +191,22 @@ def finish(now: Path, points: Points, **queue: Any) -> None:
 
 
 def start(now: Path, points: Points, **queue: Any) -> None:
-    """Take the run to where its work runs, store the wish to cancel it, and leave it."""
+    """Take the run to where its work runs, and leave it."""
     service, stop = service_in(now, FileQueue(now / "queue", points, **queue)), threading.Event()
     service.events.subscribe(lambda event: stop.set() if event.data.get("state") == "running" else None)
+    service.execute(only_run(service).id, stop)
+
+
+def cancel(now: Path, points: Points, **queue: Any) -> None:
+    """Cancel the run, on which nobody works; what this does not come to is left to who takes the run up."""
+    jobs = FileQueue(now / "queue", points, endless=True, **queue)
+    service = service_in(now, jobs)
     run = only_run(service)
-    service.execute(run.id, stop)
-    with service.store.transaction() as session:
-        # The wish alone: who works on the run carries it out.
-        session.get_one(Run, run.id).cancel_reason = "not wanted"
+    if run.state not in FINAL:
+        with contextlib.suppress(RetryableError):
+            service.cancel(run.id, "not wanted")
+    service.execute(run.id)
+    (now / "calls").write_text(str(jobs.calls))
 
 
 def only_run(service: RunService) -> Run:
