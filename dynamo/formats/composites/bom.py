@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,23 @@ def read(path: Path) -> Composite:
     return Composite(field, time, grid, WSR88D_CONVECTIVE, READER.name)
 
 
+@lru_cache(maxsize=4)
+def _wkt(mapping: tuple[tuple[str, Any], ...]) -> str:
+    """Return the projection of a CF grid mapping; pyproj takes two seconds to find its datum."""
+    pyproj: Any = need("pyproj")
+    cf = {name: list(value) if isinstance(value, tuple) else value for name, value in mapping}
+    return str(pyproj.CRS.from_cf(cf).to_wkt())
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value.tolist()) if isinstance(value, np.ndarray) else value
+
+
 def _projected(dataset: Any, x: Any, y: Any, path: Path) -> ProjectedGrid:
     pyproj: Any = need("pyproj")
     mapping = dataset.variables["proj"]
     try:
-        crs = pyproj.CRS.from_cf({name: mapping.getncattr(name) for name in mapping.ncattrs()}).to_wkt()
+        crs = _wkt(tuple((name, _plain(mapping.getncattr(name))) for name in mapping.ncattrs()))
     except (pyproj.exceptions.CRSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"invalid projection: {error}", where=path, expected="CF grid mapping") from error
     metres = []
