@@ -288,15 +288,15 @@ def open_dataset(path: Path) -> netCDF4.Dataset:
     if path.stat().st_size == 0:
         raise InputError("is empty", where=path, expected="a NetCDF file")
     try:
+        # Before the library sees it, which loops for minutes over some damaged headers.
+        _check_whole(path)
+    except InputError as error:
+        raise InputError(error.what, where=path, expected="a complete file") from error
+    try:
         dataset = netCDF4.Dataset(path, "r")
     except (OSError, RuntimeError) as error:
         raise InputError(f"not a readable NetCDF file: {error}", where=path, expected="NetCDF") from error
     dataset.set_auto_maskandscale(False)
-    try:
-        _check_whole(path)
-    except InputError as error:
-        dataset.close()
-        raise InputError(error.what, where=path, expected="a complete file") from error
     return dataset
 
 

@@ -46,7 +46,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Original]:
     folder = tmp_path_factory.mktemp("originals")
     formats: tuple[FormatName, ...] = ("casa", "nexrad", "odim", "cfradial", "gamic")
     services: tuple[CompositeName, ...] = ("mrms", "meteoswiss", "bom")
-    found = {name: Original("radar", radar_files(folder, name)[0]) for name in formats}
+    found: dict[str, Original] = {}
+    for name in formats:
+        found[name] = Original("radar", radar_files(folder, name)[0])
     # Compression hides damage to values from their readers.
     plain = folder / "plain.netcdf"
     plain.write_bytes(gzip.decompress(found["casa"].path.read_bytes()))

@@ -6,7 +6,7 @@ import contextlib
 import io
 import struct
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -163,6 +163,7 @@ def sweeps_of_tree(
     file_format: str,
     moments: Collection[str] | None,
     where: object,
+    nyquist_m_s: Sequence[float] = (),
 ) -> list[xr.Dataset]:
     """Turn xradar's tree into sweeps of the model.
 
@@ -176,6 +177,8 @@ def sweeps_of_tree(
         From the file, or an empty name and None.
     file_format, moments, where
         For the sweeps, which moments, and the file.
+    nyquist_m_s
+        Of the sweeps, in order, for formats of which xradar does not read it; NaN where unknown.
 
     Raises
     ------
@@ -191,7 +194,8 @@ def sweeps_of_tree(
         refused: list[InputError] = []
         for number, node in enumerate(nodes):
             try:
-                sweeps.append(_sweep(node, number, site, site_flags, names, file_format, moments))
+                nyquist = nyquist_m_s[number] if number < len(nyquist_m_s) else float("nan")
+                sweeps.append(_sweep(node, number, site, site_flags, names, file_format, moments, nyquist))
             except InputError as error:
                 refused.append(error)
         if refused and not sweeps:
@@ -214,6 +218,7 @@ def _sweep(
     names: Mapping[str, tuple[str, ...]],
     file_format: str,
     moments: Collection[str] | None,
+    nyquist_m_s: float,
 ) -> xr.Dataset:
     azimuth, elevation = (np.asarray(node[name].values, dtype=np.float64) for name in ("azimuth", "elevation"))
     time = np.asarray(node["time"].values).astype("datetime64[ns]")
@@ -230,7 +235,7 @@ def _sweep(
             continue
         data[name] = _without_undetect(node[theirs])[keep]
     fixed = node["sweep_fixed_angle"].values if "sweep_fixed_angle" in node else np.median(elevation)
-    nyquist = node["nyquist_velocity"].values if "nyquist_velocity" in node else np.nan
+    nyquist = node["nyquist_velocity"].values if "nyquist_velocity" in node else nyquist_m_s
     seconds = (time.min() - np.datetime64(0, "s")) / np.timedelta64(1, "s")
     return make_sweep(
         site=site,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -46,9 +47,14 @@ def read(source: Source, moments: Collection[str] | None = None) -> list[xr.Data
     InputError
         If it is another kind of ODIM file (a composite, a profile), or damaged.
     """
-    kind, source_name, band = hdf5_facts(
+    kind, source_name, band, nyquist_m_s = hdf5_facts(
         source,
-        lambda file: (text(file["what"].attrs.get("object")), text(file["what"].attrs.get("source")), _band(file)),
+        lambda file: (
+            text(file["what"].attrs.get("object")),
+            text(file["what"].attrs.get("source")),
+            _band(file),
+            _nyquist_m_s(file),
+        ),
         expected="ODIM HDF5",
     )
     if kind not in _OBJECTS:
@@ -63,6 +69,7 @@ def read(source: Source, moments: Collection[str] | None = None) -> list[xr.Data
         file_format=NAME,
         moments=moments,
         where=source.path,
+        nyquist_m_s=nyquist_m_s,
     )
 
 
@@ -70,6 +77,21 @@ def radar_name(source: str) -> str:
     """Return the radar of ODIM's `what/source` (``WMO:06477,RAD:BE41,PLC:Wideumont,NOD:bewid``)."""
     pairs = dict(part.split(":", 1) for part in source.split(",") if ":" in part)
     return next((pairs[key] for key in ("NOD", "PLC", "RAD", "WIGOS", "WMO") if pairs.get(key, "").strip("0")), "")
+
+
+def _nyquist_m_s(file: Any) -> list[float]:
+    """Return `how/NI` of each dataset, or of the whole file; NaN where it is not given."""
+    names = sorted((name for name in file if name[7:].isdecimal() and name.startswith("dataset")), key=_by_number)
+    found = []
+    for name in names:
+        given = [group["how"].attrs.get("NI") for group in (file[name], file) if "how" in group]
+        found.append(next((float(value) for value in given if value is not None), math.nan))
+    return found
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    """Return the sort key of numbered names: ``dataset2`` before ``dataset10``."""
+    return len(name), name
 
 
 def _band(file: Any) -> Any:

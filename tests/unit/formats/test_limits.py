@@ -243,6 +243,16 @@ def test_odim_counts_without_gain_are_no_values(tmp_path: Path) -> None:
         read_volume(without_gain(tmp_path / "other.h5", "DBZH"))
 
 
+def test_the_nyquist_velocity_of_odim_counts(tmp_path: Path) -> None:
+    (path,) = radar_files(tmp_path, "odim", volumes=True)
+    assert {one.attrs["nyquist_m_s"] > 5 for one in read_volume(path).sweeps} == {True}
+    with h5py.File(path, "a") as file:
+        file["dataset2/how"].attrs["NI"] = 4.0
+        del file["dataset1/how"].attrs["NI"]
+    nyquists = [one.attrs["nyquist_m_s"] for one in read_volume(path, pair_doppler=False).sweeps]
+    assert (np.isnan(nyquists).sum(), nyquists.count(4.0)) == (1, 1)
+
+
 def test_a_file_of_twenty_thousand_links_is_refused_at_once(tmp_path: Path) -> None:
     (path,) = radar_files(tmp_path, "odim")
     with h5py.File(path, "a") as file:
@@ -296,3 +306,16 @@ def test_members_of_a_gzip_file_are_all_read(whole: dict[str, Path], tmp_path: P
     parts.write_bytes(parts.read_bytes()[:-3])
     with pytest.raises(InputError, match="truncated"):
         read_volume(parts)
+
+
+def test_a_header_that_the_library_loops_over_is_refused_before_it_sees_it(tmp_path: Path) -> None:
+    path = tmp_path / "grid.nc"
+    write_hail_grid(path, view("A", *WEST))
+    data = bytearray(path.read_bytes())
+    # The number of values of an attribute, as a flipped bit leaves it: two billion.
+    place = data.index(b"dlat_deg") + len(b"dlat_deg") + 4
+    assert data[place : place + 4] == b"\0\0\0\1"
+    data[place : place + 4] = b"\x99\x76\x96\xfe"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="damaged NetCDF-3 header"):
+        read_hail_grid(path)
