@@ -22,7 +22,7 @@ _IDLE, _RUNNING, _TRANSFERRING = "1", "2", "6"
 
 
 @dataclass(frozen=True)
-class Queue:
+class QueueSums:
     """Processors requested by waiting and by running jobs, and the running ones by worker."""
 
     idle_cpus: int
@@ -125,7 +125,7 @@ def add_up(lines: Iterable[str]) -> dict[str, WorkerSlots]:
     }
 
 
-def read_queue(lines: Iterable[str]) -> Queue:
+def read_queue(lines: Iterable[str]) -> QueueSums:
     """Read the queue's jobs from lines of tab-separated attribute values."""
     idle = running = 0
     running_on: dict[str, list[str]] = {}
@@ -140,7 +140,7 @@ def read_queue(lines: Iterable[str]) -> Queue:
             running += _number(cpus) or 1
             if worker := worker_of(host):
                 running_on.setdefault(worker, []).append(f"{cluster}.{proc}")
-    return Queue(idle, running, running_on)
+    return QueueSums(idle, running, running_on)
 
 
 def _number(text: str) -> int:

@@ -23,7 +23,7 @@ from dynamo.provision.condor.papers import MOST_BYTES, boot_script, read_options
 from dynamo.provision.condor.revocation import revocation_text, revoke
 from dynamo.provision.condor.settings import WorkerSettings
 from dynamo.provision.condor.tokens import check_name
-from dynamo.provision.condor.view import Queue, add_up, collector_start, read_queue
+from dynamo.provision.condor.view import QueueSums, add_up, collector_start, read_queue
 from dynamo.provision.pool_link import PoolSilentError
 
 
@@ -151,7 +151,7 @@ def test_jobs_of_the_queue_add_up() -> None:
         f"5\t9\t{host}\t5\t0",
         "",
     ]
-    assert read_queue(lines) == Queue(3, 6, {"w-1": ["2.0", "3.7"]})
+    assert read_queue(lines) == QueueSums(3, 6, {"w-1": ["2.0", "3.7"]})
 
 
 def test_a_claim_without_a_job_is_seen_with_its_age() -> None:
