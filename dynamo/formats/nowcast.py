@@ -77,9 +77,10 @@ class NowcastReader:
         self.implausible = 0
         self._dataset = open_dataset(path)
         try:
-            self._variable = _check_variable(self._dataset, path)
-            self.header = header_of(self._dataset, _three(self._variable.shape), path)
-            self._missing = missing_values(self._dataset, self._variable)
+            with _blaming(path):
+                self._variable = _check_variable(self._dataset, path)
+                self.header = header_of(self._dataset, _three(self._variable.shape), path)
+                self._missing = missing_values(self._dataset, self._variable)
         except BaseException:
             self._dataset.close()
             raise
@@ -265,12 +266,29 @@ def set_globals(dataset: netCDF4.Dataset, header: NowcastHeader) -> None:
     dataset.ImplausibleValues = np.int32(header.implausible)
 
 
+#: What damaged names, types and numbers in a file lead to.
+_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+
+
+@contextlib.contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        what = f"cannot be read: {type(error).__name__}: {error!s:.120}"
+        raise InputError(what, where=path, expected="an undamaged file") from error
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[netCDF4.Dataset]:
-    """Open a NetCDF file for reading and close it after use; see `open_dataset`."""
+    """Open a NetCDF file for reading and close it after use; see `open_dataset`.
+
+    What the library, or the use of an attribute of another type, raises meanwhile becomes an `InputError`.
+    """
     dataset = open_dataset(path)
     try:
-        yield dataset
+        with _blaming(path):
+            yield dataset
     finally:
         dataset.close()
 
@@ -294,7 +312,7 @@ def open_dataset(path: Path) -> netCDF4.Dataset:
         raise InputError(error.what, where=path, expected="a complete file") from error
     try:
         dataset = netCDF4.Dataset(path, "r")
-    except (OSError, RuntimeError) as error:
+    except (OSError, *_DAMAGE) as error:
         raise InputError(f"not a readable NetCDF file: {error}", where=path, expected="NetCDF") from error
     dataset.set_auto_maskandscale(False)
     return dataset

@@ -157,6 +157,15 @@ def test_a_packed_nowcast_is_refused(tmp_path: Path) -> None:
         NowcastReader(path)
 
 
+@pytest.mark.parametrize(("name", "value"), [("MissingData", "none"), ("MissingData", [1.0, 2.0]), ("Latitude", "x")])
+def test_attributes_of_another_type_are_refused(name: str, value: Any, tmp_path: Path) -> None:
+    path = write_small(tmp_path, 3)
+    with netCDF4.Dataset(path, "a") as file:
+        file.setncattr(name, value)
+    with pytest.raises(InputError, match=str(path)):
+        inspect_input(path, [45.0])
+
+
 def test_rain_that_never_falls_is_left_out_and_counted(tmp_path: Path) -> None:
     from PIL import Image
 
