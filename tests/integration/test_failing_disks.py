@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -96,6 +97,7 @@ def test_the_disk_is_judged_by_writing_to_it(tmp_path: Path) -> None:
     (tmp_path / "dynamo.toml").write_text("[runs]\nmin_free_mb = 0\n")
     service = make_service(load_config(tmp_path / "dynamo.toml"))
     service.check_disk()
+    assert stat.S_IMODE((tmp_path / ".dynamo" / "runs").stat().st_mode) == 0o700
     left = [path for path in tmp_path.rglob("*") if path.name.startswith(".probe")]
     assert not left
     # No fault that passes: the run itself will fail with it.

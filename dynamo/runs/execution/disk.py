@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from dynamo.errors import RetryableError, passes
+from dynamo.files import private_folder
 from dynamo.runs.settings import RunSettings
 
 _MEGABYTE = 1_000_000
@@ -33,6 +34,10 @@ def check_disk(settings: RunSettings) -> None:
             free = shutil.disk_usage(_existing(folder)).free
             if free < settings.min_free_mb * _MEGABYTE:
                 raise DiskError(f"less than {settings.min_free_mb} MB free", where=folder)
+            if folder == settings.runs_dir:
+                private_folder(folder)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
             _write(folder)
         except OSError as error:
             # Other faults (a file where the folder should be) are for the run to fail with.
@@ -47,7 +52,6 @@ def _existing(folder: Path) -> Path:
 
 
 def _write(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe.{os.getpid()}"
     try:
         probe.write_bytes(_PROBE)
