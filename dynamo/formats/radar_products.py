@@ -197,7 +197,8 @@ def read_radar_product(path: Path) -> RadarProduct:
     InputError
         If the file is not a complete product of this kind.
     """
-    with opened(path) as dataset:
+    # Casting a signalling NaN, as damage leaves it, would warn; every value is checked after.
+    with opened(path) as dataset, np.errstate(invalid="ignore"):
         try:
             return _read(dataset)
         except (KeyError, AttributeError, ValueError, IndexError, TypeError, OverflowError, RuntimeError) as error:
