@@ -32,7 +32,21 @@ def ahead_of(time: datetime, now: datetime) -> str:
     """
     if time <= now + CLOCK_TOLERANCE:
         return ""
-    return f"its clock is ahead by {(time - now).total_seconds() / 60:.0f} min"
+    return f"its clock is ahead by {in_words(time - now)}"
+
+
+def in_words(length: timedelta) -> str:
+    """Return a length of time in minutes, hours or days.
+
+    Examples
+    --------
+    >>> in_words(timedelta(minutes=40)), in_words(timedelta(hours=30)), in_words(timedelta(days=400))
+    ('40 min', '30 h', '400 days')
+    """
+    seconds = length.total_seconds()
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
 
 
 def is_plausible(time: datetime) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamo.formats.radar.model import MAX_RAYS
-from dynamo.times import CLOCK_TOLERANCE
+from dynamo.times import CLOCK_TOLERANCE, in_words
 
 #: Rays closer than this share of the usual spacing overlap.
 _OVERLAP_SHARE = 0.5
@@ -66,9 +66,9 @@ def clock_flags(time: datetime, now: datetime | None, max_age: timedelta | None 
     if now is None:
         return ()
     if time > now + CLOCK_TOLERANCE:
-        return (f"clock in the future by {_span(time - now)}",)
+        return (f"clock in the future by {in_words(time - now)}",)
     if max_age is not None and now - time > max_age:
-        return (f"old by {_span(now - time)}",)
+        return (f"old by {in_words(now - time)}",)
     return ()
 
 
@@ -112,10 +112,3 @@ def _near_kept(
         if kept[other]:
             return True
     return False
-
-
-def _span(length: timedelta) -> str:
-    seconds = length.total_seconds()
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
