@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.completion import complete_policies
-from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.console import err, out, print_json, print_json_line, print_table
 from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened
 from dynamo.cli.watch import ConfigOption
 
@@ -136,12 +136,7 @@ def look_json(found: Look) -> dict[str, Any]:
 
 def _tell(found: Look, as_json: bool) -> None:
     if as_json:
-        import sys
-
-        import orjson
-
-        sys.stdout.write(orjson.dumps(look_json(found), default=str).decode() + "\n")
-        sys.stdout.flush()
+        print_json_line(look_json(found))
         return
     observed = found.observed
     changes = {change.group: change for change in found.changes}

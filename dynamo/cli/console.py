@@ -44,6 +44,13 @@ def print_json(value: Any) -> None:
     sys.stdout.write(escaped(data.decode()) + "\n")
 
 
+def print_json_line(value: Any) -> None:
+    """Print ``value`` as one line of JSON on standard output, at once: somebody may follow."""
+    data = orjson.dumps(value, option=orjson.OPT_UTC_Z, default=str)
+    sys.stdout.write(escaped(data.decode()) + "\n")
+    sys.stdout.flush()
+
+
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows as a table; numbers are right-aligned."""
     table = Table(

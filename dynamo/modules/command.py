@@ -16,6 +16,7 @@ import orjson
 from dynamo.errors import DynamoError
 from dynamo.modules.execute import execute
 from dynamo.modules.registry import contracts
+from dynamo.texts import escaped
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
         "metrics": dict(outcome.metrics),
         "remarks": list(outcome.remarks),
     }
-    sys.stdout.write(orjson.dumps(line).decode() + "\n")
+    sys.stdout.write(escaped(orjson.dumps(line).decode()) + "\n")
 
 
 def _paths(names: Mapping[str, Sequence[str]]) -> dict[str, list[Path]]:

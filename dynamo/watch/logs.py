@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
+from dynamo.texts import escaped
 from dynamo.times import from_epoch, to_iso
 
 LogFormat = Literal["logfmt", "json"]
@@ -34,7 +35,7 @@ class StructuredFormatter(logging.Formatter):
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         if self._form == "json":
-            return orjson.dumps(fields, default=str, option=orjson.OPT_UTC_Z).decode()
+            return escaped(orjson.dumps(fields, default=str, option=orjson.OPT_UTC_Z).decode())
         return " ".join(f"{name}={_quoted(value)}" for name, value in fields.items())
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import typer
 
-from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.console import out, print_json, print_json_line, print_table
 from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened, past
 from dynamo.cli.fleet.completion import complete_all
 from dynamo.cli.watch import ConfigOption
@@ -53,7 +51,7 @@ def status(
         name = fleet_of(here.store, fleet)
         if as_json:
             while watch:
-                _line(fleet_status(here.store, name).to_json())
+                print_json_line(fleet_status(here.store, name).to_json())
                 time.sleep(every_s)
             print_json(fleet_status(here.store, name).to_json())
             return
@@ -141,7 +139,7 @@ def event_json(event: FleetEvent) -> dict[str, Any]:
 def _print_events(found: list[FleetEvent], as_json: bool) -> None:
     for event in found:
         if as_json:
-            _line(event_json(event))
+            print_json_line(event_json(event))
             continue
         time_text = f"{event.time:%Y-%m-%d %H:%M:%S}Z"
         out.print(f"{time_text}  {event.action:14} {event.worker or event.site or '-':20} {event.reason}", markup=False)
@@ -202,8 +200,3 @@ def cost(
     ]
     columns = [by, "workers", "hours", "core hours", "busy", "idle", currency]
     print_table(f"cost of {name}", columns, rows)
-
-
-def _line(data: dict[str, Any]) -> None:
-    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_UTC_Z, default=str).decode() + "\n")
-    sys.stdout.flush()

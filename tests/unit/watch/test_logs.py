@@ -37,6 +37,14 @@ def test_logfmt_lines_are_one_line_and_can_be_split(value: object, shown: str) -
     assert line == f'time=1970-01-01T00:00:00.250Z level=info msg="run failed" key={shown}'
 
 
+def test_no_line_has_a_control_character() -> None:
+    evil = "\x1b[2J\x9b1A\u202e"
+    for form in ("logfmt", "json"):
+        line = StructuredFormatter(form).format(record(evil, path=evil))
+        assert line.isprintable()
+    assert orjson.loads(line)["path"] == evil
+
+
 def test_json_lines_are_json() -> None:
     line = StructuredFormatter("json").format(record("x", path="a\nb", when=datetime(2026, 5, 20, tzinfo=UTC)))
     assert "\n" not in line
