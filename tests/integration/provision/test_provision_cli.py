@@ -207,7 +207,7 @@ def test_a_fleet_from_nothing_to_nothing(cli: Cli) -> None:
     assert len(cli.states()) == 2
     assert "nothing changed" in cli.run("destroy", text="n\n", code=130).stderr
     assert "0 jobs killed" in cli.run("destroy", "--yes").stdout
-    assert cli.run("status", code=4).stderr.startswith("error: no fleet found")
+    assert "no fleet found" in cli.run("status", code=4).stderr
     assert cli.status().state == "ended"
     assert cli.servers() == []
     record = cli.folder / "state" / "fleets" / "local" / "pool" / "pool.json"

@@ -87,6 +87,8 @@ class Followed:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "incoming").mkdir()
+    # A project: commands that are started here work on its store.
+    (tmp_path / ".dynamo").mkdir()
     return tmp_path
 
 
