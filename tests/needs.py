@@ -46,6 +46,9 @@ NAMESPACES = Part(
     "user namespaces", "allow unprivileged user namespaces (kernel.apparmor_restrict_unprivileged_userns=0)"
 )
 SYSTEMD = Part("systemd-analyze", "install the package systemd")
+CONTAINERS = Part(
+    "container runtime", "dynamo pool install --containers can where user namespaces are allowed, on Debian"
+)
 PEERS = Part("peers to compare with", "make peers (needs a C compiler)")
 
 

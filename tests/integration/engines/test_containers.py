@@ -26,6 +26,7 @@ from dynamo.pool.record import CONFIGURATION, STATE_VARIABLE
 from dynamo.pool.report import pool_status
 from tests.integration.engines.engine_runs import LayoutKind, checksums, make_input, prepare
 from tests.integration.provision.fleet_support import Fleet, count
+from tests.needs import CONTAINERS
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.condor
@@ -40,7 +41,11 @@ LEND = f'SINGULARITY_BIND_EXPR = "{" ".join(LENT)}"\n'
 
 @pytest.fixture(scope="module")
 def runtime(htcondor: None) -> Runtime:
-    return install_runtime(require_installation(), None, lambda _stage, _done, _total: None)[0]
+    """The machine's or DyNamo's own, installed when it is missing, where it can be."""
+    try:
+        return install_runtime(require_installation(), None, lambda _stage, _done, _total: None)[0]
+    except MissingPartError as error:
+        CONTAINERS.lacking(str(error))
 
 
 @pytest.fixture(scope="module")
