@@ -149,7 +149,7 @@ cmp -s "$work/cells/outside.geojson" "$work/cells/image.geojson" || fail "mypkg_
 say "image: mypkg_cells of the package mypkg gives the same file ($(grep -o '"cells":[0-9]*' "$work/cells.log"))"
 
 # --- the Apptainer definition ----------------------------------------------------------------------------------------
-# Debian 12 has no Apptainer: %files, %post, %environment, %runscript and %test are carried out in a chroot without a network.
+# %files, %post, %environment, %runscript and %test in a chroot without a network, to show that they need none.
 section() { awk -v name="%$1" '/^%/ { inside = ($1 == name); next } inside' "$work/context/dynamo-modules.def"; }
 tree=$work/tree
 mkdir -p "$tree"
@@ -182,4 +182,36 @@ cd /work/cells
 $(section runscript)" run python -m $(cells apptainer.geojson) >/dev/null || fail "mypkg_cells failed by dynamo-modules.def"
 cmp -s "$work/cells/outside.geojson" "$tree/work/cells/apptainer.geojson" ||
     fail "mypkg_cells gives another file by dynamo-modules.def"
-compare "$tree/work" "apptainer definition (its sections in a chroot, no network, uid 10001; Apptainer itself not run)"
+compare "$tree/work" "apptainer definition (its sections in a chroot, no network, uid 10001)"
+
+# --- Apptainer itself, and jobs of HTCondor in its image -------------------------------------------------------------
+say "installing HTCondor and Apptainer in private folders, where they are missing"
+apptainer=$(dynamo dynamo pool install --containers --json 2>"$work/install.log" |
+    "$python" -c 'import json, sys; print(json.load(sys.stdin)["containers"]["program"])') ||
+    fail "dynamo pool install --containers failed: $(tail -n 1 "$work/install.log")" 5
+# Without a registry, the definition starts from the same base as a folder. In a user namespace, as for anybody: root may
+# lack what Apptainer asks for root.
+mkdir "$work/plain"
+tar --no-same-owner -C "$work/plain" -xf "$tarball"
+sed "s|^Bootstrap: .*|Bootstrap: localimage|; s|^From: .*|From: $work/plain|" "$work/context/dynamo-modules.def" \
+    >"$work/context/local.def"
+(cd "$work/context" && unshare --user --map-root-user "$apptainer" build \
+    --mksquashfs-args "-Xcompression-level 1" "$work/dynamo-modules.sif" local.def) >"$work/sif.log" 2>&1 ||
+    fail "apptainer build failed: $(tail -n 1 "$work/sif.log")"
+say "dynamo-modules.sif: $(du -m "$work/dynamo-modules.sif" | cut -f1) MB"
+unshare --user --map-root-user "$apptainer" build --sandbox "$work/root" "$work/dynamo-modules.sif" >"$work/root.log" 2>&1 ||
+    fail "apptainer build --sandbox failed: $(tail -n 1 "$work/root.log")"
+
+export DYNAMO_POOL_DIR=$work/pool
+unset CONDOR_CONFIG
+trap 'dynamo dynamo pool down >/dev/null 2>&1 || true; clean' EXIT
+dynamo dynamo pool up --slots 2 >"$work/up.log" 2>&1 || fail "the pool does not start: $(tail -n 1 "$work/up.log")"
+for image in "$work/dynamo-modules.sif" "$work/root"; do
+    name=$(basename "$image")
+    mkdir "$work/$name-run"
+    printf '[engines.condor.options]\ncontainer = "%s"\n' "$image" >"$work/$name-run/dynamo.toml"
+    (cd "$work/$name-run" && dynamo dynamo submit nowcast --input nowcast="$(echo "$work"/feed/*.nc)" \
+        --param levels=35,40,45,50,55 --engine condor --wait --out work) >"$work/$name.log" 2>&1 ||
+        fail "the run of HTCondor in $name failed: $(tail -n 1 "$work/$name.log")"
+    compare "$work/$name-run" "HTCondor in $name"
+done
