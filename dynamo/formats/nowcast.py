@@ -308,10 +308,9 @@ def open_dataset(path: Path) -> netCDF4.Dataset:
     try:
         # Before the library sees it, which loops for minutes over some damaged headers.
         _check_whole(path)
+        dataset = netCDF4.Dataset(path, "r")
     except InputError as error:
         raise InputError(error.what, where=path, expected="a complete file") from error
-    try:
-        dataset = netCDF4.Dataset(path, "r")
     except (OSError, *_DAMAGE) as error:
         raise InputError(f"not a readable NetCDF file: {error}", where=path, expected="NetCDF") from error
     dataset.set_auto_maskandscale(False)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dynamo.documents.problems import MistakesError
 from dynamo.engines.pegasus import clean_environment, reason_in
 from dynamo.engines.registry import create_engine
-from dynamo.errors import InputError, UsageError
+from dynamo.errors import InputError
 from dynamo.workflows.pegasus.settings import PegasusSettings, check_paths
 
 FATAL = """\
@@ -69,5 +70,7 @@ def test_paths_that_the_planner_cannot_take_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("engine", ["local", "condor", "pegasus"])
 def test_unknown_options_of_an_engine_are_named(engine: str) -> None:
-    with pytest.raises(UsageError, match=rf"^engines\.{engine}\.options: unknown option bogus; expected \w+"):
+    with pytest.raises(
+        MistakesError, match=rf"^engines\.{engine}\.options\.bogus: unknown option, expected one of \w+"
+    ):
         create_engine(engine, bogus=1)

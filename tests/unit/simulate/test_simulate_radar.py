@@ -122,11 +122,11 @@ def test_run_keeps_the_pace_and_writes_the_truth(tmp_path: Path) -> None:
 
 def test_the_writer_checks_shapes(tmp_path: Path) -> None:
     header = CasaHeader("A", "A", 33.0, -97.0, 100.0)
-    rays = np.arange(4.0) * 90
+    azimuths, elevations, seconds = np.arange(4.0) * 90, np.full(4, 0.5), np.arange(4.0)
     with pytest.raises(InputError, match="no reflectivity"):
-        encode_casa(header, rays, rays, rays, {"ZDR": np.zeros((4, 5))})
+        encode_casa(header, azimuths, elevations, seconds, {"ZDR": np.zeros((4, 5))})
     with pytest.raises(InputError, match="differ in shape"):
-        encode_casa(header, rays, rays, rays, {"DBZH": np.zeros((3, 5))})
+        encode_casa(header, azimuths, elevations, seconds, {"DBZH": np.zeros((3, 5))})
     path = tmp_path / casa_name("A", START, packed=False)
-    write_casa(path, header, rays, rays, START.timestamp() + rays, {"DBZH": np.full((4, 6), np.nan)})
+    write_casa(path, header, azimuths, elevations, START.timestamp() + seconds, {"DBZH": np.full((4, 6), np.nan)})
     assert np.isnan(read_volume(path).sweeps[0]["DBZH"].values).all()
