@@ -38,3 +38,20 @@ def test_every_make_target_that_a_paper_names_exists(name: str) -> None:
     targets = set(_TARGET.findall((ROOT / "Makefile").read_text()))
     named = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", (ROOT / name).read_text()))
     assert named <= targets
+
+
+@pytest.mark.parametrize("page", ["faults", "provision_faults"])
+def test_each_fault_names_a_test_that_exists(page: str) -> None:
+    rows = re.findall(r"^\| .*\|$", (ROOT / "docs" / "explanation" / f"{page}.md").read_text(), re.MULTILINE)
+    rows = [row for row in rows if not row.startswith(("| fault |", "|---"))]
+    assert len(rows) > 20
+    missing = []
+    for row in rows:
+        named = re.findall(r"`((?:tests/[\w/]+|test_\w+)\.py)(?:::(\w+))?`", row.rsplit("|", 2)[1])
+        files = {file: [ROOT / file] if "/" in file else [*(ROOT / "tests").rglob(file)] for file, _ in named}
+        texts = {file: "".join(path.read_text() for path in paths if path.exists()) for file, paths in files.items()}
+        missing += [
+            (file, test) for file, test in named if not texts[file] or (test and f"def {test}(" not in texts[file])
+        ]
+        missing += [] if named else [(row, "no test")]
+    assert missing == []

@@ -18,7 +18,9 @@ from dynamo.watch.examining import Bad, examine
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM])
-@pytest.mark.parametrize("content", [b"CDF\x01" + bytes(28), gzip.compress(b"AR2V0006.267")])
+@pytest.mark.parametrize(
+    "content", [b"CDF\x01" + bytes(28), gzip.compress(b"AR2V0006.267", mtime=0)], ids=("netcdf", "nexrad")
+)
 def test_a_file_system_that_fails_is_not_the_files_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, content: bytes
 ) -> None:
