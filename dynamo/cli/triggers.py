@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_triggers
 from dynamo.cli.console import out, print_json, print_table
 from dynamo.cli.watch import ConfigOption
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from dynamo.store.engine import Store
 
 JsonOption = typer.Option(False, "--json", help="Print JSON.")
-TriggerArgument = typer.Argument(help="Name of a trigger in the configuration.", metavar="TRIGGER")
+TriggerArgument = typer.Argument(
+    help="Name of a trigger in the configuration.", metavar="TRIGGER", autocompletion=complete_triggers
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -17,6 +17,13 @@ places = "places.geojson"
 name = "desk"
 kind = "file"
 path = "alerts.jsonl"
+[[feeds]]
+name = "nowcasts"
+path = "incoming"
+[[triggers]]
+name = "storms"
+feed = "nowcasts"
+workflow = "nowcast"
 """
 
 
@@ -62,6 +69,7 @@ def test_names_of_parts_and_of_the_configuration() -> None:
     assert "contour" in complete("module show c")
     assert complete("autoscale policies pre") == ["predictive"]
     assert complete("alerts test ") == ["desk"]
+    assert complete("triggers pause s") == ["storms"]
 
 
 def test_workflow_files_and_folders(here: Path) -> None:
