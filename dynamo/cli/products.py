@@ -52,6 +52,8 @@ def repair(
     if as_json:
         print_json([{"workflow": name, "before": link.before, "after": link.after} for name, link in links.items()])
         return
+    if not links:
+        out.print(f"{settings.products_dir}: no products", markup=False)
     for name, link in links.items():
         if name not in changed:
             out.print(f"{name}: latest is right: {link.after or 'nothing to point to'}", markup=False)

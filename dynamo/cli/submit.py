@@ -50,7 +50,8 @@ def submit(
     The same workflow with the same inputs and parameters is the same run: submitting it again does not repeat it.
     Without --wait, a background process executes the run; `dynamo runs show` reports its state.
 
-    Exit codes: 0 submitted (with --wait: published); 3 bad input; 6 the run failed, was cancelled or skipped.
+    Exit codes: 0 submitted (with --wait: published); 3 bad input; 4 no such file or workflow; 6 the run failed, was
+    canceled or skipped.
     """
     from dynamo.config.file import find_config
     from dynamo.runs.service import has_products
@@ -62,25 +63,28 @@ def submit(
     try:
         request = _request(service, settings, workflow, given_files(inputs), given_values(params, "--param"), engine)
         run, new = service.create(request)
+        before = "" if new else "already run"
         if not new and run.state in RETRIED:
+            before = "run again"
             run = service.retry(run.id, "submitted again", request)
         elif not new and run.state == "succeeded" and not has_products(run):
+            before = "run again"
             run = service.retry(run.id, "submitted again, its products are gone", request)
         if not wait:
             if run.state == "succeeded":
                 finish(run, out_dir)
             else:
                 detach(run, config, out_dir)
-            _report(service, run, new, as_json)
+            _report(service, run, before, as_json)
             return
         _check_engine(service, run)
         run = execute_and_show(service, run, config, out_dir, quiet=as_json)
         if as_json:
             # Before any failure is raised: a program must see how the run ended either way.
-            _report(service, run, new, as_json)
+            _report(service, run, before, as_json)
         finish(run, out_dir)
         if not as_json:
-            _report(service, run, new, as_json)
+            _report(service, run, before, as_json)
     finally:
         service.close()
         service.store.close()
@@ -304,16 +308,16 @@ def _request(
     )
 
 
-def _report(service: RunService, run: Run, new: bool, as_json: bool) -> None:
+def _report(service: RunService, run: Run, before: str, as_json: bool) -> None:
     from dynamo.runs.ledger import decisions_about
     from dynamo.runs.record import run_json
 
     with service.store.reading() as session:
         remarks = [item.reason for item in decisions_about(session, run.id) if item.action == "remark"]
     if as_json:
-        print_json({**run_json(run), "new": new, "remarks": remarks})
+        print_json({**run_json(run), "new": not before, "remarks": remarks})
     elif run.state == "succeeded":
-        note = "" if new else " (already run)"
+        note = f" ({before})" if before else ""
         out.print(f"run {run.id} succeeded{note}: {run.jobs_done} jobs, products in {run.product_dir}", markup=False)
     else:
         out.print(f"run {run.id} {run.state}; follow it with: dynamo runs show {run.id}", markup=False)
