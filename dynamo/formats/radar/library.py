@@ -115,7 +115,9 @@ def open_tree(source: Source, reader: str) -> Any:
                 import netCDF4
 
                 check_whole(source.data)
-                dataset = stack.enter_context(netCDF4.Dataset(source.path.name, memory=source.data))
+                dataset = netCDF4.Dataset(source.path.name, memory=source.data)
+                # Some versions of the libraries close it with the tree, and it cannot be closed twice.
+                stack.callback(lambda: dataset.isopen() and dataset.close())
                 _check_sizes({name: len(length) for name, length in dataset.dimensions.items()})
                 file, options = _store(dataset), {"engine": "store"}
             tree = getattr(xradar.io, reader)(file, **options)

@@ -125,6 +125,7 @@ def test_a_clear_simulated_sweep_without_a_sounding(tmp_path: Path) -> None:
 
 
 def test_a_sounding_that_cannot_be_used_is_refused_or_told(tmp_path: Path) -> None:
+    (tmp_path / ".dynamo").mkdir()
     (volume,) = radar_files(tmp_path, "gamic", "clear")
     other = tmp_path / "model.grib2"
     other.write_bytes(b"GRIB" + bytes(2000) + b"7777")

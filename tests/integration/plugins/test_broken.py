@@ -149,8 +149,8 @@ def test_watch_goes_on_without_a_broken_module_and_runs_that_need_it_fail(tmp_pa
     packages.install_module("p-shadow", "1.0", "contour")
     (tmp_path / "copying.json").write_text(json.dumps(document("copier")))
     (tmp_path / "dynamo.toml").write_text(CONFIG)
-    packages.dynamo("watch", "--check", cwd=tmp_path)
     packages.dynamo("simulate", "nowcast", "--size", "40x50", "--leads", "1", "--out", "in", cwd=tmp_path)
+    packages.dynamo("watch", "--check", cwd=tmp_path)
     held = subprocess.Popen(
         [sys.executable, "-m", "dynamo", "watch", "--hold"],
         cwd=tmp_path,
@@ -169,7 +169,7 @@ def test_watch_goes_on_without_a_broken_module_and_runs_that_need_it_fail(tmp_pa
     # An upgrade breaks the package: the daemon starts, says so, and does what it can.
     packages.install_module("p-copy", "1.0", "copier", "import a_library_that_nobody_has")
     why = "module copier of p-copy 1.0: cannot be used: ModuleNotFoundError: No module named 'a_library_that_"
-    done = packages.dynamo("watch", "--once", cwd=tmp_path)
+    done = packages.dynamo("watch", "--once", cwd=tmp_path, code=6)
     assert done.stderr.count(f"trigger copies starts nothing: {why}") == 1
     runs = {run["trigger"]: run for run in _runs(packages, tmp_path)}
     assert runs["splits"]["state"] == "succeeded"

@@ -201,8 +201,8 @@ def test_an_engine_that_cannot_be_used_is_one_line(packages: Packages, tmp_path:
     done = packages.dynamo(*asked, "here", cwd=tmp_path, code=2)
     assert "engines.here: mark is empty" in done.stderr
     (tmp_path / "dynamo.toml").write_text("[engines.here]\noptions = { speed = 3 }\n")
-    done = packages.dynamo(*asked, "here", cwd=tmp_path, code=5)
-    assert "engine here of here-engine 1.0: cannot be used: TypeError: " in done.stderr
+    done = packages.dynamo(*asked, "here", cwd=tmp_path, code=3)
+    assert "engines.here.options.speed: unknown option, expected one of mark" in done.stderr
     assert "Traceback" not in done.stderr
 
 
