@@ -94,14 +94,14 @@ def test_a_file_that_crashes_the_library_is_bad_input_and_the_next_one_is_read(
     good = write_small(tmp_path, 0)
     asked = Asked(write_slow(tmp_path))
     # A stand-in: damaged headers on which the library crashes are refused before it sees them.
+    inspector = inspection._inspectors.warm()
     for _ in range(2):
-        inspector = inspection._inspectors.warm()
-        wait_for(lambda: inspector._asked_at < math.inf, what="the question")
-        pid = inspector.helper.pid
-        os.kill(pid, signal.SIGSEGV)
-        wait_for(lambda: not asked.is_alive() or _replaced(inspector, pid), what="another process, or the answer")
+        wait_for(lambda: inspector._asked_at < math.inf or not asked.is_alive(), what="the question")
         if not asked.is_alive():
             break
+        pid = inspector.helper.pid
+        os.kill(pid, signal.SIGSEGV)
+        wait_for(partial(_replaced_or_answered, inspector, pid, asked), what="another process, or the answer")
     answer = asked.ended()
     assert isinstance(answer, InputError)
     assert "crashes on it" in str(answer)
@@ -178,8 +178,11 @@ def test_a_slow_file_does_not_hold_up_the_others(tmp_path: Path, helper: int, mo
     slow = Asked(write_slow(tmp_path))
     inspector = inspection._inspectors.warm()
     wait_for(lambda: inspector._asked_at < math.inf, what="the question")
+    # However fast this machine is.
+    os.kill(helper, signal.SIGSTOP)
     assert inspection.inspect(write_small(tmp_path, 1), ()).shape == (21, 21)
     assert slow.answer is None
+    os.kill(helper, signal.SIGCONT)
     inspection.close()
     assert isinstance(slow.ended(), RetryableError)
 
@@ -283,6 +286,10 @@ def test_the_daemon_quarantines_a_file_on_which_the_library_would_crash(tmp_path
 
 def _replaced(inspector: inspection._Inspector, pid: int) -> bool:
     return inspector.helper.pid != pid
+
+
+def _replaced_or_answered(inspector: inspection._Inspector, pid: int, asked: Asked) -> bool:
+    return _replaced(inspector, pid) or not asked.is_alive()
 
 
 def _gone(pid: int) -> bool:
