@@ -57,7 +57,7 @@ def list_triggers(
                 "kind": section.kind,
                 "feed": section.feed,
                 "workflow": section.workflow,
-                "state": "paused" if section.name in paused else "running",
+                "state": "paused" if section.name in paused else "active",
                 "paused": str(paused.get(section.name, "")),
                 "last_run": last.get(section.name),
                 "next": [to_iso(time) for time in upcoming],
@@ -111,7 +111,7 @@ def resume(name: str = TriggerArgument, config: Path | None = ConfigOption, as_j
     with store.transaction() as session:
         was_paused = pausing.resume(session, name)
     store.close()
-    _tell(name, "running", was_paused, as_json)
+    _tell(name, "active", was_paused, as_json)
 
 
 def _tell(name: str, state: str, changed: bool, as_json: bool) -> None:

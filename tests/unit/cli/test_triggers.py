@@ -53,7 +53,7 @@ def triggers(*words: str) -> str:
 
 def test_schedules_show_their_next_runs_and_nothing_is_made(project: Path) -> None:
     storms, hourly = json.loads(triggers("list", "--next", "3", "--json"))
-    assert (storms["name"], storms["state"], storms["next"]) == ("storms", "running", [])
+    assert (storms["name"], storms["state"], storms["next"]) == ("storms", "active", [])
     times = [datetime.fromisoformat(text) for text in hourly["next"]]
     assert [time.minute % 30 for time in times] == [0, 0, 0]
     assert times[1] - times[0] == times[2] - times[1] == timedelta(minutes=30)
@@ -68,10 +68,10 @@ def test_a_pause_is_shown_until_it_ends() -> None:
     storms, hourly = json.loads(triggers("list", "--json"))
     assert storms["state"] == "paused"
     assert storms["paused"].endswith(": radar down")
-    assert hourly["state"] == "running"
-    assert triggers("resume", "storms") == "trigger storms: running\n"
+    assert hourly["state"] == "active"
+    assert triggers("resume", "storms") == "trigger storms: active\n"
     assert "as before" in triggers("resume", "storms")
-    assert {item["state"] for item in json.loads(triggers("list", "--json"))} == {"running"}
+    assert {item["state"] for item in json.loads(triggers("list", "--json"))} == {"active"}
 
 
 def test_an_unknown_trigger_is_named_with_the_nearest() -> None:
