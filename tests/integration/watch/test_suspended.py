@@ -8,11 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from dynamo.provision.fleets import scale
 from dynamo.provision.status import fleet_status, looked_after_by
-from dynamo.store.engine import Store, open_store
+from dynamo.store.engine import Store, StoreUnavailableError, open_store
 from dynamo.store.models import ProcessLease, Run
 from dynamo.times import utc_now
 from tests.integration.watch.watch_support import SHORT_LEASES, DaemonProcess, run_dynamo, write_small
@@ -56,8 +56,20 @@ def _held(store: Store) -> ProcessLease | None:
         return session.get(ProcessLease, "watch")
 
 
+def _suspend(daemon: DaemonProcess, store: Store) -> None:
+    """Suspend a daemon while it does not hold SQLite's lock: with that, all others just wait for the store."""
+    while True:
+        daemon.suspend()
+        try:
+            with store.transaction() as session:
+                session.execute(update(ProcessLease).values(token=ProcessLease.token))
+            return
+        except StoreUnavailableError:
+            daemon.wake()
+
+
 def _suspend_past_its_lease(daemon: DaemonProcess, store: Store) -> None:
-    daemon.suspend()
+    _suspend(daemon, store)
     wait_for(lambda: (held := _held(store)) is not None and held.expires_at < utc_now(), what="an expired lease")
 
 
@@ -110,7 +122,7 @@ def test_a_suspended_daemon_of_fleets_keeps_them_and_goes_on(tmp_path: Path) -> 
     first = DaemonProcess(tmp_path, code=SHORT_LEASES, command="dynamo-provision daemon")
     try:
         wait_for(lambda: looked_after_by(store, "one"), what="a managed fleet")
-        first.suspend()
+        _suspend(first, store)
         wait_for(lambda: all(lease.expires_at < utc_now() for lease in _leases(store)), what="expired leases")
         assert looked_after_by(store, "one") == f"{first.process.pid} on {socket.gethostname()} (suspended)"
         second = DaemonProcess(tmp_path, "one", log="second.log", command="dynamo-provision daemon")

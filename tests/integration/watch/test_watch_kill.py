@@ -6,6 +6,7 @@ import hashlib
 import random
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -15,6 +16,7 @@ from sqlalchemy import func, select
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Run
 from tests.integration.watch.watch_support import DaemonProcess, write_small
+from tests.waiting import wait_for
 
 KILLS = 50
 SEED = 20260520
@@ -71,7 +73,7 @@ def test_fifty_kills_lose_nothing_and_publish_nothing_twice(tmp_path: Path) -> N
         daemon = DaemonProcess(tmp_path, log=f"watch{number}.log")
         if number % 2:
             # In every second life the moment is counted from where work begins, not from the start of Python.
-            daemon.wait_watching()
+            wait_for(partial(_has_work, daemon), what="the first file of a life")
             time.sleep(chance.uniform(0.0, 1.2))
         else:
             time.sleep(chance.uniform(0.2, 2.0))
@@ -110,6 +112,10 @@ def test_fifty_kills_lose_nothing_and_publish_nothing_twice(tmp_path: Path) -> N
     newest = max(writer.written)
     latest = orjson.loads((tmp_path / "products" / "nowcast" / "latest" / "index.json").read_bytes())
     assert latest["inputs"][0]["path"].endswith(newest.name)
+
+
+def _has_work(daemon: DaemonProcess) -> bool:
+    return b"msg=arrival" in daemon.log.read_bytes()
 
 
 def _unfinished(root: Path) -> int:
