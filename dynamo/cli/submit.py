@@ -282,7 +282,7 @@ def _request(
         expected = ", ".join(f"--input {port}=PATH" for port in workflow.inputs) or "no inputs"
         raise InputError(what, where=workflow.name, expected=expected)
     parameters = service.planner.parameters(workflow, params)
-    files, times = [], []
+    files, times, radars = [], [], set()
     for port, texts in inputs.items():
         paths = [Path(text).absolute() for text in texts]
         if len(paths) > 1 and port not in workflow.many:
@@ -297,12 +297,15 @@ def _request(
             files.append(InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns))
         if facts is not None:
             times.append(facts.issue_time)
+            radars.add(facts.radar)
     return RunRequest(
         workflow=workflow,
         inputs=tuple(files),
         parameters=parameters,
         engine=engine,
         trigger="submit",
+        origin="submit",
+        radar=radars.pop() if len(radars) == 1 else "",
         priority=workflow.priority,
         valid_at=max(times, default=None),
     )

@@ -17,6 +17,9 @@ def run_key(
     document_sha256: str,
     inputs: Mapping[str, Sequence[str]],
     parameters: Mapping[str, object],
+    *,
+    modules: Mapping[str, str] | None = None,
+    variant: str = "",
 ) -> str:
     """Return the key of a run.
 
@@ -28,18 +31,24 @@ def run_key(
         SHA-256 of each input's files, in order; file names and folders do not count.
     parameters
         The complete parameters, defaults filled in; 45 and 45.0 are the same.
+    modules
+        The version of each module that the workflow uses, so that a mended one computes again.
+    variant
+        The name that the products are published under beside the current ones, if they are.
 
     Returns
     -------
     str
         64 lower-case hexadecimal digits.
     """
-    identity = {
+    identity: dict[str, object] = {
         "workflow": workflow,
         "version": version,
         "document": document_sha256,
         "inputs": {port: list(sums) for port, sums in inputs.items()},
         "parameters": _plain(parameters),
+        **({"modules": dict(modules)} if modules else {}),
+        **({"variant": variant} if variant else {}),
     }
     return hashlib.sha256(canonical_json(identity)).hexdigest()
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import CursorResult, case, delete, func, or_, select, update
+from sqlalchemy import CursorResult, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 import dynamo
@@ -16,16 +16,19 @@ from dynamo.contract import Value
 from dynamo.errors import InputError, NotFoundError
 from dynamo.runs.keys import SHORT, run_key
 from dynamo.runs.planning import Workflow
+from dynamo.runs.series import withdraw
 from dynamo.runs.states import ENGAGED, UNFINISHED, RunState, sources
 from dynamo.store.inserts import insert_new
-from dynamo.store.models import Arrival, Product, Run, RunDecision, StoredDocument
+from dynamo.store.models import Product, Run, RunDecision, RunInput, StoredDocument
 from dynamo.store.url import store_of
 from dynamo.times import CLOCK_TOLERANCE, utc_now
 
 SOFTWARE = f"dynamo {dynamo.__version__}"
 _SHOWN_AMBIGUOUS = 5
-#: Formats whose files come from one radar, however many a run has: the sweeps or chunks of one volume.
-_OF_ONE_RADAR = ("radar-sweep", "radar-volume")
+#: Digits of an input's checksum by which the runs that read it are found.
+SHA = 16
+#: By a trigger as data came, by a person, or by a backfill, which neither replaces nor is replaced by live work.
+Origin = Literal["live", "submit", "backfill"]
 #: Sweeps of one radar closer together than this are elevations of one scan: the later does not replace the earlier.
 _ONE_SCAN = timedelta(minutes=1)
 
@@ -50,8 +53,14 @@ class RunRequest:
     parameters: Mapping[str, Value]
     engine: str
     trigger: str = ""
+    origin: Origin = "live"
     priority: int = 0
     arrival_id: int | None = None
+    #: The one radar whose data it has; empty for several or none.
+    radar: str = ""
+    #: The backfill that it belongs to, and the name to publish under beside the current products, if any.
+    backfill: str = ""
+    variant: str = ""
     valid_at: datetime | None = None
     deadline_at: datetime | None = None
     closed_at: datetime | None = None
@@ -64,7 +73,15 @@ class RunRequest:
         for item in self.inputs:
             sums.setdefault(item.port, []).append(item.sha256)
         workflow = self.workflow
-        return run_key(workflow.name, workflow.version, workflow.sha256, sums, self.parameters)
+        return run_key(
+            workflow.name,
+            workflow.version,
+            workflow.sha256,
+            sums,
+            self.parameters,
+            modules=workflow.modules,
+            variant=self.variant,
+        )
 
 
 def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tuple[Run, bool]:
@@ -100,6 +117,11 @@ def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tupl
         document=workflow.sha256,
         trigger=request.trigger,
         arrival_id=request.arrival_id,
+        radar=request.radar,
+        origin=request.origin,
+        backfill=request.backfill,
+        variant=request.variant,
+        standing="",
         engine=request.engine,
         state="created",
         reason="",
@@ -125,6 +147,9 @@ def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tupl
     run = session.scalar(select(Run).where(Run.key == key))
     if run is None:
         raise InputError(f"two runs share the first {SHORT} digits of their key", where=key)
+    if new:
+        for sha in {item.sha256[:SHA] for item in request.inputs}:
+            session.add(RunInput(sha=sha, run_id=run.id))
     return run, new
 
 
@@ -171,6 +196,9 @@ def reopen(session: Session, run_id: str, request: RunRequest | None = None) -> 
     A new ``request`` for the same run also updates where its inputs are and which engine to use.
     """
     renewed = {} if request is None else {"inputs": inputs_json(request), "engine": request.engine}
+    run = session.get(Run, run_id)
+    if run is not None:
+        withdraw(session, run)
     session.execute(delete(Product).where(Product.run_id == run_id))
     return move(
         session,
@@ -230,24 +258,22 @@ def superseded_by(session: Session, run: Run) -> Run | None:
 
     One radar's data do not replace another's, and sweeps of a radar within a minute are different elevations, which do
     not replace each other. Inputs of no radar, such as nowcasts, replace older ones, and so do those of a network: its
-    runs are requested by whichever radar comes last. Data from a clock that is ahead replace nothing.
+    runs are requested by whichever radar comes last. Data from a clock that is ahead replace nothing, and a backfill
+    neither replaces nor is replaced.
     """
-    if run.valid_at is None:
+    if run.valid_at is None or run.origin == "backfill":
         return None
-    alone = or_(Arrival.facts["format"].as_string().in_(_OF_ONE_RADAR), func.json_array_length(Run.inputs) == 1)
-    of_radar = case((alone, func.coalesce(Arrival.facts["radar"].as_string(), "")), else_="")
-    both = Arrival.id == Run.arrival_id
-    radar = session.scalar(select(of_radar).select_from(Run).outerjoin(Arrival, both).where(Run.id == run.id))
     return session.scalar(
         select(Run)
-        .outerjoin(Arrival, both)
         .where(
             Run.workflow == run.workflow,
             Run.trigger == run.trigger,
-            Run.valid_at > run.valid_at + (_ONE_SCAN if radar else timedelta(0)),
+            Run.radar == run.radar,
+            Run.variant == run.variant,
+            Run.valid_at > run.valid_at + (_ONE_SCAN if run.radar else timedelta(0)),
             Run.valid_at <= utc_now() + CLOCK_TOLERANCE,
+            Run.origin != "backfill",
             Run.state.not_in(("cancelled", "failed", "skipped")),
-            of_radar == radar,
         )
         .order_by(Run.valid_at.desc())
         .limit(1)

@@ -32,6 +32,8 @@ class Workflow:
     many: frozenset[str] = frozenset()
     #: Files the document itself names for inputs (Pegasus workflows only).
     replicas: Mapping[str, Path] = field(default_factory=dict)
+    #: The version of each module that it uses.
+    modules: Mapping[str, str] = field(default_factory=dict)
     deadline_s: float | None = None
     priority: int = 0
 

@@ -28,6 +28,7 @@ def index_facts(run: Run, plan: Plan, results: Mapping[str, JobResult], remarks:
         "modules": {item.module: item.version for item in sorted(results.values(), key=lambda item: item.module)},
         "engine": run.engine,
         "trigger": run.trigger,
+        "radar": run.radar,
         "inputs": [{name: item[name] for name in ("port", "path", "sha256", "bytes")} for item in run.inputs],
         "parameters": run.parameters,
         "remarks": list(remarks),
@@ -76,6 +77,11 @@ def run_json(run: Run) -> dict[str, Any]:
         "workflow": run.workflow,
         "version": run.version,
         "trigger": run.trigger,
+        "radar": run.radar,
+        "origin": run.origin,
+        "backfill": run.backfill,
+        "variant": run.variant,
+        "standing": run.standing,
         "engine": run.engine,
         "state": run.state,
         "reason": run.reason,
@@ -113,6 +119,7 @@ def product_json(product: Product) -> dict[str, Any]:
     """Return one product as JSON data."""
     return {
         "name": product.lfn,
+        "output": product.output,
         "path": product.path,
         "sha256": product.sha256,
         "bytes": product.bytes,

@@ -73,6 +73,7 @@ class DocumentPlanner:
             inputs={name: spec.format for name, spec in parsed.inputs.items()},
             optional=frozenset(name for name, spec in parsed.inputs.items() if not spec.required),
             many=frozenset(name for name, spec in parsed.inputs.items() if spec.many),
+            modules={name: self._contracts()[name].version for name in sorted({job.module for job in parsed.jobs})},
             deadline_s=parsed.deadline_s,
             priority=parsed.priority,
             replicas=getattr(parsed, "replicas", {}),

@@ -90,6 +90,7 @@ class Arrival(Base):
         UniqueConstraint("feed", "path", "size", "mtime_ns"),
         Index(None, "feed", "sha256"),
         Index(None, "feed", "state", "valid_at"),
+        Index(None, "feed", "radar", "valid_at"),
     )
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -100,6 +101,8 @@ class Arrival(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str] = mapped_column(default="")
+    #: Of its facts; empty if it is not from a single radar.
+    radar: Mapped[str] = mapped_column(String(100), default="", server_default="")
     valid_at: Mapped[datetime | None]
     facts: Mapped[dict[str, Any] | None]
     moved_to: Mapped[str | None]
@@ -127,6 +130,7 @@ class Run(Base):
     __table_args__ = (
         Index(None, "state", "valid_at"),
         Index(None, "workflow", "valid_at"),
+        Index("ix_runs_line", "workflow", "trigger", "radar", "variant", "valid_at"),
         Index(None, "created_at"),
     )
 
@@ -137,6 +141,16 @@ class Run(Base):
     document: Mapped[str] = mapped_column(String(64), ForeignKey("documents.sha256"))
     trigger: Mapped[str] = mapped_column(String(200), default="")
     arrival_id: Mapped[int | None] = mapped_column(_Key, ForeignKey("arrivals.id"))
+    #: The one radar whose data it has; empty for several or none.
+    radar: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    #: Who asked for it; see `dynamo.runs.ledger.Origin`.
+    origin: Mapped[str] = mapped_column(String(20), default="live", server_default="live")
+    #: The backfill that it belongs to, if any.
+    backfill: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    #: Empty for the current line of products, else the name that it is published under beside them.
+    variant: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    #: Among the runs of its slot, once published: ``current``, or ``superseded`` by a later one; else empty.
+    standing: Mapped[str] = mapped_column(String(20), default="", server_default="")
     engine: Mapped[str] = mapped_column(String(50))
     state: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str] = mapped_column(default="")
@@ -177,11 +191,60 @@ class Product(Base):
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
     run_id: Mapped[str] = mapped_column(String(64), ForeignKey("runs.id"))
     lfn: Mapped[str]
+    #: The output of the document that made it, as ``JOB.PORT``.
+    output: Mapped[str] = mapped_column(String(200), default="", server_default="")
     path: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
     lead_min: Mapped[int | None] = mapped_column(Integer)
     valid_at: Mapped[datetime | None]
+
+
+class RunInput(Base):
+    """Which runs read a file, by the beginning of its checksum."""
+
+    __tablename__ = "run_inputs"
+
+    sha: Mapped[str] = mapped_column(String(16), primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(64), ForeignKey("runs.id"), primary_key=True, index=True)
+
+
+class Series(Base):
+    """What there is of one source and radar, as counters: no list of assets reads runs or arrivals."""
+
+    __tablename__ = "series"
+    __table_args__ = (UniqueConstraint("kind", "name", "trigger", "radar", "variant"),)
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    #: ``feed`` or ``workflow``.
+    kind: Mapped[str] = mapped_column(String(20))
+    name: Mapped[str] = mapped_column(String(200))
+    #: What started the workflow: a trigger's name, or ``submit``.
+    trigger: Mapped[str] = mapped_column(String(200), default="")
+    radar: Mapped[str] = mapped_column(String(100), default="")
+    variant: Mapped[str] = mapped_column(String(64), default="")
+    #: Valid times with data, each counted once, and how often they were made, with those made again.
+    slots: Mapped[int] = mapped_column(BigInteger)
+    made: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    oldest_at: Mapped[datetime]
+    newest_at: Mapped[datetime]
+    #: Newest valid time that came by itself, and when; what a backfill makes is not fresh.
+    live_at: Mapped[datetime | None]
+    heard_at: Mapped[datetime | None]
+
+
+class SeriesDay(Base):
+    """The counters of a series for one day of valid time."""
+
+    __tablename__ = "series_days"
+
+    series_id: Mapped[int] = mapped_column(_Key, ForeignKey("series.id"), primary_key=True)
+    #: ``YYYYmmdd``.
+    day: Mapped[str] = mapped_column(String(8), primary_key=True)
+    slots: Mapped[int] = mapped_column(BigInteger)
+    made: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 class RunDecision(Base):

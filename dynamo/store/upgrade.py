@@ -48,7 +48,7 @@ def upgrade(engine: Engine) -> bool:
         return False
     from alembic import command
 
-    config = _alembic()
+    config = alembic_config()
     with _alone(engine):
         if refuse_newer(engine) == HEAD:
             return False
@@ -65,7 +65,7 @@ def refuse_newer(engine: Engine) -> str | None:
         return found
     from alembic.script import ScriptDirectory
 
-    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
     if found not in known:
         raise InputError(
             f"the store is at revision {found}, unknown to this DyNamo",
@@ -76,7 +76,8 @@ def refuse_newer(engine: Engine) -> str | None:
     return found
 
 
-def _alembic() -> Config:
+def alembic_config() -> Config:
+    """Return where the migrations are, for Alembic's commands."""
     from alembic.config import Config
 
     config = Config()

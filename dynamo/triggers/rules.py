@@ -22,6 +22,8 @@ from dynamo.store.models import Arrival
 from dynamo.triggers.base import Trigger
 
 _log = logging.getLogger("dynamo.triggers")
+#: Formats whose files come from one radar, however many a run has: the sweeps or chunks of one volume.
+_OF_ONE_RADAR = frozenset({"radar-sweep", "radar-volume"})
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,16 @@ class Rule:
         deadline = None if not self.deadline_s else now + timedelta(seconds=self.deadline_s)
         arrival = max(arrivals, key=lambda one: one.detected_at)
         inputs = [InputFile(self.port, Path(one.path), one.sha256 or "", one.size, one.mtime_ns) for one in arrivals]
+        files = (*inputs, *self._fixed())
         return RunRequest(
             workflow=self.workflow,
-            inputs=(*inputs, *self._fixed()),
+            inputs=files,
             parameters={**self.parameters, **self._offered(offers or {})},
             engine=self.engine,
             trigger=self.name,
             priority=self.priority,
             arrival_id=arrival.id,
+            radar=radar_of(arrivals, len(files)),
             valid_at=arrival.valid_at,
             deadline_at=deadline,
             closed_at=arrival.closed_at,
@@ -240,6 +244,13 @@ def _free_port(section: TriggerSection, workflow: Workflow, files: Mapping[str, 
             expected="a workflow with just this input, or the others in files",
         )
     return port
+
+
+def radar_of(arrivals: Sequence[Arrival], files: int) -> str:
+    """Return the radar of a run's data; empty for several, or if other files come with a product of one radar."""
+    radars = {one.radar for one in arrivals}
+    alone = files == 1 or {(one.facts or {}).get("format") for one in arrivals} <= _OF_ONE_RADAR
+    return radars.pop() if alone and len(radars) == 1 else ""
 
 
 def _fixed(port: str, path: Path, optional: bool) -> InputFile | None:

@@ -21,6 +21,7 @@ from dynamo.feeds.base import Candidate
 from dynamo.feeds.completeness import FileLook, look, shown
 from dynamo.inspection.facts import InputFacts, facts_to_json
 from dynamo.runs.patience import Stopped, patiently
+from dynamo.runs.series import count_arrival
 from dynamo.runs.service import RunService
 from dynamo.store.models import Arrival
 from dynamo.times import to_iso
@@ -165,9 +166,11 @@ class Intake:
                 reason="" if earlier is None else f"same content as {Path(earlier.path).name}",
                 sha256=digest,
                 valid_at=facts.issue_time,
+                radar=facts.radar,
                 facts=facts_to_json(facts),
             )
             if arrival is not None and earlier is None:
+                count_arrival(session, arrival)
                 decided = self._decider.judge(session, arrival, facts)
         self.candidates.remember(candidate, seen.size, seen.mtime_ns)
         if arrival is None:

@@ -63,7 +63,7 @@ def expand(
     known = scope_of(problems, document, values, facts, paths)
     problems.raise_any(where=document.name)
     expander = Expander(problems, document, known, contracts)
-    jobs, products = expander.expand()
+    jobs, outputs = expander.expand()
     problems.raise_any(where=document.name)
     lfns = {name: input_lfns(known.values[f"inputs.{name}"]) for name in paths}
     plan = Plan(
@@ -71,7 +71,8 @@ def expand(
         version=document.version,
         jobs=jobs,
         replicas={lfn: path for name, several in paths.items() for lfn, path in zip(lfns[name], several, strict=True)},
-        products=products,
+        products=tuple(outputs),
+        outputs=outputs,
         description=document.description,
         deadline_s=document.deadline_s,
         priority=document.priority,

@@ -42,14 +42,14 @@ class Expander:
         self._broken_variables: set[str] = set()
         self._broken_outputs = False
 
-    def expand(self) -> tuple[tuple[Job, ...], tuple[str, ...]]:
-        """Return the jobs and the product LFNs; invalid if problems were found."""
+    def expand(self) -> tuple[tuple[Job, ...], dict[str, str]]:
+        """Return the jobs, and the output of each product by LFN; invalid if problems were found."""
         loops = [
             self._loop(f"$.jobs[{index}].for_each", spec.for_each or {}, {})
             for index, spec in enumerate(self._document.jobs)
         ]
         if not self._small_enough(loops):
-            return (), ()
+            return (), {}
         bodies: list[list[tuple[str, Bindings, dict[str, tuple[str, ...]]]]] = []
         for index, spec in enumerate(self._document.jobs):
             bodies.append(list(self._outputs(index, spec, loops[index])))
@@ -303,13 +303,14 @@ class Expander:
             return
         yield from (file.lfn for file in found)
 
-    def _products(self) -> tuple[str, ...]:
-        products: dict[str, None] = {}
+    def _products(self) -> dict[str, str]:
+        products: dict[str, str] = {}
         for index, source in enumerate(self._document.outputs):
             if source not in self._named_outputs:
                 self._problems.add_unknown(f"$.outputs[{index}]", "output", source, self._named_outputs)
-            products.update(dict.fromkeys(file.lfn for file in self._made.get(source, [])))
-        return tuple(products)
+            for file in self._made.get(source, []):
+                products.setdefault(file.lfn, source)
+        return products
 
     def _lfn(self, path: str, text: str, bindings: Bindings) -> str | None:
         lfn = render_text(self._problems, path, text, {**self._known.values, **bindings})

@@ -71,6 +71,8 @@ class Plan:
     replicas: Mapping[str, Path]
     #: LFNs to be published, in order.
     products: tuple[str, ...]
+    #: The output of the document that each product belongs to, as ``JOB.PORT``; an abstract workflow has none.
+    outputs: Mapping[str, str] = field(default_factory=dict, compare=False)
     description: str = ""
     deadline_s: float | None = None
     priority: int = 0
@@ -187,6 +189,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "priority": plan.priority,
         "replicas": {lfn: str(path) for lfn, path in plan.replicas.items()},
         "products": list(plan.products),
+        "outputs": dict(plan.outputs),
         "jobs": [job_to_json(job) for job in plan.jobs],
     }
 
@@ -201,6 +204,7 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
         priority=data["priority"],
         replicas={lfn: Path(path) for lfn, path in data["replicas"].items()},
         products=tuple(data["products"]),
+        outputs=data.get("outputs", {}),
         jobs=tuple(job_from_json(job) for job in data["jobs"]),
     )
 

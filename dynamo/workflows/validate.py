@@ -168,7 +168,7 @@ def _rehearse_with(
     known = scope_of(problems, document, values, facts, paths)
     samples = samples | {name for name in known.values if not name.startswith("parameters.")}
     before = len(problems)
-    jobs, products = Expander(problems, document, Known(known.values, samples), contracts).expand()
+    jobs, outputs = Expander(problems, document, Known(known.values, samples), contracts).expand()
     if len(problems) > before or not jobs:
         return
     try:
@@ -181,7 +181,8 @@ def _rehearse_with(
                 for name, several in paths.items()
                 for lfn, path in zip(input_lfns(known.values[f"inputs.{name}"]), several, strict=True)
             },
-            products=products,
+            products=tuple(outputs),
+            outputs=outputs,
         )
     except InputError as error:
         problems.add("$.jobs", error.what, expected=error.expected or "")

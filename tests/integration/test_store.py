@@ -27,6 +27,7 @@ from dynamo.runs.dispatcher import RunDispatcher
 from dynamo.runs.input_facts import input_facts, known_facts
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.retention import clean_run_folders
+from dynamo.runs.series import count_arrival, count_publication, withdraw
 from dynamo.runs.service import RunService
 from dynamo.runs.settings import RunSettings
 from dynamo.runs.states import TRANSITIONS, RunState
@@ -46,8 +47,13 @@ from dynamo.store.models import (
     Product,
     Run,
     RunDecision,
+    RunInput,
+    Series,
+    SeriesDay,
 )
+from dynamo.store.upgrade import upgrade
 from dynamo.times import utc_now
+from dynamo.triggers.rules import radar_of
 from dynamo.watch.watcher import Watcher
 from tests.integration.watch.watch_support import START, ThreadEngine, environment, factory, write_small
 from tests.waiting import wait_for
@@ -135,10 +141,16 @@ def test_two_processes_that_open_a_new_store_at_once_both_get_it(url: str) -> No
     store.close()
 
 
-#: What migrations after 0002 make anew.
-_SINCE_0002 = {
-    mapper.class_.__tablename__ for mapper in Base.registry.mappers if mapper.class_.__module__.endswith("fleets")
-}
+def downgrade(store: Store, revision: str) -> None:
+    """Make a store what an older version left."""
+    from alembic import command
+
+    from dynamo.store.upgrade import alembic_config
+
+    config = alembic_config()
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
 
 
 def test_alert_events_of_an_older_store_are_kept(url: str) -> None:
@@ -147,17 +159,89 @@ def test_alert_events_of_an_older_store_are_kept(url: str) -> None:
     event |= {"ended": None, "told_strength": 5.0, "told_at": START, "strongest": 5.0, "messages": 1}
     with store.transaction() as session:
         session.execute(insert(AlertEvent), [event])
-        session.execute(text("ALTER TABLE alert_events DROP COLUMN eyes"))
-        for table in reversed(Base.metadata.sorted_tables):
-            if table.name in _SINCE_0002:
-                session.execute(text(f"DROP TABLE {table.name}"))
-        session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    downgrade(store, "0002")
     store.close()
     store = open_store(url)
     with store.reading() as session:
         (found,) = session.scalars(select(AlertEvent)).all()
     store.close()
     assert (found.place, found.seen, found.eyes) == ("a", START, "")
+
+
+def test_runs_of_an_older_store_get_their_radar_and_standing(service: RunService, tmp_path: Path) -> None:
+    store = service.store
+    with store.transaction() as session:
+        arrival = Arrival(feed="f", path="0", size=7, mtime_ns=1, state="accepted", radar="KFWS", valid_at=START)
+        arrival.facts = {"radar": "KFWS", "format": "radar-sweep"}
+        arrival.detected_at = arrival.recorded_at = utc_now()
+        session.add(arrival)
+        session.flush()
+        number = arrival.id
+    names = []
+    for minute, level in ((0, 30.0), (0, 40.0), (1, 30.0)):
+        request = request_for(service, tmp_path, minute, radar="KFWS", arrival_id=number)
+        run, _ = service.create(replace(request, parameters={**request.parameters, "levels": [level]}))
+        with store.transaction() as session:
+            for state in ("planned", "submitted", "publishing", "succeeded"):
+                assert ledger.move(session, run.id, state, published_at=utc_now())
+            session.add(Product(run_id=run.id, lfn="a", path="a", sha256="0", bytes=5))
+            count_publication(session, session.get_one(Run, run.id), 5)
+        names.append(run.id)
+
+    def told() -> list[object]:
+        with store.reading() as session:
+            runs = [session.get_one(Run, name) for name in names]
+            series = session.scalars(select(Series).order_by(Series.kind)).all()
+            days = session.scalars(select(SeriesDay)).all()
+            reads = session.scalars(select(RunInput).order_by(RunInput.run_id)).all()
+        counts = [(one.kind, one.name, one.radar, one.slots, one.made, one.bytes, one.newest_at) for one in series]
+        return [
+            [(run.radar, run.standing) for run in runs],
+            counts,
+            sorted((day.day, day.slots, day.made, day.bytes) for day in days),
+            sorted((one.run_id, one.sha) for one in reads),
+        ]
+
+    with store.transaction() as session:
+        count_arrival(session, session.get_one(Arrival, number))
+    before = told()
+    day = START.strftime("%Y%m%d")
+    assert before[:3] == [
+        [("KFWS", "superseded"), ("KFWS", "current"), ("KFWS", "current")],
+        [
+            ("feed", "f", "KFWS", 1, 1, 7, START),
+            ("workflow", "nowcast", "KFWS", 2, 3, 15, START + timedelta(minutes=1)),
+        ],
+        [(day, 1, 1, 7), (day, 2, 3, 15)],
+    ]
+    assert len(before[3]) == len(names)  # type: ignore[arg-type]
+    downgrade(store, "0004")
+    upgrade(store.engine)
+    assert told() == before
+
+
+def test_the_run_before_is_current_again_when_a_publication_is_withdrawn(service: RunService, tmp_path: Path) -> None:
+    runs = []
+    for level in (30.0, 40.0):
+        request = request_for(service, tmp_path, 0)
+        run, _ = service.create(replace(request, parameters={**request.parameters, "levels": [level]}))
+        with service.store.transaction() as session:
+            session.add(Product(run_id=run.id, lfn="a", path="a", sha256="0", bytes=5))
+            count_publication(session, session.get_one(Run, run.id), 5)
+        runs.append(run.id)
+
+    def counts() -> tuple[object, ...]:
+        with service.store.reading() as session:
+            (series,), (day,) = session.scalars(select(Series)).all(), session.scalars(select(SeriesDay)).all()
+            standing = [session.get_one(Run, name).standing for name in runs]
+        assert (day.slots, day.made, day.bytes) == (series.slots, series.made, series.bytes)
+        return series.slots, series.made, series.bytes, *standing
+
+    assert counts() == (1, 2, 10, "superseded", "current")
+    for name, left in ((runs[1], (1, 1, 5, "current", "")), (runs[0], (0, 0, 0, "", ""))):
+        with service.store.transaction() as session:
+            withdraw(session, session.get_one(Run, name))
+        assert counts() == left
 
 
 def test_a_store_of_a_newer_version_is_refused(url: str) -> None:
@@ -181,17 +265,11 @@ def test_times_come_back_aware_and_the_same(store: Store) -> None:
 
 
 def test_only_the_same_radar_supersedes(service: RunService, tmp_path: Path) -> None:
-    def ask(minute: int, seconds: int, facts: dict[str, str] | None, copies: int = 1) -> Run:
+    def ask(minute: int, seconds: int, facts: dict[str, str], copies: int = 1) -> Run:
         request = request_for(service, tmp_path, minute)
         valid = START + timedelta(seconds=seconds)
-        with service.store.transaction() as session:
-            arrival = Arrival(feed="f", path=f"{minute}", size=1, mtime_ns=1, state="done", facts=facts, valid_at=valid)
-            arrival.detected_at = arrival.recorded_at = utc_now()
-            session.add(arrival)
-            session.flush()
-            number = arrival.id
-        inputs = request.inputs * copies
-        return service.create(replace(request, inputs=inputs, arrival_id=number, valid_at=valid))[0]
+        radar = radar_of([Arrival(radar=facts["radar"], facts=facts)], copies)
+        return service.create(replace(request, inputs=request.inputs * copies, radar=radar, valid_at=valid))[0]
 
     def newer(run: Run) -> str | None:
         with service.store.reading() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import delete, insert
@@ -16,6 +17,7 @@ from dynamo.runs.ledger import decide, move
 from dynamo.runs.publish import Publication, describe, publish
 from dynamo.runs.record import index_facts, latencies
 from dynamo.runs.results import read_results, remarks_of
+from dynamo.runs.series import count_publication
 from dynamo.runs.settings import RunSettings
 from dynamo.store.models import Product, Run
 from dynamo.times import utc_now
@@ -56,13 +58,15 @@ class PublishStep:
             fsync=self._settings.fsync,
         )
         now = utc_now()
-        rows = _rows(run, publication)
+        rows = _rows(run, publication, plan.outputs)
         with journal.store.transaction() as session:
             session.execute(delete(Product).where(Product.run_id == run.id))
             if rows:
                 session.execute(insert(Product), rows)
             learning.observe(session, run.id, plan, results)
             moved = move(session, run.id, "succeeded", published_at=now, product_dir=str(publication.folder))
+            if moved:
+                count_publication(session, run, sum(item.bytes for item in publication.products))
             for remark in remarks if moved else ():
                 decide(session, run.id, "remark", remark)
             if publication.found:
@@ -88,7 +92,7 @@ class PublishStep:
         )
 
 
-def _rows(run: Run, publication: Publication) -> list[dict[str, Any]]:
+def _rows(run: Run, publication: Publication, outputs: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the product table rows of a publication."""
     rows = []
     for item in publication.products:
@@ -99,6 +103,7 @@ def _rows(run: Run, publication: Publication) -> list[dict[str, Any]]:
             {
                 "run_id": run.id,
                 "lfn": item.lfn,
+                "output": outputs.get(item.lfn, ""),
                 "path": str(publication.folder / item.lfn),
                 "sha256": item.sha256,
                 "bytes": item.bytes,

@@ -39,7 +39,8 @@ def group(**fields: Any) -> dict[str, Any]:
 
 
 def test_the_published_schema_and_reference_are_those_of_the_models() -> None:
-    assert (ROOT / "mobius_specs" / "schema.json").read_text() == schema_text()
+    # As data: versions of pydantic write the same number as 0 or 0.0.
+    assert json.loads((ROOT / "mobius_specs" / "schema.json").read_bytes()) == json.loads(schema_text())
     assert (ROOT / "docs" / "reference" / "provision_spec.md").read_text() == markdown()
 
 
