@@ -42,3 +42,14 @@ def escaped(json_text: str) -> str:
 def one_line(text: str) -> str:
     """Return text on one line: runs of white space become one space, control characters are replaced."""
     return visible(" ".join(text.split()))
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "feed"), counted(0, "feed"), counted(2, "match", "matches")
+    ('1 feed', '0 feeds', '2 matches')
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

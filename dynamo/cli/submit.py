@@ -54,7 +54,7 @@ def submit(
     canceled or skipped.
     """
     from dynamo.config.file import find_config
-    from dynamo.runs.service import has_products
+    from dynamo.runs.service import has_products, products_state
     from dynamo.runs.setup import make_service
     from dynamo.runs.states import RETRIED
 
@@ -69,22 +69,22 @@ def submit(
             run = service.retry(run.id, "submitted again", request)
         elif not new and run.state == "succeeded" and not has_products(run):
             before = "run again"
-            run = service.retry(run.id, "submitted again, its products are gone", request)
+            run = service.retry(run.id, f"submitted again, its products are {products_state(run)}", request)
         if not wait:
             if run.state == "succeeded":
                 finish(run, out_dir)
             else:
                 detach(run, config, out_dir)
-            _report(service, run, before, as_json)
+            _report(service, run, before, out_dir, as_json)
             return
         _check_engine(service, run)
         run = execute_and_show(service, run, config, out_dir, quiet=as_json)
         if as_json:
             # Before any failure is raised: a program must see how the run ended either way.
-            _report(service, run, before, as_json)
+            _report(service, run, before, out_dir, as_json)
         finish(run, out_dir)
         if not as_json:
-            _report(service, run, before, as_json)
+            _report(service, run, before, out_dir, as_json)
     finally:
         service.close()
         service.store.close()
@@ -311,9 +311,10 @@ def _request(
     )
 
 
-def _report(service: RunService, run: Run, before: str, as_json: bool) -> None:
+def _report(service: RunService, run: Run, before: str, out_dir: Path | None, as_json: bool) -> None:
     from dynamo.runs.ledger import decisions_about
     from dynamo.runs.record import run_json
+    from dynamo.texts import counted
 
     with service.store.reading() as session:
         remarks = [item.reason for item in decisions_about(session, run.id) if item.action == "remark"]
@@ -321,8 +322,10 @@ def _report(service: RunService, run: Run, before: str, as_json: bool) -> None:
         print_json({**run_json(run), "new": not before, "remarks": remarks})
     elif run.state == "succeeded":
         note = f" ({before})" if before else ""
-        out.print(f"run {run.id} succeeded{note}: {run.jobs_done} jobs, products in {run.product_dir}", markup=False)
+        jobs, copied = counted(run.jobs_done, "job"), f", copied to {out_dir}" if out_dir is not None else ""
+        out.print(f"run {run.id} succeeded{note}: {jobs}, products in {run.product_dir}{copied}", markup=False)
     else:
-        out.print(f"run {run.id} {run.state}; follow it with: dynamo runs show {run.id}", markup=False)
+        goal = f"; products will be copied to {out_dir}" if out_dir is not None else ""
+        out.print(f"run {run.id} {run.state}{goal}; follow it with: dynamo runs show {run.id}", markup=False)
     for remark in [] if as_json else remarks:
         err.print(f"warning: {remark}", markup=False, soft_wrap=True)

@@ -137,6 +137,11 @@ def read_publication(folder: Path, key: str | None = None) -> Publication | None
     return Publication(folder, products, index, found=True)
 
 
+def is_gone(publication: Publication) -> bool:
+    """Return whether any published file is not there any more."""
+    return any(_size(publication.folder / item.lfn) is None for item in publication.products)
+
+
 def is_whole(publication: Publication) -> bool:
     """Return whether every published file is still there, with the size it had."""
     return all(_size(publication.folder / item.lfn) == item.bytes for item in publication.products)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import update
 
@@ -26,7 +26,7 @@ from dynamo.runs.journal import RunJournal
 from dynamo.runs.learning import LearnedCosts
 from dynamo.runs.ledger import RunRequest, create_run, decide, find_run, reopen
 from dynamo.runs.planning import Coefficients, Planner
-from dynamo.runs.publish import Publication, is_whole, read_publication
+from dynamo.runs.publish import Publication, is_gone, is_whole, read_publication
 from dynamo.runs.record import latencies
 from dynamo.runs.settings import RunSettings
 from dynamo.runs.shedding import AHEAD
@@ -34,6 +34,8 @@ from dynamo.runs.states import FINAL, RETRIED, WAITING
 from dynamo.store.engine import Store
 from dynamo.store.models import Run
 from dynamo.times import utc_now
+
+ProductsState = Literal["whole", "changed", "gone"]
 
 
 class RunService:
@@ -94,7 +96,7 @@ class RunService:
         """Restart a failed, canceled or skipped run; jobs that succeeded do not run again.
 
         An unfinished run on which no process works any more goes on where it is, once it is executed. A succeeded run
-        whose products are gone makes them again, from the beginning.
+        whose products are gone or were changed makes them again, from the beginning.
 
         If the run was requested again, ``request`` says where its inputs are now and which engine to use.
 
@@ -102,12 +104,17 @@ class RunService:
         ------
         NotFoundError, UsageError
             If the run does not exist, or is none of these.
+        InputError
+            If the products' folder holds something else, or an index that cannot be read.
         """
         with self.store.transaction() as session:
             run = find_run(session, name)
             run_id, state = run.id, run.state
             left = state not in FINAL and not is_attended(session, run)
             gone = state == "succeeded" and not has_products(run)
+            if gone:
+                # What is there instead, such as a broken index, is not replaced: say so before anything runs.
+                publication_of(run)
             if gone:
                 # Files in the run folder may be those that were published: they are read-only, or were edited.
                 clear_work(run)
@@ -117,7 +124,7 @@ class RunService:
                     f"the run is {state}",
                     where=run_id,
                     expected="a failed, cancelled or skipped run to retry, one that no process works on, or one whose "
-                    "products are gone",
+                    "products are gone or were changed",
                 )
             action = "resume" if left else "retry"
             decide(session, run_id, action, reason, state=state)
@@ -229,11 +236,30 @@ class RunService:
 
 def has_products(run: Run) -> bool:
     """Return whether everything that a succeeded run published is still there."""
+    return products_state(run) == "whole"
+
+
+def products_state(run: Run) -> ProductsState:
+    """Return whether what a succeeded run published is there as it was, there but edited, or gone in part or all."""
     try:
         publication = publication_of(run)
     except InputError:
-        return False
-    return publication is not None and is_whole(publication)
+        return "changed"
+    if publication is None or is_gone(publication):
+        return "gone"
+    return "whole" if is_whole(publication) else "changed"
+
+
+def lost_products(run: Run) -> str:
+    """Return in words what became of a succeeded run's products, and what to do; empty if they are as published."""
+    state = products_state(run) if run.state == "succeeded" else "whole"
+    if state == "whole":
+        return ""
+    try:
+        publication_of(run)
+    except InputError as error:
+        return f"{state}: {error}"
+    return f"{state}: dynamo runs retry {run.id} makes them again"
 
 
 def publication_of(run: Run) -> Publication | None:

@@ -18,7 +18,7 @@ RunState = Literal[
 ]
 
 #: States that may follow each state. A manual retry is the only way out of failed, cancelled and skipped, and out of
-#: succeeded, for a run whose products are gone.
+#: succeeded, for a run whose products are gone or were changed.
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     "created": frozenset({"planned", "failed", "cancelled", "skipped"}),
     "planned": frozenset({"submitted", "failed", "cancelled", "skipped"}),

@@ -17,7 +17,7 @@ from dynamo.errors import RetryableError
 from dynamo.inspection.facts import InputFacts
 from dynamo.runs.dispatcher import RunDispatcher
 from dynamo.runs.ledger import create_run, decide
-from dynamo.runs.service import RunService
+from dynamo.runs.service import RunService, lost_products
 from dynamo.store.models import Arrival, Run
 from dynamo.times import utc_now
 from dynamo.triggers.deciding import Wish, on_arrival, on_time
@@ -125,6 +125,12 @@ class Decider:
             run, new = create_run(session, wish.request, runs_dir=self._service.settings.runs_dir)
             data["run"] = run.id
             if not new:
-                action, reason, run = "have", f"run {run.id} already covers this", None
+                action, reason, run = "have", _covered(run), None
         decide(session, wish.subject, action, reason, **data)
         return Decided(wish.subject, action, reason, data, run)
+
+
+def _covered(run: Run) -> str:
+    """Return in words that a run covers a request, and whether its products are still what they were."""
+    lost = lost_products(run)
+    return f"run {run.id} already covers this{f', but its products are {lost}' if lost else ''}"

@@ -145,6 +145,14 @@ def test_products_that_somebody_removed_are_made_again(root: Path) -> None:
     assert (again["id"], again["state"], again["new"]) == (first["id"], "succeeded", False)
     assert {name: sha256_file(root / "again" / name) for name in sums} == sums
     assert {name: sha256_file(Path(again["product_dir"]) / name) for name in sums} == sums
+    # A folder that cannot be published into is told before anything runs.
+    index = Path(again["product_dir"]) / "index.json"
+    index.chmod(0o600)
+    index.write_text("{")
+    refused = run_dynamo(root, "runs", "retry", first["id"], "--wait")
+    assert refused.returncode == 3
+    assert f"{index}: not an index" in refused.stderr
+    assert orjson.loads(run_dynamo(root, "runs", "show", first["id"], "--json").stdout)["state"] == "succeeded"
 
 
 def test_a_run_that_another_process_holds_is_waited_for_and_exported(root: Path) -> None:

@@ -23,7 +23,9 @@ from dynamo.runs.publish import (
     read_publication,
     repair_latest,
 )
+from dynamo.runs.service import lost_products, products_state
 from dynamo.store.engine import open_store
+from dynamo.store.models import Run
 from dynamo.times import utc_now
 
 TIME = datetime(2026, 5, 20, 18, 5, tzinfo=UTC)
@@ -46,6 +48,26 @@ def put(
     return publish(
         work, names, root=root, workflow="nowcast", key=key, valid_at=time, facts={"run": key[:12]}, fsync=True
     )
+
+
+def test_products_that_were_edited_are_changed_not_gone(work: Path, tmp_path: Path) -> None:
+    published = put(work, tmp_path / "products")
+    run = Run(id=KEY[:12], key=KEY, state="succeeded", product_dir=str(published.folder))
+    assert (products_state(run), lost_products(run)) == ("whole", "")
+    edited, index = published.folder / NAMES[0], published.folder / "index.json"
+    edited.chmod(0o600)
+    edited.write_text("edited")
+    assert lost_products(run) == f"changed: dynamo runs retry {run.id} makes them again"
+    edited.unlink()
+    assert lost_products(run).startswith("gone: dynamo runs retry")
+    index.chmod(0o600)
+    index.write_text("{")
+    assert lost_products(run).startswith(f"changed: {index}: not an index")
+    assert lost_products(run).endswith("(move the folder away)")
+    shutil.rmtree(published.folder)
+    assert products_state(run) == "gone"
+    run.state = "failed"
+    assert lost_products(run) == ""
 
 
 def test_products_and_index_appear_together_under_time_and_key(work: Path, tmp_path: Path) -> None:
