@@ -129,4 +129,5 @@ def quota_words(quota: Quota) -> str:
         )
         if limit is not None
     ]
-    return ", ".join(parts) + " used" if parts else "no limits"
+    remark = f" ({quota.remark})" if quota.remark else ""
+    return f"{', '.join(parts)} used{remark}" if parts else "no limits"

@@ -47,7 +47,10 @@ class Flavor:
 
 @dataclass(frozen=True)
 class Quota:
-    """Limits and usage at a site; None if the site sets no limit or does not report it."""
+    """Limits and usage at a site; None if the site sets no limit or does not report it.
+
+    ``remark`` says what a limit means where its number would surprise.
+    """
 
     servers: int | None = None
     servers_used: int = 0
@@ -55,6 +58,7 @@ class Quota:
     cpus_used: int = 0
     ram_mb: int | None = None
     ram_mb_used: int = 0
+    remark: str = ""
 
     def room(self, flavor: Flavor) -> int | None:
         """Return how many more servers of ``flavor`` fit; None if there is no limit."""

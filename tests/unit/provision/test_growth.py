@@ -81,6 +81,7 @@ def test_a_site_that_is_left_alone_gets_nobody_and_says_until_when() -> None:
 
 def test_quota_words() -> None:
     assert quota_words(Quota()) == "no limits"
+    assert quota_words(Quota(cpus=16, remark="workers share 2 cpus")) == "0 of 16 cpus used (workers share 2 cpus)"
     assert quota_words(Quota(servers=2, servers_used=1, ram_mb=9, ram_mb_used=8)) == (
         "1 of 2 servers, 8 of 9 MB of memory used"
     )

@@ -19,6 +19,7 @@ from dynamo.provision.sites.kind import SiteKind
 from dynamo.provision.sites.local import servers
 from dynamo.provision.sites.local.network import LocalNetwork
 from dynamo.provision.sites.local.options import LocalOptions
+from dynamo.texts import counted
 from dynamo.times import parse_time
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -155,13 +156,16 @@ class LocalSite:
 
     def _count(self, known: builtins.list[servers.LocalServer]) -> Quota:
         machine = os.cpu_count() or 1
+        most = self.options.cpus or max(16, 8 * machine)
         return Quota(
             servers=self.options.servers,
             servers_used=len(known),
-            cpus=self.options.cpus or max(16, 8 * machine),
+            cpus=most,
             cpus_used=sum(server.cpus for server in known),
             ram_mb=self.options.ram_mb,
             ram_mb_used=sum(server.ram_mb for server in known),
+            # Workers are processes that share the machine: for trials and tests there may be more than it has cores.
+            remark=f"workers share this machine's {counted(machine, 'cpu')}" if most > machine else "",
         )
 
     def flavors(self) -> Sequence[Flavor]:
