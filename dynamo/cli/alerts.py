@@ -177,10 +177,9 @@ def list_(
     as_json: bool = JsonOption,
 ) -> None:
     """List messages and their delivery status, newest first."""
-    from dynamo.config.file import find_config
-    from dynamo.store.engine import existing_store
+    from dynamo.cli.stores import look
 
-    store = existing_store(find_config(config).store_url)
+    store = look(config)
     try:
         data = _open_events(store, limit) if open_only else _messages(store, limit)
     finally:
@@ -192,7 +191,8 @@ def list_(
     if not open_only:
         columns = ["created_at", "kind", "text", "deliveries"]
         data = [{**item, "deliveries": _fared(item["deliveries"])} for item in data]
-    print_table("", columns, [[item[column] for column in columns] for item in data])
+    empty = f"no {'open events' if open_only else 'messages'} in {store.url}"
+    print_table("", columns, [[item[column] for column in columns] for item in data], empty=empty)
 
 
 def try_channel(

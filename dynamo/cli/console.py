@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -51,23 +52,69 @@ def print_json_line(value: Any) -> None:
     sys.stdout.flush()
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows as a table; numbers are right-aligned."""
+#: Columns whose cells are at most this long are never broken; nor are those of single words up to the second length.
+_SHORT, _NAME = 20, 40
+#: Columns of longer texts get at least this width, enough for an ID.
+_TEXT = 12
+
+
+def make_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = (), title: str = ""
+) -> Table:
+    """Return rows as a table: names, IDs, and times stay on one line, and texts take the rest of the width.
+
+    Columns of numbers, and those in ``right``, are right-aligned. Cells may be `rich.text.Text`.
+    """
     table = Table(
         title=Text(visible(title)) if title else None,
         title_justify="left",
         header_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
     materialised = [list(row) for row in rows]
+    # Print verbatim: names may contain square brackets, which are not markup.
+    texts = [[cell if isinstance(cell, Text) else _text(cell) for cell in row] for row in materialised]
     for index, column in enumerate(columns):
         numeric = bool(materialised) and all(isinstance(row[index], int | float) for row in materialised)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in materialised:
-        # Print verbatim: names may contain square brackets, which are not markup.
-        table.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))
-    out.print(table)
+        cells = [row[index] for row in texts]
+        whole = all(_stays_whole(cell) for cell in cells)
+        widest = max((line.cell_len for cell in (Text(column), *cells) for line in cell.split()), default=0)
+        table.add_column(
+            column,
+            justify="right" if numeric or column in right else "left",
+            overflow="fold",
+            no_wrap=whole,
+            min_width=widest if whole else _TEXT,
+        )
+    for row in texts:
+        table.add_row(*row)
+    return table
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "") -> None:
+    """Print rows as a table, see `make_table`; without rows, ``empty`` in its place on standard error."""
+    materialised = list(rows)
+    if empty and not materialised:
+        err.print(empty, markup=False)
+    else:
+        out.print(make_table(columns, materialised, title=title))
+
+
+def short_time(time: datetime | None) -> str:
+    """Return a time for a table, to the minute; nothing for None."""
+    return "" if time is None else f"{time:%Y-%m-%d %H:%MZ}"
+
+
+def _text(cell: object) -> Text:
+    return Text("" if cell is None else visible(str(cell)))
+
+
+def _stays_whole(cell: Text) -> bool:
+    return all(
+        line.cell_len <= _SHORT or (line.cell_len <= _NAME and " " not in line.plain.strip()) for line in cell.split()
+    )
 
 
 def progress() -> Progress:

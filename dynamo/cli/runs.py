@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from dynamo.cli.completion import complete_runs
-from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.console import out, print_json, print_table, short_time
+from dynamo.cli.stores import look, no_runs
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ def list_runs(
     state: list[str] = typer.Option([], "--state", "-s", help="Only runs in this state (repeatable)."),
     workflow: str | None = typer.Option(None, "--workflow", "-w", help="Only runs of this workflow."),
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
+    wide: bool = typer.Option(False, "--wide", help="Also show trigger, engine, and seconds from file to products."),
     as_json: bool = JsonOption,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first. Every command takes a run's ID, or its first characters if no other ID has them."""
     from sqlalchemy import select
 
     from dynamo.errors import UsageError
@@ -63,7 +64,7 @@ def list_runs(
         query = query.where(Run.state.in_(state))
     if workflow is not None:
         query = query.where(Run.workflow == workflow)
-    store = _store(config)
+    store = look(config)
     with store.reading() as session:
         found = session.scalars(query).all()
         attended = {run.id: _attended(session, run) for run in found}
@@ -71,32 +72,29 @@ def list_runs(
     if as_json:
         print_json([{**run_json(run), "attended": attended[run.id]} for run in found])
         return
-    print_table(
-        "",
-        ("run", "workflow", "valid", "state", "jobs", "engine", "total s", "reason"),
-        [
-            (
-                run.id,
-                run.workflow,
-                _time(run.valid_at),
-                run.state,
-                f"{run.jobs_done}/{run.jobs_total}",
-                run.engine,
-                latencies(run).get("total_s", ""),
-                (_LEFT if attended[run.id] is False else run.reason)[:80],
-            )
-            for run in found
-        ],
-    )
+    rows = []
+    for run in found:
+        reason = (_LEFT if attended[run.id] is False else run.reason)[:80]
+        said = f"{run.state}: {reason}" if reason else run.state
+        more = (run.trigger, run.engine, latencies(run).get("total_s", "")) if wide else ()
+        rows.append((run.id, run.workflow, short_time(run.valid_at), f"{run.jobs_done}/{run.jobs_total}", *more, said))
+    columns = ("run", "workflow", "valid", "jobs", *(("trigger", "engine", "total s") if wide else ()), "state")
+    empty = "" if found else no_runs(store, config)
+    print_table("", columns, rows, empty=f"no such runs in {store.url}" if state or workflow is not None else empty)
 
 
-def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+def show(
+    name: str = RunArgument,
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Also show how its jobs were grouped, and why."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
     """Show one run: times, jobs, products and decisions."""
     from dynamo.runs import ledger
     from dynamo.runs.record import decision_json, product_json, run_json
-    from dynamo.runs.service import has_products
+    from dynamo.runs.service import lost_products
 
-    store = _store(config)
+    store = look(config)
     with store.reading() as session:
         run = ledger.find_run(session, name)
         attended = _attended(session, run)
@@ -112,7 +110,7 @@ def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: b
     rows: list[tuple[str, object]] = [
         (label, data[label])
         for label in ("id", "workflow", "version", "trigger", "engine", "state", "reason", "layout", "run_dir")
-        if data[label]
+        if data[label] and (verbose or label != "layout")
     ]
     rows += [("input", f"{item['port']} = {item['path']}") for item in run.inputs]
     rows += [("parameter", f"{key} = {value}") for key, value in run.parameters.items()]
@@ -120,10 +118,13 @@ def show(name: str = RunArgument, config: Path | None = ConfigOption, as_json: b
     rows.append(("CPU", f"{run.cpu_s:.3f} s, {run.predicted_s:.3f} s predicted"))
     rows += [(key, value) for key, value in data["times"].items() if value]
     rows += [(key, value) for key, value in data["latencies"].items()]
-    gone = " (gone: dynamo runs retry makes them again)" if run.state == "succeeded" and not has_products(run) else ""
-    rows.append(("products", f"{len(products)} in {run.product_dir}{gone}" if run.product_dir else len(products)))
+    rows.append(("products", f"{len(products)} in {run.product_dir}" if run.product_dir else len(products)))
+    if lost := lost_products(run):
+        rows.append(("", lost))
     rows += [("decision", f"{item['time']} {item['action']}: {item['reason']}") for item in decisions]
-    print_table("", ("", "run"), rows)
+    for label, value in rows:
+        # Not a table: it would break paths and IDs.
+        out.print(f"{label:10} {value}", markup=False)
 
 
 def logs(
@@ -137,7 +138,7 @@ def logs(
     from dynamo.runs import ledger
     from dynamo.runs.results import read_results
 
-    store = _store(config)
+    store = look(config)
     with store.reading() as session:
         run = ledger.find_run(session, name)
     store.close()
@@ -201,7 +202,8 @@ def retry(
 ) -> None:
     """Retry a failed, cancelled or skipped run, or go on with one whose process is gone.
 
-    Jobs that succeeded are not repeated. A succeeded run whose products are gone makes them again.
+    Jobs that succeeded are not repeated. A succeeded run whose products are gone or were
+    changed makes them again.
     """
     from dynamo.cli.submit import detach, execute_and_show, finish
 
@@ -277,20 +279,11 @@ def work(
         finish(run, out_dir)
 
 
-def _store(config: Path | None) -> Any:
-    from dynamo.config.file import find_config
-    from dynamo.store.engine import existing_store
-
-    return existing_store(find_config(config).store_url)
-
-
 def _service(config: Path | None) -> RunService:
     from dynamo.config.file import find_config
     from dynamo.runs.setup import make_service
-    from dynamo.store.engine import existing_store
 
-    settings = find_config(config)
-    return make_service(settings, store=existing_store(settings.store_url))
+    return make_service(find_config(config), store=look(config))
 
 
 def _attended(session: Session, run: Run) -> bool | None:
@@ -327,9 +320,3 @@ def _texts(root: Path, full: bool) -> dict[str, str]:
             lines = path.read_text(errors="replace").splitlines()
             texts[path.relative_to(root).as_posix()] = "\n".join(lines if full else lines[-_TAIL:])
     return texts
-
-
-def _time(time: datetime | None) -> str:
-    from dynamo.times import to_iso
-
-    return "" if time is None else to_iso(time)

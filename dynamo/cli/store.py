@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.console import out, print_json, print_table, short_time
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.stores import look
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -43,12 +44,10 @@ def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> No
     """Count the contents of the store."""
     from sqlalchemy import func, select
 
-    from dynamo.config.file import find_config
-    from dynamo.store.engine import existing_store
     from dynamo.store.migrations import HEAD
     from dynamo.store.models import Arrival, Product, Run, RunDecision
 
-    store = existing_store(find_config(config).store_url)
+    store = look(config)
     with store.reading() as session:
         data = {
             "store": store.url,
@@ -76,15 +75,13 @@ def arrivals(
     """List arrivals, newest first."""
     from sqlalchemy import select
 
-    from dynamo.config.file import find_config
-    from dynamo.store.engine import existing_store
     from dynamo.store.models import Arrival
     from dynamo.times import to_iso
 
     query = select(Arrival).order_by(Arrival.id.desc()).limit(limit)
     if state is not None:
         query = query.where(Arrival.state == state)
-    store = existing_store(find_config(config).store_url)
+    store = look(config)
     with store.reading() as session:
         found = session.scalars(query).all()
     store.close()
@@ -105,8 +102,10 @@ def arrivals(
     if as_json:
         print_json(data)
         return
-    columns = ("feed", "path", "state", "valid_at", "reason")
-    print_table("", columns, [[item[column] for column in columns] for item in data])
+    columns = ("feed", "path", "state", "valid", "reason")
+    rows = [(item.feed, item.path, item.state, short_time(item.valid_at), item.reason) for item in found]
+    such = "such arrivals" if state is not None else "arrivals"
+    print_table("", columns, rows, empty=f"no {such} in {store.url}")
 
 
 def decisions(
@@ -117,12 +116,10 @@ def decisions(
     """List decisions and their reasons, newest first."""
     from sqlalchemy import select
 
-    from dynamo.config.file import find_config
     from dynamo.runs.record import decision_json
-    from dynamo.store.engine import existing_store
     from dynamo.store.models import RunDecision
 
-    store = existing_store(find_config(config).store_url)
+    store = look(config)
     with store.reading() as session:
         found = session.scalars(select(RunDecision).order_by(RunDecision.id.desc()).limit(limit)).all()
     store.close()
@@ -130,8 +127,9 @@ def decisions(
     if as_json:
         print_json(data)
         return
-    columns = ("time", "subject", "action", "reason")
-    print_table("", columns, [[item[column] for column in columns] for item in data])
+    columns = ("time", "action", "subject", "reason")
+    rows = [(short_time(item.time), item.action, item.subject, item.reason) for item in found]
+    print_table("", columns, rows, empty=f"no decisions in {store.url}")
 
 
 def _counts(session: Session, column: Any) -> dict[str, int]:

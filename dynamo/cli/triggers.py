@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.completion import complete_triggers
-from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.console import out, print_json, print_table, short_time
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
 def list_triggers(
     config: Path | None = ConfigOption,
     count: int = typer.Option(1, "--next", "-n", min=1, max=1000, help="Show the next N runs of each schedule."),
+    wide: bool = typer.Option(False, "--wide", help="Also show each trigger's kind."),
     as_json: bool = JsonOption,
 ) -> None:
     """List the configured triggers: what starts them, whether they are paused, their last run and next runs.
@@ -66,20 +67,20 @@ def list_triggers(
     if as_json:
         print_json(data)
         return
-    columns = ("trigger", "kind", "feed", "workflow", "state", "last run", "next")
+    columns = ("trigger", *(("kind",) if wide else ()), "feed", "workflow", "last run", "next", "state")
     rows = [
         (
             item["name"],
-            item["kind"],
+            *((item["kind"],) if wide else ()),
             item["feed"],
             item["workflow"],
+            _minute(item["last_run"]),
+            "\n".join(map(_minute, item["next"])),
             item["paused"] or item["state"],
-            item["last_run"] or "",
-            "\n".join(item["next"]),
         )
         for item in data
     ]
-    print_table("", columns, rows)
+    print_table("", columns, rows, empty=f"no [[triggers]] in {_named(config, settings)}")
 
 
 def pause(
@@ -112,6 +113,24 @@ def resume(name: str = TriggerArgument, config: Path | None = ConfigOption, as_j
         was_paused = pausing.resume(session, name)
     store.close()
     _tell(name, "active", was_paused, as_json)
+
+
+def _named(config: Path | None, settings: Config) -> str:
+    """Return the configuration file in use, or say that there is none."""
+    import os
+
+    from dynamo.config.file import ENVIRONMENT
+    from dynamo.config.project import CONFIG_FILE
+
+    named = config or os.environ.get(ENVIRONMENT)
+    file = Path(named) if named else settings.base / CONFIG_FILE
+    return str(file) if file.is_file() else f"the built-in defaults: no {CONFIG_FILE} in this folder or above"
+
+
+def _minute(time: str | None) -> str:
+    from datetime import datetime
+
+    return short_time(None if time is None else datetime.fromisoformat(time))
 
 
 def _tell(name: str, state: str, changed: bool, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from dynamo.cli.fleet.common import (
 )
 from dynamo.cli.fleet.waiting import TIMEOUT_S, say_how_to_use, say_who_goes_on, wait_for, warn_nothing_happens
 from dynamo.cli.watch import ConfigOption
+from dynamo.texts import counted
 
 if TYPE_CHECKING:
     from dynamo.cli.fleet.common import Opened
@@ -82,15 +83,17 @@ def _planned(here: Opened, wanted: FleetSpec) -> FleetPlan:
 
 
 def _print_plan(found: FleetPlan) -> None:
-    columns = ["group", "site", "flavor", "cpus", "memory MB", "wanted", "there", f"{found.currency}/h", "quota"]
+    columns = ["group", "site", "flavor", "cpus", "MB", "there", "wanted", f"{found.currency}/h"]
     rows = [
-        (g.group, g.site, g.flavor, g.cpus, g.ram_mb, g.wanted, g.there, round(g.wanted * g.cost_per_hour, 4), g.quota)
+        (g.group, g.site, g.flavor, g.cpus, g.ram_mb, g.there, g.wanted, round(g.wanted * g.cost_per_hour, 4))
         for g in found.groups
     ]
     print_table(f"fleet {found.name}", columns, rows)
+    for site, quota in {g.site: g.quota for g in found.groups if g.quota}.items():
+        out.print(f"quota of {site}: {quota}", markup=False)
     rate = found.cost_per_hour
     out.print(
-        f"{found.create} workers to create, {found.remove} to remove; "
+        f"{counted(found.create, 'worker')} to create, {found.remove} to remove; "
         f"{rate:g} {found.currency}/hour, {rate * 24:g}/day",
         markup=False,
     )

@@ -29,6 +29,12 @@ WaitOption = typer.Option(True, "--wait/--no-wait", help="Wait until done.")
 TimeoutOption = typer.Option(None, "--timeout", min=0.0, metavar="SECONDS", help="Time limit for --wait, in seconds.")
 
 
+_NO_STORE = (
+    "dynamo-provision apply SPEC.json makes it with its first fleet; to look in another one, go to its project's "
+    "folder, or name its dynamo.toml with -c"
+)
+
+
 @dataclass(frozen=True)
 class Opened:
     """The configured store, and the folder of this machine's state files."""
@@ -50,6 +56,7 @@ def opened(config: Path | None, *, missing: Literal["error", "create", "empty"] 
     """
     import tempfile
 
+    from dynamo.cli.stores import elsewhere
     from dynamo.config.file import find_config
     from dynamo.errors import NotFoundError
     from dynamo.store.engine import existing_store, open_store
@@ -58,9 +65,10 @@ def opened(config: Path | None, *, missing: Literal["error", "create", "empty"] 
     with contextlib.ExitStack() as stack:
         try:
             store = open_store(settings.store_url) if missing == "create" else existing_store(settings.store_url)
-        except NotFoundError:
+        except NotFoundError as error:
             if missing == "error":
-                raise
+                hint = elsewhere(settings, "fleet") or _NO_STORE
+                raise NotFoundError(error.what, where=error.where, hint=hint) from None
             store = open_store(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "store.sqlite")
         stack.callback(store.close)
         yield Opened(store, settings.state_dir)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from dynamo.cli.console import make_table, short_time
 from dynamo.cli.fleet.progress import COLOURS, states_text
 
 if TYPE_CHECKING:
@@ -18,23 +19,9 @@ if TYPE_CHECKING:
 _GONE = ("released", "lost")
 
 
-def table(columns: Sequence[str], right: Sequence[str] = ()) -> Table:
-    """Return an empty table in the common style."""
-    made = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return made
-
-
-def status_tables(status: FleetStatus, *, workers: bool, ended: bool) -> RenderableType:
+def status_tables(status: FleetStatus, *, workers: bool, ended: bool, wide: bool = False) -> RenderableType:
     """Return the complete output of `dynamo-provision status`."""
-    parts: list[RenderableType] = [_head(status)]
-    groups = table(["group", "site", "wanted", "by", "workers", "cpus busy"], right=["wanted", "cpus busy"])
-    for group in status.groups:
-        wanted = "?" if group.wanted is None else str(group.wanted)
-        busy = f"{group.busy_cpus}/{group.cpus}"
-        groups.add_row(Text(group.group), Text(group.site), wanted, group.source, states_text(group.states), busy)
-    parts.append(groups)
+    parts: list[RenderableType] = [_head(status), _groups(status)]
     bad = [site for site in status.sites if site.left_alone_until or site.error]
     for site in bad:
         until = f" paused until {site.left_alone_until}" if site.left_alone_until else ""
@@ -47,8 +34,24 @@ def status_tables(status: FleetStatus, *, workers: bool, ended: bool) -> Rendera
     parts += [Text(f"held: {hold}", style="yellow") for hold in status.holds]
     shown = [worker for worker in status.workers if ended or worker.state not in _GONE]
     if workers and shown:
-        parts.append(_workers(shown, status.currency))
+        parts.append(_workers(shown, status.currency, wide))
     return Group(*parts)
+
+
+def _groups(status: FleetStatus) -> Table:
+    rows = [
+        (
+            group.group,
+            group.site,
+            "?" if group.wanted is None else str(group.wanted),
+            group.source,
+            f"{group.busy_cpus}/{group.cpus}",
+            states_text(group.states),
+        )
+        for group in status.groups
+    ]
+    columns = ("group", "site", "wanted", "by", "busy", "workers")
+    return make_table(columns, rows, right=("wanted", "busy"))
 
 
 def _head(status: FleetStatus) -> Text:
@@ -69,20 +72,24 @@ def _head(status: FleetStatus) -> Text:
     return text
 
 
-def _workers(workers: Sequence[WorkerStatus], currency: str) -> Table:
-    columns = ["worker", "site", "state", "since", "cpus", "busy", "jobs", f"{currency}/h", "lease end", "why"]
-    made = table(columns, right=["cpus", "busy", "jobs", f"{currency}/h"])
+def _workers(workers: Sequence[WorkerStatus], currency: str, wide: bool) -> Table:
+    leased = wide or any(worker.lease_end for worker in workers)
+    columns = ["worker", "state", "since", "busy", "jobs"]
+    columns += [*(["site", f"{currency}/h"] if wide else []), *(["lease end"] if leased else []), "why"]
+    rows = []
     for worker in workers:
-        made.add_row(
-            Text(worker.name),
-            Text(worker.site),
+        row: list[object] = [
+            worker.name,
             Text(worker.state, style=COLOURS.get(worker.state, "")),
-            worker.since.partition(".")[0].rstrip("Z") + "Z",
-            str(worker.cpus),
-            str(worker.busy_cpus),
-            str(worker.jobs),
-            f"{worker.cost_per_hour:g}",
-            worker.lease_end or "",
-            Text(worker.reason),
-        )
-    return made
+            _minute(worker.since),
+            f"{worker.busy_cpus}/{worker.cpus}",
+            worker.jobs,
+        ]
+        row += [worker.site, f"{worker.cost_per_hour:g}"] if wide else []
+        row += [_minute(worker.lease_end)] if leased else []
+        rows.append([*row, worker.reason])
+    return make_table(columns, rows, right=("busy", f"{currency}/h"))
+
+
+def _minute(time: str | None) -> str:
+    return short_time(None if time is None else datetime.fromisoformat(time))

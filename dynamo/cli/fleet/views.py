@@ -33,6 +33,7 @@ def status(
     every_s: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="Refresh interval of --watch."),
     workers: bool = typer.Option(True, "--workers/--no-workers", help="Show each worker."),
     ended: bool = typer.Option(False, "--ended", help="Include workers that ended in the last 15 minutes."),
+    wide: bool = typer.Option(False, "--wide", help="Also show each worker's site, cost, and lease end."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
@@ -56,7 +57,7 @@ def status(
             print_json(fleet_status(here.store, name).to_json())
             return
         if not watch:
-            out.print(status_tables(fleet_status(here.store, name), workers=workers, ended=ended))
+            out.print(status_tables(fleet_status(here.store, name), workers=workers, ended=ended, wide=wide))
             return
         from rich.live import Live
 
@@ -64,7 +65,7 @@ def status(
         try:
             with live:
                 while True:
-                    shown = status_tables(fleet_status(here.store, name), workers=workers, ended=ended)
+                    shown = status_tables(fleet_status(here.store, name), workers=workers, ended=ended, wide=wide)
                     if out.is_terminal:
                         live.update(shown, refresh=True)
                     else:
