@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dynamo.cli.console import err, out, print_json
+from dynamo.texts import counted
 
 if TYPE_CHECKING:
     from dynamo.autoscale.metrics import MetricsServer
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from dynamo.runs.events import RunEvent
     from dynamo.runs.shedding import Shedding
     from dynamo.store.engine import Store
+    from dynamo.watch.check import Mistake
 
 ConfigOption = typer.Option(
     None,
@@ -53,8 +56,11 @@ def watch(
 ) -> None:
     """Watch the configured feeds and run their workflows until SIGTERM or Ctrl-C.
 
-    Exit codes: 0 after a clean stop, 3 for a bad configuration, 6 if a run failed with `--once`, 7 if another daemon
-    owns the store or a feed.
+    All mistakes of a configuration are told at once, before anything starts.
+
+    Exit codes: 0 after a clean stop, 3 for a bad configuration, 4 if it names a file or workflow that is not there,
+    5 if the store is removed or a part does not respond, 6 if a run failed with `--once`, 7 if another daemon owns the
+    store or a feed.
     """
     from dynamo.config.file import find_config
     from dynamo.doors import warn_of_quarrels
@@ -64,7 +70,8 @@ def watch(
     if check:
         _check(config, as_json)
         return
-    settings = find_config(config)
+    with _telling_all(config):
+        settings = find_config(config)
     form = "json" if as_json else log_format or settings.watch.log_format
     if form not in ("json", "logfmt"):
         raise UsageError(f"unknown log format {form!r}", where="--log-format", expected="logfmt or json")
@@ -79,7 +86,8 @@ def watch(
         signal.signal(number, ask_to_stop)
     from dynamo.watch.watcher import Watcher
 
-    watcher = Watcher(settings, paused=hold, shedding=_guard(settings))
+    with _telling_all(config):
+        watcher = Watcher(settings, paused=hold, shedding=_guard(settings))
     tally = _Tally()
     watcher.events.subscribe(tally)
     if once:
@@ -87,8 +95,7 @@ def watch(
         if as_json:
             print_json(tally.counts)
         if failed := tally.counts["failed"]:
-            runs = "1 run" if failed == 1 else f"{failed} runs"
-            raise RunFailedError(f"{runs} failed", hint="see `dynamo runs list --state failed`")
+            raise RunFailedError(f"{counted(failed, 'run')} failed", hint="see `dynamo runs list --state failed`")
         return
     served = _measure(watcher.service.store, metrics) if metrics is not None else None
     try:
@@ -178,26 +185,59 @@ class _Tally:
 
 
 def _check(named: Path | None, as_json: bool) -> None:
+    from dynamo.watch.check import config_remarks
+
+    settings, mistakes, where = _looked_through(named)
+    if settings is None or mistakes:
+        if as_json:
+            print_json({"valid": False, "problems": [mistake.text for mistake in mistakes]})
+        else:
+            _print_mistakes(mistakes, where)
+        raise typer.Exit(mistakes[0].exit_code)
+    remarks = config_remarks(settings)
+    if as_json:
+        numbers = {"feeds": len(settings.feeds), "triggers": len(settings.triggers)}
+        print_json({"valid": True, **numbers, "warnings": remarks})
+        return
+    out.print(f"{counted(len(settings.feeds), 'feed')}, {counted(len(settings.triggers), 'trigger')}: OK")
+    for remark in remarks:
+        err.print(f"warning: {remark}", markup=False)
+
+
+@contextlib.contextmanager
+def _telling_all(named: Path | None) -> Iterator[None]:
+    """Where the block refuses the configuration, print all its mistakes, not just the one it stumbled over."""
+    from dynamo.errors import BusyError, DynamoError, RetryableError
+
+    try:
+        yield
+    except (BusyError, RetryableError):
+        raise
+    except DynamoError as error:
+        try:
+            _, mistakes, where = _looked_through(named)
+        except DynamoError:
+            raise error from None
+        if len(mistakes) < 2:
+            raise
+        _print_mistakes(mistakes, where)
+        raise typer.Exit(error.exit_code) from error
+
+
+def _looked_through(named: Path | None) -> tuple[Config | None, list[Mistake], Path | None]:
+    """Return the configuration if it can be read, its mistakes, and where they are."""
     from dynamo.config.file import ConfigError, find_config
     from dynamo.watch.check import config_mistakes, file_mistakes
 
-    settings, where = None, named
     try:
         settings = find_config(named)
-        mistakes = config_mistakes(settings)
     except ConfigError as error:
-        mistakes, where = file_mistakes(error), Path(error.where or "")
-    if settings is not None and not mistakes:
-        if as_json:
-            print_json({"valid": True, "feeds": len(settings.feeds), "triggers": len(settings.triggers)})
-        else:
-            out.print(f"{len(settings.feeds)} feeds, {len(settings.triggers)} triggers: OK")
-        return
-    if as_json:
-        print_json({"valid": False, "problems": [mistake.text for mistake in mistakes]})
-    else:
-        for mistake in mistakes:
-            err.print(mistake.text, markup=False)
-        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) != 1)}"
-        err.print(f"{count}{f' in {where}' if where else ''} (dynamo config docs)", markup=False)
-    raise typer.Exit(mistakes[0].exit_code)
+        return None, file_mistakes(error), Path(error.where or "")
+    return settings, config_mistakes(settings), named
+
+
+def _print_mistakes(mistakes: Sequence[Mistake], where: Path | None) -> None:
+    for mistake in mistakes:
+        err.print(mistake.text, markup=False)
+    count = counted(len(mistakes), "mistake")
+    err.print(f"{count}{f' in {where}' if where else ''} (see dynamo config docs)", markup=False)

@@ -19,10 +19,10 @@ from dynamo.config.alerts import AlertsSection
 from dynamo.config.autoscale import AutoscaleSection
 from dynamo.config.feeds import FeedSection
 from dynamo.config.names import EngineName
-from dynamo.config.problems import CONFLICTS, describe_all, named, twice
+from dynamo.config.problems import CONFLICTS, describe_all, feed_hint, named, twice
 from dynamo.config.project import CONFIG_FILE, STATE_FOLDER, project_folder, user_state
 from dynamo.config.triggers import TriggerSection
-from dynamo.documents.problems import MistakesError, did_you_mean
+from dynamo.documents.problems import MistakesError
 from dynamo.documents.section import ByKind, Section
 from dynamo.doors import FEEDS, TRIGGERS
 from dynamo.errors import InputError, NotFoundError
@@ -258,7 +258,7 @@ def _rest(data: Mapping[str, Any], error: ValidationError, base: Path) -> tuple[
     feeds = named(data.get("feeds"))
     missing = [index for index in range(len(feeds)) if ("feeds", index) in broken]
     loose = [
-        f"trigger {name or index + 1} names the feed {feed}, which does not exist{did_you_mean(feed, feeds)}"
+        f"trigger {name or index + 1} names the feed {feed}, which does not exist{feed_hint(feed, feeds)}"
         for index, (name, feed) in enumerate(
             zip(named(data.get("triggers")), named(data.get("triggers"), "feed"), strict=True)
         )

@@ -42,6 +42,11 @@ def named(sections: object, option: str = "name") -> list[str]:
     return [value if isinstance(value, str) else "" for value in found]
 
 
+def feed_hint(name: str, feeds: Sequence[str]) -> str:
+    """Return what to do about a feed that does not exist: the closest one, or the section to add."""
+    return did_you_mean(name, feeds) or f' (add [[feeds]] with name = "{name}")'
+
+
 def describe(problem: Mapping[str, Any], root: type[BaseModel], data: object) -> str:
     """Return one pydantic problem in words.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dynamo.config.alerts import AlertsSection
 from dynamo.config.names import EngineName, Name
-from dynamo.documents.problems import did_you_mean
+from dynamo.config.problems import feed_hint
 from dynamo.documents.section import Section
 
 
@@ -64,7 +64,7 @@ class TriggerSection(Section):
         """Return that a feed does not exist, with the closest match; empty if it exists."""
         if name in feeds:
             return ""
-        return f"trigger {self.name} names the {what} {name}, which does not exist{did_you_mean(name, feeds)}"
+        return f"trigger {self.name} names the {what} {name}, which does not exist{feed_hint(name, feeds)}"
 
 
 class ConditionSection(Section):

@@ -102,9 +102,12 @@ class FeedKind:
     problem
         Returns what would keep the feed from being built now, such as a missing folder; it locks and writes nothing.
         Empty if nothing would.
+    remark
+        Returns what is allowed, but probably not meant, such as files that it ignores; empty if nothing is.
     """
 
     options: type[FeedSection]
     make: Callable[[Any, FeedParts], Feed]
     movable: bool = True
     problem: Callable[[Any, Config], str] = lambda _options, _config: ""
+    remark: Callable[[Any, Config], str] = lambda _options, _config: ""

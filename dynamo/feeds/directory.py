@@ -11,6 +11,7 @@ import fcntl
 import fnmatch
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -71,13 +72,12 @@ class DirectoryFeed:
         self.patterns = tuple(patterns)
         self.recursive = recursive
         self._observer: Any = None
+        self._looked = self._told = False
         self._lock = _lock_folder(self.path)
 
     def matches(self, name: str) -> bool:
         """Whether a file with this name belongs to the feed; hidden and partial files never do."""
-        if name.startswith(".") or name.endswith(_PARTIAL_SUFFIXES):
-            return False
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns)
+        return is_data(name) and _matches_any(name, self.patterns)
 
     def start(self, sink: Sink) -> None:
         """Start handing over files as they are closed or moved in."""
@@ -100,6 +100,10 @@ class DirectoryFeed:
         for path in self._walk(self.path):
             self._offer(path, "scan", sink)
             count += 1
+        if not self._looked:
+            # Later ones are told as the kernel reports them.
+            self._looked = True
+            self._tell_unmatched(unmatched_file(self.path, self.patterns))
         return count
 
     def healthy(self) -> bool:
@@ -134,8 +138,21 @@ class DirectoryFeed:
             self._observer = None
 
     def _offer(self, path: Path, how: How, sink: Sink) -> None:
-        if self.matches(path.name) and (self.recursive or path.parent == self.path):
+        if not self.recursive and path.parent != self.path:
+            return
+        if self.matches(path.name):
             sink(Candidate(self.name, path, how, utc_now()))
+        elif is_data(path.name):
+            self._tell_unmatched(path)
+
+    def _tell_unmatched(self, path: Path | None) -> None:
+        """Warn, once, of a file that no pattern matches: it may have been meant for the feed."""
+        if path is not None and not self._told:
+            self._told = True
+            _log.warning(
+                "files match no pattern and are ignored",
+                extra={"feed": self.name, "example": shown(path), "patterns": ", ".join(self.patterns)},
+            )
 
     def _offer_tree(self, folder: Path, how: How, sink: Sink) -> None:
         if self.matches(folder.name):
@@ -163,10 +180,30 @@ class DirectoryFeed:
                 yield from self._walk(Path(entry.path))
 
 
+def is_data(name: str) -> bool:
+    """Whether a file is neither hidden nor partial, as its name says."""
+    return not (name.startswith(".") or name.endswith(_PARTIAL_SUFFIXES))
+
+
+def unmatched_file(folder: Path, patterns: Sequence[str]) -> Path | None:
+    """Return a file in a folder that no pattern matches; None if there is none, or it cannot be looked for."""
+    try:
+        with os.scandir(folder) as entries:
+            names = (entry.name for entry in entries if is_data(entry.name) and not _matches_any(entry.name, patterns))
+            return next((path for name in names if (path := folder / name).is_file()), None)
+    except OSError:
+        return None
+
+
+def _matches_any(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def folder_problem(name: str, path: Path) -> InputError | None:
     """Return what keeps a feed from watching a folder; None if nothing does."""
     if not path.is_dir():
-        return InputError("is not a folder", where=path, expected=f"the folder of the feed {name}")
+        hint = None if path.exists() else f"create it with mkdir -p {shlex.quote(str(path))}, or set path"
+        return InputError("is not a folder", where=path, expected=f"the folder of the feed {name}", hint=hint)
     if not os.access(path, os.R_OK | os.X_OK):
         return InputError("the folder may not be read", where=path, expected=f"the folder of the feed {name}")
     return None
@@ -206,4 +243,10 @@ def _problem(options: DirectoryOptions, config: Config) -> str:
     return str(folder_problem(options.name, config.path(options.path)) or "")
 
 
-KIND = FeedKind(DirectoryOptions, _make, problem=_problem)
+def _remark(options: DirectoryOptions, config: Config) -> str:
+    found = unmatched_file(config.path(options.path), options.patterns)
+    patterns = ", ".join(options.patterns)
+    return f"files such as {found.name} match no pattern ({patterns}) and are ignored" if found else ""
+
+
+KIND = FeedKind(DirectoryOptions, _make, problem=_problem, remark=_remark)

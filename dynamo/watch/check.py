@@ -32,6 +32,16 @@ def config_mistakes(config: Config) -> list[Mistake]:
     return [*found, *_mistakes(config)]
 
 
+def config_remarks(config: Config) -> list[str]:
+    """Return what is allowed in a sound configuration, but probably not meant."""
+    found = []
+    for feed in config.feeds:
+        with FEEDS.blamed(feed.kind):
+            remark = FEEDS.load(feed.kind).remark(feed, config)
+        found += [f"feed {feed.name}: {remark}"] if remark else []
+    return found
+
+
 def file_mistakes(error: ConfigError) -> list[Mistake]:
     """Return what is wrong with a configuration that could not be read, and with the sections that are right."""
     rest = [] if error.rest is None else _mistakes(error.rest)
