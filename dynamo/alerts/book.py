@@ -24,6 +24,7 @@ from dynamo.config.alerts import AlertsSection
 from dynamo.runs.ledger import decide
 from dynamo.store.alerts import AlertDelivery, AlertEvent, AlertMessage, AlertStream
 from dynamo.store.engine import Store
+from dynamo.texts import counted
 from dynamo.times import ahead_of, to_iso, utc_now
 
 #: Places per transaction: few enough that nobody else waits for the store.
@@ -92,7 +93,7 @@ class AlertBook:
             _mark(session, product)
             if told:
                 numbers = {"places": len(found), "messages": len(told), "issued": to_iso(product.issued)}
-                decide(session, f"alerts {product.stream}"[:400], "tell", f"{len(told)} messages", **numbers)
+                decide(session, f"alerts {product.stream}"[:400], "tell", counted(len(told), "message"), **numbers)
         return Judged(product, len(found), tuple(told))
 
     def tidy(self, now: datetime) -> None:

@@ -11,6 +11,7 @@ from dynamo.cli.completion import complete_channels
 from dynamo.cli.console import err, out, print_json, print_table
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.watch import ConfigOption
+from dynamo.texts import counted
 
 if TYPE_CHECKING:
     from dynamo.alerts.hazards import HazardProduct
@@ -64,10 +65,11 @@ def check(
     for product, findings in found:
         for finding in findings:
             out.print(_line(told, product, finding), markup=False)
-        left = f", {product.left_out} features skipped" if product.left_out else ""
+        left = f", {counted(product.left_out, 'feature')} skipped" if product.left_out else ""
         err.print(
-            f"{product.hazard} {product.issued:%Y-%m-%d %H:%M:%S} UTC: {len(findings)} of {len(told)} places,"
-            f" {len(product.polygons)} polygons{left}",
+            f"{product.hazard} {product.issued:%Y-%m-%d %H:%M:%S} UTC:"
+            f" {len(findings)} of {counted(len(told), 'place')} affected,"
+            f" {counted(len(product.polygons), 'polygon')}{left}",
             markup=False,
         )
     if not read:
@@ -129,7 +131,7 @@ def run(
             err.print(f"skipped: {text}", markup=False)
     if left:
         raise RetryableError(
-            f"{left} messages still waiting for a channel", hint="dynamo alerts list; run again to retry"
+            f"{counted(left, 'message')} still waiting for a channel", hint="dynamo alerts list; run again to retry"
         )
 
 
@@ -150,7 +152,7 @@ def places(
         print_json({"places": [asdict(place) for place in read.places], "warnings": read.warnings})
         return
     print_table(
-        f"{len(read)} places",
+        counted(len(read), "place"),
         ("id", "locality", "km", "dBZ", "hail mm", "lead min", "products", "channels"),
         [
             (

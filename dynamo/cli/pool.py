@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from dynamo.cli.console import err, out, print_json, print_table, progress
+from dynamo.texts import counted
 
 pool = typer.Typer(no_args_is_help=True, help="Run a personal HTCondor pool on this machine.")
 
@@ -76,7 +77,9 @@ def up(
         print_json({"config": record.config, "state_dir": record.state, "slots": record.slots, "new": new})
         return
     done = "is up" if new else "was already up"
-    out.print(f"the pool {done}: HTCondor {record.version}, {record.slots} slots; to use HTCondor's own tools:")
+    out.print(
+        f"the pool {done}: HTCondor {record.version}, {counted(record.slots, 'slot')}; to use HTCondor's own tools:"
+    )
     out.print(f"export CONDOR_CONFIG={_shell(record.config)} PATH={_shell(record.bin)}:$PATH", markup=False)
 
 
@@ -89,7 +92,10 @@ def status(state_dir: Path | None = _State, as_json: bool = _Json) -> None:
     if as_json:
         print_json(found)
     elif found["state"] == "up":
-        out.print(f"up since {found['started']}: HTCondor {found['version']}, {found['capacity']} slots", markup=False)
+        out.print(
+            f"up since {found['started']}: HTCondor {found['version']}, {counted(found['capacity'], 'slot')}",
+            markup=False,
+        )
         out.print(f"CONDOR_CONFIG={found['config']}", markup=False)
         containers = found["containers"] or "no runtime; see `dynamo pool install --containers`"
         out.print(f"containers: {containers}", markup=False)

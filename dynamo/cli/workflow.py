@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynamo.cli.completion import complete_workflows
+from dynamo.texts import counted
 
 if TYPE_CHECKING:
     from dynamo.inspection.facts import InputFacts
@@ -94,7 +95,7 @@ def validate(name: str = _WORKFLOW, as_json: bool = _JSON) -> None:
             for problem in error.problems:
                 out.print(str(problem), markup=False)
             count = len(error.problems)
-            out.print(f"{count} error{'s' * (count != 1)} in {error.where}", markup=False)
+            out.print(f"{counted(count, 'error')} in {error.where}", markup=False)
         raise typer.Exit(error.exit_code) from None
     if as_json:
         print_json({"valid": True, "problems": [], "name": workflow.name, "version": workflow.version})
@@ -152,7 +153,9 @@ def plan(
         return
     for path in files.values():
         out.print(str(path), markup=False)
-    out.print(f"{len(run.jobs)} jobs, {len(run.products)} products; {layout.reason}", markup=False)
+    out.print(
+        f"{counted(len(run.jobs), 'job')}, {counted(len(run.products), 'product')}; {layout.reason}", markup=False
+    )
     out.print(f"next: cd {shlex.quote(str(output.absolute()))} && {shlex.join(command)}", markup=False)
 
 

@@ -62,10 +62,12 @@ def judge(condition: Condition | None, facts: InputFacts | None) -> Verdict:
     decisive_lead, decisive = (least_lead, least) if every else (lead, largest)
     start = decisive >= condition.area_km2
     which = "every lead" if every else "any lead" if condition.leads == "any" else "the leads listed"
-    reason = (
-        f"{decisive:.1f} km2 at or above {condition.level_dbz:g} dBZ at lead {decisive_lead} min, "
-        f"{condition.area_km2:g} km2 required at {which}"
-    )
+    measured = f"{decisive:.1f} km2 at or above {condition.level_dbz:g} dBZ"
+    required = f"{condition.area_km2:g} km2 required"
+    if start or every:
+        reason = f"{measured} at lead {decisive_lead} min, {required} at {which}"
+    else:
+        reason = f"at most {measured} at {which}, {required}"
     return Verdict(
         start,
         reason,

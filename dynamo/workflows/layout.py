@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from dynamo.errors import UsageError
+from dynamo.texts import counted
 from dynamo.workflows.model import Job, Layout, Plan, Resources, Task
 
 #: Do not cluster jobs that on average take this many times their overhead.
@@ -41,7 +42,7 @@ def choose_layout(plan: Plan, *, slots: int, job_overhead_s: float, single_thres
     if slots < 1 or job_overhead_s < 0:
         raise UsageError(f"a layout for {slots} slots with {job_overhead_s} s overhead", expected="slots >= 1")
     count, total = len(plan.jobs), plan.predicted_s
-    work = f"{count} job{'s' * (count != 1)}, {total:.3g} s predicted"
+    work = f"{counted(count, 'job')}, {total:.3g} s predicted"
     single_s = job_overhead_s + total
     if count == 1:
         return _single(plan, f"one task: {work}")
@@ -55,13 +56,13 @@ def choose_layout(plan: Plan, *, slots: int, job_overhead_s: float, single_thres
     clustered_s = makespan(tasks, slots=slots, job_overhead_s=job_overhead_s)
     if clustered_s >= single_s:
         reason = (
-            f"one task: {work}; {len(tasks)} clusters on {slots} slot{'s' * (slots != 1)} would take "
+            f"one task: {work}; {counted(len(tasks), 'cluster')} on {counted(slots, 'slot')} would take "
             f"{clustered_s:.3g} s, one task {single_s:.3g} s"
         )
         return _single(plan, reason)
     reason = (
-        f"{len(tasks)} clusters: {work}; on {slots} slots {clustered_s:.3g} s vs. {single_s:.3g} s as "
-        f"one task, with {job_overhead_s:g} s overhead each"
+        f"{counted(len(tasks), 'cluster')}: {work}; on {counted(slots, 'slot')} {clustered_s:.3g} s vs. "
+        f"{single_s:.3g} s as one task, with {job_overhead_s:g} s overhead each"
     )
     return Layout("clusters", tasks, reason)
 

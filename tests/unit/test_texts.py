@@ -13,7 +13,7 @@ from dynamo.errors import InputError
 from dynamo.feeds.quarantine import move_aside
 from dynamo.files import LONGEST_NAME, beside, fitting, write_bytes
 from dynamo.inspection.facts import InputFacts
-from dynamo.texts import escaped, one_line, visible, visible_in
+from dynamo.texts import counted, escaped, one_line, visible, visible_in
 from dynamo.times import utc_now
 
 #: Clears the screen, writes over a line, forges one, turns the reading direction, and is no UTF-8.
@@ -80,3 +80,8 @@ def test_names_as_long_as_can_be_work(name: str, tmp_path: Path) -> None:
         assert goal.with_name(f"{goal.name}.reason").read_text() == "broken\n"
     assert fitting(name) == name
     assert fitting(name, 20) != fitting(name[:-1] + "m", 20)
+
+
+def test_one_is_singular() -> None:
+    assert [counted(number, "feed") for number in (0, 1, 2)] == ["0 feeds", "1 feed", "2 feeds"]
+    assert counted(2, "match", "matches") == "2 matches"

@@ -161,7 +161,7 @@ def apply(
             print_json({**data, "status": status.to_json()})
         elif wait:
             ready = sum(worker.state == "ready" for worker in status.workers)
-            out.print(f"{name}: {ready} workers ready after {took:.1f} s", markup=False)
+            out.print(f"{name}: {counted(ready, 'worker')} ready after {took:.1f} s", markup=False)
             say_how_to_use(environment)
         else:
             out.print(f"{name}: {'stored' if changed else 'no changes'}", markup=False)
@@ -172,6 +172,7 @@ def apply(
 
 
 def destroy(
+    spec: Path | None = typer.Argument(None, hidden=True),
     fleet: str | None = FleetOption,
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask for confirmation."),
     now_: bool = typer.Option(False, "--now", help="Do not wait for running jobs: kill and requeue them."),
@@ -202,11 +203,16 @@ def destroy(
     Exit codes: 0 when the fleet has ended, 8 if a site refuses to be asked, 9 on timeout (the spec's drain deadline
     plus 900 s, or `--timeout`), 130 if not confirmed.
     """
+    from dynamo.errors import UsageError
     from dynamo.provision.orders import drain_deadline_s, end_fleet, forgotten_since
     from dynamo.provision.states import ENDED
     from dynamo.provision.status import fleet_status
     from dynamo.times import utc_now
 
+    if spec is not None:
+        raise UsageError(
+            f"takes no spec, but {str(spec)!r:.80} was given", where="destroy", hint="name it: --fleet NAME"
+        )
     with opened(config) as here:
         store = here.store
         name = fleet_of(store, fleet)
@@ -218,11 +224,13 @@ def destroy(
         if not yes:
             fate = "will be killed" if now_ or forget else "will finish first"
             workers = sum(sum(group.states.values()) for group in before.groups)
-            if not _agreed(f"Shut down {name} with {workers} workers ({jobs} running jobs {fate})?"):
+            if not _agreed(
+                f"Shut down {name} with {counted(workers, 'worker')} ({counted(jobs, 'running job')} {fate})?"
+            ):
                 err.print("nothing changed")
                 raise typer.Exit(130)
         elif (now_ or forget) and jobs:
-            err.print(f"killing {jobs} running jobs; they go back to the queue", markup=False)
+            err.print(f"killing {counted(jobs, 'running job')}; they go back to the queue", markup=False)
         ordered_at = utc_now()
         with store.transaction() as session:
             end_fleet(session, name, utc_now(), at_once=now_, forget=forget)
@@ -239,7 +247,7 @@ def destroy(
             data = {"fleet": name, "state": after.state, "jobs_killed": killed, "seconds": round(took, 3)}
             print_json({**data, "forgotten": [{"site": event.site, **event.data} for event in forgotten]})
         elif wait:
-            out.print(f"{name} ended after {took:.1f} s; {killed} jobs killed", markup=False)
+            out.print(f"{name} ended after {took:.1f} s; {counted(killed, 'job')} killed", markup=False)
         else:
             out.print(f"{name}: shutdown requested", markup=False)
             warn_nothing_happens(store, name)

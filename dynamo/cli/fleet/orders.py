@@ -21,6 +21,7 @@ from dynamo.cli.fleet.common import (
 from dynamo.cli.fleet.completion import complete_all, complete_groups, complete_workers
 from dynamo.cli.fleet.waiting import TIMEOUT_S, say_who_goes_on, wait_for, warn_nothing_happens
 from dynamo.cli.watch import ConfigOption
+from dynamo.texts import counted
 
 if TYPE_CHECKING:
     from dynamo.provision.keeping.attending import Glance
@@ -91,9 +92,9 @@ def scale(
             status = fleet_status(store, name).to_json()
             print_json({"fleet": name, "group": group, "wanted": wanted, "seconds": round(took, 3), "status": status})
         elif wait:
-            out.print(f"{group}: {wanted} workers ready after {took:.1f} s", markup=False)
+            out.print(f"{group}: {counted(wanted, 'worker')} ready after {took:.1f} s", markup=False)
         else:
-            out.print(f"{group}: {wanted} workers requested", markup=False)
+            out.print(f"{group}: {counted(wanted, 'worker')} requested", markup=False)
         (say_who_goes_on if wait else warn_nothing_happens)(store, name)
 
 

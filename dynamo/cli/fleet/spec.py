@@ -9,6 +9,7 @@ import typer
 
 from dynamo.cli.console import err, out, print_json
 from dynamo.cli.fleet.common import JsonOption
+from dynamo.texts import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +78,7 @@ def validate(
             )
             if not as_json:
                 sites = ", ".join(spec.sites) or "no sites"
-                number = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
+                number = counted(len(groups), "group")
                 out.print(f"{path}: OK (fleet {spec.name}, {number}, {sites})", markup=False)
                 for item in ignored:
                     out.print(f"{path}: {item}", markup=False)

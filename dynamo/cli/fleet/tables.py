@@ -12,6 +12,7 @@ from rich.text import Text
 
 from dynamo.cli.console import make_table, short_time
 from dynamo.cli.fleet.progress import COLOURS, states_text
+from dynamo.texts import counted
 
 if TYPE_CHECKING:
     from dynamo.provision.status import FleetStatus, WorkerStatus
@@ -68,7 +69,7 @@ def _head(status: FleetStatus) -> Text:
         f"; {status.cost_per_hour:g} {status.currency}/h; pool {status.pool}",
     )
     if status.jobs_killed:
-        text.append(f"; {status.jobs_killed} jobs killed by removals", style="red")
+        text.append(f"; {counted(status.jobs_killed, 'job')} killed by removals", style="red")
     return text
 
 

@@ -211,7 +211,7 @@ parameters = { levels = [30], min_points = 4 }
 """
     (tmp_path / "dynamo.toml").write_text(COMMON + config)
     checked = run_dynamo(tmp_path, "watch", "--check")
-    assert "1 feeds, 1 triggers: OK" in checked.stdout, checked.stderr
+    assert "1 feed, 1 trigger: OK" in checked.stdout, checked.stderr
     done = run_dynamo(tmp_path, "watch", "--once", timeout_s=120)
     assert done.returncode == 0, done.stderr
     published = [

@@ -71,6 +71,11 @@ class TestCommands:
             assert result.exit_code == 0
             assert "Usage" in result.output
 
+    def test_destroy_is_told_a_fleet_not_a_spec(self, run: Callable[..., Result]) -> None:
+        error = failure(run("destroy", "local.json"))
+        assert isinstance(error, UsageError)
+        assert "--fleet NAME" in str(error)
+
     def test_validate_tells_every_error_with_its_place(self, run: Callable[..., Result], tmp_path: Path) -> None:
         bad = tmp_path / "bad.json"
         bad.write_text('{"compute": [{"site": "Nowhere", "count": -1, "colour": "red"}]}')

@@ -33,6 +33,7 @@ def test_a_condition_is_judged_with_its_numbers(area: float, leads: Leads, start
     assert verdict.data["lead_min"] == lead
     assert verdict.data["wanted_km2"] == area
     assert f"{area:g} km2" in verdict.reason
+    assert verdict.reason.startswith("at most ") is (not start and leads != "all")
 
 
 def test_no_condition_is_always_met() -> None:
