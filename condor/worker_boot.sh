@@ -128,7 +128,21 @@ fi
 # `dynamo pool install --containers` puts it beside HTCondor's prefix.
 runtime="$(dirname "$(dirname "$release")")/apptainer/usr/bin/apptainer"
 [ -x "$runtime" ] || runtime=$(command -v apptainer || command -v singularity || true)
-[ -n "$runtime" ] || say "no container runtime: container jobs will not start here"
+wrapper=
+if [ -n "$runtime" ]; then
+  # Jobs that start their containers themselves find it on PATH. In their environment HTCondor would impose it on its
+  # own containers, too.
+  wrapper="$home/job_wrapper"
+  cat >"$wrapper" <<END
+#!/bin/sh
+PATH="\${PATH:-/usr/local/bin:/usr/bin:/bin}:$(dirname "$runtime")"
+export PATH
+exec "\$@"
+END
+  chmod 755 "$wrapper"
+else
+  say "no container runtime: container jobs will not start here"
+fi
 
 reserved_mb=
 disk_mb='@DISK_MB@'
@@ -145,6 +159,7 @@ LIBEXEC = $release/libexec/condor
 LOCAL_DIR = $home
 CONDOR_IDS = $shown
 SINGULARITY = $runtime
+USER_JOB_WRAPPER = $wrapper
 ${cpus:+NUM_CPUS = $cpus}
 ${memory_mb:+MEMORY = $memory_mb}
 ${reserved_mb:+RESERVED_DISK = $reserved_mb}

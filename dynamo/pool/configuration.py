@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from dynamo.pool.install.installation import Installation
 from dynamo.pool.record import MARK
 from dynamo.resources import data_folder
 
+#: Starts each job, in the pool's folder.
+WRAPPER = "job_wrapper"
 #: Configuration common to all pools, and the additions for each kind.
 COMMON = "common.conf"
 TEMPLATES = {"personal": "personal.conf", "manager": "manager.conf"}
@@ -69,9 +72,13 @@ def write_configuration(
 ) -> None:
     """Write the configuration of the pool in folder ``state`` with ``slots`` one-core slots.
 
-    ``runtime`` is the program that runs containers, if any; ``more`` has the values that only the template of this
-    ``kind`` needs.
+    ``runtime`` is the program that runs containers, if any; jobs that start containers themselves find it on ``PATH``.
+    ``more`` has the values that only the template of this ``kind`` needs.
     """
+    wrapper = path.with_name(WRAPPER)
+    if runtime is not None:
+        write_text(wrapper, wrapper_text(runtime))
+        wrapper.chmod(0o755)
     folder = data_folder("condor")
     template = (folder / COMMON).read_text() + "\n" + (folder / TEMPLATES[kind]).read_text()
     values = {
@@ -85,9 +92,20 @@ def write_configuration(
         "SLOTS": slots,
         "KEEP_CLAIM_S": KEEP_CLAIM_S,
         "RUNTIME": runtime or "",
+        "WRAPPER": wrapper if runtime is not None else "",
         **(more or {}),
     }
     write_text(path, render(template, values))
+
+
+def wrapper_text(runtime: Path) -> str:
+    """Return a program that runs its arguments with the container runtime at the end of ``PATH``.
+
+    Part of the jobs' environment it cannot be: HTCondor would impose that on its own containers, in place of the
+    image's ``PATH``. It starts this program outside of them.
+    """
+    default = "/usr/local/bin:/usr/bin:/bin"
+    return f'#!/bin/sh\nPATH="${{PATH:-{default}}}":{shlex.quote(str(runtime.parent))}\nexport PATH\nexec "$@"\n'
 
 
 def installation_values(installation: Installation) -> dict[str, object]:
