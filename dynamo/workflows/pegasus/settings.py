@@ -12,6 +12,7 @@ from pathlib import Path
 import dynamo
 from dynamo.errors import InputError
 from dynamo.workflows.arguments import EXECUTABLE
+from dynamo.workflows.pegasus.image import locate_image
 
 CONTAINER = "dynamo-modules"
 SITE = "condorpool"
@@ -26,7 +27,8 @@ class PegasusSettings:
     Attributes
     ----------
     image
-        Container image with the modules; None or empty runs them without a container.
+        Container image with the modules: ``docker://NAME``, another URL that Pegasus takes, or a file (``.sif`` for
+        ``singularity``); None or empty runs them without a container.
     container_type
         ``docker`` or ``singularity`` (also for Apptainer).
     executable
@@ -41,7 +43,7 @@ class PegasusSettings:
     Raises
     ------
     InputError
-        If the container type is unknown, or the program has no absolute path.
+        If the container type is unknown or does not fit the image, or the program has no absolute path.
     """
 
     image: str | None = f"docker:///{CONTAINER}:{dynamo.__version__}"
@@ -61,6 +63,12 @@ class PegasusSettings:
         if not Path(program).is_absolute():
             raise InputError("the program path is not absolute", where=program, expected="an absolute path")
         object.__setattr__(self, "executable", program)
+        # Refused here, and not by the first run.
+        self.located_image()
+
+    def located_image(self) -> Path | str | None:
+        """Return the file or the URL of the image; None without a container."""
+        return locate_image(self.image, self.container_type) if self.image else None
 
 
 def check_paths(paths: Iterable[Path]) -> None:
