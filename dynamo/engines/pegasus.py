@@ -6,6 +6,7 @@ products in ``RUN/pegasus/products``; they are copied to ``RUN/work`` before the
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -20,13 +21,17 @@ from pathlib import Path
 
 from dynamo.engines.base import FINAL, EngineError, RunFolder, State, Status
 from dynamo.engines.condor.handle import Handle, only_one, read_handle, write_handle
+from dynamo.engines.condor.slots import Slots
 from dynamo.engines.condor.watch import RunWatch
 from dynamo.errors import MissingPartError, RetryableError
 from dynamo.files import replacing
 from dynamo.modules.registry import contracts
 from dynamo.pool.environment import pool_environment, use_pool
 from dynamo.times import to_iso, utc_now
+from dynamo.workflows.pegasus.image import RUNTIMES, require_image
 from dynamo.workflows.pegasus.settings import PegasusSettings, check_paths
+
+_logger = logging.getLogger("dynamo.engines.pegasus")
 
 ENGINE = "pegasus"
 PROGRAMS = ("pegasus-plan", "pegasus-run", "pegasus-remove")
@@ -77,6 +82,7 @@ class PegasusEngine:
                 hint="install it (pegasus.isi.edu/downloads), or run the same workflow with engine condor",
             )
         use_pool()
+        self._slots = Slots()
         self._watches: dict[tuple[Path, str], RunWatch] = {}
         self._lock = threading.Lock()
         self._closing = False
@@ -87,9 +93,11 @@ class PegasusEngine:
         Raises
         ------
         InputError
-            If a path of the run is one that Pegasus cannot take.
+            If a path of the run is one that Pegasus cannot take, or the image is missing.
         EngineError
             If Pegasus rejects the plan, or another engine has the run.
+        MissingPartError
+            If jobs need Apptainer, the pool has slots, and none has it.
         """
         with only_one(folder):
             handle = read_handle(folder, engine=ENGINE)
@@ -97,6 +105,7 @@ class PegasusEngine:
                 return
             if handle is None:
                 self._check_paths(folder)
+                self._check_runtime()
                 (folder.root / "cancel").unlink(missing_ok=True)
                 shutil.rmtree(_home(folder) / "submit", ignore_errors=True)
                 handle = Handle(tag=str(uuid.uuid4()), created=to_iso(utc_now()), engine=ENGINE)
@@ -180,6 +189,25 @@ class PegasusEngine:
         from dynamo.workflows.pegasus.write import paths_of
 
         check_paths(paths_of(folder.read_plan(), _home(folder), self._settings))
+
+    def _check_runtime(self) -> None:
+        """Refuse containers that the pool as it is would never run; an empty pool may get other workers."""
+        image, kind = self._settings.located_image(), self._settings.container_type
+        if image is None:
+            return
+        require_image(image)
+        if not self._slots.lack_runtime(RUNTIMES[kind]):
+            return
+        if kind == "docker":
+            # HTCondor asks as its own user, who may not use a Docker that the jobs' user may.
+            _logger.warning("no slot of the pool says that it has Docker; jobs in container %s may fail", image)
+            return
+        raise MissingPartError(
+            "no slot of the pool has a container runtime",
+            where=f"container {image}",
+            hint="run `dynamo pool install --containers`, then `dynamo pool down` and `up`; or install Apptainer "
+            "on the workers",
+        )
 
     def _look(self, folder: RunFolder, timeout_s: float) -> tuple[State, str]:
         handle = read_handle(folder, engine=ENGINE)

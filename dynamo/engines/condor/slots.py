@@ -29,10 +29,10 @@ class Slots:
         ads = self._known()
         return "" if ads is None else why_none(job, ads)
 
-    def lack_runtime(self) -> bool:
-        """Return whether there are slots and none has a container runtime."""
+    def lack_runtime(self, attribute: str = RUNTIME) -> bool:
+        """Return whether there are slots and none has a container runtime, which HTCondor calls ``attribute``."""
         ads = self._known()
-        return bool(ads) and not any(ad.get(RUNTIME) for ad in ads or ())
+        return bool(ads) and not any(ad.get(attribute) for ad in ads or ())
 
     def _known(self) -> list[Any] | None:
         import htcondor2
