@@ -136,6 +136,12 @@ class Track:
                 self.levels[bucket] = round(min(max(level, _LEVELS[0]), _LEVELS[1]), 5)
         return bool(over)
 
+    def drop(self) -> bool:
+        """Drop the pending predictions without judging them; return whether there were any."""
+        dropped = bool(self.pending)
+        self.pending.clear()
+        return dropped
+
     def band(self, lead_s: float, predicted: float) -> Band:
         """Return the band of a bin's predicted core-seconds, ``lead_s`` seconds ahead."""
         bucket = bucket_of(lead_s)

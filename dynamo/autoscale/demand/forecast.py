@@ -24,6 +24,7 @@ from dynamo.runs import learning
 from dynamo.store.engine import Store
 from dynamo.triggers.deciding import STORE_TROUBLE
 from dynamo.triggers.outlook.base import Start
+from dynamo.triggers.pausing import pauses
 from dynamo.triggers.rules import Rule
 
 NAME = FORECAST
@@ -72,7 +73,7 @@ class ForecastSource:
 
     @property
     def notes(self) -> Mapping[str, str]:
-        """Remarks on the last answer: silent feeds, triggers that need no pool."""
+        """Remarks on the last answer: silent feeds, triggers that need no pool or are paused."""
         return self._notes
 
     def work(self, now: datetime, horizon_s: float) -> Sequence[Work]:
@@ -86,12 +87,20 @@ class ForecastSource:
             return []
         with self._store.reading() as session:
             self._costs.use(learning.current(session))
-            look = OutlookView(session, self._memory, self._rules, now, horizon_s, self._notes)
+            known = {rule.name for rule in self._rules}
+            paused = {name: pause for name, pause in pauses(session).items() if name in known}
+            self._notes |= {f"trigger {name}": f"{pause}: none expected" for name, pause in paused.items()}
+            look = OutlookView(session, self._memory, self._rules, now, horizon_s, self._notes, frozenset(paused))
             look.refresh()
-            expected = {rule.name: self._expected(look, rule) for rule in rules}
             tracks = outcomes.load(session, [rule.name for rule in rules])
-            loads = {name: loads_of(runs) for name, runs in expected.items()}
+            # What a pause kept from starting says nothing about the predictions made before it.
             changed = False
+            for rule in rules:
+                if self._learns and rule.name in paused:
+                    changed |= tracks[rule.name].drop()
+            rules = [rule for rule in rules if rule.name not in paused]
+            expected = {rule.name: self._expected(look, rule) for rule in rules}
+            loads = {name: loads_of(runs) for name, runs in expected.items()}
             if self._learns:
                 for rule in rules:
                     changed |= outcomes.learn(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -37,6 +37,8 @@ class OutlookView:
         The caller's clock, and how far to look ahead, seconds.
     notes
         Remarks on feeds, by subject.
+    paused
+        The triggers that start nothing now.
     """
 
     session: Session
@@ -45,6 +47,7 @@ class OutlookView:
     now: datetime
     horizon_s: float
     notes: dict[str, str] = field(default_factory=dict)
+    paused: Collection[str] = ()
     _activities: dict[str, Sequence[Activity] | None] = field(default_factory=dict)
 
     def refresh(self) -> None:
@@ -101,12 +104,15 @@ class RuleOutlook:
 
     def makers(self, workflow: str | None, feed: str | None) -> Sequence[Activity] | None:
         """Return the activity of the trigger that starts a workflow or takes a feed; None if none goes by radar."""
+        idle: Sequence[Activity] | None = None
         for rule in self._look.rules:
             if (workflow is not None and rule.workflow.name == workflow) or rule.trigger.feed == feed:
                 found = self._look.activity(rule)
-                if found is not None:
+                if found is not None and rule.name not in self._look.paused:
                     return found
-        return None
+                # What a paused one would make does not come.
+                idle = idle if found is None else ()
+        return idle
 
     def remark_on(self, streams: Sequence[Stream]) -> None:
         """Note what is missing in the trigger's feed, such as its silence."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dynamo.autoscale.demand.bands import track_from_json
 from dynamo.autoscale.demand.base import gather
 from dynamo.autoscale.demand.costing import RunCosts
 from dynamo.autoscale.demand.queue import QueueSource, pool_tools
@@ -24,6 +25,7 @@ from dynamo.pool.record import PoolRecord
 from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.models import Cursor
 from dynamo.times import utc_now
+from dynamo.triggers import pausing
 from dynamo.triggers.outlook.pictures import shifted
 from tests.integration.autoscale.demand_support import HAIL, NOON, NOWCASTS, Day, every, nowcast_facts, sweep_facts
 from tests.simulated import composite_files, radar_files
@@ -93,6 +95,36 @@ def test_a_trigger_whose_runs_need_no_pool_counts_nothing(tmp_path: Path) -> Non
     demand = gather(make_sources(day.parts(), ["forecast"]), NOON)
     assert demand.work == ()
     assert "not on the pool" in demand.notes["forecast trigger storms"]
+
+
+def test_a_paused_trigger_brings_nothing_and_its_pause_teaches_nothing(tmp_path: Path) -> None:
+    day = Day(tmp_path, NOWCASTS)
+    for time_ in every(60, 10):
+        day.arrive("nowcasts", nowcast_facts(time_, GROWING))
+    (source,) = make_sources(day.parts(), ["forecast"])
+    assert source.work(NOON, 3600.0)
+    with day.store.transaction() as session:
+        pausing.pause(session, "storms", "radar maintenance", NOON)
+    later = NOON + timedelta(minutes=1)
+    demand = gather([source], later)
+    assert demand.work == ()
+    assert "radar maintenance: none expected" in demand.notes["forecast trigger storms"]
+    with day.store.reading() as session:
+        track = track_from_json(session.get_one(Cursor, "demand forecast storms").data)
+    # Predictions of before the pause would all be judged as wrong.
+    assert (track.pending, track.seen) == ({}, {})
+    with day.store.transaction() as session:
+        pausing.resume(session, "storms")
+    assert source.work(later, 3600.0)
+
+
+def test_pieces_that_a_paused_trigger_would_make_are_not_expected(tmp_path: Path) -> None:
+    day = hail_day(tmp_path, (0.0,) * 4)
+    (source,) = make_sources(day.parts(), ["forecast"])
+    assert {"hail", "network"} <= {one.label for one in source.work(NOON, 600.0)}
+    with day.store.transaction() as session:
+        pausing.pause(session, "hail", "", NOON)
+    assert not source.work(NOON, 600.0)
 
 
 def test_a_schedule_takes_the_picture_of_its_time(tmp_path: Path) -> None:
