@@ -21,7 +21,7 @@ from dynamo.runs.shedding import Shedding
 from dynamo.runs.slots import RunSlots, store_stalled
 from dynamo.runs.states import FINAL, WAITING
 from dynamo.store.models import Run
-from dynamo.times import to_iso, utc_now
+from dynamo.times import ahead_of, to_iso, utc_now
 
 _log = logging.getLogger("dynamo.runs")
 _DISK_LOOK_S = 1.0
@@ -71,25 +71,23 @@ class RunDispatcher:
     def put(self, run: Run) -> None:
         """Queue a run, unless it is already queued or active."""
         with self._changed:
+            urgency = _urgency(run, utc_now())
             if run.id in self._known:
-                self._reorder(run)
+                self._reorder(run.id, urgency)
                 return
             self._known.add(run.id)
-            self._urgencies[run.id] = _urgency(run)
+            self._urgencies[run.id] = urgency
             if self._shedding is not None and self._shedding.spared(run):
                 self._spared.add(run.id)
-            heapq.heappush(self._queue, (_urgency(run), next(self._sequence), run.id))
+            heapq.heappush(self._queue, (urgency, next(self._sequence), run.id))
             self._changed.notify()
 
-    def _reorder(self, run: Run) -> None:
-        """Move a queued run whose priority has changed."""
-        if run.id in self._active or self._urgencies.get(run.id) == _urgency(run):
+    def _reorder(self, run_id: str, urgency: tuple[float, float, float]) -> None:
+        """Move a queued run whose priority has changed, or whose data are no longer ahead of the clock, or now are."""
+        if run_id in self._active or self._urgencies.get(run_id) == urgency:
             return
-        self._urgencies[run.id] = _urgency(run)
-        self._queue = [
-            (_urgency(run), number, name) if name == run.id else (urgency, number, name)
-            for urgency, number, name in self._queue
-        ]
+        self._urgencies[run_id] = urgency
+        self._queue = [(urgency if name == run_id else before, number, name) for before, number, name in self._queue]
         heapq.heapify(self._queue)
 
     def resume(self) -> int:
@@ -257,11 +255,12 @@ class RunDispatcher:
         return ""
 
 
-def _urgency(run: Run) -> tuple[float, float, float]:
-    """Return the sort key, smaller first: already started, then priority, newest valid time, oldest creation."""
+def _urgency(run: Run, now: datetime) -> tuple[float, float, float]:
+    """Return the sort key, smaller first: already started, then priority, newest valid time, oldest creation.
+
+    Data from a clock that is ahead (or whose time was right until ours went back) are not the newest but the last:
+    else they would go before all real data for as long as the clocks disagree.
+    """
     started = 0.0 if run.state in WAITING else -1.0
-    return (1e6 * started - run.priority, -_epoch(run.valid_at), _epoch(run.created_at))
-
-
-def _epoch(time: datetime | None) -> float:
-    return 0.0 if time is None else time.timestamp()
+    fresh = 0.0 if run.valid_at is None or ahead_of(run.valid_at, now) else run.valid_at.timestamp()
+    return (1e6 * started - run.priority, -fresh, run.created_at.timestamp())

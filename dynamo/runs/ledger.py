@@ -244,13 +244,8 @@ def find_run(session: Session, name: str) -> Run:
 
 
 def unfinished(session: Session) -> Sequence[Run]:
-    """Return the runs that are not final, in the order they should be handled."""
-    return session.scalars(select(Run).where(Run.state.in_(UNFINISHED)).order_by(*freshest_first())).all()
-
-
-def freshest_first() -> tuple[Any, ...]:
-    """Return the sort order of runs: priority, then newest valid time, then oldest creation."""
-    return Run.priority.desc(), Run.valid_at.desc().nulls_last(), Run.created_at
+    """Return the runs that are not final; the dispatcher knows their order."""
+    return session.scalars(select(Run).where(Run.state.in_(UNFINISHED))).all()
 
 
 def superseded_by(session: Session, run: Run) -> Run | None:

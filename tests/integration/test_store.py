@@ -594,11 +594,12 @@ def test_the_newest_runs_first_and_stale_ones_are_skipped_with_the_reason(
         service.create(request_for(service, tmp_path, minute, deadline_at=past if minute < 2 else None))[0]
         for minute in (0, 3, 1, 2)
     ]
+    future, _ = service.create(request_for(service, tmp_path, 4, valid_at=utc_now() + timedelta(days=1400)))
     dispatcher = RunDispatcher(service, 1)
     dispatcher.start()
     assert dispatcher.wait_idle(300)
     dispatcher.stop(1.0)
-    assert engine.executed == [runs[1].id, runs[3].id]
+    assert engine.executed == [runs[1].id, runs[3].id, future.id]
     for stale in (runs[0], runs[2]):
         ended = service.get(stale.id)
         assert ended.state == "skipped"
@@ -607,6 +608,26 @@ def test_the_newest_runs_first_and_stale_ones_are_skipped_with_the_reason(
         decision = ledger.decisions_about(session, runs[0].id)[0]
     assert decision.action == "skip"
     assert decision.data["late_s"] >= 5
+
+
+def test_runs_of_a_clock_that_is_ahead_go_last_until_their_time_comes(
+    service: RunService, engine: ThreadEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = utc_now()
+    times = [now + timedelta(days=1400), now - timedelta(minutes=9), now, now + timedelta(minutes=30)]
+    runs = [
+        service.create(request_for(service, tmp_path, number, valid_at=time))[0] for number, time in enumerate(times)
+    ]
+    dispatcher = RunDispatcher(service, 1)
+    dispatcher.pause()
+    dispatcher.start()
+    # Half an hour later one of the two is the newest: the daemon looks at its queue again and again.
+    monkeypatch.setattr("dynamo.runs.dispatcher.utc_now", lambda: now + timedelta(minutes=30))
+    dispatcher.resume()
+    dispatcher.unpause()
+    assert dispatcher.wait_idle(300)
+    dispatcher.stop(1.0)
+    assert engine.executed == [runs[3].id, runs[2].id, runs[1].id, runs[0].id]
 
 
 def test_a_priority_that_is_changed_reorders_what_waits(

@@ -22,6 +22,7 @@ from dynamo.runs.shedding import AHEAD
 from dynamo.runs.states import UNFINISHED, WAITING
 from dynamo.store.engine import Store
 from dynamo.store.models import Arrival, Run, StoredDocument
+from dynamo.times import CLOCK_TOLERANCE
 
 NAME = "runs"
 #: Engines whose runs need the pool's workers.
@@ -166,7 +167,14 @@ class RunsSource:
         for name in workflows:
             rows = session.execute(
                 select(Run.predicted_s, Run.cpu_s)
-                .where(Run.workflow == name, Run.state == "succeeded", Run.predicted_s > 0, Run.cpu_s > 0)
+                .where(
+                    Run.workflow == name,
+                    Run.state == "succeeded",
+                    Run.predicted_s > 0,
+                    Run.cpu_s > 0,
+                    # Data from a clock that is ahead would stay the newest for good.
+                    Run.valid_at <= now + CLOCK_TOLERANCE,
+                )
                 .order_by(Run.valid_at.desc())
                 .limit(_LAST_RUNS)
             ).all()
