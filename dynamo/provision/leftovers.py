@@ -100,7 +100,8 @@ def clear_leftovers(
             except BusyError:
                 continue
             try:
-                _clear_fleet(store, name, drivers, found)
+                with lease.kept():
+                    _clear_fleet(store, name, drivers, found)
             finally:
                 lease.give_back()
     finally:

@@ -10,13 +10,15 @@ import logging
 import os
 import secrets
 import socket
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import delete, select, update
 
-from dynamo.errors import BusyError
+from dynamo.errors import BusyError, DynamoError
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import ProcessLease
@@ -102,6 +104,26 @@ class StoreLease:
                 return
         self.take()
         _log.warning("took back what another daemon had meanwhile", extra={"lease": self._name})
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew the lease in the background while the block runs: for waits that may outlast it, such as at the end."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(RENEW_S):
+                try:
+                    self.renew()
+                except DynamoError as error:
+                    _log.warning("lease not renewed", extra={"lease": self._name, "reason": str(error)})
+
+        thread = threading.Thread(target=renew, name=f"lease-{self._name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def give_back(self) -> None:
         """Free the lease if it is ours."""

@@ -203,7 +203,8 @@ class Watcher:
             source.stop()
         if self._started:
             self._intake.stop()
-            self.dispatcher.stop(self.config.watch.stop_grace_s)
+            with self._lease.kept():
+                self.dispatcher.stop(self.config.watch.stop_grace_s)
             for timer in (*self._first_timers, *self._timers):
                 timer.join()
         if self._alerts is not None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -112,7 +113,8 @@ class FleetLoop:
                 self.link.ensure()
         except RetryableError as error:
             log.warning("the pool of %s: %s", self.name, error)
-        report = self.reconciler.cycle(wait_s=wait_s)
+        with self._lease.kept() if wait_s > RENEW_S else nullcontext():
+            report = self.reconciler.cycle(wait_s=wait_s)
         self._tell_facts()
         if report.ended:
             self._end()
@@ -133,7 +135,8 @@ class FleetLoop:
         with self._store.reading() as session:
             fleet = ledger.fleet_named(session, self.name)
         if fleet.spec != self._body:
-            self._close_sites()
+            with self._lease.kept():
+                self._close_sites()
             self._open()
         elif fleet.updated_at != self._updated_at:
             self._updated_at = fleet.updated_at
@@ -179,7 +182,9 @@ class FleetLoop:
     def close(self) -> None:
         """Let calls in progress finish, and release the fleet to other processes."""
         try:
-            self._close_sites()
+            # A site may take its time over its last calls, and nobody else may begin before they end.
+            with self._lease.kept():
+                self._close_sites()
         finally:
             try:
                 self._lease.give_back()
@@ -187,8 +192,9 @@ class FleetLoop:
                 log.warning("the lease of %s stays until it runs out: %s", self.name, error)
 
     def _close_sites(self) -> None:
+        deadline = time.monotonic() + _LAST_CALLS_S
         for runner in self.reconciler.runners.values():
-            runner.wait(_LAST_CALLS_S)
+            runner.wait(max(0.0, deadline - time.monotonic()))
         try:
             self.reconciler.settle_accounts()
         except DynamoError as error:

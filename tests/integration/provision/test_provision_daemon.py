@@ -6,11 +6,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from dynamo.errors import BusyError, NotFoundError
 from dynamo.provision.fleets import scale
@@ -201,6 +202,31 @@ class TestDaemon:
             stop.set()
             thread.join(300)
         assert _leases(store) == {}
+
+
+def test_a_fleet_stays_held_until_the_last_call_of_a_site_has_ended(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, tmp_path, spec_of("one", 0))
+    loop = FleetLoop(store, "one")
+    (runner,) = loop.reconciler.runners.values()
+    end = runner.driver.close
+
+    def slowly() -> None:
+        with store.transaction() as session:
+            session.execute(update(ProcessLease).values(expires_at=utc_now()))
+        wait_for(lambda: _expires_at(store) > utc_now(), what="renewed while it is slow")
+        end()
+
+    monkeypatch.setattr("dynamo.store.lease.RENEW_S", 0.05)
+    monkeypatch.setattr(runner.driver, "close", slowly)
+    loop.close()
+    assert _leases(store) == {}
+
+
+def _expires_at(store: Store) -> datetime:
+    with store.reading() as session:
+        return session.scalars(select(ProcessLease)).one().expires_at
 
 
 def _leases(store: Store) -> dict[str, str]:

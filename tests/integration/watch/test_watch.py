@@ -26,7 +26,7 @@ from dynamo.files import LONGEST_NAME
 from dynamo.runs import slots
 from dynamo.runs.events import RunEvent
 from dynamo.store.engine import open_store
-from dynamo.store.models import Arrival, Cursor, Run, RunDecision
+from dynamo.store.models import Arrival, Cursor, ProcessLease, Run, RunDecision
 from dynamo.times import utc_now
 from dynamo.triggers.pausing import pause, resume
 from dynamo.watch.watcher import Watcher
@@ -539,6 +539,26 @@ def test_a_signal_ends_the_daemon_quickly_and_cleanly(root: Path, number: signal
     assert "Traceback" not in text
     # What it had no time for is done by the next one.
     assert DaemonProcess(root, "--once").process.wait(300) == 0
+    assert [run.state for run in stored(root, Run)] == ["succeeded"]
+
+
+def test_the_lease_is_renewed_while_runs_have_their_grace_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dynamo.store.lease.RENEW_S", 0.05)
+    followed = Followed(config_for(root, watch={"stop_grace_s": 600.0}))
+    followed.engine.gate.clear()
+    followed.watcher.start()
+    write_small(root / "incoming", 0)
+    wait_for(lambda: followed.engine.started)
+    stopping = threading.Thread(target=followed.watcher.stop)
+    stopping.start()
+    try:
+        wait_for(lambda: any(thread.name == "lease-watch" for thread in threading.enumerate()))
+        (before,) = stored(root, ProcessLease)
+        wait_for(lambda: stored(root, ProcessLease)[0].expires_at > before.expires_at)
+    finally:
+        followed.engine.gate.set()
+        stopping.join(300)
+    assert stored(root, ProcessLease) == []
     assert [run.state for run in stored(root, Run)] == ["succeeded"]
 
 
