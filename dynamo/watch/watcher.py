@@ -28,13 +28,13 @@ from dynamo.runs.setup import make_service
 from dynamo.runs.shedding import Shedding
 from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.lease import RENEW_S, StoreLease
+from dynamo.store.standing import STATE_LOOK_S, Standing
 from dynamo.triggers.rules import levels_of, make_rules
 from dynamo.watch.chores import Chore, Timer
 from dynamo.watch.deciding import Decider
 from dynamo.watch.defects import Defects
 from dynamo.watch.intake import FeedRules, Intake
 from dynamo.watch.sources import FeedSource
-from dynamo.watch.standing import STATE_LOOK_S, Standing
 
 if TYPE_CHECKING:
     from dynamo.alerts.service import AlertService

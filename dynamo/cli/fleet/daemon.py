@@ -142,7 +142,7 @@ def daemon(
         stop.set()
 
     with opened(config, missing="create") as here:
-        caretaker = Daemon(here.store, fleets or (), keep_days=keep_days)
+        caretaker = Daemon(here.store, fleets or (), state_dir=here.state_dir, keep_days=keep_days)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, ask_to_stop)
         served = measured = scaler = None

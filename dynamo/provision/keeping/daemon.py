@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -19,6 +20,7 @@ from dynamo.provision.states import ENDED
 from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.fleets import Fleet
 from dynamo.store.lease import RENEW_S, StoreLease
+from dynamo.store.standing import Standing
 from dynamo.times import utc_now
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class Daemon:
         Where the fleets are.
     fleets
         Only these; by default all living and new ones.
+    state_dir
+        The state folder, where the fleets' pools are; None if it is not to be watched.
     keep_days
         How many days to keep events and ended workers.
     clock
@@ -51,10 +55,12 @@ class Daemon:
         store: Store,
         fleets: Sequence[str] = (),
         *,
+        state_dir: Path | None = None,
         keep_days: float = KEEP_DAYS,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
+        self._standing = None if state_dir is None else Standing(store, state_dir)
         self._only = tuple(fleets)
         self._keep_days = keep_days
         self._clock = clock
@@ -93,7 +99,7 @@ class Daemon:
         Raises
         ------
         StoreGoneError
-            If the store was removed; it shuts down then, too.
+            If the store or the state folder was removed; it shuts down then, too.
         """
         try:
             while not stop.is_set():
@@ -118,6 +124,8 @@ class Daemon:
             except DynamoError as error:
                 log.warning("commands wait for this daemon until its lease runs out: %s", error)
             self._any_held = False
+        if self._standing is not None:
+            self._standing.close()
 
     def _round(self) -> None:
         try:
@@ -138,6 +146,8 @@ class Daemon:
             self._store_away = False
 
     def _look(self) -> None:
+        if self._standing is not None:
+            self._standing.check()
         self._show()
         with self._store.reading() as session:
             living = session.scalars(select(Fleet.name).where(Fleet.state != ENDED).order_by(Fleet.name)).all()

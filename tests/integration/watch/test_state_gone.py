@@ -7,12 +7,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from dynamo.alerts.service import AlertService
 from dynamo.autoscale.setup import scale
 from dynamo.config.file import parse_config
 from dynamo.provision.keeping.daemon import Daemon
 from dynamo.store.engine import StoreGoneError, open_store
+from dynamo.store.models import ProcessLease
 from tests.integration.watch.watch_support import DaemonProcess
 from tests.unit.provision.quick_fleets import put, spec_of
 from tests.waiting import wait_for
@@ -49,6 +51,23 @@ def test_the_daemon_of_fleets_ends_in_order(tmp_path: Path) -> None:
     assert not any(thread.name == "fleet-one" for thread in threading.enumerate())
     with pytest.raises(StoreGoneError):
         scale(parse_config({}, base=tmp_path), store, threading.Event(), fleet="one")
+    store.close()
+
+
+def test_the_daemon_of_fleets_ends_where_the_store_is_elsewhere_too(tmp_path: Path) -> None:
+    # As with PostgreSQL: the store outlives the state folder with the fleets' pools.
+    store = open_store(tmp_path / "server" / "store.sqlite")
+    state = tmp_path / "state"
+    state.mkdir()
+    put(store, state, spec_of("one"))
+    daemon = Daemon(store, state_dir=state)
+    assert daemon.claim() == ["one"]
+    shutil.rmtree(state)
+    with pytest.raises(StoreGoneError, match="the state folder was removed"):
+        daemon.run(threading.Event())
+    assert not any(thread.name == "fleet-one" for thread in threading.enumerate())
+    with store.reading() as session:
+        assert session.scalars(select(ProcessLease)).all() == []
     store.close()
 
 

@@ -14,7 +14,7 @@ from dynamo.runs.events import RunEvents
 from dynamo.runs.patience import patiently
 from dynamo.store.engine import StoreGoneError, open_store
 from dynamo.store.models import Cursor
-from dynamo.watch.standing import Standing
+from dynamo.store.standing import Standing
 
 
 def _remove(folder: Path) -> None:
