@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
+from collections.abc import Callable
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from dynamo.api.handshakes import Handshake
 from dynamo.api.limits import WaitingRoom
 from dynamo.api.settings import ApiSettings
 
@@ -16,10 +19,11 @@ log = logging.getLogger(__name__)
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-def protocol_for(settings: ApiSettings) -> type[H11Protocol]:
-    """Return uvicorn's protocol for HTTP/1.1 with the limits of ``settings``, for one server.
+def protocol_for(settings: ApiSettings, tls: ssl.SSLContext | None = None) -> Callable[..., asyncio.Protocol]:
+    """Return what makes uvicorn's protocol for HTTP/1.1 with the limits of ``settings``, for one server.
 
     uvicorn limits only the time between requests, and counts half-sent ones toward its limit of concurrent requests.
+    With ``tls``, connections begin with a handshake, which has the same limits.
     """
     room: WaitingRoom[Any] = WaitingRoom(settings.waiting_per_client, settings.waiting)
 
@@ -87,4 +91,6 @@ def protocol_for(settings: ApiSettings) -> type[H11Protocol]:
                 self.transport.write(_TIMED_OUT)
             self.transport.close()
 
-    return LimitedProtocol
+    if tls is None:
+        return LimitedProtocol
+    return lambda **parts: Handshake(LimitedProtocol(**parts), tls, settings.headers_timeout_s, room)

@@ -119,6 +119,7 @@ def start(
     settings = settings or ApiSettings()
     if key is not None and certificate is None:
         raise UsageError("key without certificate", where=key, expected="both")
+    tls = None if certificate is None else _tls(certificate, key)
     app = make_app(store, state_dir, settings)
     config = uvicorn.Config(
         app,
@@ -133,15 +134,9 @@ def start(
         timeout_keep_alive=15,
         timeout_graceful_shutdown=_END_S,
         h11_max_incomplete_event_size=32 * 1024,
-        http=protocol_for(settings),
+        http=protocol_for(settings, tls),
         ws="none",
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
     )
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(f"not usable for TLS: {error}", where=certificate, expected="PEM files") from error
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     server = uvicorn.Server(config)
@@ -156,6 +151,15 @@ def start(
     if made.warning:
         log.warning("%s", made.warning)
     return made
+
+
+def _tls(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise InputError(f"not usable for TLS: {error}", where=certificate, expected="PEM files") from error
+    return context
 
 
 def _wait(server: Any, thread: threading.Thread, listener: socket.socket) -> None:

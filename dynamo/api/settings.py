@@ -18,11 +18,13 @@ class ApiSettings:
     failures_per_s, failures_burst
         The same for each address without a valid token.
     headers_timeout_s, body_timeout_s
-        Time to send a request's headers, and its body, in seconds; the first counts from the opening of a connection.
+        Time to send a request's headers, and its body, in seconds; the first counts from the opening of a connection,
+        with TLS from the end of the handshake, which has the same time.
     reading_timeout_s
         Time without progress after which a client that does not read its answer is cut off, in seconds.
     waiting_per_client, waiting
-        Connections without a whole request: of each address, and in total. The oldest make room for new ones.
+        Connections without a whole request, or still without TLS: of each address, and in total. The oldest make room
+        for new ones.
     """
 
     local_files: bool = False

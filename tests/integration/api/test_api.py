@@ -550,17 +550,22 @@ def test_addresses_that_do_not_work(store: Store, shared: tuple[Store, ApiServer
         start(store, tmp_path, port=0, certificate=tmp_path / "none.pem")
 
 
-def test_tls_and_the_warning_without(
-    store: Store, tmp_path: Path, client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate of this machine and its key."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]  # noqa: RUF005
         + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"],
-        cwd=tmp_path,
+        cwd=folder,
         check=True,
         capture_output=True,
     )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_tls_and_the_warning_without(
+    store: Store, tmp_path: Path, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, key = self_signed(tmp_path)
     server = start(store, tmp_path, port=0, certificate=certificate, key=key)
     try:
         assert server.url.startswith("https://")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from dynamo.provision.notes import FleetNote
 from dynamo.provision.spec.loading import load_spec
 from dynamo.store.engine import Store, open_store
 from dynamo.times import utc_now
-from tests.integration.api.test_api import FAST, SPEC, token_of
+from tests.integration.api.test_api import FAST, SPEC, self_signed, token_of
 from tests.waiting import PATIENCE, wait_for
 
 #: More than the server takes from one client, and in total.
@@ -36,8 +37,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @contextlib.contextmanager
-def serving(store: Store, folder: Path, **limits: float) -> Iterator[ApiServer]:
-    server = start(store, folder, port=0, settings=replace(FAST, **limits))  # type: ignore[arg-type]
+def serving(store: Store, folder: Path, tls: tuple[Path, Path] | None = None, **limits: float) -> Iterator[ApiServer]:
+    settings = replace(FAST, **limits)  # type: ignore[arg-type]
+    certificate, key = tls or (None, None)
+    server = start(store, folder, port=0, certificate=certificate, key=key, settings=settings)
     try:
         yield server
     finally:
@@ -82,6 +85,36 @@ def test_half_sent_requests_keep_nobody_out(store: Store, tmp_path: Path, body: 
                 answer = httpx.get(server.url + path, headers=headers, timeout=PATIENCE)
                 assert answer.status_code == 200, answer.text
             wait_for(lambda: sum(closed(one) for one in sockets) >= MANY - FAST.waiting_per_client)
+
+
+@pytest.mark.parametrize("hello", [b"", b"\x16\x03\x01\x02\x00\x01"])
+def test_half_open_handshakes_keep_nobody_out(store: Store, tmp_path: Path, hello: bytes) -> None:
+    files = self_signed(tmp_path)
+    trusted = ssl.create_default_context(cafile=str(files[0]))
+    with serving(store, tmp_path, files) as server, half_sent(server, MANY, hello) as sockets:
+        headers = {"Authorization": f"Bearer {token_of(store)}"}
+        url = f"https://localhost:{server.port}/v1/fleets"
+        assert httpx.get(url, headers=headers, verify=trusted, timeout=PATIENCE).status_code == 200
+        wait_for(lambda: sum(closed(one) for one in sockets) >= MANY - FAST.waiting_per_client)
+
+
+def test_slow_handshakes_end(store: Store, tmp_path: Path) -> None:
+    files = self_signed(tmp_path)
+    trusted = ssl.create_default_context(cafile=str(files[0]))
+    with serving(store, tmp_path, files, headers_timeout_s=0.2) as server:
+        with half_sent(server, 1, b"\x16\x03\x01") as (connection,):
+            connection.settimeout(PATIENCE)
+            assert connection.recv(65536) == b""
+        # Not TLS at all: the server says so, and ends it.
+        with half_sent(server, 1, HALF) as (connection,):
+            wait_for(lambda: closed(connection))
+        # Headers have their time after the handshake.
+        with (
+            socket.create_connection(("localhost", server.port)) as plain,
+            trusted.wrap_socket(plain, server_hostname="localhost") as connection,
+        ):
+            connection.settimeout(PATIENCE)
+            assert connection.recv(65536) == b""
 
 
 def test_slow_headers_and_bodies_end(store: Store, tmp_path: Path) -> None:
