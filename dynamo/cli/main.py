@@ -16,6 +16,7 @@ from dynamo.errors import DynamoError
 #: One entry per group of commands: the module in `dynamo.cli` that provides `register(app)`.
 COMMANDS = (
     "alerts",
+    "assets",
     "autoscale",
     "demo",
     "modules",

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from dynamo.config.alerts import AlertsSection
+from dynamo.config.assets import AssetSection
 from dynamo.config.autoscale import AutoscaleSection
 from dynamo.config.feeds import FeedSection
 from dynamo.config.names import EngineName
@@ -123,6 +124,7 @@ class Config(Section):
     engines: dict[str, EngineSection] = Field(default_factory=dict)
     feeds: list[Annotated[FeedSection, ByKind(FEEDS, "directory")]] = Field(default_factory=list)
     triggers: list[Annotated[TriggerSection, ByKind(TRIGGERS, "arrival")]] = Field(default_factory=list)
+    assets: list[AssetSection] = Field(default_factory=list)
     alerts: AlertsSection = AlertsSection()
     autoscale: AutoscaleSection = AutoscaleSection()
     #: Where relative paths start; not an option of the file.
@@ -134,6 +136,8 @@ class Config(Section):
         feeds = [*(feed.name for feed in self.feeds), *(rest.broken_feeds if rest else ())]
         found = [f"two feeds are named {name}" for name in twice(feeds)]
         found += [f"two triggers are named {name}" for name in twice(trigger.name for trigger in self.triggers)]
+        found += [f"two assets are named {name}" for name in twice(asset.name for asset in self.assets)]
+        found += [f"two assets are of {name}" for name in twice(asset.of for asset in self.assets)]
         found += [problem for trigger in self.triggers if (problem := trigger.problem(feeds, self.alerts))]
         if rest is not None:
             rest.conflicts += found

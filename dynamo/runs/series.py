@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
@@ -17,10 +17,10 @@ from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Product, Run, Series, SeriesDay
 from dynamo.times import ahead_of, utc_now
 
-CURRENT = "current"
-SUPERSEDED = "superseded"
-FEED = "feed"
-WORKFLOW = "workflow"
+CURRENT: Final = "current"
+SUPERSEDED: Final = "superseded"
+FEED: Final = "feed"
+WORKFLOW: Final = "workflow"
 
 
 @dataclass(frozen=True)
