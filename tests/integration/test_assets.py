@@ -72,7 +72,9 @@ def test_assets_are_counted_as_they_arrive_and_are_published(root: Path) -> None
 
 
 def test_gaps_and_history(root: Path) -> None:
-    (every,) = (one for one in answer(root, "gaps", "contours", "--since", "2000-01-01T00:00:00Z") if one["trigger"] == "all")
+    (every,) = (
+        one for one in answer(root, "gaps", "contours", "--since", "2000-01-01T00:00:00Z") if one["trigger"] == "all"
+    )
     begin, end = (gap["begin"][11:16] for gap in every["gaps"][:1]), every["gaps"][0]["end"][11:16]
     assert (every["slots"], every["gaps"][0]["missing"], *begin, end) == (3, 2, "18:02", "18:04")
     shown = answer(root, "show", "contours")
