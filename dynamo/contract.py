@@ -25,7 +25,8 @@ _MAX_TEXT = 1000
 class Port:
     """A named input or output of a module.
 
-    ``many`` ports take one or more files, others exactly one. Alternative formats are separated by ``|``.
+    ``many`` ports take one or more files, others exactly one. Alternative formats are separated by ``|``. A ``partial``
+    input does with the files that are left if some of its jobs were skipped.
     """
 
     name: str
@@ -33,6 +34,19 @@ class Port:
     description: str
     required: bool = True
     many: bool = False
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that a module records of its work, by which later jobs may be decided; ``unit`` as for parameters.
+
+    A run may be without it, such as a maximum of nothing.
+    """
+
+    name: str
+    description: str
+    unit: str = "1"
 
 
 @dataclass(frozen=True)
@@ -179,7 +193,8 @@ class Module:
     """One scientific step.
 
     ``run`` reads ``call.inputs``, writes every file in ``call.outputs`` atomically and returns metrics (numbers by
-    name). ``check_outputs`` checks the written files after the run.
+    name). ``numbers`` describes those that conditions in workflows may use. ``check_outputs`` checks the written files
+    after the run.
     """
 
     name: str
@@ -190,6 +205,7 @@ class Module:
     parameters: tuple[Parameter, ...]
     run: Callable[[Call], dict[str, float]]
     check_outputs: Callable[[Call], None] | None = None
+    numbers: tuple[Number, ...] = ()
     #: Additional notes for the manual, as free text.
     notes: str = field(default="", compare=False)
 

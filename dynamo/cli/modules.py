@@ -53,7 +53,7 @@ def show(
     name: str = typer.Argument(help="Module name (see `dynamo module list`).", autocompletion=complete_modules),
     as_json: bool = typer.Option(False, "--json", help="Print the contract as JSON."),
 ) -> None:
-    """Show one module's contract: ports, and parameters with unit, default and range."""
+    """Show one module's contract: ports, parameters with unit, default and range, and the numbers it records."""
     from dynamo.cli.console import out, print_json, print_table
     from dynamo.doors import MODULES
     from dynamo.modules.registry import find_module
@@ -87,6 +87,12 @@ def show(
             for parameter in module.parameters
         ),
     )
+    if module.numbers:
+        print_table(
+            "",
+            ("number", "unit", "description"),
+            ((number.name, number.unit, number.description) for number in module.numbers),
+        )
 
 
 @module_app.command("run")
@@ -151,6 +157,7 @@ def _contract(module: Any) -> dict[str, Any]:
         "inputs": [asdict(port) for port in module.inputs],
         "outputs": [asdict(port) for port in module.outputs],
         "parameters": [asdict(parameter) for parameter in module.parameters],
+        "numbers": [asdict(number) for number in module.numbers],
         "notes": module.notes,
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
+from dynamo.modules.numbers import GRIDS
 
 
 def _run(call: Call) -> dict[str, float]:
@@ -40,7 +41,13 @@ MODULE = Module(
     version="1",
     description="Merge the hail grids of several radars; each node records its radar and the age of its data.",
     inputs=(
-        Port("grids", "hail-grid", "Grids of single radars, in any order; several per radar are allowed.", many=True),
+        Port(
+            "grids",
+            "hail-grid",
+            "Grids of single radars, in any order; several per radar are allowed.",
+            many=True,
+            partial=True,
+        ),
     ),
     outputs=(Port("grid", "hail-grid", "CF NetCDF; usually named COMPOSITE_{YYYYmmdd-HHMMSS}.nc."),),
     parameters=(
@@ -65,5 +72,11 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
+    numbers=(
+        Number("hail_nodes", "Nodes with hail."),
+        Number("radars", "Radars in the composite."),
+        Number("missing", "Expected radars that are not in it."),
+        GRIDS,
+    ),
     notes="A node covered by no radar is not observed (-1). If a radar has several grids, the newest takes precedence.",
 )

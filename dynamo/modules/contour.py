@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
 from dynamo.errors import DynamoError
+from dynamo.modules.numbers import GRIDS, IMPLAUSIBLE, MAX_DBZ, largest
 
 
 def _run(call: Call) -> dict[str, float]:
+    from math import isfinite
+
     from dynamo.files import write_bytes
     from dynamo.formats.geojson import encode_contours
     from dynamo.modules.grids import paired
@@ -15,6 +18,7 @@ def _run(call: Call) -> dict[str, float]:
     parameters = call.parameters
     levels = list(dict.fromkeys(parameters["levels"]))
     polygons = vertices = grids = implausible = 0
+    area_km2, top = 0.0, float("-inf")
     for grid, target in paired(call, "geojson"):
         found = contours(
             grid.field,
@@ -26,10 +30,14 @@ def _run(call: Call) -> dict[str, float]:
         )
         write_bytes(target, encode_contours(grid.header, grid.lead, found))
         grids += 1
+        area_km2 = max(area_km2, float(min(found, key=lambda level: level.level).area_km2.sum()))
+        top = max(top, largest(grid.field))
         implausible += grid.header.implausible
         polygons += sum(len(level) for level in found)
         vertices += sum(len(level.points) for level in found)
     return {
+        **({"max_dbz": top} if isfinite(top) else {}),
+        "area_km2": area_km2,
         "grids": float(grids),
         "polygons": float(polygons),
         "vertices": float(vertices),
@@ -91,5 +99,13 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
+    numbers=(
+        MAX_DBZ,
+        Number("area_km2", "Area at or above the lowest level, of the grid where it is largest.", unit="km2"),
+        GRIDS,
+        Number("polygons", "Areas of all levels and grids."),
+        Number("vertices", "Their vertices."),
+        IMPLAUSIBLE,
+    ),
     notes="Polygons are valid, counterclockwise, with holes, and closed at domain edges and around missing data.",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
 
 
 def _run(call: Call) -> dict[str, float]:
@@ -65,6 +65,7 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
+    numbers=(Number("nodes", "Nodes of the grid."), Number("hail_nodes", "Nodes with hail.")),
     notes="Nodes are whole multiples of the spacing, so that the grids of several radars share them. For a volume: the "
     "class from the lowest sweep that has one, hail if any sweep has it, the largest size, the lowest beam heights.",
 )

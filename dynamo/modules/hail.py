@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
+from dynamo.modules.numbers import IMPLAUSIBLE
 from dynamo.modules.sweeps import RADAR_PORT, SOUNDING_PARAMETERS, SOUNDING_PORT, check_product
 
 
@@ -36,6 +37,7 @@ def _run(call: Call) -> dict[str, float]:
     product = hail_product(volume, temperatures, options)
     write_radar_product(call.output("hail"), product)
     hail = sum(int((sweep.values["hail_class"] > 0).sum()) for sweep in product.sweeps)
+    tops = [float(dbz.max()) for sweep in product.sweeps if (dbz := sweep.values["reflectivity"]).size]
     examined = sum(sweep.counts.get("examined", 0) for sweep in product.sweeps)
     removed = sum(sum(sweep.counts.values()) for sweep in product.sweeps) - examined
     metrics = {
@@ -45,6 +47,8 @@ def _run(call: Call) -> dict[str, float]:
         "hail_gates": float(hail),
         "implausible_values": float(str(product.sources["implausible_values"])),
     }
+    if tops:
+        metrics["max_dbz"] = max(tops)
     call.remarks.extend(flag for flag in product.flags if flag.startswith(NOT_LOOKED_FOR.partition("{")[0]))
     if product.columns is not None:
         metrics["mesh_max_mm"] = float(product.columns.values["MESH"].max(initial=0.0))
@@ -118,5 +122,14 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
+    numbers=(
+        Number("max_dbz", "Largest reflectivity of weather in the examined gates; none without any.", unit="dBZ"),
+        Number("hail_gates", "Gates with hail."),
+        Number("mesh_max_mm", "Largest MESH; none where it cannot be computed.", unit="mm"),
+        Number("sweeps", "Sweeps that were read."),
+        Number("examined", "Gates with strong echo, which were examined."),
+        Number("removed", "Examined gates that were no weather."),
+        IMPLAUSIBLE,
+    ),
     notes="HSDA sizes at S band only; MESH at S and C band, with at least five elevations. Skipped steps are flagged.",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
 from dynamo.errors import DynamoError
 
 
@@ -64,6 +64,10 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
+    numbers=(
+        Number("hail_km2", "Area with hail of any size.", unit="km2"),
+        Number("polygons", "Areas of all sizes."),
+    ),
     notes="Outlines run halfway between nodes with and without hail. Sizes are given if band or volume allow "
     "(HSDA at S band, MESH of volumes).",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
 from dynamo.errors import DynamoError
 
 
@@ -43,6 +43,7 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
+    numbers=(Number("bytes", "Size of the image.", unit="B"),),
     notes="North is up. Gray areas are not covered by any radar; a cross marks a radar. The map's bounds (west, south, "
     "east, north) and pixel rows are in the image's text chunks.",
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
+from dynamo.modules.numbers import IMPLAUSIBLE
 from dynamo.modules.sweeps import RADAR_PORT, SOUNDING_PARAMETERS, SOUNDING_PORT, check_product
 
 
@@ -53,6 +54,12 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
+    numbers=(
+        Number("classified", "Gates with a class."),
+        Number("sweeps", "Sweeps that were read."),
+        Number("examined", "Gates above the least reflectivity."),
+        IMPLAUSIBLE,
+    ),
     notes="Classes of csu_fhc_summer (hybrid) in csu_radartools: drizzle, rain, ice crystals, aggregates, wet snow,"
     " vertical ice, low- and high-density graupel, hail, big drops. A gate without KDP is classified without it.",
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
 from dynamo.errors import DynamoError
+from dynamo.modules.numbers import GRIDS, IMPLAUSIBLE
 
 
 def _run(call: Call) -> dict[str, float]:
@@ -75,5 +76,6 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
+    numbers=(GRIDS, Number("bytes", "Size of the images.", unit="B"), IMPLAUSIBLE),
     notes="The bounds (west, south, east, north) and times are in the image's text chunks.",
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
 from dynamo.errors import InputError
+from dynamo.modules.numbers import IMPLAUSIBLE, MAX_DBZ, largest
 
 
 def _run(call: Call) -> dict[str, float]:
+    from math import isfinite
+
     from dynamo.formats.nowcast import MAX_LEADS, NowcastReader
     from dynamo.formats.split import write_split
 
@@ -18,13 +21,15 @@ def _run(call: Call) -> dict[str, float]:
             where="split",
             expected=f"one output per lead (<= {MAX_LEADS})",
         )
-    implausible = 0
+    implausible, top = 0, float("-inf")
     with NowcastReader(call.input("nowcast")) as reader:
         for lead, path in zip(leads, outputs, strict=True):
             header, field = reader.read_counted(lead)
             write_split(path, header, lead, field)
             implausible += header.implausible
+            top = max(top, largest(field))
     return {
+        **({"max_dbz": top} if isfinite(top) else {}),
         "grids": float(len(leads)),
         "cells": float(reader.header.grid.nlat * reader.header.grid.nlon),
         "implausible_values": float(implausible),
@@ -50,4 +55,10 @@ MODULE = Module(
     ),
     run=_run,
     check_outputs=_check,
+    numbers=(
+        MAX_DBZ,
+        Number("grids", "Leads that were written."),
+        Number("cells", "Cells of one lead."),
+        IMPLAUSIBLE,
+    ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamo.contract import Call, Module, Parameter, Port
+from dynamo.contract import Call, Module, Number, Parameter, Port
 
 if TYPE_CHECKING:
     from dynamo.formats.split import LeadGrid
@@ -61,4 +61,8 @@ MODULE = Module(
         Parameter("min_area", "float", "Leave out smaller cells.", default=4.0, unit="km2", minimum=0, maximum=1e6),
     ),
     run=_run,
+    numbers=(
+        Number("cells", "Cells of all leads."),
+        Number("largest_km2", "Area of the largest cell; 0 without any.", unit="km2"),
+    ),
 )
