@@ -31,6 +31,8 @@ MAX_JOBS = 20_000
 MAX_FILES = 200_000
 MAX_LIST = 1000
 MAX_RETRIES = 20
+#: Conditions of one job.
+MAX_CONDITIONS = 20
 MAX_DEADLINE_S = 30 * 86400
 #: Priorities are from minus this to this.
 MAX_PRIORITY = 1000
@@ -74,6 +76,21 @@ def _check_loop(value: object) -> Any:
     )
 
 
+def _check_when(value: object) -> Any:
+    texts = [value] if isinstance(value, str) else value
+    if (
+        isinstance(texts, list)
+        and 1 <= len(texts) <= MAX_CONDITIONS
+        and all(isinstance(text, str) and len(text) <= MAX_TEMPLATE for text in texts)
+    ):
+        return value
+    raise PydanticCustomError(
+        "when",
+        "not a condition; expected {example}, or a list of up to {most} such texts",
+        {"most": MAX_CONDITIONS, "example": '"JOB.NUMBER >= VALUE"'},
+    )
+
+
 _SCALAR_SCHEMA: dict[str, Any] = {"type": ["number", "boolean", "string"]}
 #: A value in a document; the contract of the module or parameter decides whether it is valid.
 Argument = Annotated[
@@ -103,6 +120,26 @@ LoopSource = Annotated[
                     "minItems": 1,
                     "maxItems": MAX_LIST,
                     "items": {"type": ["number", "string"]},
+                },
+            ],
+        }
+    ),
+]
+When = Annotated[
+    Any,
+    AfterValidator(_check_when),
+    WithJsonSchema(
+        {
+            "title": "condition",
+            "description": "JOB.NUMBER >= VALUE, any(JOB.NUMBER >= VALUE), all(...), max(JOB.NUMBER) >= VALUE, "
+            "min(...), sum(...); the value may be a placeholder.",
+            "anyOf": [
+                {"type": "string", "maxLength": MAX_TEMPLATE},
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": MAX_CONDITIONS,
+                    "items": {"type": "string", "maxLength": MAX_TEMPLATE},
                 },
             ],
         }
@@ -219,6 +256,13 @@ class JobSpec(_Part):
         ForEach | None,
         Field(
             description="Loop variables by name, each with a list or a placeholder for one, as `{inputs.NAME.leads}`."
+        ),
+    ] = None
+    when: Annotated[
+        When | None,
+        Field(
+            description="Condition on what earlier jobs recorded, as `hail.max_dbz >= 45` or `any(contour.polygons > "
+            "0)`; of a list, all must hold. Otherwise the job is skipped, and so are those that need its outputs."
         ),
     ] = None
     inputs: Annotated[

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dynamo.inspection.facts import InputFacts
 from dynamo.workflows.cost import DEFAULT_COEFFICIENTS, Coefficients, Observation, features, predict
-from dynamo.workflows.model import Job, Plan
+from dynamo.workflows.model import Job, Plan, files_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def with_predictions(
 
     A module whose argument ``leads`` is as long as its list of outputs writes one lead to each output, in order
     (`split`); a module with as many outputs as inputs passes leads through one to one; any other merges the leads of
-    all its inputs.
+    all its inputs. A job with a condition counts in full: that it will be skipped is known only when it is.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def with_predictions(
     origins = {lfn: _Origin(lfn) for lfn in plan.replicas}
     found: dict[str, Job] = {}
     for job in plan.ordered:
-        read = [origins[lfn] for lfn in job.reads]
+        read = [origins[lfn] for lfn in files_of(job.inputs)]
         merged = _merge(read)
         facts = facts_by_lfn.get(merged.lfn) if merged.lfn is not None else None
         seen = features(job.module, job.arguments, facts, merged.leads)
         found[job.id] = replace(job, features=seen, predicted_s=predict(job.module, seen, coefficients))
-        origins.update(zip(job.writes, _outputs(job, read, merged), strict=True))
+        origins.update(zip(files_of(job.outputs), _outputs(job, read, merged), strict=True))
     return replace(plan, jobs=tuple(found[job.id] for job in plan.jobs))
 
 
@@ -69,7 +69,7 @@ def _merge(origins: Iterable[_Origin]) -> _Origin:
 
 
 def _outputs(job: Job, read: list[_Origin], merged: _Origin) -> list[_Origin]:
-    count = len(job.writes)
+    count = len(files_of(job.outputs))
     leads = job.arguments.get("leads")
     if isinstance(leads, list) and len(leads) == count:
         return [_Origin(merged.lfn, (int(lead),)) for lead in leads]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from dynamo.contract import Module, Value
 from dynamo.documents.problems import Problems, shown
 from dynamo.errors import InputError
 from dynamo.workflows import templates
+from dynamo.workflows.branching import Branching
 from dynamo.workflows.document import MAX_FILES, MAX_JOBS, Document, FileLoop, FilesFrom, JobSpec
-from dynamo.workflows.model import Job, Resources
+from dynamo.workflows.model import Job, Resources, files_of
 from dynamo.workflows.names import check_job_id
 from dynamo.workflows.naming import Bindings, Known, LogicalFile, id_part, input_lfns, is_good_lfn, render_text
 from dynamo.workflows.ports import check_count, check_format
@@ -34,10 +36,13 @@ class Expander:
             for lfn in input_lfns(known.values.get(f"inputs.{name}", []))
         }
         self._made: dict[str, list[LogicalFile]] = {}
+        #: The job of the document that makes each file.
+        self._made_by: dict[str, str] = {}
         self._joins: dict[tuple[str, tuple[str, ...]], dict[tuple[object, ...], list[LogicalFile]]] = {}
         self._sampled: set[str] = set()
         self._named_outputs = {f"{job.id}.{port}" for job in document.jobs for port in job.outputs}
         self._joined_files = 0
+        self._branching = Branching(problems, document, contracts)
         # Do not report consequences of problems already reported.
         self._broken_variables: set[str] = set()
         self._broken_outputs = False
@@ -53,7 +58,10 @@ class Expander:
         bodies: list[list[tuple[str, Bindings, dict[str, tuple[str, ...]]]]] = []
         for index, spec in enumerate(self._document.jobs):
             bodies.append(list(self._outputs(index, spec, loops[index])))
+            for name, bindings, _ in bodies[index]:
+                self._branching.add(spec, name, bindings)
         jobs: list[Job] = []
+        needs: dict[str, set[str]] = {}
         for index, spec in enumerate(self._document.jobs):
             for name, bindings, outputs in bodies[index]:
                 before = len(self._problems)
@@ -62,7 +70,21 @@ class Expander:
                     # Report a mistake in a loop once, not per iteration.
                     break
                 jobs.append(job)
-        return tuple(jobs), self._products()
+                needs.setdefault(spec.id, set()).update(self._makers(job))
+        self._branching.check_order(needs)
+        return self._with_numbers(jobs), self._products()
+
+    def _makers(self, job: Job) -> Iterator[str]:
+        """Return the jobs of the document that make a job's inputs."""
+        return (self._made_by[lfn] for lfn in files_of(job.inputs) if lfn in self._made_by)
+
+    def _with_numbers(self, jobs: Sequence[Job]) -> tuple[Job, ...]:
+        """Return the jobs, those that conditions look at with a file for their numbers."""
+        watched = self._branching.watched
+        for lfn, path in watched.values():
+            if lfn in self._files:
+                self._problems.add(path, f"{lfn} is written twice", expected="unique file names")
+        return tuple(replace(job, numbers=watched[job.id][0]) if job.id in watched else job for job in jobs)
 
     def _loop(self, path: str, for_each: Mapping[str, object], outer: Bindings) -> dict[str, list[object]]:
         variables: dict[str, list[object]] = {}
@@ -162,6 +184,7 @@ class Expander:
             return
         self._files[file.lfn] = file
         self._made.setdefault(made_by, []).append(file)
+        self._made_by[file.lfn] = made_by.partition(".")[0]
 
     def _job(
         self, index: int, spec: JobSpec, name: str, bindings: Bindings, outputs: dict[str, tuple[str, ...]]
@@ -193,6 +216,13 @@ class Expander:
             arguments=self._arguments(f"{path}.arguments", spec, module, bindings),
             resources=Resources(**spec.resources.model_dump()),
             retries=self._document.retries if spec.retries is None else spec.retries,
+            when=self._branching.of(
+                f"{path}.when",
+                spec,
+                bindings,
+                self._known.values,
+                whole=not (self._broken_variables or self._broken_outputs),
+            ),
         )
 
     def _arguments(self, path: str, spec: JobSpec, module: Module | None, bindings: Bindings) -> dict[str, Value]:

@@ -138,10 +138,14 @@ def _mend_job(data: dict[str, Any], place: Location, result: Mended) -> None:
     job = data["jobs"][index]
     if part is None or not isinstance(job, dict):
         _put(data, place[:2], {**_JOB, "id": f"{_NAME}-{index}", "outputs": {_NAME: f"{_NAME}-{index}"}}, result)
-        result.lost.add("unknown output")
+        result.lost |= {"unknown output", "unknown job"}
     elif part == "id":
         own = job.get("id")
-        result.lost.add(f"unknown output '{own}." if isinstance(own, str) else "unknown output")
+        result.lost |= (
+            {f"unknown output '{own}.", f"unknown job '{own}'"}
+            if isinstance(own, str)
+            else {"unknown output", "unknown job"}
+        )
         _put(data, place[:3], f"{_NAME}-{index}", result)
     elif part == "module":
         _put(data, place[:3], _NAME, result)
@@ -161,6 +165,8 @@ def _mend_job(data: dict[str, Any], place: Location, result: Mended) -> None:
         _delete(data, place[:4] if part == "resources" else place[:3])
         if part == "for_each":
             result.lost.add("unknown placeholder")
+            # Without its loop, the job would look at several others.
+            result.paths.add(json_path((*place[:2], "when")))
         result.paths |= {json_path(place[:3])} if part in ("inputs", "arguments", "for_each") else set()
 
 

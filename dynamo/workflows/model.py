@@ -6,7 +6,7 @@ its `Layout`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from dynamo.contract import Value
 from dynamo.errors import InputError
+from dynamo.workflows.branches import Branch
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,25 @@ class Job:
     predicted_s: float = 0.0
     #: Features for the cost model (`dynamo.workflows.cost.features`), kept to learn from the run.
     features: Mapping[str, float] = field(default_factory=dict)
+    #: The job runs if all of these hold; otherwise it is skipped.
+    when: tuple[Branch, ...] = ()
+    #: LFN of the file with the numbers that it records, if other jobs' conditions need them.
+    numbers: str = ""
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """All LFNs the job reads."""
-        return tuple(lfn for lfns in self.inputs.values() for lfn in lfns)
+        """All LFNs the job reads, for its module and for its conditions."""
+        return (*files_of(self.inputs), *(lfn for branch in self.when for lfn in branch.files))
 
     @property
     def writes(self) -> tuple[str, ...]:
         """All LFNs the job writes."""
-        return tuple(lfn for lfns in self.outputs.values() for lfn in lfns)
+        return (*files_of(self.outputs), *((self.numbers,) if self.numbers else ()))
+
+
+def files_of(ports: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return all files of a job's inputs or outputs."""
+    return tuple(lfn for lfns in ports.values() for lfn in lfns)
 
 
 @dataclass(frozen=True)
@@ -221,6 +231,8 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "retries": job.retries,
         "predicted_s": job.predicted_s,
         "features": dict(job.features),
+        "when": [{**vars(branch), "files": list(branch.files)} for branch in job.when],
+        "numbers": job.numbers,
     }
 
 
@@ -236,4 +248,12 @@ def job_from_json(data: Mapping[str, Any]) -> Job:
         retries=data["retries"],
         predicted_s=data["predicted_s"],
         features=dict(data.get("features", {})),
+        when=branches_from_json(data),
+        # A plan of an earlier version has no branches.
+        numbers=data.get("numbers", ""),
     )
+
+
+def branches_from_json(data: Mapping[str, Any]) -> tuple[Branch, ...]:
+    """Return the conditions of a job from what `job_to_json` wrote."""
+    return tuple(Branch(**{**branch, "files": tuple(branch["files"])}) for branch in data.get("when", ()))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from dynamo.contract import Module, Value
+from dynamo.contract import Module
 from dynamo.documents.problems import Problems, shown
 from dynamo.errors import InputError
-from dynamo.workflows.arguments import Files, read_arguments
+from dynamo.workflows.arguments import Arguments, read_arguments
 from dynamo.workflows.document import MAX_FILES, InputSpec
-from dynamo.workflows.model import Job
+from dynamo.workflows.model import Job, files_of
 from dynamo.workflows.names import check_job_id
 from dynamo.workflows.pegasus.resources import ResourceReader
 from dynamo.workflows.pegasus.shapes import flag_at, list_at, only_keys, texts_at, whole_at
@@ -52,22 +53,23 @@ class JobReader:
             self._ids.add(identity)
         resources, retries = self._resources.read(path, item)
         called = self._call(path, item)
-        self._uses(path, item.get("uses"), None if called is None else _uses_of(called[1], called[2]))
+        self._uses(path, item.get("uses"), None if called is None else _uses_of(called))
         if called is None or len(self._problems) > before:
             return None
-        module, inputs, outputs, values = called
         return Job(
             id=str(identity),
-            module=module.name,
-            inputs=inputs,
-            outputs=outputs,
-            arguments=values,
+            module=called.checked().name,
+            inputs=called.inputs,
+            outputs=called.outputs,
+            arguments=called.parameters,
             resources=resources,
             retries=retries,
+            when=called.when,
+            numbers=called.numbers,
         )
 
-    def _call(self, path: str, item: Mapping[str, Any]) -> tuple[Module, Files, Files, dict[str, Value]] | None:
-        """Return the module of a job with inputs, outputs and parameters, or None after recording problems."""
+    def _call(self, path: str, item: Mapping[str, Any]) -> Arguments | None:
+        """Return the arguments of a job with all parameters, or None after recording problems."""
         module = self._contracts.get(name) if isinstance(name := item.get("name"), str) else None
         if module is None:
             self._problems.add_unknown(f"{path}.name", "module", str(name), self._contracts)
@@ -99,7 +101,7 @@ class JobReader:
                 if port.name in files:
                     check_count(self._problems, f"{path}.arguments", port, len(files[port.name]))
         try:
-            return module, call.inputs, call.outputs, module.complete(call.parameters, where="arguments")
+            return replace(call, parameters=module.complete(call.parameters, where="arguments"))
         except InputError as error:
             self._problems.add(f"{path}.{error.where}", error.what, expected=error.expected or "")
             return None
@@ -182,6 +184,7 @@ class JobReader:
                     if lfn in formats:
                         self._problems.add(f"$.jobs[{index}].uses", f"{lfn} is written twice", expected="one writer")
                     formats[lfn] = port.format
+        self._check_numbers(jobs)
         inputs: dict[str, InputSpec] = {}
         for index, job in enumerate(jobs):
             for port in self._contracts[job.module].inputs:
@@ -195,6 +198,18 @@ class JobReader:
             self._problems.add("$.jobs", f"{count} job files", expected=f"at most {MAX_FILES}")
         return inputs
 
+    def _check_numbers(self, jobs: list[Job]) -> None:
+        """Record conditions on numbers that no job writes down, or that its module does not have."""
+        modules = {job.numbers: self._contracts[job.module] for job in jobs if job.numbers}
+        for index, job in enumerate(jobs):
+            path = f"$.jobs[{index}].arguments"
+            for branch in job.when:
+                for lfn in branch.files:
+                    if lfn not in modules:
+                        self._problems.add(path, f"no job writes numbers to {lfn}", expected="--numbers of another job")
+                    elif branch.number not in (known := {number.name for number in modules[lfn].numbers}):
+                        self._problems.add_unknown(path, f"number of module {modules[lfn].name}", branch.number, known)
+
     def products(self, jobs: list[Job]) -> tuple[str, ...]:
         """Return the files to publish: in their recorded order, then in job order."""
         natural = [lfn for job in jobs for lfn in job.writes if lfn in self._staged]
@@ -202,11 +217,13 @@ class JobReader:
         return tuple(sorted(natural, key=lambda lfn: last if (n := self._staged[lfn]) is None else n))
 
 
-def _uses_of(inputs: Files, outputs: Files) -> dict[str, str]:
+def _uses_of(call: Arguments) -> dict[str, str]:
     """Return the files in the arguments of a job, each with its type."""
+    numbers = {call.numbers: "output"} if call.numbers else {}
     return {
-        **{lfn: "input" for lfns in inputs.values() for lfn in lfns},
-        **{lfn: "output" for lfns in outputs.values() for lfn in lfns},
+        **dict.fromkeys((*files_of(call.inputs), *(lfn for branch in call.when for lfn in branch.files)), "input"),
+        **dict.fromkeys(files_of(call.outputs), "output"),
+        **numbers,
     }
 
 

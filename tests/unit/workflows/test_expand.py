@@ -13,7 +13,7 @@ from dynamo.documents.problems import DocumentError
 from dynamo.errors import NotFoundError
 from dynamo.inspection.facts import InputFacts
 from dynamo.modules.registry import contracts
-from dynamo.workflows.arguments import build_arguments, parse_arguments
+from dynamo.workflows.arguments import build_arguments, read_arguments
 from dynamo.workflows.document import Document
 from dynamo.workflows.expand import expand
 from dynamo.workflows.model import plan_from_json, plan_to_json
@@ -194,8 +194,9 @@ def test_argument_lists_round_trip() -> None:
     modules = contracts()
     plan = plan_run(nowcast(), INPUTS, {"levels": [35, 45.25]}, {"nowcast": FACTS}, modules)
     for job in plan.jobs:
-        module, inputs, outputs, given = parse_arguments(build_arguments(job, modules), modules)
-        assert (module.name, inputs, outputs, given) == (job.module, job.inputs, job.outputs, job.arguments)
+        call = read_arguments(build_arguments(job, modules), modules)
+        assert call.checked().name == job.module
+        assert (call.inputs, call.outputs, call.parameters) == (job.inputs, job.outputs, job.arguments)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_wrong_argument_lists_are_located(argv: list[str], where: str) -> None:
     from dynamo.errors import InputError
 
     with pytest.raises(InputError) as caught:
-        parse_arguments(argv, contracts())
+        read_arguments(argv, contracts()).checked()
     assert caught.value.where == where or str(caught.value.where).startswith(f"{where}[")
 
 
