@@ -245,7 +245,7 @@ def _outcome(root: Path, task: str, run_task: Callable[..., bool]) -> _Outcome:
     failures: list[str] = []
 
     def note(line: dict[str, Any]) -> None:
-        if line["state"] != "succeeded":
+        if line["state"] == "failed":
             failures.append(f"job {line['job']}: {line['error']}")
 
     try:

@@ -1,24 +1,26 @@
 """Run the logical jobs of one task in one process, so that the science libraries are imported once.
 
 ``python -m dynamo.modules.runner RUN TASK`` executes ``RUN/tasks/TASK.json`` inside ``RUN/work`` and appends one JSON
-line per logical job to ``RUN/results/TASK.jsonl``. Jobs already recorded as succeeded, whose outputs exist, are not run
-again, so a killed task resumes where it stopped. If ``RUN/cancel`` appears, the task stops before its next job.
+line per logical job to ``RUN/results/TASK.jsonl``. Jobs already recorded as succeeded or skipped, whose outputs (or the
+marks in their place) exist, are not run again, so a killed task resumes where it stopped, and a decision on a result
+stands. If ``RUN/cancel`` appears, the task stops before its next job.
 """
 
 from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from dynamo.errors import DynamoError, passing_fault
-from dynamo.modules.execute import execute
+from dynamo.modules.branching import Skip, run_if
 from dynamo.modules.registry import find_module
 from dynamo.times import to_iso, utc_now
+from dynamo.workflows.model import branches_from_json, files_of
 
 #: Exit code of a task with a failed job.
 FAILED = 1
@@ -39,13 +41,13 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
     Returns
     -------
     bool
-        Whether every job succeeded. Jobs that need a failed one are left out, whatever it wrote before it failed; the
-        rest still run.
+        Whether every job succeeded or was skipped. Jobs that need a failed one are left out, whatever it wrote before
+        it failed; the rest still run.
     """
     jobs = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())["jobs"]
     results = root / "results" / f"{task}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
-    done = _succeeded(results)
+    done = _done(results)
     work = root / "work"
     succeeded = True
     #: What failed jobs, and those left out for them, should have written.
@@ -54,21 +56,32 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
         for job in jobs:
             if (root / "cancel").exists():
                 return False
-            written = [lfn for lfns in job["outputs"].values() for lfn in lfns]
+            written = written_by(job)
             if job["id"] in done and all((work / lfn).is_file() for lfn in written):
                 continue
-            if any(lfn in missing for lfns in job["inputs"].values() for lfn in lfns):
+            conditions = [lfn for branch in branches_from_json(job) for lfn in branch.files]
+            if not missing.isdisjoint((*files_of(job["inputs"]), *conditions)):
                 missing.update(written)
                 continue
             line = _run_job(work, job)
             line["task"] = task
-            if line["state"] != "succeeded":
+            if not ended_well(line):
                 succeeded = False
                 missing.update(written)
             stream.write(orjson.dumps(line) + b"\n")
             if on_job:
                 on_job(line)
     return succeeded
+
+
+def written_by(job: Mapping[str, Any]) -> list[str]:
+    """Return the LFNs that a job of a task file writes."""
+    return [*files_of(job["outputs"]), *([job["numbers"]] if job.get("numbers") else [])]
+
+
+def ended_well(line: Mapping[str, Any]) -> bool:
+    """Return whether a result line is that of a job that succeeded, or was rightly not run."""
+    return line["state"] in ("succeeded", "skipped")
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
@@ -84,14 +97,14 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     return list(last.values())
 
 
-def _succeeded(results: Path) -> set[str]:
+def _done(results: Path) -> set[str]:
     if not results.is_file():
         return set()
     if not results.read_bytes().endswith(b"\n"):
         # A kill cut off the last line: end it, or the next one would be lost, too.
         with results.open("ab") as stream:
             stream.write(b"\n")
-    return {line["job"] for line in read_results(results.parent) if line["state"] == "succeeded"}
+    return {line["job"] for line in read_results(results.parent) if ended_well(line)}
 
 
 def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
@@ -104,21 +117,27 @@ def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
     }
     try:
         module = find_module(job["module"])
-        outcome = execute(
+        outcome = run_if(
             module,
             {port: [work / lfn for lfn in lfns] for port, lfns in job["inputs"].items()},
             {port: [work / lfn for lfn in lfns] for port, lfns in job["outputs"].items()},
             job["arguments"],
+            when=branches_from_json(job),
+            numbers=work / job["numbers"] if job.get("numbers") else None,
+            folder=work,
         )
-        line |= {
-            "state": "succeeded",
-            "module_version": module.version,
-            "wall_s": round(outcome.wall_s, 6),
-            "cpu_s": round(outcome.cpu_s, 6),
-            "metrics": dict(outcome.metrics),
-            "remarks": list(outcome.remarks),
-            "error": None,
-        }
+        if isinstance(outcome, Skip):
+            line |= {"state": "skipped", "reason": outcome.reason, "wall_s": 0.0, "cpu_s": 0.0}
+        else:
+            line |= {
+                "state": "succeeded",
+                "module_version": module.version,
+                "wall_s": round(outcome.wall_s, 6),
+                "cpu_s": round(outcome.cpu_s, 6),
+                "metrics": dict(outcome.metrics),
+                "remarks": list(outcome.remarks),
+                "error": None,
+            }
     except Exception as error:  # broken files make the libraries fail in every way
         # A bug in one module must not take down the task's other jobs; the line reports it.
         text = str(error) if isinstance(error, DynamoError) else f"{type(error).__name__}: {error}"

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from dynamo.modules.runner import ended_well
+
 NAMESPACE = "dynamo"
 SITE = "condorpool"
 #: The wait(2) status of a process that exited with code 1.
@@ -36,7 +38,7 @@ def task_records(lines: Sequence[Mapping[str, Any]], *, total: int) -> str:
 
 
 def _record(line: Mapping[str, Any], address: str, user: str) -> str:
-    failed = line["state"] != "succeeded"
+    failed = not ended_well(line)
     main = {
         "start": line["started"],
         "duration": line["wall_s"],
@@ -65,13 +67,13 @@ def _record(line: Mapping[str, Any], address: str, user: str) -> str:
 def _task(line: Mapping[str, Any], number: int) -> str:
     return (
         f'[cluster-task id={number}, name="{line["job"]}", start="{line["started"]}", '
-        f"duration={line['wall_s']:.6f}, status={int(line['state'] != 'succeeded')}, line={number}, "
+        f"duration={line['wall_s']:.6f}, status={int(not ended_well(line))}, line={number}, "
         f'pid={os.getpid()}, app="dynamo-module"]\n'
     )
 
 
 def _summary(lines: Sequence[Mapping[str, Any]], total: int) -> str:
-    done = sum(line["state"] == "succeeded" for line in lines)
+    done = sum(map(ended_well, lines))
     duration = sum(line["wall_s"] for line in lines)
     start = min((line["started"] for line in lines), default="1970-01-01T00:00:00Z")
     return (

@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 
 from dynamo.engines.condor.pegasus_records import task_records
-from dynamo.modules.runner import FAILED, read_results, run_task
+from dynamo.modules.runner import FAILED, read_results, run_task, written_by
 from dynamo.processes import LONGEST_WAIT_S
 
 #: Sandbox folders that HTCondor transfers back.
@@ -33,7 +33,7 @@ def in_sandbox(root: Path) -> bool:
 def keep_outputs(root: Path, task: str) -> None:
     """Remove everything but the task's outputs from the sandbox's work folder: inputs are not transferred back."""
     jobs = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())["jobs"]
-    written = {root / "work" / lfn for job in jobs for lfns in job["outputs"].values() for lfn in lfns}
+    written = {root / "work" / lfn for job in jobs for lfn in written_by(job)}
     for name in BROUGHT_BACK:
         # HTCondor holds a job if a folder to transfer is missing.
         (root / name).mkdir(exist_ok=True)

@@ -127,7 +127,7 @@ def test_runner_names_whatever_a_module_fails_with(
     def damaged(*_: object) -> None:
         raise struct.error("unpack requires 4 bytes")
 
-    monkeypatch.setattr("dynamo.modules.runner.execute", damaged)
+    monkeypatch.setattr("dynamo.modules.branching.execute", damaged)
     assert not run_task(root, "t")
     errors = {line["error"] for line in read_results(root / "results")}
     assert errors == {"error: unpack requires 4 bytes"}
