@@ -91,7 +91,7 @@ def show(
 ) -> None:
     """Show one run: times, jobs, products and decisions."""
     from dynamo.runs import ledger
-    from dynamo.runs.record import decision_json, product_json, run_json
+    from dynamo.runs.record import decision_json, product_json, run_json, skipped_json
     from dynamo.runs.service import lost_products
 
     store = look(config)
@@ -99,11 +99,13 @@ def show(
         run = ledger.find_run(session, name)
         attended = _attended(session, run)
         products = [product_json(item) for item in ledger.products_of(session, run.id)]
-        decisions = [decision_json(item) for item in ledger.decisions_about(session, run.id)]
+        decided = ledger.decisions_about(session, run.id)
+        decisions = [decision_json(item) for item in decided]
+        skipped = skipped_json(decided)
     store.close()
     data = run_json(run)
     if as_json:
-        print_json({**data, "attended": attended, "products": products, "decisions": decisions})
+        print_json({**data, "attended": attended, "skipped": skipped, "products": products, "decisions": decisions})
         return
     if attended is False:
         data["state"] = f"{run.state}, but {_LEFT}"
@@ -115,6 +117,7 @@ def show(
     rows += [("input", f"{item['port']} = {item['path']}") for item in run.inputs]
     rows += [("parameter", f"{key} = {value}") for key, value in run.parameters.items()]
     rows.append(("jobs", f"{run.jobs_done} done, {run.jobs_failed} failed, {run.jobs_total} total"))
+    rows += [("skipped", f"{job}: {reason}") for job, reason in skipped.items()]
     rows.append(("CPU", f"{run.cpu_s:.3f} s, {run.predicted_s:.3f} s predicted"))
     rows += [(key, value) for key, value in data["times"].items() if value]
     rows += [(key, value) for key, value in data["latencies"].items()]
@@ -143,7 +146,7 @@ def logs(
         run = ledger.find_run(session, name)
     store.close()
     folder = RunFolder(Path(run.run_dir))
-    results = sorted(read_results(folder).values(), key=lambda item: item.succeeded)
+    results = sorted(read_results(folder).values(), key=lambda item: bool(item.succeeded or item.skipped))
     texts = _texts(folder.root, full)
     if as_json:
         jobs = [
@@ -151,6 +154,7 @@ def logs(
                 "job": item.job,
                 "module": item.module,
                 "succeeded": item.succeeded,
+                "skipped": item.skipped,
                 "wall_s": item.wall_s,
                 "cpu_s": item.cpu_s,
                 "error": item.error,
@@ -163,7 +167,7 @@ def logs(
     if not results and not texts:
         out.print(f"run {run.id} is {run.state}; it has no logs (or they were cleaned up)", markup=False)
     for item in results:
-        state = "succeeded" if item.succeeded else "FAILED"
+        state = "succeeded" if item.succeeded else f"skipped: {item.skipped}" if item.skipped else "FAILED"
         out.print(f"{item.job} {item.module} {state} {item.wall_s:.3f} s {item.error or ''}".rstrip(), markup=False)
     for file, text in texts.items():
         out.print(f"--- {file}", markup=False)

@@ -219,6 +219,10 @@ def reopen(session: Session, run_id: str, request: RunRequest | None = None) -> 
     )
 
 
+#: The action of the decision that names a run's skipped jobs, with the reasons in its data.
+BRANCH = "branch"
+
+
 def decide(session: Session, subject: str, action: str, reason: str, **data: Any) -> None:
     """Record what was decided about ``subject``, why, and the numbers behind it."""
     session.add(RunDecision(time=utc_now(), subject=subject[:400], action=action, reason=reason, data=data))

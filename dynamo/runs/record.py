@@ -6,17 +6,27 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dynamo.runs.ledger import SOFTWARE
+from dynamo.runs.ledger import BRANCH, SOFTWARE
 from dynamo.runs.results import JobResult, implausible_values
 from dynamo.store.models import Product, Run, RunDecision
 from dynamo.times import to_iso, utc_now
-from dynamo.workflows.model import Plan
+from dynamo.workflows.model import Plan, files_of
 
 INDEX_FORMAT = 1
 
 
-def index_facts(run: Run, plan: Plan, results: Mapping[str, JobResult], remarks: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what ``index.json`` holds besides the products; ``remarks`` are those of `remarks_of`."""
+def index_facts(
+    run: Run,
+    plan: Plan,
+    results: Mapping[str, JobResult],
+    remarks: Sequence[str] = (),
+    skipped: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return what ``index.json`` holds besides the products.
+
+    ``remarks`` are those of `remarks_of`, ``skipped`` those of `skipped_jobs`.
+    """
+    products = frozenset(plan.products)
     return {
         "format": INDEX_FORMAT,
         "run": run.id,
@@ -25,13 +35,25 @@ def index_facts(run: Run, plan: Plan, results: Mapping[str, JobResult], remarks:
         "document_sha256": run.document,
         "description": plan.description,
         "software": SOFTWARE,
-        "modules": {item.module: item.version for item in sorted(results.values(), key=lambda item: item.module)},
+        "modules": {
+            item.module: item.version
+            for item in sorted(results.values(), key=lambda item: item.module)
+            if not item.skipped
+        },
         "engine": run.engine,
         "trigger": run.trigger,
         "radar": run.radar,
         "inputs": [{name: item[name] for name in ("port", "path", "sha256", "bytes")} for item in run.inputs],
         "parameters": run.parameters,
         "remarks": list(remarks),
+        "skipped": [
+            {
+                "job": job,
+                "reason": reason,
+                "products": [lfn for lfn in files_of(plan.by_id[job].outputs) if lfn in products],
+            }
+            for job, reason in (skipped or {}).items()
+        ],
         "implausible_values": implausible_values(results),
         "times": {
             name: _iso(time)
@@ -137,6 +159,12 @@ def decision_json(decision: RunDecision) -> dict[str, Any]:
         "reason": decision.reason,
         "data": decision.data,
     }
+
+
+def skipped_json(decisions: Sequence[RunDecision]) -> dict[str, str]:
+    """Return the jobs that were skipped in the run's last attempt, with the reasons."""
+    last = next((item for item in reversed(decisions) if item.action in (BRANCH, "retry")), None)
+    return {} if last is None or last.action != BRANCH else dict(last.data["skipped"])
 
 
 def _iso(time: datetime | None) -> str | None:

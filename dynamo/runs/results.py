@@ -11,7 +11,9 @@ import orjson
 
 from dynamo.engines.base import RunFolder
 from dynamo.errors import InputError
+from dynamo.modules.branching import why_not_made
 from dynamo.times import ahead_of, from_epoch, parse_time
+from dynamo.workflows.model import Plan
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class JobResult:
     error: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    #: Why it was not run, if a condition or a skipped job kept it from running.
+    skipped: str = ""
     #: Failed because a file system did.
     transient: bool = False
     #: Version of the module, if the job got that far.
@@ -46,6 +50,7 @@ def read_results(folder: RunFolder) -> dict[str, JobResult]:
                     job=str(data["job"]),
                     module=str(data["module"]),
                     succeeded=data["state"] == "succeeded",
+                    skipped=str(data.get("reason") or "skipped") if data["state"] == "skipped" else "",
                     wall_s=float(data.get("wall_s") or 0.0),
                     cpu_s=float(data.get("cpu_s") or 0.0),
                     metrics=dict(data.get("metrics") or {}),
@@ -65,7 +70,7 @@ def read_results(folder: RunFolder) -> dict[str, JobResult]:
 def sum_up(results: Mapping[str, JobResult], total: int) -> dict[str, Any]:
     """Return the columns of a run derived from its jobs' results: counts, CPU seconds, first start."""
     started = [result.started for result in results.values() if result.started is not None]
-    done = sum(result.succeeded for result in results.values())
+    done = sum(result.succeeded or bool(result.skipped) for result in results.values())
     values: dict[str, Any] = {
         "jobs_done": done,
         "jobs_failed": min(len(results) - done, total),
@@ -74,6 +79,19 @@ def sum_up(results: Mapping[str, JobResult], total: int) -> dict[str, Any]:
     if started:
         values["started_at"] = min(started)
     return values
+
+
+def skipped_jobs(folder: RunFolder, plan: Plan, results: Mapping[str, JobResult]) -> dict[str, str]:
+    """Return the jobs that a result kept from running, in the plan's order, with the reason.
+
+    Under Pegasus there are no results, but marks in place of products.
+    """
+    found = {job: result.skipped for job, result in results.items() if result.skipped}
+    for lfn in plan.products:
+        job = plan.writers[lfn]
+        if job not in results and (why := why_not_made(folder.work / lfn)) is not None:
+            found.setdefault(job, why)
+    return {job.id: found[job.id] for job in plan.jobs if job.id in found}
 
 
 def remarks_of(results: Mapping[str, JobResult], valid_at: datetime, now: datetime) -> list[str]:

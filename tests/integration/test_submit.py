@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -300,3 +301,55 @@ def test_every_answer_can_be_had_as_json(root: Path, arguments: tuple[str, ...],
     result = run_dynamo(root, *arguments, "--json")
     assert result.returncode == 0, result.stderr
     assert key in orjson.loads(result.stdout)
+
+
+def test_jobs_that_a_result_skips_are_told_and_the_run_succeeds(root: Path) -> None:
+    leads = {"lead": "{inputs.nowcast.leads}"}
+    document = {
+        "dynamo": 1,
+        "name": "strong",
+        "version": "1",
+        "inputs": {"nowcast": {"format": "casa-nowcast"}},
+        "jobs": [
+            {
+                "id": "split",
+                "module": "split",
+                "inputs": {"nowcast": "{inputs.nowcast}"},
+                "outputs": {"leads": {"for_each": leads, "name": "{lead}.nc"}},
+                "arguments": {"leads": "{inputs.nowcast.leads}"},
+            },
+            {
+                "id": "contour",
+                "module": "contour",
+                "for_each": leads,
+                "when": "split.max_dbz >= 50",
+                "inputs": {"grid": {"from": "split.leads"}},
+                "outputs": {"geojson": "{lead}.geojson"},
+            },
+            {
+                "id": "plot",
+                "module": "plot",
+                "for_each": leads,
+                "when": "contour.polygons > 99",
+                "inputs": {"grid": {"from": "split.leads"}},
+                "outputs": {"png": "{lead}.png"},
+            },
+        ],
+        "outputs": ["contour.geojson", "plot.png"],
+    }
+    (root / "strong.json").write_bytes(orjson.dumps(document))
+    result = run_dynamo(root, "submit", "strong.json", "-i", f"nowcast={write_small(root, 0)}", "--wait", "--json")
+    assert result.returncode == 0, result.stderr
+    run = orjson.loads(result.stdout)
+    assert run["jobs"] == {"total": 5, "done": 5, "failed": 0}
+    index = orjson.loads((Path(run["product_dir"]) / "index.json").read_bytes())
+    assert [item["name"] for item in index["products"]] == ["0.geojson", "1.geojson"]
+    assert list(index["modules"]) == ["contour", "split"]
+    told = {item["job"]: (item["reason"], item["products"]) for item in index["skipped"]}
+    assert list(told) == ["plot-0", "plot-1"]
+    why, products = told["plot-1"]
+    assert re.fullmatch(r"contour\.polygons is \d+, not > 99", why)
+    assert products == ["1.png"]
+    shown = orjson.loads(run_dynamo(root, "runs", "show", run["id"], "--json").stdout)
+    assert shown["skipped"] == {job: reason for job, (reason, _) in told.items()}
+    assert [item["reason"] for item in shown["decisions"] if item["action"] == "branch"] == ["2 of 5 jobs skipped"]

@@ -116,8 +116,7 @@ class EngineStep:
             # It is known when this one is over: waiting for it costs no attempt.
             again = True
         else:
-            failed = [result for result in read_results(folder).values() if not result.succeeded]
-            again = status.transient or any(result.transient for result in failed)
+            again = status.transient or any(result.transient for result in read_results(folder).values())
             again = again and self._faults[run.id] < _MOST_FAULTS
         if again:
             self._faults[run.id] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Mapping
@@ -13,15 +14,17 @@ from dynamo.runs import learning
 from dynamo.runs.folder import folder_of
 from dynamo.runs.inputs import check_inputs
 from dynamo.runs.journal import RunJournal
-from dynamo.runs.ledger import decide, move
+from dynamo.runs.ledger import BRANCH, decide, move
 from dynamo.runs.publish import Publication, describe, publish
 from dynamo.runs.record import index_facts, latencies
-from dynamo.runs.results import read_results, remarks_of
+from dynamo.runs.results import read_results, remarks_of, skipped_jobs
 from dynamo.runs.series import count_publication
 from dynamo.runs.settings import RunSettings
 from dynamo.store.models import Product, Run
 from dynamo.times import utc_now
 
+#: Skipped jobs that a decision names; the index of the products names all.
+_MOST_LISTED = 100
 _log = logging.getLogger("dynamo.runs")
 
 
@@ -47,14 +50,15 @@ class PublishStep:
         check_inputs(run)
         results = read_results(folder)
         remarks = remarks_of(results, valid_at, utc_now())
+        skipped = skipped_jobs(folder, plan, results)
         publication = publish(
             folder.work,
-            plan.products,
+            [lfn for lfn in plan.products if plan.writers[lfn] not in skipped],
             root=self._settings.products_dir,
             workflow=run.workflow,
             key=run.key,
             valid_at=valid_at,
-            facts=index_facts(run, plan, results, remarks),
+            facts=index_facts(run, plan, results, remarks, skipped),
             fsync=self._settings.fsync,
         )
         now = utc_now()
@@ -69,6 +73,10 @@ class PublishStep:
                 count_publication(session, run, sum(item.bytes for item in publication.products))
             for remark in remarks if moved else ():
                 decide(session, run.id, "remark", remark)
+            if moved and skipped:
+                listed = dict(itertools.islice(skipped.items(), _MOST_LISTED))
+                reason = f"{len(skipped)} of {len(plan.jobs)} jobs skipped"
+                decide(session, run.id, BRANCH, reason, skipped=listed)
             if publication.found:
                 decide(session, run.id, "adopt", "the products were published before a crash")
         if moved:

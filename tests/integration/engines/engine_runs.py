@@ -61,6 +61,55 @@ def prepare(
     return folder, plan
 
 
+def prepare_branches(root: Path, source: Path) -> tuple[RunFolder, Plan]:
+    """Prepare a run, one task for each job: `weak` runs, `strong` does not, and so `plot` cannot."""
+    document = {
+        "dynamo": 1,
+        "name": "branches",
+        "version": "1",
+        "inputs": {"nowcast": {"format": "casa-nowcast"}},
+        "jobs": [
+            {
+                "id": "split",
+                "module": "split",
+                "inputs": {"nowcast": "{inputs.nowcast}"},
+                "outputs": {"leads": ["0.nc", "1.nc"]},
+                "arguments": {"leads": [0, 1]},
+            },
+            {
+                "id": "strong",
+                "module": "split",
+                "when": "split.max_dbz >= 90",
+                "inputs": {"nowcast": "{inputs.nowcast}"},
+                "outputs": {"leads": "strong/0.nc"},
+                "arguments": {"leads": [0]},
+            },
+            {
+                "id": "plot",
+                "module": "plot",
+                "inputs": {"grid": {"from": "strong.leads"}},
+                "outputs": {"png": "strong.png"},
+            },
+            {
+                "id": "weak",
+                "module": "plot",
+                "when": "split.max_dbz >= 20",
+                "inputs": {"grid": "0.nc"},
+                "outputs": {"png": "weak.png"},
+            },
+        ],
+        "outputs": ["plot.png", "weak.png"],
+    }
+    modules = contracts()
+    facts = {"nowcast": inspect(source, [])}
+    plan = expand(parse_document(document, modules), {"nowcast": source}, {}, facts, modules)
+    layout = choose_layout(plan, slots=2, job_overhead_s=0.0, single_threshold_s=0.0)
+    assert len(layout.tasks) == 4
+    folder = RunFolder(root)
+    folder.prepare(plan, layout)
+    return folder, plan
+
+
 def checksums(folder: RunFolder, plan: Plan) -> dict[str, str]:
     """Return the checksum of each product."""
     return {lfn: hashlib.sha256((folder.work / lfn).read_bytes()).hexdigest() for lfn in plan.products}

@@ -25,9 +25,11 @@ from dynamo.engines.condor.handle import read_handle
 from dynamo.engines.condor.queue import Queue, equals
 from dynamo.engines.local import LocalEngine
 from dynamo.errors import UsageError
+from dynamo.modules.branching import why_not_made
 from dynamo.pool.environment import use_pool
 from dynamo.pool.record import PoolRecord
-from tests.integration.engines.engine_runs import LayoutKind, checksums, make_input, prepare
+from dynamo.runs.results import read_results, skipped_jobs
+from tests.integration.engines.engine_runs import LayoutKind, checksums, make_input, prepare, prepare_branches
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.condor
@@ -153,6 +155,23 @@ def test_workers_without_our_file_system_get_and_give_back_files(
     assert checksums(folder, plan) == expected
     assert source.read_bytes() == before
     assert "Finished transferring output files" in (folder.root / "condor.log").read_text()
+    engine.close()
+
+
+def test_decisions_travel_through_dagman_without_our_file_system(
+    condor_pool: PoolRecord, source: Path, tmp_path: Path
+) -> None:
+    engine = CondorEngine(transfer="yes")
+    folder, plan = prepare_branches(tmp_path / "run", source)
+    engine.submit(folder)
+    status = engine.wait(folder, LONG_S)
+    assert (status.state, status.jobs_done, status.jobs_failed) == ("succeeded", 4, 0), status
+    results = read_results(folder)
+    assert {job for job, result in results.items() if result.succeeded} == {"split", "weak"}
+    why = f"split.max_dbz is {results['split'].metrics['max_dbz']:.6g}, not >= 90"
+    assert skipped_jobs(folder, plan, results) == {"strong": why, "plot": f"0.nc was not made: {why}"}
+    assert (folder.work / "weak.png").read_bytes().startswith(b"\x89PNG")
+    assert why_not_made(folder.work / "strong.png") == why
     engine.close()
 
 

@@ -96,6 +96,14 @@ def test_products_can_be_read_by_others_as_the_umask_says(work: Path, tmp_path: 
     assert modes == {(tmp_path / "any").stat().st_mode & ~0o222}
 
 
+def test_a_run_whose_products_were_all_skipped_is_published_by_its_index(work: Path, tmp_path: Path) -> None:
+    published = put(work, tmp_path / "products", names=())
+    again = put(work, tmp_path / "products", names=())
+    assert (published.found, again.found, is_whole(again)) == (False, True, True)
+    assert (tmp_path / "products/nowcast/latest/index.json").is_file()
+    assert published.index["products"] == []
+
+
 def test_a_second_time_is_recognised_and_changes_nothing(work: Path, tmp_path: Path) -> None:
     first = put(work, tmp_path)
     before = (first.folder / "index.json").stat().st_mtime_ns
