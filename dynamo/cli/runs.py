@@ -167,8 +167,9 @@ def logs(
     if not results and not texts:
         out.print(f"run {run.id} is {run.state}; it has no logs (or they were cleaned up)", markup=False)
     for item in results:
-        state = "succeeded" if item.succeeded else f"skipped: {item.skipped}" if item.skipped else "FAILED"
-        out.print(f"{item.job} {item.module} {state} {item.wall_s:.3f} s {item.error or ''}".rstrip(), markup=False)
+        state = "succeeded" if item.succeeded else "skipped" if item.skipped else "FAILED"
+        why = item.error or item.skipped
+        out.print(f"{item.job} {item.module} {state} {item.wall_s:.3f} s {why}".rstrip(), markup=False)
     for file, text in texts.items():
         out.print(f"--- {file}", markup=False)
         out.print(text.rstrip("\n"), markup=False)

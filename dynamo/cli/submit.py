@@ -313,16 +313,19 @@ def _request(
 
 def _report(service: RunService, run: Run, before: str, out_dir: Path | None, as_json: bool) -> None:
     from dynamo.runs.ledger import decisions_about
-    from dynamo.runs.record import run_json
+    from dynamo.runs.record import last_branch, run_json, skipped_json
     from dynamo.texts import counted
 
     with service.store.reading() as session:
-        remarks = [item.reason for item in decisions_about(session, run.id) if item.action == "remark"]
+        decisions = decisions_about(session, run.id)
+    remarks = [item.reason for item in decisions if item.action == "remark"]
     if as_json:
-        print_json({**run_json(run), "new": not before, "remarks": remarks})
+        print_json({**run_json(run), "new": not before, "remarks": remarks, "skipped": skipped_json(decisions)})
     elif run.state == "succeeded":
         note = f" ({before})" if before else ""
-        jobs, copied = counted(run.jobs_done, "job"), f", copied to {out_dir}" if out_dir is not None else ""
+        branch = last_branch(decisions)
+        jobs = counted(run.jobs_done, "job") if branch is None else branch.reason
+        copied = f", copied to {out_dir}" if out_dir is not None else ""
         out.print(f"run {run.id} succeeded{note}: {jobs}, products in {run.product_dir}{copied}", markup=False)
     else:
         goal = f"; products will be copied to {out_dir}" if out_dir is not None else ""

@@ -161,10 +161,16 @@ def decision_json(decision: RunDecision) -> dict[str, Any]:
     }
 
 
-def skipped_json(decisions: Sequence[RunDecision]) -> dict[str, str]:
-    """Return the jobs that were skipped in the run's last attempt, with the reasons."""
+def last_branch(decisions: Sequence[RunDecision]) -> RunDecision | None:
+    """Return the decision that names the jobs skipped in a run's last attempt; None if there were none."""
     last = next((item for item in reversed(decisions) if item.action in (BRANCH, "retry")), None)
-    return {} if last is None or last.action != BRANCH else dict(last.data["skipped"])
+    return last if last is not None and last.action == BRANCH else None
+
+
+def skipped_json(decisions: Sequence[RunDecision]) -> dict[str, str]:
+    """Return the jobs that were skipped in a run's last attempt, with the reasons."""
+    branch = last_branch(decisions)
+    return {} if branch is None else dict(branch.data["skipped"])
 
 
 def _iso(time: datetime | None) -> str | None:

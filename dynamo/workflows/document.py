@@ -130,7 +130,7 @@ When = Annotated[
     AfterValidator(_check_when),
     WithJsonSchema(
         {
-            "title": "condition",
+            "title": "condition or list of conditions",
             "description": "JOB.NUMBER >= VALUE, any(JOB.NUMBER >= VALUE), all(...), max(JOB.NUMBER) >= VALUE, "
             "min(...), sum(...); the value may be a placeholder.",
             "anyOf": [
