@@ -7,8 +7,8 @@ pool without our file system, DAGMan, Pegasus. Each job decides from them where 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -29,9 +29,10 @@ Ports = Mapping[str, Sequence[Path]]
 
 @dataclass(frozen=True)
 class Skip:
-    """A job that was not run, and why."""
+    """A job that was not run: why, and what it comes from, which the jobs after it are told."""
 
     reason: str
+    cause: str
 
 
 def run_if(
@@ -57,19 +58,21 @@ def run_if(
     folder
         The folder of the conditions' files.
     """
-    why, cause = _why_not(when, folder)
-    if not why:
-        inputs, why, cause = _without_skipped(module, inputs)
-    made = [path for paths in outputs.values() for path in paths] + ([] if numbers is None else [numbers])
-    if why:
-        for path in made:
-            _write(path, MARK + " ".join(cause.split()).encode()[: _LARGEST_MARK // 2] + b"\n")
-        return Skip(why)
-    outcome = execute(module, inputs, outputs, parameters)
+    skip = _decided(when, folder)
+    usable: dict[str, list[Path]] = {}
+    remarks: list[str] = []
+    if skip is None:
+        skip = _leave_out(module, inputs, usable, remarks)
+    if skip is not None:
+        mark = MARK + " ".join(skip.cause.split()).encode()[: _LARGEST_MARK // 2] + b"\n"
+        for path in (*(path for paths in outputs.values() for path in paths), *([] if numbers is None else [numbers])):
+            _write(path, mark)
+        return skip
+    outcome = execute(module, usable, outputs, parameters)
     if numbers is not None:
         finite = {name: float(value) for name, value in outcome.metrics.items() if math.isfinite(value)}
         _write(numbers, orjson.dumps(finite))
-    return outcome
+    return replace(outcome, remarks=(*remarks, *outcome.remarks))
 
 
 def why_not_made(path: Path) -> str | None:
@@ -90,16 +93,16 @@ def _write(path: Path, data: bytes) -> None:
         raise DynamoError(error.strerror or str(error), where=path) from error
 
 
-def _why_not(when: Sequence[Branch], folder: Path) -> tuple[str, str]:
-    """Return why a condition does not hold, for the job itself and for those after it; empty if all hold."""
+def _decided(when: Sequence[Branch], folder: Path) -> Skip | None:
+    """Return how the first condition that does not hold has the job skipped; None if all hold."""
     for branch in when:
         paths = [folder / lfn for lfn in branch.files]
-        why = branch.why_not(list(map(_recorded, paths)))
+        why = branch.why_not([_recorded(path) for path in paths])
         if why:
             causes = [why_not_made(path) for path in paths]
-            first = causes[0] if all(causes) else None
-            return (f"{why}: {first}", first) if first else (why, why)
-    return "", ""
+            # Where none of the jobs ran, the cause is what kept them from it.
+            return Skip(f"{why}: {causes[0]}", causes[0]) if causes[0] and all(causes) else Skip(why, why)
+    return None
 
 
 def _recorded(path: Path) -> dict[str, float] | None:
@@ -114,24 +117,28 @@ def _recorded(path: Path) -> dict[str, float] | None:
         raise InputError(f"not the numbers of a job: {error}", where=path, expected="what dynamo wrote") from error
 
 
-def _without_skipped(module: Module, inputs: Ports) -> tuple[Ports, str, str]:
-    """Return the inputs that were made, and why the module cannot run with them; empty if it can."""
+def _leave_out(module: Module, inputs: Ports, usable: dict[str, list[Path]], remarks: list[str]) -> Skip | None:
+    """Fill ``usable`` with the inputs that were made, and ``remarks`` with what is missing that the module can miss.
+
+    Returns
+    -------
+    Skip or None
+        Why the module cannot run with the rest, if it cannot.
+    """
     ports = {port.name: port for port in module.inputs}
-    made: dict[str, list[Path]] = {}
     for name, paths in inputs.items():
-        made[name] = [path for path in paths if why_not_made(path) is None]
+        causes = {path: cause for path in paths if (cause := why_not_made(path)) is not None}
+        left = [path for path in paths if path not in causes]
         port = ports.get(name)
-        if port is None or len(made[name]) == len(paths):
-            continue
-        if made[name] and port.partial:
-            continue
-        if port.required:
-            path, cause = next(_not_made(paths))
-            return inputs, f"{path.name} was not made: {cause}", cause
-        # A part of the files of an optional port would pass for all of them.
-        del made[name]
-    return made, "", ""
-
-
-def _not_made(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    return ((path, cause) for path in paths if (cause := why_not_made(path)) is not None)
+        if port is None or not causes:
+            usable[name] = left
+        elif left and port.partial:
+            usable[name] = left
+            remarks.append(f"{module.name} did without {len(causes)} of {len(paths)} {name}, which were not made")
+        elif port.required:
+            path, cause = next(iter(causes.items()))
+            return Skip(f"{path.name} was not made: {cause}", cause)
+        else:
+            # The files that are left would pass for all of them.
+            remarks.append(f"{module.name} did without {name}, which was not made")
+    return None

@@ -120,6 +120,22 @@ def test_a_decision_stands_when_a_run_goes_on(sweep: Path, tmp_path: Path) -> No
     assert lines[0]["reason"] == "hail.max_dbz is 12, not >= 80"
 
 
+def test_a_run_that_was_cut_off_anywhere_ends_the_same(sweep: Path, tmp_path: Path) -> None:
+    plan = taught(sweep, 80)
+    folder = prepared(tmp_path / "run", plan, together=True)
+    run(folder)
+    path = folder.results / "run.jsonl"
+    whole = path.read_bytes()
+    ends = [index + 1 for index, byte in enumerate(whole) if byte == ord("\n")]
+    states = {line["job"]: (line["state"], line.get("reason")) for line in read_results(folder.results)}
+    for end in [end - 9 for end in ends] + ends[:-1]:
+        path.write_bytes(whole[:end])
+        (folder.work / plan.by_id["image"].writes[0]).unlink()
+        run(folder)
+        assert {line["job"]: (line["state"], line.get("reason")) for line in read_results(folder.results)} == states
+        assert list(skipped_jobs(folder, plan, {})) == ["classes", "image"]
+
+
 def test_a_job_whose_numbers_are_gone_runs_again(sweep: Path, tmp_path: Path) -> None:
     plan = taught(sweep, 80)
     folder = prepared(tmp_path / "run", plan, together=True)
@@ -206,15 +222,18 @@ def test_ports_without_files_of_skipped_jobs(tmp_path: Path) -> None:
 
     def joined(*, partial: bool = False, **inputs: list[Path]) -> str:
         outcome = run_if(module(partial=partial), inputs, out, {})
-        return outcome.reason if isinstance(outcome, Skip) else (tmp_path / "out").read_text()
+        if isinstance(outcome, Skip):
+            return outcome.reason
+        return "; ".join([(tmp_path / "out").read_text(), *outcome.remarks])
 
     assert joined(files=both) == "a b"
     assert joined(files=one) == "d was not made: quiet"
     assert why_not_made(tmp_path / "out") == "quiet"
-    assert joined(files=one, partial=True) == "c"
+    assert joined(files=one, partial=True) == "c; join did without 1 of 2 files, which were not made"
     assert joined(files=one[1:], partial=True) == "d was not made: quiet"
-    assert joined(files=both, extra=one[1:]) == "a b"
-    assert joined(files=both, extra=one) == "a b", "a part would pass for all"
+    without = "a b; join did without extra, which was not made"
+    assert joined(files=both, extra=one[1:]) == without
+    assert joined(files=both, extra=one) == without, "a part would pass for all"
 
 
 def test_numbers_and_marks(tmp_path: Path) -> None:
@@ -235,10 +254,10 @@ def test_numbers_and_marks(tmp_path: Path) -> None:
     (tmp_path / "in.json").write_bytes(b'{"x": 2.0}')
     assert isinstance(decided("first.x > 1"), Outcome)
     assert orjson.loads(numbers.read_bytes()) == {"count": 1.0}, "what is no number is not recorded"
-    assert decided("first.x > 3") == Skip("first.x is 2, not > 3")
+    assert decided("first.x > 3") == Skip("first.x is 2, not > 3", "first.x is 2, not > 3")
     assert why_not_made(out) == why_not_made(numbers) == "first.x is 2, not > 3"
     (tmp_path / "in.json").write_bytes(MARK + b"quiet\n")
-    assert decided("first.x > 1") == Skip("first was skipped: quiet")
+    assert decided("first.x > 1") == Skip("first was skipped: quiet", "quiet")
     assert why_not_made(out) == "quiet"
 
 
