@@ -156,5 +156,8 @@ def _value(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"not a number: {shown(text)}", expected="a number to compare with, without a unit")
+        raise InputError(
+            f"not a number: {shown(text)}",
+            expected="a number without a unit, or a placeholder such as {parameters.NAME}",
+        )
     return value

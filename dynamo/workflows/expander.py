@@ -66,11 +66,11 @@ class Expander:
             for name, bindings, outputs in bodies[index]:
                 before = len(self._problems)
                 job = self._job(index, spec, name, bindings, outputs)
+                needs.setdefault(spec.id, set()).update(self._makers(job))
                 if len(self._problems) > before:
                     # Report a mistake in a loop once, not per iteration.
                     break
                 jobs.append(job)
-                needs.setdefault(spec.id, set()).update(self._makers(job))
         self._branching.check_order(needs)
         return self._with_numbers(jobs), self._products()
 

@@ -180,7 +180,7 @@ def test_every_mistake_at_once() -> None:
         look("several", when="lead.flag > 0"),
         look("other", for_each={"lead": [0, 7]}, when="lead.flag > 0") | {"outputs": {"seen": "other_{lead}.seen"}},
         look("last", data={"from": "middle.seen"}),
-        look("middle", when="first.flag > 0"),
+        look("middle", when=["first.flag > 0", "first.flag > high"]),
         {"id": "join", "module": "join", "inputs": {"seen": {"from": "lead.seen"}}, "outputs": {"out": "join.seen"}},
         look("none", when="join.count > 0"),
         look("form", when={"job": "first"}),
@@ -194,7 +194,8 @@ def test_every_mistake_at_once() -> None:
         "$.jobs[3].when[3]": "unknown placeholder {parameters.lest}",
         "$.jobs[4].when": "lead is 2 jobs here",
         "$.jobs[5].when": "no job lead for lead = 7",
-        "$.jobs[7].when": "first waits for this job",
+        "$.jobs[7].when[0]": "first waits for this job",
+        "$.jobs[7].when[1]": "not a number: 'high'",
         "$.jobs[9].when": "unknown number of module join 'count'",
         "$.jobs[10].when": "not a condition",
     }
