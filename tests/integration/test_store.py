@@ -24,7 +24,7 @@ from dynamo.inspection.facts import facts_to_json
 from dynamo.inspection.look import inspect_input
 from dynamo.runs import ledger
 from dynamo.runs.dispatcher import RunDispatcher
-from dynamo.runs.input_facts import input_facts, known_facts
+from dynamo.runs.execution.input_facts import input_facts, known_facts
 from dynamo.runs.ledger import InputFile, RunRequest
 from dynamo.runs.retention import clean_run_folders
 from dynamo.runs.series import count_arrival, count_publication, withdraw

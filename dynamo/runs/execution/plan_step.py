@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+from dynamo.runs.execution.input_facts import input_facts, known_facts
+from dynamo.runs.execution.inputs import keep_inputs
 from dynamo.runs.folder import folder_of
-from dynamo.runs.input_facts import input_facts, known_facts
-from dynamo.runs.inputs import keep_inputs
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.learning import LearnedCosts
 from dynamo.runs.planning import Planner

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import delete, insert
 
 from dynamo.runs import learning
+from dynamo.runs.execution.inputs import check_inputs
 from dynamo.runs.folder import folder_of
-from dynamo.runs.inputs import check_inputs
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.ledger import BRANCH, decide, move
 from dynamo.runs.publish import Publication, describe, publish
