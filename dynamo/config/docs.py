@@ -33,6 +33,7 @@ _VALUES = Values(
             "parameters": {"levels": [35, 40, 45, 50, 55]},
             "condition": {"area_km2": 10, "level_dbz": 45, "leads": "any"},
         },
+        "[[assets]]": {"name": "storm_contours", "of": "nowcast/contour.geojson"},
         "[[alerts.channels]]": {"name": "record", "kind": "file", "path": "alerts.jsonl"},
     },
     shown={
