@@ -47,6 +47,7 @@ _VALUES = Values(
         "url_env": "DYNAMO_ALERT_URLS",
         "url_file": "alert-urls.txt",
         "batch": 100,
+        "cadence_s": 60,
         "job_overhead_s": 0.005,
         "single_threshold_s": 0.03,
     },
