@@ -96,6 +96,9 @@ class Ordered(BaseModel):
     looked_after_by: Annotated[str | None, Field(description="Process that carries it out; null if none is running.")]
     status: Annotated[str, Field(description="Path of the fleet's status.", examples=["/v1/fleets/local"])]
     changed: Annotated[bool | None, Field(description="For a spec: whether it changes anything.")] = None
+    remarks: Annotated[
+        list[str] | None, Field(description="For a spec: why its names were not checked at the sites.")
+    ] = None
     group: str | None = None
     wanted: int | None = None
     workers: Annotated[dict[str, str] | None, Field(description="Draining workers, with their states.")] = None

@@ -12,6 +12,7 @@ from dynamo.api.auth import Admin, Reader, Writer
 from dynamo.api.bodies import Body, read_order
 from dynamo.api.documented import body_of, failures, spec_body
 from dynamo.api.fleet import views
+from dynamo.api.fleet.asking import refuse_unknown_names
 from dynamo.api.fleet.remote_specs import refuse_local, refuse_mixture, refuse_unreadable
 from dynamo.api.fleet.specs import SpecName, spec_from
 from dynamo.api.models import DrainOrder, Events, Fleets, LeaseOrder, Ordered, ScaleOrder
@@ -44,20 +45,23 @@ def apply(service: Served, caller: Writer, body: Body, name: SpecName = None) ->
     """Apply a spec: create a fleet, or change an existing one. Scope `write`.
 
     The body is a fleet spec, one plain Mobius request, or a list of them. Remote specs must not name files of the
-    server or run scripts on it.
+    server or run scripts on it. Sites are asked whether they know its names; one that does not answer in time is
+    not waited for, and `remarks` says so.
     """
     spec = spec_from(body, name)
     if not service.settings.local_files:
         refuse_local(spec)
     refuse_mixture(spec)
     refuse_unreadable(spec)
+    remarks = refuse_unknown_names(service, spec)
     base = fleet_folder(service.state_dir, spec.name)
 
     def work(session: Session, now: datetime) -> bool:
         orders.refuse_ended_leases(spec, now)
         return apply_fleet(session, spec, base=base, now=now)[1]
 
-    return _ordered(service, spec.name, changed=service.order(spec.name, caller.name, "apply", work))
+    changed = service.order(spec.name, caller.name, "apply", work)
+    return _ordered(service, spec.name, changed=changed, **({"remarks": remarks} if remarks else {}))
 
 
 @router.get("/{name}", summary="Fleet status", responses={200: {"model": FleetStatus}, **failures(404)})

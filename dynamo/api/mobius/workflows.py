@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from dynamo.api.fleet.asking import refuse_unknown_names
 from dynamo.api.fleet.remote_specs import local_scripts, refuse_mixture, refuse_unreadable
 from dynamo.api.mobius.refusals import refuse_network, refuse_without_effect
 from dynamo.api.problems import Refusal
@@ -156,6 +157,8 @@ def request(service: Service, caller: str, kind: str, workflow_id: str | None, b
     name = fleet_name(workflow_id)
     data = _as_jackson(kind, body)
     part = check_request(kind, data)
+    if isinstance(part, ComputeSpec):
+        _refuse_unknown_names(service, workflow_id, kind, part, data)
 
     def work(session: Session, now: datetime) -> tuple[Ignored, ...]:
         fleet = _found(session, name, workflow_id)
@@ -186,6 +189,18 @@ def request(service: Service, caller: str, kind: str, workflow_id: str | None, b
         return _ignored(kind, part, spec)
 
     return service.order(name, caller, f"a Mobius {kind} request", work)
+
+
+def _refuse_unknown_names(
+    service: Service, workflow_id: str | None, kind: str, part: ComputeSpec, data: dict[str, Any]
+) -> None:
+    """Ask the site of a compute request about its names; the request is checked whole when it is stored."""
+    name = fleet_name(workflow_id)
+    with service.store.reading() as session:
+        document = {**_found(session, name, workflow_id).spec, "name": name}
+    there = len(document.get("compute", ()))
+    _change(document, kind, part, data, name)
+    refuse_unknown_names(service, load_spec(document, name=name), first=there)
 
 
 def _started(session: Session, name: str, part: Part) -> list[str]:

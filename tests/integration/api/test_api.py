@@ -21,12 +21,15 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from sqlalchemy import update
 
+from dynamo.api.fleet.asking import refuse_unknown_names
 from dynamo.api.server import ApiServer, start
+from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
 from dynamo.api.tokens import SCOPES, create_token
 from dynamo.errors import BusyError, InputError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.keeping.fleet_loop import FleetLoop
+from dynamo.provision.spec.loading import load_spec
 from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import ApiToken
 from dynamo.times import utc_now
@@ -324,6 +327,20 @@ def test_errors_of_specs_have_their_json_paths(client: Client) -> None:
     assert client.problem("POST", "/v1/fleets", 422, json={"compute": []})["errors"][0]["path"] == "name"
     late = {**SPEC, "name": "late", "compute": [{**SPEC["compute"][0], "leaseEnd": "1557733832"}]}
     assert "lease ended" in client.problem("POST", "/v1/fleets", 422, json=late)["detail"]
+
+
+def test_names_that_a_site_does_not_know_are_refused_and_a_slow_site_is_not_waited_for(
+    client: Client, store: Store, tmp_path: Path
+) -> None:
+    small = {"name": "small", "cpus": 1, "ram_mb": 1024}
+    sites = {"Simulated:a": {"driver": "simulated", "options": {**QUICK, "flavors": [small]}}}
+    typo = {**SPEC, "name": "typo", "sites": sites, "compute": [{**SPEC["compute"][0], "flavor": "smal"}]}
+    (error,) = client.problem("POST", "/v1/fleets", 422, json=typo)["errors"]
+    assert error["path"] == "compute[0]"
+    assert "small" in str(error)
+    assert client.get("/v1/fleets/typo").status_code == 404
+    told = refuse_unknown_names(Service(store, tmp_path), load_spec(typo), patience_s=0.0)
+    assert told == ["1 site did not answer in 0 s, so names were not checked"]
 
 
 def test_specs_from_afar_name_no_files_of_the_server(client: Client, store: Store, tmp_path: Path) -> None:
