@@ -262,6 +262,19 @@ def test_the_nyquist_velocity_of_odim_counts(tmp_path: Path) -> None:
     assert (np.isnan(nyquists).sum(), nyquists.count(4.0)) == (1, 1)
 
 
+def test_the_nyquist_velocity_of_gamic_is_extended_by_dual_prf(tmp_path: Path) -> None:
+    (path,) = radar_files(tmp_path, "gamic")
+    with h5py.File(path, "a") as file:
+        how = file["scan0/how"].attrs
+        # As BoXPol's: 3.2 cm, 950 Hz, 5:4, velocities stored within 30.5235 m/s.
+        how["radar_wave_length"], how["PRF"], how["unfolding"] = 0.03213, np.uint32(950), np.uint32(3)
+    (sweep,) = read_volume(path).sweeps
+    assert sweep.attrs["nyquist_m_s"] == pytest.approx(30.5235)
+    with h5py.File(path, "a") as file:
+        file["scan0/how"].attrs["unfolding"] = np.uint32(9)
+    assert np.isnan(read_volume(path).sweeps[0].attrs["nyquist_m_s"])
+
+
 def test_a_file_of_twenty_thousand_links_is_refused_at_once(tmp_path: Path) -> None:
     (path,) = radar_files(tmp_path, "odim")
     with h5py.File(path, "a") as file:
