@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import struct
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -237,7 +238,8 @@ def _sweep(
             continue
         data[name] = _without_undetect(node[theirs])[keep]
     fixed = node["sweep_fixed_angle"].values if "sweep_fixed_angle" in node else np.median(elevation)
-    nyquist = node["nyquist_velocity"].values if "nyquist_velocity" in node else nyquist_m_s
+    # xradar gives NaN where it found none.
+    given = _median(node["nyquist_velocity"].values) if "nyquist_velocity" in node else math.nan
     seconds = (time.min() - np.datetime64(0, "s")) / np.timedelta64(1, "s")
     return make_sweep(
         site=site,
@@ -250,7 +252,7 @@ def _sweep(
         sweep_number=number,
         volume_time=from_epoch(float(seconds)),
         file_format=file_format,
-        nyquist_m_s=_median(nyquist),
+        nyquist_m_s=given if math.isfinite(given) else nyquist_m_s,
         doppler_cut=_measures(node, names["VRADH"]) and not all(_measures(node, names[key]) for key in POLARIMETRIC),
         flags=merge_flags(flags, site_flags),
     )
