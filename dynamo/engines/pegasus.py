@@ -21,6 +21,7 @@ from pathlib import Path
 
 from dynamo.engines.base import FINAL, EngineError, RunFolder, State, Status
 from dynamo.engines.condor.handle import Handle, only_one, read_handle, write_handle
+from dynamo.engines.condor.queue import Queue
 from dynamo.engines.condor.slots import Slots
 from dynamo.engines.condor.watch import RunWatch
 from dynamo.errors import MissingPartError, RetryableError
@@ -98,6 +99,8 @@ class PegasusEngine:
             If Pegasus rejects the plan, or another engine has the run.
         MissingPartError
             If jobs need Apptainer, the pool has slots, and none has it.
+        RetryableError
+            If HTCondor's queue does not respond; nothing was submitted.
         """
         with only_one(folder):
             handle = read_handle(folder, engine=ENGINE)
@@ -114,7 +117,7 @@ class PegasusEngine:
             if submit_dir is None or not _log(submit_dir):
                 # Nothing was submitted to HTCondor: redo an interrupted plan.
                 submit_dir = self._plan(folder)
-                _call(["pegasus-run", str(submit_dir)], cwd=submit_dir)
+                _call_queue(["pegasus-run", str(submit_dir)], cwd=submit_dir)
             watch = self._watch(folder, handle, submit_dir)
             watch.read(10.0)
             if watch.track.main is None:
@@ -156,7 +159,7 @@ class PegasusEngine:
                 watch = self._watch(folder, handle, submit_dir)
                 watch.read()
                 if not watch.track.ended:
-                    _call(["pegasus-remove", str(submit_dir)], cwd=submit_dir)
+                    _call_queue(["pegasus-remove", str(submit_dir)], cwd=submit_dir)
                     deadline = time.monotonic() + 60.0
                     while not watch.track.ended:
                         if time.monotonic() > deadline:
@@ -264,6 +267,15 @@ def _collect(folder: RunFolder) -> None:
         if not target.exists() and source.is_file():
             with replacing(target) as partial:
                 shutil.copyfile(source, partial)
+
+
+def _call_queue(command: Sequence[str], *, cwd: Path) -> None:
+    """Call a program that talks to HTCondor's queue; if the queue is why it fails, that can be waited out."""
+    try:
+        _call(command, cwd=cwd)
+    except EngineError:
+        Queue().find("pegasus_wf_uuid", "")
+        raise
 
 
 def _call(command: Sequence[str], *, cwd: Path) -> None:

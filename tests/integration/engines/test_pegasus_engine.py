@@ -15,8 +15,10 @@ import pytest
 
 import dynamo
 from dynamo.engines.base import EngineError
+from dynamo.engines.condor.queue import Queue
 from dynamo.engines.local import LocalEngine
 from dynamo.engines.pegasus import PROGRAMS, PegasusEngine
+from dynamo.errors import RetryableError
 from dynamo.pool.record import PoolRecord
 from tests.integration.engines.engine_runs import checksums, make_input, prepare
 
@@ -26,7 +28,7 @@ PLAN = """#!{python}
 import os, shlex, sys, yaml
 from pathlib import Path
 sys.path.insert(0, {checkout!r})
-if os.environ.get("STAND_IN_REFUSES"):
+if os.environ.get("STAND_IN_REFUSES") == "plan":
     print("2026.11.27 19:00:00.614 UTC: [FATAL ERROR]", file=sys.stderr)
     sys.exit(" [1] java.lang.RuntimeException: no site can run it at edu.isi.pegasus.A.b(A.java:1)")
 home, submit = Path.cwd(), Path(sys.argv[sys.argv.index("--dir") + 1]) / "user" / "run0001"
@@ -49,6 +51,8 @@ commands = ("executable = all.sh", "log = all.log", "error = all.err", "should_t
 """
 RUN = """#!{python}
 import os, sys
+if os.environ.get("STAND_IN_REFUSES") == "run":
+    sys.exit("ERROR: Can't find address of local schedd")
 sys.path.insert(0, {checkout!r})
 import htcondor2
 os.chdir(sys.argv[1])
@@ -119,11 +123,31 @@ def test_cancel(engine: PegasusEngine, source: Path, tmp_path: Path, monkeypatch
 def test_what_the_planner_says_is_told(
     engine: PegasusEngine, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAND_IN_REFUSES", "1")
+    monkeypatch.setenv("STAND_IN_REFUSES", "plan")
     folder, _ = prepare(tmp_path / "run", source, "jobs", leads=(0,))
     with pytest.raises(EngineError, match=r"pegasus-plan failed: no site can run it$"):
         engine.submit(folder)
     # The same call may be repeated when the cause is gone.
     monkeypatch.delenv("STAND_IN_REFUSES")
+    engine.submit(folder)
+    assert engine.wait(folder, 60).state == "succeeded"
+
+
+def test_a_queue_that_is_away_is_waited_out(
+    engine: PegasusEngine, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = prepare(tmp_path / "run", source, "jobs", leads=(0,))
+    with monkeypatch.context() as patch:
+        patch.setenv("STAND_IN_REFUSES", "run")
+        # The queue is there: it is not why.
+        with pytest.raises(EngineError, match=r"pegasus-run failed: ERROR: Can't find address"):
+            engine.submit(folder)
+
+        def find(*_: object) -> None:
+            raise RetryableError("HTCondor's queue does not respond")
+
+        patch.setattr(Queue, "find", find)
+        with pytest.raises(RetryableError, match="does not respond"):
+            engine.submit(folder)
     engine.submit(folder)
     assert engine.wait(folder, 60).state == "succeeded"
