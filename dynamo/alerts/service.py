@@ -127,7 +127,9 @@ class AlertService:
         self._judge.start()
 
     def on_event(self, event: RunEvent) -> None:
-        """Queue the products of a publication; return at once."""
+        """Queue the products of a publication; return at once. Nobody is alerted to what a backfill finds."""
+        if event.data.get("origin") == "backfill":
+            return
         if event.kind == "published" and event.data.get("product_dir"):
             self._offer(_Task((Path(str(event.data["product_dir"])),), str(event.data["workflow"]), "", event.subject))
 
@@ -155,7 +157,13 @@ class AlertService:
         done = select(RunDecision.id).where(RunDecision.subject == Run.id, RunDecision.action.in_((_JUDGED, _UNUSABLE)))
         query = (
             select(Run.id, Run.workflow, Run.key, Run.product_dir)
-            .where(Run.state == "succeeded", Run.published_at >= since, Run.product_dir.is_not(None), ~done.exists())
+            .where(
+                Run.state == "succeeded",
+                Run.published_at >= since,
+                Run.product_dir.is_not(None),
+                Run.origin != "backfill",
+                ~done.exists(),
+            )
             .order_by(Run.valid_at)
         )
         with self._store.reading() as session:

@@ -29,6 +29,8 @@ from dynamo.workflows.model import Resources as _Resources
 
 _Stored = TypeVar("_Stored")
 State = Literal["pending", "running", "held", "succeeded", "failed", "cancelled", "lost"]
+#: Priority of work that must not delay any other: below all that can be declared for a workflow or trigger.
+BACKGROUND = -2000
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost"})
 
 

@@ -3,13 +3,16 @@
 Each worker imports the science once and then runs tasks it receives through a pipe. A worker that dies or exceeds its
 task's time limit is replaced; the task is retried as often as its jobs allow. Workers exit on their own when this
 process is gone, because their pipe closes.
+
+Background work, such as a backfill's, comes last and leaves one worker free, so that the next task never waits for it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +23,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field
 
-from dynamo.engines.base import RunFolder, State, Status
+from dynamo.engines.base import BACKGROUND, RunFolder, State, Status
 from dynamo.engines.results import count_results
 from dynamo.errors import passes
 from dynamo.files import write_bytes
@@ -71,11 +74,15 @@ class LocalEngine:
     def __init__(self, workers: int = 2) -> None:
         self._changed = threading.Condition()
         self._runs: dict[Path, _Execution] = {}
-        self._tasks: queue.Queue[tuple[_Execution, Task] | None] = queue.Queue()
+        #: Ready tasks: the highest priority first, then in order.
+        self._tasks: list[tuple[int, int, _Execution, Task]] = []
+        self._sequence = itertools.count()
         self._closing = False
         self._workers = [_Worker() for _ in range(workers)]
         self._threads = [
-            threading.Thread(target=self._serve, args=(worker,), name=f"local-{index}", daemon=True)
+            threading.Thread(
+                target=self._serve, args=(worker, index == 0 and workers > 1), name=f"local-{index}", daemon=True
+            )
             for index, worker in enumerate(self._workers)
         ]
         for thread in self._threads:
@@ -130,15 +137,28 @@ class LocalEngine:
         """Stop the workers; their current tasks are abandoned and can be resumed."""
         with self._changed:
             self._closing = True
-        for _ in self._threads:
-            self._tasks.put(None)
+            self._changed.notify_all()
         for worker in self._workers:
             worker.stop()
         for thread in self._threads:
             thread.join(_GRACE_S)
 
-    def _serve(self, worker: _Worker) -> None:
-        while (item := self._tasks.get()) is not None:
+    def _put(self, run: _Execution, task: Task) -> None:
+        heapq.heappush(self._tasks, (-run.plan.priority, next(self._sequence), run, task))
+        self._changed.notify_all()
+
+    def _take(self, reserved: bool) -> tuple[_Execution, Task] | None:
+        """Wait for the next task, for a worker that is ``reserved`` not one in the background; None at the end."""
+        with self._changed:
+            while not self._closing:
+                if self._tasks and not (reserved and -self._tasks[0][0] <= BACKGROUND):
+                    _, _, run, task = heapq.heappop(self._tasks)
+                    return run, task
+                self._changed.wait()
+            return None
+
+    def _serve(self, worker: _Worker, reserved: bool) -> None:
+        while (item := self._take(reserved)) is not None:
             run, task = item
             with self._changed:
                 if run.state not in ("pending", "running") or self._closing:
@@ -166,7 +186,7 @@ class LocalEngine:
         attempts = run.attempts[task.id] = run.attempts.get(task.id, 0) + 1
         if attempts <= max((run.plan.by_id[name].retries for name in task.jobs), default=0):
             run.active.add(task.id)
-            self._tasks.put((run, task))
+            self._put(run, task)
         else:
             run.waiting.clear()
             run.transient = outcome.transient
@@ -182,7 +202,7 @@ class LocalEngine:
         for task in ready:
             del run.waiting[task.id]
             run.active.add(task.id)
-            self._tasks.put((run, task))
+            self._put(run, task)
 
     def _end(self, run: _Execution, state: State, reason: str) -> None:
         run.state, run.reason = state, reason

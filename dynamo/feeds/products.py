@@ -2,7 +2,8 @@
 
 New products come from the daemon's own events, and a scan queries the store: the product folders are not watched,
 because each publication creates a folder and the kernel's watches would run out. Manually submitted runs are left out:
-a trial with other parameters must not become part of the network's products.
+a trial with other parameters must not become part of the network's products. So are backfills: what is made of old
+products is made again by a backfill of its own, not by live runs.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from dynamo.times import utc_now
 _HORIZON = timedelta(hours=6)
 #: The trigger of runs that `dynamo submit` creates.
 _BY_HAND = "submit"
+_BACKFILL = "backfill"
 
 
 class ProductOptions(FeedSection):
@@ -72,6 +74,8 @@ class ProductFeed:
         def follow(event: RunEvent) -> None:
             if event.kind != "published" or event.data.get("trigger") == _BY_HAND:
                 return
+            if event.data.get("origin") == _BACKFILL:
+                return
             if event.data["workflow"] == self._workflow:
                 for path in sorted(Path(event.data["product_dir"]).iterdir()):
                     self._offer(path, sink)
@@ -86,6 +90,7 @@ class ProductFeed:
             .where(
                 Run.workflow == self._workflow,
                 Run.trigger != _BY_HAND,
+                Run.origin != _BACKFILL,
                 Run.published_at >= utc_now() - _HORIZON,
             )
             .order_by(Product.id)

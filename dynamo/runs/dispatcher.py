@@ -114,6 +114,11 @@ class RunDispatcher:
         with self._changed:
             return not self._known
 
+    def calm(self) -> bool:
+        """Whether runs are started and none waits for it, so that work in the background may start."""
+        with self._changed:
+            return not (self._queue or self._paused or self.stopping.is_set())
+
     def wait_idle(self, timeout_s: float | None = None) -> bool:
         """Wait until nothing is queued or active; return whether that happened."""
         with self._changed:

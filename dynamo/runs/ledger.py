@@ -248,8 +248,8 @@ def find_run(session: Session, name: str) -> Run:
 
 
 def unfinished(session: Session) -> Sequence[Run]:
-    """Return the runs that are not final; the dispatcher knows their order."""
-    return session.scalars(select(Run).where(Run.state.in_(UNFINISHED))).all()
+    """Return the runs that are not final; the dispatcher knows their order, and a backfill takes care of its own."""
+    return session.scalars(select(Run).where(Run.state.in_(UNFINISHED), Run.origin != "backfill")).all()
 
 
 def superseded_by(session: Session, run: Run) -> Run | None:

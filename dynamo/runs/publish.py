@@ -34,6 +34,8 @@ from dynamo.files import beside, copy_file, public_mode, sha256_file, sync_direc
 from dynamo.runs.keys import SHORT
 from dynamo.times import ahead_of, to_iso, utc_now
 
+#: Between the workflow and the variant in the name of a folder of products beside the current ones.
+BESIDE = "@"
 INDEX = "index.json"
 LATEST = "latest"
 _STAGING = ".staging"
@@ -73,6 +75,7 @@ def publish(
     valid_at: datetime,
     facts: Mapping[str, Any],
     fsync: bool = False,
+    old: bool = False,
 ) -> Publication:
     """Publish the files ``lfns`` of the folder ``work``.
 
@@ -88,6 +91,8 @@ def publish(
         The rest of the index: run id, versions, inputs, parameters, times.
     fsync
         Also survive a power loss.
+    old
+        The products are of the past: they replace nothing newer as ``latest``, even if its folder is gone.
 
     Raises
     ------
@@ -103,8 +108,13 @@ def publish(
         emptied = target.is_dir() and not any(path.is_file() for path in target.rglob("*"))
         rest = target if found is not None or emptied else None
         found = _stage_and_rename(work, lfns, base, target, key, valid_at, facts, fsync, rest)
-    point_latest(base, target)
+    point_latest(base, target, old=old)
     return found
+
+
+def line_folder(workflow: str, variant: str) -> str:
+    """Return the name of the folder of a workflow's products: ``WORKFLOW``, or ``WORKFLOW@VARIANT``."""
+    return f"{workflow}{BESIDE}{variant}" if variant else workflow
 
 
 def read_publication(folder: Path, key: str | None = None) -> Publication | None:
@@ -147,10 +157,11 @@ def is_whole(publication: Publication) -> bool:
     return all(_size(publication.folder / item.lfn) == item.bytes for item in publication.products)
 
 
-def point_latest(base: Path, target: Path) -> bool:
+def point_latest(base: Path, target: Path, *, old: bool = False) -> bool:
     """Point ``base/latest`` to ``target`` unless it points to something newer; return whether it now does.
 
-    A valid time ahead of the clock is not newer, and nothing points to it.
+    A valid time ahead of the clock is not newer, and nothing points to it. An ``old`` one does not replace something
+    newer that is gone, either.
     """
     relative, now = target.relative_to(base).as_posix(), utc_now()
     if _is_ahead(relative, now):
@@ -158,7 +169,7 @@ def point_latest(base: Path, target: Path) -> bool:
     with _locked(base / ".latest.lock"):
         there = _linked(base)
         newer = _release(there) > _release(relative) and not _is_ahead(there, now)
-        if newer and (base / LATEST).exists():
+        if newer and (old or (base / LATEST).exists()):
             return False
         _link(base, relative)
         return True

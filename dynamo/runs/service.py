@@ -29,7 +29,7 @@ from dynamo.runs.planning import Coefficients, Planner
 from dynamo.runs.publish import Publication, is_gone, is_whole, read_publication
 from dynamo.runs.record import latencies
 from dynamo.runs.settings import RunSettings
-from dynamo.runs.shedding import AHEAD
+from dynamo.runs.shedding import pool_priority
 from dynamo.runs.states import FINAL, RETRIED, WAITING
 from dynamo.store.engine import Store
 from dynamo.store.models import Run
@@ -179,7 +179,7 @@ class RunService:
         if not (folder.root / "plan.json").exists():
             return False
         # As when it is planned: see `dynamo.runs.execution.plan_step`.
-        priority = run.priority + (AHEAD if run.trigger in self.settings.spared_triggers else 0)
+        priority = pool_priority(run, self.settings.spared_triggers)
         folder.write_plan(replace(folder.read_plan(), priority=priority))
         change = None if run.state in WAITING else getattr(self.engine(run.engine), "prioritize", None)
         return change is not None and bool(change(folder, priority))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -12,6 +12,11 @@ from dynamo.store.models import Run
 #: Added to the priority of jobs of runs that are never skipped: more than the difference between the lowest and the
 #: highest priority that can be declared.
 AHEAD = 2001
+
+
+def pool_priority(run: Run, spared: Collection[str]) -> int:
+    """Return the priority of a run's jobs: those of ``spared`` triggers go first, those of a backfill never."""
+    return run.priority + (AHEAD if run.trigger in spared and run.origin != "backfill" else 0)
 
 
 @dataclass(frozen=True)

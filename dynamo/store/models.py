@@ -132,6 +132,7 @@ class Run(Base):
         Index(None, "workflow", "valid_at"),
         Index("ix_runs_line", "workflow", "trigger", "radar", "variant", "valid_at"),
         Index(None, "created_at"),
+        Index(None, "backfill", "state"),
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from dynamo.config.file import Config
 from dynamo.config.triggers import TriggerSection
 from dynamo.contract import Value
-from dynamo.inspection.facts import InputFacts
+from dynamo.inspection.facts import InputFacts, facts_from_json
 from dynamo.store.models import Arrival
 from dynamo.triggers.book import Book
 from dynamo.triggers.outlook.base import Activity, Outlook, Start
@@ -104,6 +104,21 @@ class Trigger:
     def due(self, book: Book) -> Sequence[Due]:  # noqa: ARG002 - the interface
         """Return what it decides now, each decision once: it is stored in the same transaction."""
         return ()
+
+    def slot_at(self, time: datetime) -> datetime | None:  # noqa: ARG002 - the interface
+        """Return the slot to which data valid at a time belong; None if it decides on each file by itself."""
+        return None
+
+    def again(self, arrivals: Sequence[Arrival], book: Book) -> Sequence[Due]:
+        """Return what it decides on the old arrivals of one slot, all of them there, in order of valid time.
+
+        Raises
+        ------
+        InputError
+            If they cannot be judged.
+        """
+        judged = ((one, self.judge(facts_from_json(one.facts) if one.facts else None, book)) for one in arrivals)
+        return [Due(one.path, verdict, (one,)) for one, verdict in judged if verdict is not None]
 
     def upcoming(self, now: datetime) -> Iterator[datetime]:  # noqa: ARG002 - the interface
         """Yield the times after ``now`` at which it is due; nothing if it goes by files."""

@@ -94,6 +94,16 @@ class Book:
             .order_by(Arrival.id)
         ).all()
 
+    def valid_in(self, feed: str, since: datetime, until: datetime) -> Sequence[Arrival]:
+        """Return a feed's accepted arrivals valid from ``since`` to before ``until``, in order."""
+        return self._session.scalars(
+            select(Arrival)
+            .where(
+                Arrival.feed == feed, Arrival.state == "accepted", Arrival.valid_at >= since, Arrival.valid_at < until
+            )
+            .order_by(Arrival.valid_at, Arrival.id)
+        ).all()
+
     def run_states(self, arrivals: Iterable[int], workflow: str | None = None) -> dict[int, str]:
         """Return the state of each arrival's newest run, if any, of one workflow or of any."""
         states: dict[int, str] = {}

@@ -127,6 +127,25 @@ class GatherTrigger(Trigger):
             book.keep({"done": [to_iso(slot) for slot in slots], "left_out": sorted(told & here)})
         return due
 
+    def slot_at(self, time: datetime) -> datetime:
+        """Return the slot of a piece."""
+        return slot_of(time, self.settings.period)
+
+    def again(self, arrivals: Sequence[Arrival], book: Book) -> Sequence[Due]:
+        """Decide on a slot whose deadline has long passed, with the pieces that came in the end."""
+        settings = self.settings
+        found = pieces_of(arrivals, settings.period)
+        pieces = found.where(lambda piece: not unfit(piece, settings.radars, book.now))
+        if not pieces:
+            return ()
+        slot = next(iter(pieces.by_slot()))
+        there = () if self.sweeps is None else book.valid_in(self.sweeps, slot, slot + settings.period)
+        sweeps = pieces_of(there, settings.period).where(lambda one: not unfit(one, settings.radars, book.now))
+        silent = quiet_sweeps(book, sweeps, pieces.by_slot(), self.maker).get(slot, [])
+        count = Counter((one.facts or {})["radar"] for one in silent)
+        decision = gather(list(pieces), slot, slot + settings.period + settings.deadline, settings, quiet=count)
+        return (self._due(book, decision, [pieces[piece] for piece in decision.pieces]),)
+
     def expects(self, outlook: Outlook) -> Iterable[Start]:
         """Expect a run at the end of each slot in which any radar of the network will have a product."""
         settings, now = self.settings, outlook.now

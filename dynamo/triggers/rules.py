@@ -118,9 +118,9 @@ def make_rules(config: Config, planner: Planner) -> tuple[Rule, ...]:
     rules = []
     for section in config.triggers:
         # A broken kind of trigger always refuses to start; only what its workflow needs may be broken.
-        trigger = _trigger(section, config)
+        trigger = make_trigger(section, config)
         try:
-            rules.append(_rule(section, trigger, config, planner))
+            rules.append(make_rule(section, trigger, config, planner))
         except PluginError as error:
             _log.error("trigger %s starts nothing: %s", section.name, error)
     return tuple(rules)
@@ -130,7 +130,7 @@ def rule_mistakes(section: TriggerSection, config: Config, planner: Planner) -> 
     """Return everything that keeps a trigger from becoming a rule, parts of other packages that are broken included."""
     errors: list[DynamoError] = []
     try:
-        trigger = _trigger(section, config)
+        trigger = make_trigger(section, config)
     except DynamoError as error:
         errors.append(error)
         trigger = None
@@ -154,7 +154,8 @@ def levels_of(rules: tuple[Rule, ...], feed: str) -> tuple[float, ...]:
     return tuple(sorted({level for rule in rules if rule.trigger.feed == feed for level in rule.levels}))
 
 
-def _rule(section: TriggerSection, trigger: Trigger, config: Config, planner: Planner) -> Rule:
+def make_rule(section: TriggerSection, trigger: Trigger, config: Config, planner: Planner) -> Rule:
+    """Return the rule of a trigger; raise `InputError` or `NotFoundError` as `make_rules` does."""
     workflow = _workflow(section, config, planner)
     files = _files(section, config)
     port = _port(section, workflow, files, trigger)
@@ -197,7 +198,8 @@ def _parameters(section: TriggerSection, workflow: Workflow, trigger: Trigger, p
         raise InputError(f"trigger {section.name}: {error.what}", where=error.where, expected=error.expected) from error
 
 
-def _trigger(section: TriggerSection, config: Config) -> Trigger:
+def make_trigger(section: TriggerSection, config: Config) -> Trigger:
+    """Return the trigger of a section; raise `PluginError` if its kind fails."""
     with TRIGGERS.blamed(section.kind):
         trigger = TRIGGERS.load(section.kind).make(section, config)
         if not isinstance(trigger, Trigger):

@@ -132,6 +132,16 @@ class ScheduleTrigger(Trigger):
         reason = f"{verdict.reason}; files from a clock that is ahead left out" if ahead else verdict.reason
         return (Due(subject, replace(verdict, reason=reason, data=data), (newest,)),)
 
+    def slot_at(self, time: datetime) -> datetime:
+        """Return the slot for which data are the newest, if no others come before it."""
+        return self.next_after(time - timedelta(microseconds=1))
+
+    def again(self, arrivals: Sequence[Arrival], book: Book) -> Sequence[Due]:
+        """Decide on the newest arrival of a slot."""
+        newest = arrivals[-1]
+        slot = self.slot_at(newest.valid_at or newest.detected_at)
+        return (Due(f"schedule {book.name} {to_iso(slot)}", self._judge(newest), (newest,)),)
+
     def expects(self, outlook: Outlook) -> Iterable[Start]:
         """Expect a run in each slot, with the facts extrapolated from the newest file."""
         arrived = outlook.newest()

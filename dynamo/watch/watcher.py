@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from dynamo.backfill.worker import BackfillWorker
 from dynamo.config.file import Config
 from dynamo.doors import FEEDS
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
@@ -45,6 +46,8 @@ _TIDY_S = 60.0
 _FIRST_SCANS_S = 10.0
 #: Seconds `run_once` waits for alerts to be delivered.
 _DELIVERY_GRACE_S = 20.0
+#: Seconds between looks for backfills, and that their runs get to be left when the daemon stops.
+_BACKFILL_S, _BACKGROUND_GRACE_S = 2.0, 3.0
 
 
 class Watcher:
@@ -89,6 +92,8 @@ class Watcher:
         self.failure: DynamoError | None = None
         self._stop = threading.Event()
         self._ended = threading.Event()
+        #: Background work ends at once, whatever time live runs get to finish.
+        self._background_stop = threading.Event()
         self._defects = Defects(self.events)
         self._sources: list[FeedSource] = []
         self._service = make_service(config, planner=planner, engine_factory=engine_factory, events=self.events)
@@ -111,6 +116,9 @@ class Watcher:
         self._paused = paused
         if paused:
             self.dispatcher.pause()
+        self._backfills = BackfillWorker(
+            self._service, config, may_start=self.dispatcher.calm, stop=self._background_stop
+        )
         self._standing = Standing(self._service.store, config.state_dir)
         self._decider = Decider(self._service, self.dispatcher, self._rules, self._defects)
         self._intake = Intake(self._service, self._decider, self._feed_rules())
@@ -199,12 +207,14 @@ class Watcher:
             return
         self._ended.set()
         self._stop.set()
+        self._background_stop.set()
         for source in self._sources:
             source.stop()
         if self._started:
             self._intake.stop()
             with self._lease.kept():
                 self.dispatcher.stop(self.config.watch.stop_grace_s)
+                self._backfills.join(_BACKGROUND_GRACE_S)
             for timer in (*self._first_timers, *self._timers):
                 timer.join()
         if self._alerts is not None:
@@ -257,6 +267,7 @@ class Watcher:
         return [
             Chore("resume", self.config.watch.resume_s, self.dispatcher.resume),
             Chore("slots", LOOK_S, self.dispatcher.look_at_slots),
+            Chore("backfill", _BACKFILL_S, self._backfills.work),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules

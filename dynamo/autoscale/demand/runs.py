@@ -18,7 +18,7 @@ from dynamo.inspection.facts import facts_from_json
 from dynamo.runs import learning
 from dynamo.runs.ledger import superseded_by
 from dynamo.runs.planning import Planner, Workflow
-from dynamo.runs.shedding import AHEAD
+from dynamo.runs.shedding import pool_priority
 from dynamo.runs.states import UNFINISHED, WAITING
 from dynamo.store.engine import Store
 from dynamo.store.models import Arrival, Run, StoredDocument
@@ -130,7 +130,7 @@ class RunsSource:
             memory_mb_each=cost.memory_mb,
             disk_mb_each=cost.disk_mb,
             site=self._sites.get(run.workflow, ""),
-            priority=run.priority + (AHEAD if run.trigger in self._spared else 0),
+            priority=pool_priority(run, self._spared),
         )
 
     def cost_of(self, run: Run, facts: dict[str, Any] | None) -> RunCost:

@@ -11,7 +11,7 @@ from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.learning import LearnedCosts
 from dynamo.runs.planning import Planner
-from dynamo.runs.shedding import AHEAD
+from dynamo.runs.shedding import pool_priority
 from dynamo.store.models import Arrival, Run, StoredDocument
 from dynamo.times import utc_now
 
@@ -50,8 +50,7 @@ class PlanStep:
         )
         # The trigger may have set a priority other than the document's; the pool's queue uses it, too. A full pool
         # would never get to low-priority jobs: those of runs that must not be skipped go first in any case.
-        ahead = AHEAD if run.trigger in self._spared else 0
-        plan = replace(plan, priority=run.priority + ahead)
+        plan = replace(plan, priority=pool_priority(run, self._spared))
         folder_of(run).prepare(plan, layout)
         self._journal.move(
             run,

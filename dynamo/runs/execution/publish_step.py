@@ -15,7 +15,7 @@ from dynamo.runs.execution.inputs import check_inputs
 from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.ledger import BRANCH, decide, move
-from dynamo.runs.publish import Publication, describe, publish
+from dynamo.runs.publish import Publication, describe, line_folder, publish
 from dynamo.runs.record import index_facts, latencies
 from dynamo.runs.results import read_results, remarks_of, skipped_jobs
 from dynamo.runs.series import count_publication
@@ -55,11 +55,12 @@ class PublishStep:
             folder.work,
             [lfn for lfn in plan.products if plan.writers[lfn] not in skipped],
             root=self._settings.products_dir,
-            workflow=run.workflow,
+            workflow=line_folder(run.workflow, run.variant),
             key=run.key,
             valid_at=valid_at,
             facts=index_facts(run, plan, results, remarks, skipped),
             fsync=self._settings.fsync,
+            old=run.origin == "backfill",
         )
         now = utc_now()
         rows = _rows(run, publication, plan.outputs)
@@ -93,6 +94,7 @@ class PublishStep:
             run.id,
             workflow=run.workflow,
             trigger=run.trigger,
+            origin=run.origin,
             product_dir=run.product_dir,
             products=products,
             valid_at=run.valid_at,
