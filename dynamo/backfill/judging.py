@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -110,7 +110,7 @@ def _missing(arrivals: Sequence[Arrival]) -> str:
     return ""
 
 
-def counts(outcomes: Sequence[Outcome]) -> Mapping[str, Any]:
+def counts(outcomes: Sequence[Outcome]) -> Mapping[str, int]:
     """Return how many outcomes there are of each kind, by the names of the store's counters."""
     words = [outcome.word for outcome in outcomes]
     return {

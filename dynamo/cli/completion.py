@@ -49,6 +49,11 @@ def complete_triggers(ctx: typer.Context, incomplete: str) -> list[str]:
     return _matching(incomplete, lambda: [trigger.name for trigger in _config(ctx).triggers])
 
 
+def complete_backfills(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the IDs of backfills, newest first."""
+    return from_store(ctx, incomplete, _backfills)
+
+
 def complete_channels(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the configured alert channels."""
     return _matching(incomplete, lambda: [channel.name for channel in _config(ctx).alerts.channels])
@@ -94,6 +99,14 @@ def _runs(session: Session) -> Iterable[str]:
     from dynamo.store.models import Run
 
     return session.scalars(select(Run.id).order_by(Run.created_at.desc()).limit(_MOST))
+
+
+def _backfills(session: Session) -> Iterable[str]:
+    from sqlalchemy import select
+
+    from dynamo.store.backfills import Backfill
+
+    return session.scalars(select(Backfill.id).order_by(Backfill.created_at.desc()).limit(_MOST))
 
 
 def _templates() -> Iterable[str]:

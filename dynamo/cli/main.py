@@ -18,6 +18,7 @@ COMMANDS = (
     "alerts",
     "assets",
     "autoscale",
+    "backfill",
     "demo",
     "modules",
     "nowcast",

@@ -1,0 +1,193 @@
+"""Promotion: what a backfill published beside the current products becomes current, one transaction for each batch.
+
+Each publication first gets a second folder among the current products, of links to the same files. Then the store is
+told, and only then is the folder beside removed: whoever reads sees the old products or the new, each whole. A
+promotion that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from dynamo.backfill.control import find_backfill
+from dynamo.backfill.states import ACTIVE
+from dynamo.errors import InputError, UsageError
+from dynamo.runs.keys import run_key
+from dynamo.runs.ledger import decide
+from dynamo.runs.publish import Publication, is_whole, line_folder, publish, read_publication, repair_latest
+from dynamo.runs.series import CURRENT, count_publication, slot_of, withdraw
+from dynamo.runs.service import RunService, publication_of
+from dynamo.store.backfills import Backfill
+from dynamo.store.models import Product, Run, StoredDocument
+from dynamo.times import utc_now
+
+_BATCH = 20
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """How many runs became current, and how many could not because their products are gone."""
+
+    runs: int
+    gone: int
+
+
+@dataclass(frozen=True)
+class _Move:
+    """One run on its way: the key and the folder it gets."""
+
+    run: str
+    key: str
+    publication: Publication
+
+
+def promote(service: RunService, name: str, progress: Callable[[int], object] = lambda _: None) -> Promoted:
+    """Make the products of a backfill current; ``progress`` is told how many are done.
+
+    Raises
+    ------
+    NotFoundError, UsageError
+        If there is no such backfill, it published nothing beside the current products, or it is still at work.
+    """
+    with service.store.reading() as session:
+        row = find_backfill(session, name)
+    if not row.variant:
+        raise UsageError("its products are the current ones", where=row.id, expected="a backfill started with --as")
+    if row.state == ACTIVE:
+        raise UsageError("it is still at work", where=row.id, expected="a backfill that is done or paused")
+    done = gone = 0
+    after: tuple[datetime, str] | None = None
+    while True:
+        with service.store.reading() as session:
+            runs = _runs(session, row, after)
+        if not runs:
+            break
+        last = runs[-1]
+        after = (slot_of(last), last.id)
+        moves = [move for run in runs if (move := _prepared(service, run)) is not None]
+        gone += len(runs) - len(moves)
+        done += _commit(service, row, moves)
+        progress(done)
+    _sweep(service, row)
+    with service.store.transaction() as session:
+        found = session.get_one(Backfill, row.id, with_for_update=True)
+        found.promoted_at = found.updated_at = utc_now()
+        decide(session, f"backfill {row.id}", "promote", f"{done} runs made current, {gone} without products")
+    return Promoted(done, gone)
+
+
+def _runs(session: Session, row: Backfill, after: tuple[datetime, str] | None) -> Sequence[Run]:
+    """Return the next runs to promote, of this line and range: an earlier backfill may have made some of them."""
+    query = select(Run).where(
+        Run.workflow == row.workflow,
+        Run.trigger == row.trigger,
+        Run.variant == row.variant,
+        Run.standing == CURRENT,
+        Run.valid_at >= row.since,
+        Run.valid_at < row.until,
+    )
+    if row.radars:
+        query = query.where(or_(Run.radar == "", func.upper(Run.radar).in_(row.radars)))
+    if after is not None:
+        query = query.where(or_(Run.valid_at > after[0], and_(Run.valid_at == after[0], Run.id > after[1])))
+    return session.scalars(query.order_by(Run.valid_at, Run.id).limit(_BATCH)).all()
+
+
+def _prepared(service: RunService, run: Run) -> _Move | None:
+    """Give a run's products their folder among the current ones; None if they are gone."""
+    try:
+        found = publication_of(run)
+    except InputError:
+        return None
+    if found is None or not is_whole(found):
+        return None
+    key = _plain_key(service, run)
+    facts = {name: value for name, value in found.index.items() if name not in ("key", "products")}
+    publication = publish(
+        found.folder,
+        [item.lfn for item in found.products],
+        root=service.settings.products_dir,
+        workflow=line_folder(run.workflow, ""),
+        key=key,
+        valid_at=slot_of(run),
+        facts=facts,
+        fsync=service.settings.fsync,
+        old=True,
+    )
+    return _Move(run.id, key, publication)
+
+
+def _plain_key(service: RunService, run: Run) -> str:
+    """Return the key the run would have without its variant, so that it is found as the same work; else its own."""
+    with service.store.reading() as session:
+        workflow = service.planner.from_body(session.get_one(StoredDocument, run.document).body)
+        sums: dict[str, list[str]] = {}
+        for item in run.inputs:
+            sums.setdefault(item["port"], []).append(item["sha256"])
+
+        def key(variant: str) -> str:
+            return run_key(
+                run.workflow,
+                run.version,
+                run.document,
+                sums,
+                run.parameters,
+                modules=workflow.modules,
+                variant=variant,
+            )
+
+        # With other modules installed since then, it is not what a run would make now.
+        plain = key("")
+        taken = session.scalar(select(Run.id).where(Run.key == plain)) is not None
+        return run.key if taken or key(run.variant) != run.key else plain
+
+
+def _commit(service: RunService, row: Backfill, moves: Sequence[_Move]) -> int:
+    """Make prepared runs current in one transaction, then remove their folders beside; return how many."""
+    left: list[Path] = []
+    with service.store.transaction() as session:
+        for move in moves:
+            run = session.get_one(Run, move.run, with_for_update=True)
+            taken = move.key != run.key and session.scalar(select(Run.id).where(Run.key == move.key)) is not None
+            if run.variant != row.variant or run.standing != CURRENT or taken:
+                continue
+            withdraw(session, run)
+            if run.product_dir is not None:
+                left.append(Path(run.product_dir))
+            folder = move.publication.folder
+            run.key, run.variant, run.product_dir, run.published_at = move.key, "", str(folder), utc_now()
+            session.flush()
+            products = session.scalars(select(Product).where(Product.run_id == run.id)).all()
+            for product in products:
+                product.path = str(folder / product.lfn)
+            count_publication(session, run, sum(product.bytes for product in products))
+            decide(session, run.id, "promote", f"backfill {row.id}: no longer published as {row.variant}")
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(left)
+
+
+def _sweep(service: RunService, row: Backfill) -> None:
+    """Remove the folders beside that a killed promotion left."""
+    base = service.settings.products_dir / line_folder(row.workflow, row.variant)
+    if not base.is_dir():
+        return
+    for path in base.glob("[0-9]*/*-*"):
+        try:
+            found = read_publication(path)
+        except (InputError, OSError):
+            continue
+        if found is None:
+            continue
+        with service.store.reading() as session:
+            run = session.get(Run, str(found.index.get("run")))
+        if run is not None and run.variant != row.variant and run.product_dir != str(path):
+            shutil.rmtree(path, ignore_errors=True)
+    repair_latest(base)
