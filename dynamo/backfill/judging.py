@@ -27,7 +27,7 @@ Word = Literal["make", "have", "refuse", "gone"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SlotOutcome:
     """What becomes of one run of a slot, and why; a ``known`` run is made again in place."""
 
     word: Word
@@ -62,7 +62,7 @@ class Notes(Book):
         self.write()
 
 
-def judge(session: Session, slot: Slot, order: Order, book: Book, backfill: str) -> list[Outcome]:
+def judge(session: Session, slot: Slot, order: Order, book: Book, backfill: str) -> list[SlotOutcome]:
     """Return what becomes of the runs of a slot, at least one outcome."""
     rule = order.rule
     try:
@@ -70,28 +70,28 @@ def judge(session: Session, slot: Slot, order: Order, book: Book, backfill: str)
     except STORE_TROUBLE:
         raise
     except InputError as error:
-        return [Outcome("refuse", f"cannot be judged: {error}")]
+        return [SlotOutcome("refuse", f"cannot be judged: {error}")]
     except Exception as error:  # the defect of one trigger with one file must not end a backfill
-        return [Outcome("refuse", f"cannot be judged: {rule.who}: {type(error).__name__}: {error}")]
-    return [_outcome(session, one, order, book.now, backfill) for one in due] or [Outcome("refuse", "no run")]
+        return [SlotOutcome("refuse", f"cannot be judged: {rule.who}: {type(error).__name__}: {error}")]
+    return [_outcome(session, one, order, book.now, backfill) for one in due] or [SlotOutcome("refuse", "no run")]
 
 
-def _outcome(session: Session, due: Due, order: Order, now: datetime, backfill: str) -> Outcome:
+def _outcome(session: Session, due: Due, order: Order, now: datetime, backfill: str) -> SlotOutcome:
     if not due.verdict.start:
-        return Outcome("refuse", due.verdict.reason)
+        return SlotOutcome("refuse", due.verdict.reason)
     try:
         request = order.stamped(order.rule.request(due.arrivals, now, due.offers), backfill)
     except InputError as error:
-        return Outcome("gone", str(error))
+        return SlotOutcome("gone", str(error))
     run = session.scalar(select(Run).where(Run.key == request.key))
     if run is not None and (run.state in UNFINISHED or (run.state == "succeeded" and has_products(run))):
-        return Outcome("have", f"run {run.id} is {run.state}")
+        return SlotOutcome("have", f"run {run.id} is {run.state}")
     if missing := _missing(due.arrivals):
-        return Outcome("gone", missing)
+        return SlotOutcome("gone", missing)
     if run is None:
-        return Outcome("make", due.verdict.reason, request)
+        return SlotOutcome("make", due.verdict.reason, request)
     left = "its products are gone" if run.state == "succeeded" else f"it is {run.state}"
-    return Outcome("make", f"run {run.id} again: {left}", request, run.id)
+    return SlotOutcome("make", f"run {run.id} again: {left}", request, run.id)
 
 
 def _missing(arrivals: Sequence[Arrival]) -> str:
@@ -110,7 +110,7 @@ def _missing(arrivals: Sequence[Arrival]) -> str:
     return ""
 
 
-def counts(outcomes: Sequence[Outcome]) -> Mapping[str, int]:
+def counts(outcomes: Sequence[SlotOutcome]) -> Mapping[str, int]:
     """Return how many outcomes there are of each kind, by the names of the store's counters."""
     words = [outcome.word for outcome in outcomes]
     return {

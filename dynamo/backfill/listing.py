@@ -66,9 +66,9 @@ def files_after(folder: Path, after: str = "") -> Iterator[Path]:
 
 
 def concerns(order: Order, path: Path) -> bool:
-    """Return whether a file would be judged if it arrived."""
+    """Return whether the trigger would use a file if it arrived."""
     trigger = order.rule.trigger
-    return not name_problem(path) and trigger.concerns(trigger.feed, PurePath(path))
+    return not name_problem(path) and trigger.uses(trigger.feed, PurePath(path))
 
 
 def arrival_values(path: Path, order: Order, feed: str) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from dynamo.backfill.judging import Notes, Outcome, counts, judge
+from dynamo.backfill.judging import Notes, SlotOutcome, counts, judge
 from dynamo.backfill.order import Order
 from dynamo.backfill.source import Position, slots
 from dynamo.backfill.states import ACTIVE, FINISH, MAKE
@@ -45,7 +45,7 @@ def make_portion(service: RunService, order: Order, backfill: str, most: int) ->
         if row.state != ACTIVE or row.phase != MAKE:
             return []
         book = Notes(session, order.rule.kind, backfill, utc_now())
-        found: list[Outcome] = []
+        found: list[SlotOutcome] = []
         end, ended = before, True
         for slot in slots(session, order, row.feed, before):
             if len(found) >= _LOOKS or sum(one.word == "make" for one in found) >= most:
@@ -69,7 +69,7 @@ def make_portion(service: RunService, order: Order, backfill: str, most: int) ->
     return runs
 
 
-def _made(session: Session, service: RunService, outcome: Outcome, backfill: str) -> Run | None:
+def _made(session: Session, service: RunService, outcome: SlotOutcome, backfill: str) -> Run | None:
     """Create the run of an outcome, or open an ended one again as the backfill's; None if there is nothing to run."""
     if outcome.request is None:
         return None

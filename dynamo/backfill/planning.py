@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dynamo.backfill.judging import Notes, Outcome, counts, judge
+from dynamo.backfill.judging import Notes, SlotOutcome, counts, judge
 from dynamo.backfill.listing import arrival_values, concerns, files_after
 from dynamo.backfill.order import Order
 from dynamo.backfill.source import Position, Slot, slots
@@ -98,7 +98,7 @@ def _plan_of_folder(service: RunService, order: Order, price: float | None) -> B
     with service.store.reading() as session:
         book = Notes(session, order.rule.kind, "plan", utc_now())
         found.sort(key=lambda one: one.valid_at or one.detected_at)
-        outcomes: list[Outcome] = []
+        outcomes: list[SlotOutcome] = []
         for arrival in found:
             outcomes += judge(session, _alone(arrival), order, book, "plan")
         sample = [one.request for one in outcomes if one.request is not None]

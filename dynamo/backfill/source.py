@@ -39,7 +39,7 @@ def slots(session: Session, order: Order, feed: str, after: Position) -> Iterato
     key: datetime | None = None
     for arrival in _arrivals(session, order, feed, after):
         # Files of a folder are judged as if they had come from the trigger's feed.
-        if arrival.valid_at is None or not trigger.concerns(trigger.feed, PurePath(arrival.path)):
+        if arrival.valid_at is None or not trigger.uses(trigger.feed, PurePath(arrival.path)):
             continue
         slot = trigger.slot_at(arrival.valid_at)
         if pending and (slot is None or slot != key):

@@ -105,6 +105,10 @@ class Trigger:
         """Return what it decides now, each decision once: it is stored in the same transaction."""
         return ()
 
+    def uses(self, feed: str, path: PurePath) -> bool:
+        """Whether its runs may take this file as input."""
+        return self.concerns(feed, path)
+
     def slot_at(self, time: datetime) -> datetime | None:  # noqa: ARG002 - the interface
         """Return the slot to which data valid at a time belong; None if it decides on each file by itself."""
         return None

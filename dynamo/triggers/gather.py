@@ -127,6 +127,10 @@ class GatherTrigger(Trigger):
             book.keep({"done": [to_iso(slot) for slot in slots], "left_out": sorted(told & here)})
         return due
 
+    def uses(self, feed: str, path: PurePath) -> bool:
+        """Whether this file is a piece."""
+        return self.is_piece(feed, path)
+
     def slot_at(self, time: datetime) -> datetime:
         """Return the slot of a piece."""
         return slot_of(time, self.settings.period)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -131,6 +132,10 @@ class ScheduleTrigger(Trigger):
         data = {"feed": newest.feed, "path": newest.path, **({"ahead": ahead} if ahead else {}), **verdict.data}
         reason = f"{verdict.reason}; files from a clock that is ahead left out" if ahead else verdict.reason
         return (Due(subject, replace(verdict, reason=reason, data=data), (newest,)),)
+
+    def uses(self, feed: str, path: PurePath) -> bool:  # noqa: ARG002 - the interface
+        """Whether its runs may take this file: any of its feed."""
+        return feed == self.feed
 
     def slot_at(self, time: datetime) -> datetime:
         """Return the slot for which data are the newest, if no others come before it."""

@@ -37,13 +37,14 @@ from tests.waiting import PATIENCE
 
 LIMIT_S = 10
 FILES = 3
-RANGE = {"since": START, "until": START + timedelta(hours=1)}
+END = START + timedelta(hours=1)
 
 
 def config_of(folder: Path) -> Config:
     trigger = {"name": "storms", "feed": "n", "workflow": "nowcast", "parameters": {"levels": [30.0], "min_points": 4}}
-    data = {"feeds": [{"name": "n", "path": "incoming"}], "triggers": [trigger], "runs": {"fsync": False}}
-    return parse_config({**data, "runs": {"fsync": False, "min_free_mb": 0}}, base=folder)
+    feeds = [{"name": "n", "path": "incoming"}]
+    runs = {"fsync": False, "min_free_mb": 0}
+    return parse_config({"feeds": feeds, "triggers": [trigger], "runs": runs}, base=folder)
 
 
 def service_in(folder: Path) -> RunService:
@@ -75,7 +76,9 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     recorded_at=utc_now(),
                 )
             )
-        orders.start(session, orders.compose(config_of(now), service.planner, "storms", variant="new", **RANGE))
+        config = config_of(now)
+        order = orders.compose(config, service.planner, "storms", since=START, until=END, variant="new")
+        orders.start(session, order)
     service.store.close()
     return now.rename(now.parent / "before")
 
@@ -133,7 +136,7 @@ def limited(act: Any, now: Path, points: Points) -> None:
         mine()
         return found
 
-    Path.rename = renamed  # type: ignore[method-assign, assignment]
+    Path.rename = renamed  # type: ignore[method-assign]
     act(now)
 
 
