@@ -15,7 +15,7 @@ from dynamo.backfill.listing import arrival_values, concerns, files_after
 from dynamo.backfill.order import Order
 from dynamo.backfill.source import Position, Slot, slots
 from dynamo.errors import InputError
-from dynamo.runs.input_facts import input_facts
+from dynamo.runs.execution.input_facts import input_facts
 from dynamo.runs.ledger import RunRequest
 from dynamo.runs.service import RunService
 from dynamo.store.fleets import Worker
