@@ -133,6 +133,9 @@ class Run(Base):
         Index("ix_runs_line", "workflow", "trigger", "radar", "variant", "valid_at"),
         Index(None, "created_at"),
         Index(None, "backfill", "state"),
+        Index(None, "published_at"),
+        Index(None, "arrival_id"),
+        Index(None, "tier", "workflow", "published_at", "bytes"),
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -168,6 +171,10 @@ class Run(Base):
     cpu_s: Mapped[float] = mapped_column(Float, default=0.0)
     run_dir: Mapped[str]
     product_dir: Mapped[str | None]
+    #: Where the products are: ``hot``, ``warm`` or ``gone``; empty before they are published.
+    tier: Mapped[str] = mapped_column(String(10), default="", server_default="")
+    #: Size of the products.
+    bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     software: Mapped[str] = mapped_column(String(100))
     valid_at: Mapped[datetime | None]
     deadline_at: Mapped[datetime | None]

@@ -69,9 +69,18 @@ class PublishStep:
             if rows:
                 session.execute(insert(Product), rows)
             learning.observe(session, run.id, plan, results)
-            moved = move(session, run.id, "succeeded", published_at=now, product_dir=str(publication.folder))
+            size = sum(item.bytes for item in publication.products)
+            moved = move(
+                session,
+                run.id,
+                "succeeded",
+                published_at=now,
+                product_dir=str(publication.folder),
+                tier="hot",
+                bytes=size,
+            )
             if moved:
-                count_publication(session, run, sum(item.bytes for item in publication.products))
+                count_publication(session, run, size)
             for remark in remarks if moved else ():
                 decide(session, run.id, "remark", remark)
             if moved and skipped:
