@@ -1,21 +1,156 @@
-"""`dynamo products`: look after what was published."""
+"""`dynamo products`: list, verify and repair what was published."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from dynamo.cli.console import out, print_json
+from dynamo.cli.completion import complete_workflows
+from dynamo.cli.console import err, out, print_json, print_table, progress
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from dynamo.archive.listing import ProductFilter
+    from dynamo.archive.verify import Finding
+    from dynamo.config.file import Config
+    from dynamo.store.engine import Store
+
+SinceOption = typer.Option(
+    None, "--since", metavar="WHEN", help="Published since: an age such as 1h or 2d, or an ISO 8601 time."
+)
+WorkflowOption = typer.Option(
+    None, "--workflow", "-w", help="Only products of this workflow.", autocompletion=complete_workflows
+)
+#: Files are not what they were: bad input for whoever reads them.
+_DAMAGED = 3
 
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="Look after published products.")
+    group = typer.Typer(no_args_is_help=True, help="List, verify and repair published products.")
+    group.command("list")(list_)
+    group.command("verify")(verify)
     group.command("repair")(repair)
     app.add_typer(group, name="products")
+
+
+def list_(
+    since: str | None = SinceOption,
+    workflow: str | None = WorkflowOption,
+    tier: str | None = typer.Option(None, "--tier", help="Only products that are hot (local) or warm."),
+    limit: int = typer.Option(100, "--limit", "-n", min=1, max=1_000_000, help="Show at most N, newest first."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """List published files, the newest publication first, wherever they are now.
+
+    `dynamo products list --since 1h` is what came in the last hour. A file moved to the warm tier keeps its place in
+    the list, with its new path. --json adds checksums, valid times and leads.
+    """
+    from dynamo.archive.listing import list_products, listed_json
+    from dynamo.store.engine import existing_store
+    from dynamo.times import to_iso
+
+    which = _filter(since, workflow, tier)
+    store = existing_store(_settings(config).store_url)
+    with store.reading() as session:
+        found = list_products(session, which, limit)
+    store.close()
+    if as_json:
+        print_json([listed_json(product, run) for product, run in found])
+        return
+    last = None
+    for product, run in found:
+        if run.id != last:
+            last = run.id
+            published = "" if run.published_at is None else to_iso(run.published_at.replace(microsecond=0))
+            valid = "" if run.valid_at is None else f" of {to_iso(run.valid_at.replace(microsecond=0))}"
+            where = f"{run.product_dir}{' (warm)' if run.tier == 'warm' else ''}"
+            out.print(f"{published} {run.workflow}{valid}, run {run.id}: {where}", markup=False)
+        out.print(f"{product.bytes:>12,}  {product.lfn}", markup=False)
+    if not found:
+        out.print("no products", markup=False)
+    elif len(found) == limit:
+        err.print(f"only the newest {limit}: --limit shows more", markup=False)
+
+
+def verify(
+    since: str | None = SinceOption,
+    workflow: str | None = WorkflowOption,
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Read every published file and compare it with the checksums in the store and in its index.
+
+    Reports what is missing, changed, or extra (not published by DyNamo); without --since and --workflow also product
+    folders that no run in the store published. Repairs nothing: `dynamo runs retry RUN` makes products again.
+
+    Exit codes: 0 all as published; 3 if anything is not.
+    """
+    from dynamo.store.engine import existing_store
+
+    which, settings = _filter(since, workflow, None), _settings(config)
+    store = existing_store(settings.store_url)
+    try:
+        publications, files, findings = _verified(store, settings, which, quiet=as_json)
+    finally:
+        store.close()
+    if as_json:
+        wrong = [
+            {"run": item.run, "path": str(item.path), "problem": item.problem, "detail": item.detail}
+            for item in findings
+        ]
+        print_json({"publications": publications, "files": files, "wrong": wrong})
+    else:
+        if findings:
+            print_table(
+                "", ("run", "problem", "path", "detail"), [(f.run, f.problem, f.path, f.detail) for f in findings]
+            )
+        state = f"{len(findings)} not as published" if findings else "all as published"
+        out.print(f"{publications} publications, {files} files: {state}", markup=False)
+    if findings:
+        raise typer.Exit(_DAMAGED)
+
+
+def _verified(store: Store, settings: Config, which: ProductFilter, *, quiet: bool) -> tuple[int, int, list[Finding]]:
+    """Return how many publications and files were read, and what is wrong."""
+    from dynamo.archive.listing import ProductFilter
+    from dynamo.archive.verify import count_publications, strays
+    from dynamo.archive.verify import verify as read_all
+
+    publications = files = 0
+    findings: list[Finding] = []
+    with progress() as bar:
+        bar.disable = quiet or not err.is_terminal
+        task = bar.add_task("publications", total=count_publications(store, which))
+        for item in read_all(store, which):
+            publications, files = publications + 1, files + item.files
+            findings += item.findings
+            bar.advance(task)
+        if which == ProductFilter():
+            findings += strays(settings.products_dir, store)
+    return publications, files, findings
+
+
+def _filter(since: str | None, workflow: str | None, tier: str | None) -> ProductFilter:
+    from dynamo.archive.listing import ProductFilter
+    from dynamo.cli.fleet.common import past
+    from dynamo.errors import UsageError
+    from dynamo.times import utc_now
+
+    if tier not in (None, "hot", "warm"):
+        raise UsageError(f"unknown tier {tier!r:.40}", where="--tier", expected="hot or warm")
+    moment = None if since is None else past(since, utc_now(), where="--since")
+    return ProductFilter(since=moment, workflow=workflow, tier=tier)
+
+
+def _settings(config: Path | None) -> Config:
+    from dynamo.config.file import find_config
+
+    return find_config(config)
 
 
 def repair(

@@ -1,0 +1,1 @@
+"""Published products after their publication: listed, verified, moved to a warm tier, removed; and rows pruned."""
