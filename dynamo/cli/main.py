@@ -25,6 +25,7 @@ COMMANDS = (
     "plugins",
     "pool",
     "products",
+    "quarantine",
     "runs",
     "simulate",
     "store",

@@ -69,7 +69,9 @@ def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> No
 def arrivals(
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
-    state: str | None = typer.Option(None, "--state", "-s", help="accepted, duplicate or quarantined."),
+    state: str | None = typer.Option(
+        None, "--state", "-s", help="accepted, duplicate, quarantined, released or dropped."
+    ),
     as_json: bool = JsonOption,
 ) -> None:
     """List arrivals, newest first."""

@@ -1,4 +1,4 @@
-"""Quarantine: move a bad file aside and write the reason next to it; never overwrite anything."""
+"""Quarantine: move a bad file aside and write the reason next to it, or move it back; never overwrite anything."""
 
 from __future__ import annotations
 
@@ -46,6 +46,31 @@ def move_aside(path: Path, folder: Path, reason: str) -> Path | None:
             return None
         raise
     return goal
+
+
+def move_back(moved: Path, path: Path) -> None:
+    """Move a file from quarantine to where it came from, unless it is there already; the note of its reason goes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be moved, or another file has its name now (`FileExistsError`).
+    """
+    if not (moved.exists() or moved.is_symlink()):
+        return
+    if path.exists() or path.is_symlink():
+        raise FileExistsError(errno.EEXIST, "another file has its name now", str(path))
+    moved.with_name(moved.name + ".reason").unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        moved.rename(path)
+    except FileNotFoundError:
+        # Another process did it.
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _move_across(moved, path)
 
 
 def _reserve(name: str, folder: Path, reason: str) -> tuple[Path, Path]:

@@ -15,12 +15,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dynamo.errors import InputError, RetryableError
 from dynamo.inspection.facts import InputFacts
 from dynamo.inspection.serving import OVERDRAWN, Question, serve
 from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess
+
+if TYPE_CHECKING:
+    from dynamo.inspection.picture import Picture
 
 #: Formats with known cost; files in other formats are accepted unread.
 RADAR = frozenset({"radar-sweep", "radar-volume"})
@@ -80,6 +83,18 @@ def inspect_port(format_: str, paths: Sequence[Path], levels: Sequence[float]) -
         return None
     # If a radar file is expected, report the error about radar files.
     return _inspectors.look("radar" if formats <= RADAR else "any", paths, levels)
+
+
+def draw(path: Path) -> Picture:
+    """Return a picture of what can be read of a file.
+
+    Raises
+    ------
+    InputError, RetryableError
+        If there is nothing to draw; also as `inspect`.
+    """
+    found = _inspectors.ask("picture", [path], ())
+    return cast("Picture", found)
 
 
 def warm() -> None:
@@ -154,6 +169,10 @@ class _Inspectors:
             inspector.helper.stop()
 
     def look(self, kind: str | None, paths: Sequence[Path], levels: Sequence[float]) -> InputFacts:
+        return cast("InputFacts", self.ask(kind, paths, levels))
+
+    def ask(self, kind: str | None, paths: Sequence[Path], levels: Sequence[float]) -> object:
+        """Return the answer; raise it if it is an error."""
         paths = tuple(Path(path) for path in paths)
         size = 0
         for path in paths:
@@ -164,9 +183,9 @@ class _Inspectors:
         question = Question(kind, folder, paths, tuple(levels), cpu_s, cpu_s * WAIT_TIMES)
         with self._borrowed() as inspector:
             answer = _ask(inspector, question)
-        if isinstance(answer, InputFacts):
-            return answer
-        raise answer
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("object", answer)
 
     @contextlib.contextmanager
     def _borrowed(self) -> Iterator[_Inspector]:

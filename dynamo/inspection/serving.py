@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dynamo.errors import DynamoError, InputError, passing_fault
 from dynamo.inspection.facts import InputFacts
+
+if TYPE_CHECKING:
+    from dynamo.inspection.picture import Picture
 
 #: Time after which a process that nobody waits for exits.
 _ORPHAN_S = 10.0
@@ -25,7 +29,8 @@ class Question:
     Attributes
     ----------
     kind
-        None for the facts of one file, ``radar`` for those of the files of one volume, ``any`` for those of several.
+        None for the facts of one file, ``radar`` for those of the files of one volume, ``any`` for those of several,
+        ``picture`` for a drawing of one file.
     folder
         Working directory of the caller, if paths are relative to it: this process has that of its start.
     cpu_s, wall_s
@@ -69,14 +74,18 @@ def serve(pipe: Connection) -> None:
             pipe.send(found)
 
 
-def answer(question: Question) -> InputFacts | Exception:
-    """Return the facts that were asked for, or why there are none."""
+def answer(question: Question) -> InputFacts | Picture | Exception:
+    """Return the facts or the picture that were asked for, or why there are none."""
     from dynamo.inspection.look import inspect_input, inspect_inputs, inspect_radar
 
     paths, levels = question.paths, question.levels
     try:
         if question.folder is not None:
             os.chdir(question.folder)
+        if question.kind == "picture":
+            from dynamo.inspection.picture import draw
+
+            return draw(paths[0])
         if question.kind is None:
             return inspect_input(paths[0], levels)
         return inspect_radar(paths, levels) if question.kind == "radar" else inspect_inputs(paths, levels)

@@ -13,6 +13,7 @@ from dynamo.feeds.completeness import FileLook, shown
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival
 from dynamo.times import from_epoch, utc_now
+from dynamo.watch.quarantined import AGAIN
 
 
 def arrival_of(session: Session, candidate: Candidate, seen: FileLook) -> Arrival | None:
@@ -51,7 +52,7 @@ def record(session: Session, candidate: Candidate, seen: FileLook, **values: Any
     )
     arrival = session.scalars(select(Arrival).where(*_is(candidate, seen))).one()
     if not new:
-        if arrival.state != "quarantined":
+        if arrival.state not in AGAIN:
             return None
         for name, value in {**values, "moved_to": None}.items():
             setattr(arrival, name, value)

@@ -24,12 +24,13 @@ from dynamo.runs.patience import Stopped, patiently
 from dynamo.runs.series import count_arrival
 from dynamo.runs.service import RunService
 from dynamo.store.models import Arrival
-from dynamo.times import to_iso
+from dynamo.times import to_iso, utc_now
 from dynamo.watch.arrivals import arrival_of, first_with, record
 from dynamo.watch.bad_files import BadFiles
 from dynamo.watch.candidates import SPARE, Candidates
 from dynamo.watch.deciding import Decided, Decider
 from dynamo.watch.examining import Bad, Good, Later, examine
+from dynamo.watch.quarantined import AGAIN, RELEASED, finish, unfinished
 
 _log = logging.getLogger("dynamo.intake")
 _RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
@@ -145,10 +146,28 @@ class Intake:
 
         arrival = self._patiently(stored, candidate)
         # A bad file found here was moved back (it may be good now), or could not be moved before a restart.
-        if arrival is None or arrival.state == "quarantined":
+        if arrival is None or arrival.state in AGAIN:
             return False
         self.candidates.remember(candidate, seen.size, seen.mtime_ns)
         return True
+
+    def take_back(self) -> None:
+        """Finish what was ordered of files in quarantine, and examine those that were released once more.
+
+        Raises
+        ------
+        OSError
+            If a file cannot be moved or deleted now.
+        """
+        with self._service.store.reading() as session:
+            ordered = unfinished(session, list(self._feeds))
+        for arrival in ordered:
+            finish(self._service.store, arrival)
+            if arrival.state == RELEASED:
+                candidate = Candidate(arrival.feed, Path(arrival.path), "scan", utc_now())
+                # One that stayed in place is known as decided on.
+                self.candidates.forget(candidate)
+                self.candidates.offer(candidate)
 
     def _accept(self, candidate: Candidate, seen: FileLook, facts: InputFacts, digest: str) -> None:
         with self._accepting:

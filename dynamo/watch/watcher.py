@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("dynamo.watch")
 _TIDY_S = 60.0
+#: How often to look for files that were released from quarantine, seconds.
+_QUARANTINE_S = 2.0
 #: How long the start waits for the feeds' first scans, seconds; slow ones go on by themselves.
 _FIRST_SCANS_S = 10.0
 #: Seconds `run_once` waits for alerts to be delivered.
@@ -268,6 +270,7 @@ class Watcher:
             Chore("resume", self.config.watch.resume_s, self.dispatcher.resume),
             Chore("slots", LOOK_S, self.dispatcher.look_at_slots),
             Chore("backfill", _BACKFILL_S, self._backfills.work),
+            Chore("quarantine", _QUARANTINE_S, self._intake.take_back, at_start=True),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules

@@ -1,0 +1,191 @@
+"""`dynamo quarantine`: look at what was refused; hand it back to intake, or drop it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.runs import JsonOption
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from dynamo.config.file import Config
+    from dynamo.store.engine import Store
+    from dynamo.watch.quarantined import Waiting
+
+NumberArgument = typer.Argument(metavar="NUMBER", help="Number in `dynamo quarantine list`.")
+_STATES = ("quarantined", "released", "dropped")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(no_args_is_help=True, help="Look at refused files; hand them back to intake, or drop them.")
+    group.command("list")(list_)
+    group.command("show")(show)
+    group.command("release")(release)
+    group.command("drop")(drop)
+    app.add_typer(group, name="quarantine")
+
+
+def list_(
+    state: str = typer.Option(_STATES[0], "--state", "-s", help="quarantined, released (not examined yet) or dropped."),
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """List the files that intake refused and why, newest first."""
+    from dynamo.errors import UsageError
+    from dynamo.watch.quarantined import waiting
+
+    if state not in _STATES:
+        raise UsageError(f"unknown state {state!r:.40}", where="--state", expected=", ".join(_STATES))
+    _, store = _opened(config)
+    with store.reading() as session:
+        found = waiting(session, state, limit)
+    store.close()
+    if as_json:
+        print_json([item.as_json() for item in found])
+        return
+    print_table(
+        "",
+        ("number", "since", "from", "file", "reason"),
+        [
+            (item.id, f"{item.since:%m-%d %H:%M}", item.source, Path(item.path).name, _shortened(item.reason))
+            for item in found
+        ],
+    )
+
+
+def show(
+    number: str = NumberArgument,
+    out_file: Path | None = typer.Option(
+        None, "--out", "-o", metavar="FILE", help="Write the picture here. Default: in the quarantine folder."
+    ),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Show why a file was refused and what it holds now, and draw what can be read of it as a PNG.
+
+    The file is read in a process of its own with limits, as on arrival: it may be hostile. What cannot be read as a
+    product is drawn in greys, as far as it holds any grid of numbers.
+    """
+    from dynamo.watch.quarantined import find_refused, waiting_of
+
+    settings, store = _opened(config)
+    with store.reading() as session:
+        item = waiting_of(find_refused(session, number))
+    store.close()
+    facts = {**item.as_json(), **_looked_at(item, out_file or settings.quarantine_dir / f"{Path(item.path).name}.png")}
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        if value not in (None, "", []):
+            out.print(f"{name:9} {value}", markup=False)
+
+
+def release(
+    number: str = NumberArgument,
+    reason: str = typer.Option("requested by user", "--reason", help="Reason to record with the decision."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Hand a refused file back to intake, which examines it once more.
+
+    It goes back to where it came from. A daemon that runs takes it within seconds, otherwise the next one does. If it
+    is still bad it is refused again, with a reason of its own.
+    """
+    from dynamo.watch.quarantined import release as order
+
+    settings, store = _opened(config)
+    try:
+        _require_feed(settings, store, number)
+        item = order(store, number, reason)
+    finally:
+        store.close()
+    _answer(item, as_json)
+
+
+def drop(
+    number: str = NumberArgument,
+    reason: str = typer.Option(..., "--reason", help="Why it is of no use; it stays on record."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Delete a refused file for good; the record of it stays, with the reason.
+
+    A published product that another workflow refused is not deleted: only the record changes.
+    """
+    from dynamo.doors import FEEDS
+    from dynamo.watch.quarantined import drop as order
+    from dynamo.watch.quarantined import find_refused
+
+    settings, store = _opened(config)
+    try:
+        with store.reading() as session:
+            feed = find_refused(session, number).feed
+        kinds = {section.name: section.kind for section in settings.feeds}
+        movable = feed in kinds and bool(FEEDS.load(kinds[feed]).movable)
+        item = order(store, number, reason, movable=movable)
+    finally:
+        store.close()
+    _answer(item, as_json)
+
+
+def _looked_at(item: Waiting, goal: Path) -> dict[str, Any]:
+    """Return what a refused file holds now and where its picture is, or why there is none."""
+    from dynamo.errors import DynamoError
+    from dynamo.files import write_bytes
+    from dynamo.inspection import process
+    from dynamo.inspection.facts import facts_to_json
+
+    if item.at is None:
+        return {"now": "the file is gone"}
+    found: dict[str, Any] = {}
+    try:
+        found["holds"] = facts_to_json(process.inspect(item.at, ()))
+    except (DynamoError, OSError) as error:
+        found["now"] = str(error)
+    try:
+        picture = process.draw(item.at)
+    except (DynamoError, OSError) as error:
+        return {**found, "picture": None, "no_picture": str(error)}
+    finally:
+        process.close()
+    write_bytes(goal, picture.png)
+    return {**found, "picture": str(goal), "shows": picture.shows}
+
+
+def _require_feed(settings: Config, store: Store, number: str) -> None:
+    """Check that there is an intake to hand a file back to."""
+    from dynamo.errors import UsageError
+    from dynamo.watch.quarantined import find_refused
+
+    with store.reading() as session:
+        feed = find_refused(session, number).feed
+    if feed not in {section.name for section in settings.feeds}:
+        raise UsageError(f"its feed {feed} is not in the configuration", where=number, hint="name it with -c")
+
+
+def _opened(config: Path | None) -> tuple[Config, Store]:
+    from dynamo.config.file import find_config
+    from dynamo.store.engine import existing_store
+
+    settings = find_config(config)
+    return settings, existing_store(settings.store_url)
+
+
+def _answer(item: Waiting, as_json: bool) -> None:
+    if as_json:
+        print_json(item.as_json())
+        return
+    out.print(f"{item.id} {item.state}: {item.path}", markup=False)
+    if item.state == "dropped" and item.at is not None:
+        err.print(f"{item.at} stays where it is: it is a published product", markup=False)
+
+
+def _shortened(text: str, length: int = 120) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
