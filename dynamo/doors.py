@@ -147,3 +147,11 @@ CHANNELS: Door[Any] = Door(
     },
     _is_a("dynamo.alerts.channels.base:ChannelKind"),
 )
+
+#: Kinds of tiers that old products are moved to; each part is a `dynamo.archive.tiers.TierKind`.
+TIERS: Door[Any] = Door(
+    "dynamo.tiers",
+    "tier kind",
+    {"folder": "dynamo.archive.folder_tier:KIND"},
+    _is_a("dynamo.archive.tiers:TierKind"),
+)

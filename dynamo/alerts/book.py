@@ -24,6 +24,7 @@ from dynamo.config.alerts import AlertsSection
 from dynamo.runs.ledger import decide
 from dynamo.store.alerts import AlertDelivery, AlertEvent, AlertMessage, AlertStream
 from dynamo.store.engine import Store
+from dynamo.store.retention import note_day
 from dynamo.texts import counted
 from dynamo.times import ahead_of, to_iso, utc_now
 
@@ -193,6 +194,7 @@ class AlertBook:
                 session.execute(values.execution_options(synchronize_session=False))
             if messages:
                 session.execute(_unless_there(session, AlertMessage, messages[0]), messages)
+                note_day(session, product.issued, "alerts")
                 self._address(session, channels, made)
         return [str(message["text"]) for message in messages]
 

@@ -16,7 +16,7 @@ from dynamo.files import sha256_file
 from dynamo.runs.publish import INDEX, Publication, read_publication
 from dynamo.store.engine import Store
 from dynamo.store.models import Product, Run
-from dynamo.store.retention import Move
+from dynamo.store.retention import ProductMove
 
 Wrong = Literal["missing", "changed", "extra"]
 #: Runs read at a time.
@@ -24,7 +24,7 @@ _BATCH = 200
 
 
 @dataclass(frozen=True)
-class Finding:
+class Damage:
     """One file or folder that is not as it was published."""
 
     run: str
@@ -39,7 +39,7 @@ class Verified:
 
     run: str
     files: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Damage, ...]
 
 
 def count_publications(store: Store, which: ProductFilter) -> int:
@@ -74,22 +74,24 @@ def verify_run(run: Run, rows: list[Product]) -> Verified:
     found = [_check_file(run.id, folder / lfn, *facts) for lfn, facts in stored.items()]
     found += _check_index(run, folder, stored)
     found += [
-        Finding(run.id, path, "extra", "not published by DyNamo")
+        Damage(run.id, path, "extra", "not published by DyNamo")
         for path in files_in(folder)
         if path.relative_to(folder).as_posix() not in {*stored, INDEX}
     ]
     return Verified(run.id, len(stored) + 1, tuple(item for item in found if item is not None))
 
 
-def strays(root: Path, store: Store) -> Iterator[Finding]:
+def strays(root: Path, store: Store) -> Iterator[Damage]:
     """Find product folders in ``root`` that are no run's: of a lost store, or left by somebody else."""
     for workflow in sorted(root.glob("[!.]*")):
         for folder in sorted(workflow.glob("[0-9]*/*-*")):
             with store.reading() as session:
                 run = session.get(Run, folder.name.rpartition("-")[2])
-                on_its_way = run is not None and (run.state != "succeeded" or session.get(Move, run.id) is not None)
+                on_its_way = run is not None and (
+                    run.state != "succeeded" or session.get(ProductMove, run.id) is not None
+                )
             if folder.is_dir() and not on_its_way and (run is None or run.product_dir != str(folder)):
-                yield Finding("" if run is None else run.id, folder, "extra", _stray(run))
+                yield Damage("" if run is None else run.id, folder, "extra", _stray(run))
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -111,27 +113,27 @@ def _again(store: Store, run: Run, before: Verified) -> Verified:
     return before if same else verify_run(now, rows)
 
 
-def _check_file(run: str, path: Path, sha256: str, size: int) -> Finding | None:
+def _check_file(run: str, path: Path, sha256: str, size: int) -> Damage | None:
     try:
         if path.stat().st_size != size:
-            return Finding(run, path, "changed", f"has {path.stat().st_size} bytes, not {size}")
+            return Damage(run, path, "changed", f"has {path.stat().st_size} bytes, not {size}")
         if sha256_file(path) != sha256:
-            return Finding(run, path, "changed", "its checksum is another")
+            return Damage(run, path, "changed", "its checksum is another")
     except (FileNotFoundError, NotADirectoryError):
-        return Finding(run, path, "missing", "")
+        return Damage(run, path, "missing", "")
     except OSError as error:
-        return Finding(run, path, "missing", f"cannot be read: {error.strerror}")
+        return Damage(run, path, "missing", f"cannot be read: {error.strerror}")
     return None
 
 
-def _check_index(run: Run, folder: Path, stored: Mapping[str, tuple[str, int]]) -> list[Finding]:
+def _check_index(run: Run, folder: Path, stored: Mapping[str, tuple[str, int]]) -> list[Damage]:
     path = folder / INDEX
     try:
         index: Publication | None = read_publication(folder, run.key)
     except (InputError, OSError) as error:
-        return [Finding(run.id, path, "changed", str(error).removeprefix(f"{path}: "))]
+        return [Damage(run.id, path, "changed", str(error).removeprefix(f"{path}: "))]
     if index is None:
-        return [Finding(run.id, path, "missing", "")]
+        return [Damage(run.id, path, "missing", "")]
     listed = {item.lfn: (item.sha256, item.bytes) for item in index.products}
     differ = sorted(lfn for lfn in {*listed, *stored} if listed.get(lfn) != stored.get(lfn))
-    return [Finding(run.id, path, "changed", f"disagrees with the store on {', '.join(differ)}")] if differ else []
+    return [Damage(run.id, path, "changed", f"disagrees with the store on {', '.join(differ)}")] if differ else []

@@ -26,6 +26,7 @@ COMMANDS = (
     "pool",
     "products",
     "quarantine",
+    "retention",
     "runs",
     "simulate",
     "store",

@@ -14,7 +14,7 @@ from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
     from dynamo.archive.listing import ProductFilter
-    from dynamo.archive.verify import Finding
+    from dynamo.archive.verify import Damage
     from dynamo.config.file import Config
     from dynamo.store.engine import Store
 
@@ -115,14 +115,14 @@ def verify(
         raise typer.Exit(_DAMAGED)
 
 
-def _verified(store: Store, settings: Config, which: ProductFilter, *, quiet: bool) -> tuple[int, int, list[Finding]]:
+def _verified(store: Store, settings: Config, which: ProductFilter, *, quiet: bool) -> tuple[int, int, list[Damage]]:
     """Return how many publications and files were read, and what is wrong."""
     from dynamo.archive.listing import ProductFilter
     from dynamo.archive.verify import count_publications, strays
     from dynamo.archive.verify import verify as read_all
 
     publications = files = 0
-    findings: list[Finding] = []
+    findings: list[Damage] = []
     with progress() as bar:
         bar.disable = quiet or not err.is_terminal
         task = bar.add_task("publications", total=count_publications(store, which))

@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Upgrade and inspect the store; list arrivals and decisions.")
     group.command("upgrade")(upgrade)
     group.command("status")(status)
+    group.command("compact")(compact)
     group.command("arrivals")(arrivals)
     group.command("decisions")(decisions)
     app.add_typer(group, name="store")
@@ -38,6 +39,24 @@ def upgrade(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> N
         print_json({"store": store.url, "revision": HEAD})
         return
     out.print(f"{store.url} is at revision {HEAD}", markup=False)
+
+
+def compact(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+    """Rewrite an SQLite store without the space of removed rows; once for a store of an older DyNamo.
+
+    From then on retention gives space back as it goes. Everything else waits meanwhile, about a second for each 100 MB.
+    """
+    from dynamo.config.file import find_config
+    from dynamo.store.engine import existing_store
+    from dynamo.store.space import compact as rewrite
+
+    store = existing_store(find_config(config).store_url)
+    before, after = rewrite(store)
+    store.close()
+    if as_json:
+        print_json({"store": store.url, "bytes_before": before, "bytes_after": after})
+        return
+    out.print(f"{store.url}: {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB now", markup=False)
 
 
 def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
@@ -70,7 +89,7 @@ def arrivals(
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     state: str | None = typer.Option(
-        None, "--state", "-s", help="accepted, duplicate, quarantined, released or dropped."
+        None, "--state", "-s", help="accepted, duplicate, quarantined, released, dropped."
     ),
     as_json: bool = JsonOption,
 ) -> None:

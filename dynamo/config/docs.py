@@ -35,6 +35,8 @@ _VALUES = Values(
         },
         "[[assets]]": {"name": "storm_contours", "of": "nowcast/contour.geojson"},
         "[[alerts.channels]]": {"name": "record", "kind": "file", "path": "alerts.jsonl"},
+        "[retention.warm]": {"path": "/archive/products"},
+        "[[retention.rules]]": {"name": "rest"},
     },
     shown={
         "url": "postgresql://dynamo@localhost/dynamo",
@@ -50,6 +52,14 @@ _VALUES = Values(
         "cadence_s": 60,
         "job_overhead_s": 0.005,
         "single_threshold_s": 0.03,
+        "hot_gb": 500.0,
+        "warm_gb": 20_000.0,
+        "arrivals_days": 90.0,
+        "decisions_days": 90.0,
+        "runs_days": 365.0,
+        "costs_days": 365.0,
+        "hot_days": 30.0,
+        "gone_days": 730.0,
     },
     needed=("feed", "workflow"),
 )

@@ -22,6 +22,7 @@ from dynamo.config.feeds import FeedSection
 from dynamo.config.names import EngineName
 from dynamo.config.problems import CONFLICTS, describe_all, feed_hint, named, twice
 from dynamo.config.project import CONFIG_FILE, STATE_FOLDER, project_folder, user_state
+from dynamo.config.retention import RetentionSection
 from dynamo.config.triggers import TriggerSection
 from dynamo.documents.problems import MistakesError
 from dynamo.documents.section import ByKind, Section
@@ -127,6 +128,7 @@ class Config(Section):
     assets: list[AssetSection] = Field(default_factory=list)
     alerts: AlertsSection = AlertsSection()
     autoscale: AutoscaleSection = AutoscaleSection()
+    retention: RetentionSection = RetentionSection()
     #: Where relative paths start; not an option of the file.
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 

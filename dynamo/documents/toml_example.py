@@ -59,7 +59,7 @@ def toml_example(found: Iterable[Table], values: Values) -> str:
             lines += [f"# {table.header}", *(f"# {name} = {in_toml(value)}" for name, value in header.items())]
             given = {}
         for name, info in table.options.items():
-            if any(form == "list" for form, _, _ in nested(info.annotation)):
+            if any(form == "list" or kinds for form, _, kinds in nested(info.annotation)):
                 continue  # tables of their own
             lines += _comment(info.description or "")
             value = given[name] if name in given else _value(table, name, info, values)

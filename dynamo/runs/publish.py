@@ -39,6 +39,7 @@ BESIDE = "@"
 INDEX = "index.json"
 LATEST = "latest"
 _STAGING = ".staging"
+_TRIES = 5
 #: The lead is in the file names of the original code: ``mrt_STORM_CASA_12_...`` and ``..._12min_...``.
 _LEAD = re.compile(r"_(\d{1,4})min_|_CASA_(\d{1,4})_")
 _RELEASE = re.compile(r"^(\d{8})/(\d{6})-[0-9a-f]+$")
@@ -175,6 +176,12 @@ def point_latest(base: Path, target: Path, *, old: bool = False) -> bool:
         return True
 
 
+def links_to(folder: Path) -> bool:
+    """Tell whether the ``latest`` of its workflow points to a product folder."""
+    link = folder.parent.parent / LATEST
+    return link.is_symlink() and link.parent / link.readlink() == folder
+
+
 @dataclass(frozen=True)
 class LatestLink:
     """Where ``latest`` of a workflow pointed, and where it points now; empty for nowhere."""
@@ -277,10 +284,9 @@ def _stage_and_rename(
         _open_up(staging / INDEX)
         if fsync:
             _sync_tree(staging)
-        target.parent.mkdir(parents=True, exist_ok=True)
         if rest is not None:
             shutil.rmtree(rest)
-        staging.rename(target)
+        _into_place(staging, target)
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
@@ -293,6 +299,18 @@ def _stage_and_rename(
         for folder in (target.parent, base, base.parent):
             sync_directory(folder)
     return Publication(target, products, index)
+
+
+def _into_place(staging: Path, target: Path) -> None:
+    for left in reversed(range(_TRIES)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            staging.rename(target)
+            return
+        except FileNotFoundError:
+            # Retention removed the day's folder, which was empty, at this moment.
+            if not left:
+                raise
 
 
 def _stage(work: Path, lfn: str, staging: Path, valid_at: datetime) -> Published:

@@ -15,6 +15,9 @@ from dynamo.modules.branching import why_not_made
 from dynamo.times import ahead_of, from_epoch, parse_time
 from dynamo.workflows.model import Plan
 
+#: Smallest MESH that makes a day one with hail, mm; below, much of it is no hail at the ground.
+_HAIL_MM = 20.0
+
 
 @dataclass(frozen=True)
 class JobResult:
@@ -112,6 +115,15 @@ def remarks_of(results: Mapping[str, JobResult], valid_at: datetime, now: dateti
     return list(dict.fromkeys([*clock, *told, *left_out]))
 
 
+def hail_in(results: Mapping[str, JobResult]) -> str:
+    """Return what hail a run's jobs found, in words; empty for none or next to none."""
+    size_mm = max((_number(result, "mesh_max_mm") for result in results.values()), default=0.0)
+    area_km2 = max((_number(result, "hail_km2") for result in results.values()), default=0.0)
+    if size_mm >= _HAIL_MM:
+        return f"hail of {size_mm:.0f} mm"
+    return f"hail on {area_km2:.0f} km2" if area_km2 >= 1.0 else ""
+
+
 def implausible_values(results: Mapping[str, JobResult]) -> dict[str, int]:
     """Return how many physically impossible values each module left out, for those that left any out."""
     counts: dict[str, int] = {}
@@ -120,6 +132,11 @@ def implausible_values(results: Mapping[str, JobResult]) -> dict[str, int]:
         if isinstance(number, int | float) and number > 0:
             counts[result.module] = counts.get(result.module, 0) + int(number)
     return dict(sorted(counts.items()))
+
+
+def _number(result: JobResult, name: str) -> float:
+    value = result.metrics.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _time(value: object) -> datetime | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Index, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from dynamo.store.inserts import insert_new
 from dynamo.store.models import Base
+from dynamo.times import utc_now
 
 
-class Move(Base):
+class ProductMove(Base):
     """A move of a run's products to another tier, stored before anything is copied or removed.
 
     ``intended``: the products are at ``source``. ``copied``: they are at ``target`` as well, verified, and the run
@@ -44,3 +46,17 @@ class ImportantDay(Base):
     ends_at: Mapped[datetime]
     reason: Mapped[str]
     noted_at: Mapped[datetime]
+
+
+def note_day(session: Session, time: datetime, reason: str) -> bool:
+    """Note that the day of ``time`` is important; return whether it was not noted before."""
+    begin = time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return insert_new(
+        session,
+        ImportantDay,
+        day=begin.strftime("%Y-%m-%d"),
+        begins_at=begin,
+        ends_at=begin + timedelta(days=1),
+        reason=reason,
+        noted_at=utc_now(),
+    )

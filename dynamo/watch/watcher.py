@@ -14,7 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from dynamo.backfill.worker import BackfillWorker
+from dynamo.archive.caretaker import Caretaker
 from dynamo.config.file import Config
+from dynamo.config.retention import RetentionSection
 from dynamo.doors import FEEDS
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.feeds.base import FeedParts
@@ -30,6 +32,7 @@ from dynamo.runs.shedding import Shedding
 from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.store.standing import STATE_LOOK_S, Standing
+from dynamo.times import utc_now
 from dynamo.triggers.rules import levels_of, make_rules
 from dynamo.watch.chores import Chore, Timer
 from dynamo.watch.deciding import Decider
@@ -271,12 +274,28 @@ class Watcher:
             Chore("slots", LOOK_S, self.dispatcher.look_at_slots),
             Chore("backfill", _BACKFILL_S, self._backfills.work),
             Chore("quarantine", _QUARANTINE_S, self._intake.take_back, at_start=True),
+            *self._retention(),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules
                 if (every_s := rule.trigger.ask_s) is not None
             ),
         ]
+
+    def _retention(self) -> list[Chore]:
+        """Return the chore that carries out `[retention]`, if anything is to be done."""
+        section = self.config.retention
+        if section == RetentionSection(every_h=section.every_h):
+            return []
+        caretaker = Caretaker(self._service.store, self.config, self._stop.is_set)
+
+        def tend() -> None:
+            waits = caretaker.tend(utc_now()).waits
+            if waits:
+                _log.warning("retention waits", extra={"reason": waits})
+                self.events.emit("trouble", "retention", reason=waits, retry_s=section.every_h * 3600.0)
+
+        return [Chore("retention", section.every_h * 3600.0, tend, at_start=True)]
 
     def _first_chores(self) -> list[Chore]:
         """Return the chores that begin before runs do."""

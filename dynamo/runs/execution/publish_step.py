@@ -17,11 +17,12 @@ from dynamo.runs.journal import RunJournal
 from dynamo.runs.ledger import BRANCH, decide, move
 from dynamo.runs.publish import Publication, describe, line_folder, publish
 from dynamo.runs.record import index_facts, latencies
-from dynamo.runs.results import read_results, remarks_of, skipped_jobs
+from dynamo.runs.results import hail_in, read_results, remarks_of, skipped_jobs
 from dynamo.runs.series import count_publication
 from dynamo.runs.settings import RunSettings
 from dynamo.store.models import Product, Run
-from dynamo.times import utc_now
+from dynamo.store.retention import note_day
+from dynamo.times import ahead_of, utc_now
 
 #: Skipped jobs that a decision names; the index of the products names all.
 _MOST_LISTED = 100
@@ -81,6 +82,8 @@ class PublishStep:
             )
             if moved:
                 count_publication(session, run, size)
+            if moved and (hail := hail_in(results)) and not ahead_of(valid_at, now):
+                note_day(session, valid_at, hail)
             for remark in remarks if moved else ():
                 decide(session, run.id, "remark", remark)
             if moved and skipped:

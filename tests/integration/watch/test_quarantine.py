@@ -8,7 +8,7 @@ import pytest
 
 from dynamo.errors import InputError
 from dynamo.store.models import Arrival
-from dynamo.watch import examining
+from dynamo.inspection.process import inspect
 from dynamo.watch.quarantined import release
 from tests.integration.watch.test_watch import Followed, config_for, stored
 from tests.integration.watch.watch_support import write_small
@@ -18,14 +18,14 @@ from tests.waiting import wait_for
 def test_a_released_file_is_taken_by_this_daemon_or_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".dynamo").mkdir()
     followed = Followed(config_for(tmp_path))
-    inspect, mended = examining.inspect, False
+    mended = False
 
     def refuse(path: Path, levels: object) -> object:
         if mended:
             return inspect(path, levels)  # type: ignore[arg-type]
         raise InputError("a format of tomorrow", where=path)
 
-    monkeypatch.setattr(examining, "inspect", refuse)
+    monkeypatch.setattr("dynamo.watch.examining.inspect", refuse)
     store = followed.watcher.service.store
     with followed.watcher:
         for minute in (0, 1):
