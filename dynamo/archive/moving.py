@@ -168,6 +168,8 @@ class Mover:
                 raise
             self._say(move, REFUSED, str(error))
             return False
+        # While the row is there, whoever goes on after a kill comes by here again.
+        _leave_none(Path(run.run_dir))
         self._finish(move)
         return True
 
@@ -212,12 +214,14 @@ class Mover:
     def _finish(self, move: ProductMove) -> None:
         with self._store.transaction() as session:
             if move.tier == "gone":
-                session.execute(delete(Product).where(Product.run_id == move.run_id))
-                session.execute(
+                gone = session.execute(
                     update(Run)
-                    .where(Run.id == move.run_id, Run.state == "succeeded")
+                    .where(Run.id == move.run_id, Run.state == "succeeded", Run.product_dir == move.source)
                     .values(product_dir=None, tier="gone", bytes=0)
-                )
+                    .returning(Run.id)
+                ).first()
+                if gone is not None:
+                    session.execute(delete(Product).where(Product.run_id == move.run_id))
             action, where = ("remove", "") if move.tier == "gone" else ("move", f" to {move.target}")
             reason = f"products{where}: rule {move.rule}"
             decide(session, move.run_id, action, reason, source=move.source, bytes=move.bytes)
@@ -253,9 +257,16 @@ def moves_of(session: Session) -> Sequence[ProductMove]:
 
 @contextlib.contextmanager
 def _claimed(run_dir: Path) -> Iterator[bool]:
-    """Hold a run whose folder may have been cleaned up; leave none behind."""
-    was_there = run_dir.is_dir()
+    """Hold a run whose folder may have been cleaned up; leave no empty one behind."""
     with claimed(run_dir) as free:
-        yield free
-        if free and not was_there:
-            shutil.rmtree(run_dir, ignore_errors=True)
+        try:
+            yield free
+        finally:
+            if free:
+                _leave_none(run_dir)
+
+
+def _leave_none(run_dir: Path) -> None:
+    """Remove the folder of a run that was cleaned up, and that was made again for its lock."""
+    if run_dir.is_dir() and len(list(run_dir.iterdir())) == 1:
+        shutil.rmtree(run_dir, ignore_errors=True)

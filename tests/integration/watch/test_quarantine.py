@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dynamo.errors import InputError
-from dynamo.store.models import Arrival
 from dynamo.inspection.process import inspect
+from dynamo.store.models import Arrival
 from dynamo.watch.quarantined import release
 from tests.integration.watch.test_watch import Followed, config_for, stored
 from tests.integration.watch.watch_support import write_small

@@ -14,12 +14,12 @@ from typing import Any
 from sqlalchemy import insert
 
 from dynamo.runs.keys import SHORT
-from dynamo.runs.publish import publish
+from dynamo.runs.publish import Publication, publish
 from dynamo.store.engine import Store, open_store
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Product, Run, StoredDocument
 
-START = datetime(2026, 5, 20, 18, 0, tzinfo=UTC)
+START = datetime(2024, 5, 20, 18, 0, tzinfo=UTC)
 FILES = {"a.geojson": b"{}", "b.nc": b"grid"}
 
 
@@ -88,20 +88,21 @@ def add_run(
         document = {"sha256": "d" * 64, "name": workflow, "version": "1", "body": {}, "recorded_at": START}
         insert_new(session, StoredDocument, **document)
         session.execute(insert(Run), [{**columns, **values}])
-        session.execute(
-            insert(Product),
-            [
-                {
-                    "run_id": key[:SHORT],
-                    "lfn": item.lfn,
-                    "path": str(publication.folder / item.lfn),
-                    "sha256": item.sha256,
-                    "bytes": item.bytes,
-                }
-                for item in publication.products
-            ],
-        )
+        session.execute(insert(Product), _rows(key[:SHORT], publication))
     return get_run(store, key[:SHORT])
+
+
+def _rows(run_id: str, publication: Publication) -> list[dict[str, Any]]:
+    return [
+        {
+            "run_id": run_id,
+            "lfn": item.lfn,
+            "path": str(publication.folder / item.lfn),
+            "sha256": item.sha256,
+            "bytes": item.bytes,
+        }
+        for item in publication.products
+    ]
 
 
 def described(path: Path) -> dict[str, Any]:
@@ -123,3 +124,27 @@ def get_run(store: Store, run_id: str) -> Run:
         run = session.get(Run, run_id)
     assert run is not None
     return run
+
+
+def publish_again(store: Store, folder: Path, run: Run, at: datetime, files: Mapping[str, bytes] = FILES) -> None:
+    """Publish the products of a reopened run again, as its executor does."""
+    work = folder / "work" / run.id
+    work.mkdir(parents=True)
+    for name, data in files.items():
+        (work / name).write_bytes(data)
+    publication = publish(
+        work,
+        list(files),
+        root=folder / "products",
+        workflow=run.workflow,
+        key=run.key,
+        valid_at=run.valid_at or run.created_at,
+        facts={"run": run.id, "workflow": run.workflow},
+    )
+    shutil.rmtree(work)
+    with store.transaction() as session:
+        stored = session.get_one(Run, run.id)
+        stored.state, stored.tier, stored.product_dir = "succeeded", "hot", str(publication.folder)
+        stored.bytes = sum(item.bytes for item in publication.products)
+        stored.published_at = stored.updated_at = at
+        session.execute(insert(Product), _rows(run.id, publication))

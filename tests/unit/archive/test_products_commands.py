@@ -59,7 +59,7 @@ def test_verify_tells_missing_changed_and_extra_files(folder: Path) -> None:
     (other_index / "index.json").chmod(0o644)
     (other_index / "index.json").write_bytes(orjson.dumps(index))
     shutil.rmtree(gone)
-    stray = folder / "products" / "nowcast" / "20260520" / "120000-0123456789ab"
+    stray = folder / "products" / "nowcast" / "20240520" / "120000-0123456789ab"
     stray.mkdir()
     found = json_of("verify", exit_code=3)["wrong"]
     assert {(Path(item["path"]), item["problem"]) for item in found} == {

@@ -184,7 +184,7 @@ def test_a_nowcast_is_drawn(tmp_path: Path) -> None:
     found = picture_of(nowcast(tmp_path / "a.nc"))
     assert isinstance(found, Picture)
     assert found.png.startswith(b"\x89PNG")
-    assert found.shows == "reflectivity of the nowcast of 2026-05-20 18:00 UTC, lead 0 min"
+    assert found.shows == "reflectivity of the nowcast of 2024-05-20 18:00 UTC, lead 0 min"
 
 
 def test_a_sweep_is_seen_from_above() -> None:
