@@ -70,7 +70,11 @@ def deadly(points: Points, store: Store) -> Iterator[None]:
     rmtree, copy = shutil.rmtree, folder_tier.copy_file  # type: ignore[attr-defined]
 
     def remove(path: Any, **options: Any) -> None:
-        points.reached(lambda: [file.unlink() for file in sorted(Path(path).rglob("*.nc"))[:1]])
+        def half() -> None:
+            for file in sorted(Path(path).rglob("*.nc"))[:1]:
+                file.unlink()
+
+        points.reached(half)
         rmtree(path, **options)
 
     def copied(source: Path, goal: Path) -> None:
