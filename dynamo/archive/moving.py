@@ -29,6 +29,7 @@ from dynamo.errors import DynamoError, InputError, RetryableError, passes
 from dynamo.runs.folder import claimed
 from dynamo.runs.ledger import decide
 from dynamo.runs.publish import INDEX, links_to, read_publication
+from dynamo.runs.series import withdraw
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Product, Run
@@ -214,6 +215,9 @@ class Mover:
     def _finish(self, move: ProductMove) -> None:
         with self._store.transaction() as session:
             if move.tier == "gone":
+                run = session.get(Run, move.run_id)
+                if run is not None and (run.state, run.product_dir) == ("succeeded", move.source):
+                    withdraw(session, run)
                 gone = session.execute(
                     update(Run)
                     .where(Run.id == move.run_id, Run.state == "succeeded", Run.product_dir == move.source)

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dynamo.cli.products import repair
+from dynamo.cli.keeping.products import repair
 from dynamo.config.file import find_config
 from dynamo.errors import InputError, NotFoundError, RunFailedError
 from dynamo.runs.ledger import decisions_about
