@@ -18,6 +18,7 @@ from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
     from dynamo.config.file import Config
+    from dynamo.runs.ledger import RunRequest
     from dynamo.runs.service import RunService
     from dynamo.store.models import Run
 
@@ -42,6 +43,9 @@ def submit(
     ),
     out_dir: Path | None = typer.Option(None, "--out", "-o", help="Also copy the products here."),
     wait: bool = typer.Option(False, "--wait", help="Wait until the run finishes. Default: run it in the background."),
+    force: bool = typer.Option(
+        False, "--force", help="Make the products again even if they are there; the earlier ones stay, superseded."
+    ),
     config: Path | None = ConfigOption,
     as_json: bool = typer.Option(False, "--json", help="Print the run as JSON."),
 ) -> None:
@@ -62,6 +66,7 @@ def submit(
     service = make_service(settings)
     try:
         request = _request(service, settings, workflow, given_files(inputs), given_values(params, "--param"), engine)
+        request = _last_request(service, request, force=force)
         run, new = service.create(request)
         before = "" if new else "already run"
         if not new and run.state in RETRIED:
@@ -88,6 +93,17 @@ def submit(
     finally:
         service.close()
         service.store.close()
+
+
+def _last_request(service: RunService, request: RunRequest, *, force: bool) -> RunRequest:
+    """Return the request as it was made last; with ``force`` the next one, unless that one is not over yet."""
+    from dataclasses import replace
+
+    from dynamo.runs.ledger import newest_of
+
+    with service.store.reading() as session:
+        last, run = newest_of(session, request)
+    return replace(last, again=last.again + 1) if force and run is not None and run.state == "succeeded" else last
 
 
 def _check_engine(service: RunService, run: Run) -> None:

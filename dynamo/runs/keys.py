@@ -20,6 +20,7 @@ def run_key(
     *,
     modules: Mapping[str, str] | None = None,
     variant: str = "",
+    again: int = 0,
 ) -> str:
     """Return the key of a run.
 
@@ -35,6 +36,8 @@ def run_key(
         The version of each module that the workflow uses, so that a mended one computes again.
     variant
         The name that the products are published under beside the current ones, if they are.
+    again
+        How many times the same work was done before on purpose.
 
     Returns
     -------
@@ -49,6 +52,7 @@ def run_key(
         "parameters": _plain(parameters),
         **({"modules": dict(modules)} if modules else {}),
         **({"variant": variant} if variant else {}),
+        **({"again": again} if again else {}),
     }
     return hashlib.sha256(canonical_json(identity)).hexdigest()
 

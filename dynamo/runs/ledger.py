@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +61,8 @@ class RunRequest:
     #: The backfill that it belongs to, and the name to publish under beside the current products, if any.
     backfill: str = ""
     variant: str = ""
+    #: How many times the same work was done before on purpose; its products are beside theirs.
+    again: int = 0
     valid_at: datetime | None = None
     deadline_at: datetime | None = None
     closed_at: datetime | None = None
@@ -81,7 +83,20 @@ class RunRequest:
             self.parameters,
             modules=workflow.modules,
             variant=self.variant,
+            again=self.again,
         )
+
+
+def newest_of(session: Session, request: RunRequest) -> tuple[RunRequest, Run | None]:
+    """Return the request as it was made last, and its run: it may have been forced several times; None if never."""
+    run, made = session.scalar(select(Run).where(Run.key == request.key)), request
+    while run is not None:
+        following = replace(made, again=made.again + 1)
+        later = session.scalar(select(Run).where(Run.key == following.key))
+        if later is None:
+            break
+        run, made = later, following
+    return made, run
 
 
 def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tuple[Run, bool]:

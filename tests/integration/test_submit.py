@@ -26,6 +26,7 @@ from dynamo.modules.registry import contracts
 from dynamo.pool.record import PoolRecord
 from dynamo.runs.folder import claimed, is_attended
 from dynamo.runs.ledger import InputFile, RunRequest
+from dynamo.runs.service import has_products
 from dynamo.runs.setup import make_service
 from dynamo.store.engine import Store, open_store
 from dynamo.store.lease import StoreLease
@@ -353,3 +354,20 @@ def test_jobs_that_a_result_skips_are_told_and_the_run_succeeds(root: Path) -> N
     shown = orjson.loads(run_dynamo(root, "runs", "show", run["id"], "--json").stdout)
     assert shown["skipped"] == {job: reason for job, (reason, _) in told.items()}
     assert [item["reason"] for item in shown["decisions"] if item["action"] == "branch"] == ["2 of 5 jobs skipped"]
+
+
+def test_forced_products_are_made_beside_the_earlier_ones(root: Path) -> None:
+    path = write_small(root, 0)
+    first = submit(root, path)
+    forced = submit(root, path, "--force")
+    assert forced["id"] != first["id"]
+    assert submit(root, path)["id"] == forced["id"], "the newest counts from now on"
+    standing = {}
+    store = open_store(root / ".dynamo" / "store.sqlite")
+    with store.reading() as session:
+        for run in session.scalars(select(Run)):
+            standing[run.id] = run.standing
+            assert has_products(run)
+    store.close()
+    assert standing == {first["id"]: "superseded", forced["id"]: "current"}
+    assert (root / "products" / "nowcast" / "latest").resolve() == Path(forced["product_dir"])
