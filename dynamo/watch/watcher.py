@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from dynamo.backfill.worker import BackfillWorker
 from dynamo.archive.caretaker import Caretaker
+from dynamo.backfill.worker import BackfillWorker
 from dynamo.config.file import Config
 from dynamo.config.retention import RetentionSection
 from dynamo.doors import FEEDS
