@@ -36,6 +36,8 @@ class Service:
     state_dir: Path
     settings: ApiSettings = field(default_factory=ApiSettings)
     slow: SlowCalls = field(default_factory=SlowCalls)
+    #: Of their own: a site that hangs holds one for as long as its own time limit.
+    asking: SlowCalls = field(default_factory=SlowCalls)
 
     def order(self, fleet: str, caller: str, what: str, work: Callable[[Session, datetime], T]) -> T:
         """Do ``work`` in one transaction that locks the fleet, and record who requested it.

@@ -43,7 +43,7 @@ def refuse_unknown_names(
     """
     if not spec.compute:
         return []
-    answers: list[FleetPlan | DynamoError] = []
+    answers: list[FleetPlan | Exception] = []
     # A call to a cloud cannot be ended: its thread, and its slot, are left to it.
     asking = threading.Thread(target=lambda: answers.append(_ask(service, spec)), name="ask sites", daemon=True)
     asking.start()
@@ -53,6 +53,8 @@ def refuse_unknown_names(
     answer = answers[0]
     if isinstance(answer, DynamoError):
         return [f"names were not checked: {answer}"]
+    if isinstance(answer, Exception):
+        raise answer
     places = {group.name: f"compute[{index}]" for index, group in enumerate(spec.compute) if index >= first}
     wrong = [
         Problem(places[group.group], what) for group in answer.groups if group.group in places for what in group.wrong
@@ -62,14 +64,14 @@ def refuse_unknown_names(
     return []
 
 
-def _ask(service: Service, spec: FleetSpec) -> FleetPlan | DynamoError:
+def _ask(service: Service, spec: FleetSpec) -> FleetPlan | Exception:
     try:
-        with service.slow.one():
+        with service.asking.one():
             drivers = open_sites(spec, fleet_folder(service.state_dir, spec.name))
             try:
                 return plan_fleet(spec, drivers, {})
             finally:
                 for driver in drivers.values():
                     driver.close()
-    except DynamoError as error:
+    except Exception as error:  # the caller, in another thread, raises what is a bug
         return error

@@ -330,7 +330,7 @@ def test_errors_of_specs_have_their_json_paths(client: Client) -> None:
 
 
 def test_names_that_a_site_does_not_know_are_refused_and_a_slow_site_is_not_waited_for(
-    client: Client, store: Store, tmp_path: Path
+    client: Client, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = {"name": "small", "cpus": 1, "ram_mb": 1024}
     sites = {"Simulated:a": {"driver": "simulated", "options": {**QUICK, "flavors": [small]}}}
@@ -339,8 +339,16 @@ def test_names_that_a_site_does_not_know_are_refused_and_a_slow_site_is_not_wait
     assert error["path"] == "compute[0]"
     assert "small" in str(error)
     assert client.get("/v1/fleets/typo").status_code == 404
-    told = refuse_unknown_names(Service(store, tmp_path), load_spec(typo), patience_s=0.0)
-    assert told == ["1 site did not answer in 0 s, so names were not checked"]
+    service, spec = Service(store, tmp_path), load_spec(typo)
+    with service.asking.one(), service.asking.one():
+        (told,) = refuse_unknown_names(service, spec)
+    assert told.startswith("names were not checked: too many site requests")
+    hung = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr("dynamo.api.fleet.asking._ask", lambda *_: hung.wait(PATIENCE))
+        (told,) = refuse_unknown_names(service, spec, patience_s=0.1)
+        hung.set()
+    assert told == "1 site did not answer in 0.1 s, so names were not checked"
 
 
 def test_specs_from_afar_name_no_files_of_the_server(client: Client, store: Store, tmp_path: Path) -> None:
