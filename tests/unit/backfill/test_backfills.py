@@ -111,7 +111,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr("dynamo.backfill.judging.sha256_file", lambda _path: "")
-    monkeypatch.setattr("dynamo.runs.inputs.sha256_file", lambda _path: "")
+    monkeypatch.setattr("dynamo.runs.execution.inputs.sha256_file", lambda _path: "")
     world = World(tmp_path)
     yield world
     world.service.close()
