@@ -237,8 +237,11 @@ def _sqlite(path: str | Path, busy_timeout_s: float) -> Engine:
     def _configure(connection: Any, _record: Any) -> None:
         # The driver must not start transactions on its own: see `_begin`.
         connection.isolation_level = None
-        # Pages can be given back one by one only if a store was made so; see `dynamo.store.space`.
-        for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        if not connection.execute("PRAGMA page_count").fetchone()[0]:
+            # Pages can be given back one by one only if a store was made so; see `dynamo.store.space`. Asked for later,
+            # it would wait for writers.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -638,7 +638,7 @@ def test_the_server_ends_in_order_while_requests_come(store: Store, tmp_path: Pa
 
 
 def test_a_store_that_is_away_is_a_503(tmp_path: Path, client: Client) -> None:
-    store = open_store(tmp_path / "store.sqlite", busy_timeout_s=2.0)
+    store = open_store(tmp_path / "store.sqlite", busy_timeout_s=0.2)
     headers = {"Authorization": f"Bearer {token_of(store)}"}
     server = start(store, tmp_path, port=0, settings=FAST)
     try:
