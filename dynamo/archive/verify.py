@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from dynamo.archive.listing import ProductFilter
 from dynamo.errors import InputError
 from dynamo.files import sha256_file
+from dynamo.runs.ledger import run_at
 from dynamo.runs.publish import INDEX, Publication, read_publication
 from dynamo.store.engine import Store
 from dynamo.store.models import Product, Run
@@ -86,7 +87,7 @@ def strays(root: Path, store: Store) -> Iterator[Damage]:
     for workflow in sorted(root.glob("[!.]*")):
         for folder in sorted(workflow.glob("[0-9]*/*-*")):
             with store.reading() as session:
-                run = session.get(Run, folder.name.rpartition("-")[2])
+                run = run_at(session, folder)
                 on_its_way = run is not None and (
                     run.state != "succeeded" or session.get(ProductMove, run.id) is not None
                 )

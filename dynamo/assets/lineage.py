@@ -14,16 +14,15 @@ from sqlalchemy.orm import Session
 
 from dynamo.errors import InputError, NotFoundError
 from dynamo.files import sha256_file
-from dynamo.runs.keys import SHORT
-from dynamo.runs.ledger import SHA
+from dynamo.runs.ledger import SHA, run_at
 from dynamo.runs.publish import read_publication
-from dynamo.runs.series import WORKFLOW
+from dynamo.runs.series import FEED, WORKFLOW
 from dynamo.store.models import Arrival, Product, Run, RunInput, Series
 from dynamo.times import to_iso
 
 #: The time in a product's name, and a publication's folder, whose name ends with the beginning of the run key.
 _TIME = re.compile(r"(\d{8})-(\d{6})")
-_FOLDER = re.compile(r"^\d{6}-([0-9a-f]+)$")
+_FOLDER = re.compile(r"^\d{6}-[0-9a-f]+$")
 #: Runs shown of those that read one file, and generations in both directions.
 _MOST_RUNS, _MOST_STEPS = 200, 20
 
@@ -83,7 +82,7 @@ def lineage_of(session: Session, path: Path) -> Lineage:
     product = _product_at(session, path) if digest is None else _product_with(session, path, digest)
     if product is not None:
         up = _made(session, product, 0)
-    elif digest is not None and (known := _given(session, path, digest)) is not None:
+    elif digest is not None and (known := _given(session, digest)) is not None:
         up = known
     else:
         raise NotFoundError(
@@ -115,11 +114,10 @@ def _json(node: Node) -> dict[str, Any]:
 def _product_at(session: Session, path: Path) -> Product | None:
     """Return the product that was published at a path."""
     for folder in (path.absolute().parent, *path.absolute().parent.parents):
-        match = _FOLDER.match(folder.name)
-        if match is None:
+        if not _FOLDER.match(folder.name) or (run := run_at(session, folder)) is None:
             continue
         lfn = path.absolute().relative_to(folder).as_posix()
-        return session.scalar(select(Product).where(Product.run_id == match[1][:SHORT], Product.lfn == lfn))
+        return session.scalar(select(Product).where(Product.run_id == run.id, Product.lfn == lfn))
     return None
 
 
@@ -154,14 +152,14 @@ def _runs_named(session: Session, name: str) -> list[str]:
     return list(session.scalars(select(Run.id).where(Run.workflow.in_(workflows), *around).limit(_MOST_RUNS)))
 
 
-def _given(session: Session, path: Path, digest: str) -> Node | None:
+def _given(session: Session, digest: str) -> Node | None:
     """Return an input of runs, by its content; None if no run has read it and no feed brought it."""
     for (run_id,) in session.execute(select(RunInput.run_id).where(RunInput.sha == digest[:SHA]).limit(1)):
         run = session.get_one(Run, run_id)
         for item in run.inputs:
             if item["sha256"] == digest:
                 return _input(session, run, item, 0)
-    return None if (arrival := _arrival(session, digest, str(path.absolute()))) is None else _arrived(arrival)
+    return None if (arrival := _arrival(session, digest)) is None else _arrived(arrival)
 
 
 def _made(session: Session, product: Product, depth: int) -> Node:
@@ -180,16 +178,16 @@ def _input(session: Session, run: Run, item: dict[str, Any], depth: int) -> Node
         return _made(session, product, depth)
     arrival = session.get(Arrival, run.arrival_id) if run.arrival_id is not None else None
     if arrival is None or arrival.sha256 != digest:
-        arrival = _arrival(session, digest, path)
+        arrival = _arrival(session, digest)
     if arrival is not None:
         return _arrived(arrival)
     return Node(path, digest, "input", {"port": item["port"], "bytes": item["bytes"], "there": Path(path).exists()})
 
 
-def _arrival(session: Session, digest: str, path: str) -> Arrival | None:
-    """Return the arrival of a file: of each feed, by its checksum."""
-    feeds = session.scalars(select(Arrival.feed).distinct()).all() if digest else []
-    for feed in feeds:
+def _arrival(session: Session, digest: str) -> Arrival | None:
+    """Return the arrival with this content, from whichever feed; None if no feed brought it."""
+    # The series name the feeds; looking through the arrivals for them would take as long as there are many.
+    for feed in session.scalars(select(Series.name).where(Series.kind == FEED).distinct()):
         found = session.scalar(
             select(Arrival).where(Arrival.feed == feed, Arrival.sha256 == digest, Arrival.state == "accepted").limit(1)
         )

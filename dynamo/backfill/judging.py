@@ -15,6 +15,7 @@ from dynamo.backfill.order import Order
 from dynamo.backfill.source import Slot
 from dynamo.errors import InputError
 from dynamo.files import sha256_file
+from dynamo.runs.keys import SHORT
 from dynamo.runs.ledger import RunRequest
 from dynamo.runs.service import has_products
 from dynamo.runs.states import UNFINISHED
@@ -84,6 +85,9 @@ def _outcome(session: Session, due: Due, order: Order, now: datetime, backfill: 
     except InputError as error:
         return SlotOutcome("gone", str(error))
     run = session.scalar(select(Run).where(Run.key == request.key))
+    if run is None:
+        # A promoted run has the key of current work, and keeps the ID of its first one.
+        run = session.get(Run, request.key[:SHORT])
     if run is not None and (run.state in UNFINISHED or (run.state == "succeeded" and has_products(run))):
         return SlotOutcome("have", f"run {run.id} is {run.state}")
     if missing := _missing(due.arrivals):

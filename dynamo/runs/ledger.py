@@ -264,6 +264,18 @@ def find_run(session: Session, name: str) -> Run:
     return matches[0]
 
 
+def run_at(session: Session, folder: Path) -> Run | None:
+    """Return the run whose products a folder has, by its name; None if there is none.
+
+    The name ends with the beginning of the run's key. That need not be the run's ID: a promotion changes the key.
+    """
+    start = folder.name.rpartition("-")[2]
+    if len(start) != SHORT:
+        return None
+    # A range, which uses the index on every database; digits end with f.
+    return session.scalar(select(Run).where(Run.key >= start, Run.key < f"{start}g").limit(1))
+
+
 def unfinished(session: Session) -> Sequence[Run]:
     """Return the runs that are not final; the dispatcher knows their order, and a backfill takes care of its own."""
     return session.scalars(select(Run).where(Run.state.in_(UNFINISHED), Run.origin != "backfill")).all()

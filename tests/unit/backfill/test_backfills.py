@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from dynamo.archive.verify import strays
+from dynamo.assets.lineage import lineage_of
 from dynamo.backfill import order as orders
 from dynamo.backfill.control import cancel, pause, resume
 from dynamo.backfill.planning import plan
@@ -286,6 +288,16 @@ def test_publishes_beside_and_promotes(world: World) -> None:
     assert plan(world.service, world.order(parameters={"levels": "45"})).up_to_date == 4
     with pytest.raises(UsageError, match="current"):
         promote(world.service, world.start())
+    # The same order again finds them, though their keys have changed; so does the name of a folder.
+    again = world.start(parameters={"levels": "45"}, variant="new")
+    world.work()
+    assert (world.row(again).state, world.row(again).had, world.runs(again)) == ("done", 4, [])
+    assert list(strays(world.folder / "products", world.service.store)) == []
+    run = world.runs(name)[0]
+    product = min(Path(run.product_dir or "").glob("*.geojson"))
+    product.unlink()
+    with world.service.store.reading() as session:
+        assert (lineage_of(session, product).file.run or {})["id"] == run.id
 
 
 def test_takes_the_files_of_a_folder(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
