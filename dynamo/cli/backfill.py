@@ -191,6 +191,7 @@ def list_all(
                 )
                 for row, one in zip(rows, data, strict=True)
             ],
+            empty=f"no backfills in {service.store.url}",
         )
 
     _with_service(config, work)

@@ -72,7 +72,10 @@ def list_(
             out.print(f"{published} {run.workflow}{valid}, run {run.id}: {where}", markup=False)
         out.print(f"{product.bytes:>12,}  {product.lfn}", markup=False)
     if not found:
-        out.print("no products", markup=False)
+        err.print(
+            f"no such products in {store.url}" if since or workflow or tier else f"no products in {store.url}",
+            markup=False,
+        )
     elif len(found) == limit:
         err.print(f"only the newest {limit}: --limit shows more", markup=False)
 

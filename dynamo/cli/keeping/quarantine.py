@@ -56,6 +56,7 @@ def list_(
             (item.id, f"{item.since:%m-%d %H:%M}", item.source, Path(item.path).name, _shortened(item.reason))
             for item in found
         ],
+        empty=f"no {state} files in {store.url}",
     )
 
 

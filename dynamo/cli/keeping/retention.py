@@ -146,7 +146,9 @@ def days(
     if as_json:
         print_json([{"day": item.day, "reason": item.reason} for item in found])
         return
-    print_table("", ("day", "reason"), [(item.day, item.reason) for item in found])
+    print_table(
+        "", ("day", "reason"), [(item.day, item.reason) for item in found], empty=f"no important days in {store.url}"
+    )
 
 
 def _sums(steps: list[tuple[DueStep, str]]) -> list[tuple[object, ...]]:
