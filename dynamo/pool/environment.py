@@ -11,6 +11,8 @@ from dynamo.pool.record import PoolRecord, default_state, read_record
 
 #: Configuration of a system-wide pool, as installed by packages.
 SYSTEM_CONFIG = Path("/etc/condor/condor_config")
+#: The one configuration that `htcondor2` has read in this process, if any; the environment may have changed since.
+_read: list[str] = []
 _WAY_OUT = "run `dynamo pool up`, or set CONDOR_CONFIG to the configuration of your pool"
 
 
@@ -32,16 +34,17 @@ def use_pool() -> Path:
         If the file named by ``CONDOR_CONFIG`` does not exist.
     """
     config, record = _find()
-    changed = os.environ.get("CONDOR_CONFIG") != str(config)
     os.environ["CONDOR_CONFIG"] = str(config)
     if record is not None and record.bin not in os.environ.get("PATH", "").split(os.pathsep):
         # The bindings look for condor_dagman on PATH.
         os.environ["PATH"] = _path(record)
-    loaded = "htcondor2" in sys.modules
+    imported = "htcondor2" in sys.modules
     import htcondor2
 
-    if loaded and changed:
-        htcondor2.reload_config()
+    if _read[-1:] != [str(config)]:
+        if imported:
+            htcondor2.reload_config()
+        _read[:] = [str(config)]
     if record is None:
         # Our own pool is known to be up if its master runs; for any other, ask its collector.
         try:

@@ -32,7 +32,7 @@ def reason(planner: DocumentPlanner) -> str:
 
 
 def test_a_plan_for_the_pool_counts_its_processors(condor_pool: PoolRecord) -> None:
-    # A busy collector may miss the time limit of a question; a plan does without then.
+    # A busy collector may miss the time limit of a question.
     wait_for(lambda: PoolCapacity().cpus() == 2, what="the pool's processors")
     greedy = replace(LAYOUTS["condor"], job_overhead_s=0.0, single_threshold_s=0.0)
     assert "one task per job" in reason(DocumentPlanner({"condor": greedy}))

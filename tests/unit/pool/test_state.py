@@ -209,3 +209,23 @@ def test_status_and_down_without_a_pool(tmp_path: Path) -> None:
 def test_slots_are_counted_from_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         up(state=tmp_path, slots=0)
+
+
+def test_bindings_follow_an_environment_that_was_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        record = record_in(tmp_path / name)
+        Path(record.config).write_text(f"WHOSE_POOL = {name}\nUSE_SHARED_PORT = False\n")
+        write_record(record)
+    monkeypatch.setenv("CONDOR_CONFIG", str(tmp_path / "one" / "condor_config"))
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    use_pool()
+    import htcondor2
+
+    assert htcondor2.param["WHOSE_POOL"] == "one"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONDOR_CONFIG", str(tmp_path / "other" / "condor_config"))
+        use_pool()
+        assert htcondor2.param["WHOSE_POOL"] == "other"
+    use_pool()
+    assert htcondor2.param["WHOSE_POOL"] == "one"
