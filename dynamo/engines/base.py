@@ -15,7 +15,7 @@ written before the work is handed off.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -110,8 +110,11 @@ class RunFolder:
         """Store the plan, which `read_plan` returns."""
         write_bytes(self.root / "plan.json", orjson.dumps(plan_to_json(plan)), private=True)
 
-    def prepare(self, plan: Plan, layout: Layout) -> None:
-        """Write plan, layout and tasks, and link the inputs into the work folder; idempotent."""
+    def prepare(self, plan: Plan, layout: Layout, checksums: Mapping[Path, str] | None = None) -> None:
+        """Write plan, layout and tasks, and link the inputs into the work folder; idempotent.
+
+        The ``checksums`` (SHA-256) of the inputs, by path, spare modules that tell them the hashing.
+        """
         for folder in (self.work, self.results, self.logs, self.tasks):
             private_folder(folder)
         for lfn, path in plan.replicas.items():
@@ -136,10 +139,13 @@ class RunFolder:
             private=True,
         )
         stored = {job["id"]: job for job in plan_to_json(plan)["jobs"]}
+        sums = {lfn: sha for lfn, path in plan.replicas.items() if (sha := (checksums or {}).get(Path(path)))}
         for task in layout.tasks:
+            reads = {lfn for name in task.jobs for lfn in plan.by_id[name].reads}
+            known = {lfn: sha for lfn, sha in sums.items() if lfn in reads}
             write_bytes(
                 self.tasks / f"{task.id}.json",
-                orjson.dumps({"id": task.id, "jobs": [stored[name] for name in task.jobs]}),
+                orjson.dumps({"id": task.id, "jobs": [stored[name] for name in task.jobs], "checksums": known}),
                 private=True,
             )
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 from dynamo.files import replacing
+from dynamo.formats import origin
 from dynamo.formats.checks import check_values
 from dynamo.formats.nowcast import check_size, opened
 from dynamo.formats.radar.model import Site
@@ -182,7 +183,7 @@ def write_hail_grid(path: Path, hail: HailGrid) -> None:
         netCDF4.Dataset(partial, "w", format="NETCDF4" if large else "NETCDF3_64BIT_OFFSET") as dataset,
     ):
         dataset.set_fill_off()
-        dataset.setncatts(_globals(hail))
+        dataset.setncatts({**_globals(hail), **origin.attributes()})
         dataset.createDimension("latitude", hail.grid.nlat)
         dataset.createDimension("longitude", hail.grid.nlon)
         _define(dataset, "latitude", "f8", ("latitude",), {"standard_name": "latitude", "units": "degrees_north"})

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 from dynamo.files import replacing
+from dynamo.formats import origin
 from dynamo.formats.netcdf3 import check_whole
 from dynamo.radar.grid import LatLonGrid
 from dynamo.radar.limits import MOMENTS, within
@@ -264,6 +265,7 @@ def set_globals(dataset: netCDF4.Dataset, header: NowcastHeader) -> None:
     dataset.LonGridSpacing = np.float64(grid.dlon_deg)
     dataset.MissingData = np.float32(MISSING_DBZ)
     dataset.ImplausibleValues = np.int32(header.implausible)
+    dataset.setncatts(origin.attributes())
 
 
 #: What damaged names, types and numbers in a file lead to.

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from dynamo.errors import InputError
 from dynamo.files import replacing
+from dynamo.formats import origin
 from dynamo.formats.checks import check_values
 from dynamo.formats.nowcast import opened
 from dynamo.formats.radar.model import LARGEST_RANGE_M, Band, Site
@@ -147,7 +148,7 @@ def _write_globals(dataset: netCDF4.Dataset, product: RadarProduct) -> None:
             "column_elevations": np.int32(columns.elevations),
             "mesh_method": columns.mesh_method,
         }
-    dataset.setncatts(attributes)
+    dataset.setncatts({**attributes, **origin.attributes()})
 
 
 def _write_tables(dataset: netCDF4.Dataset, tables: Mapping[str, _Table]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dynamo.contract import Call, Module, Port
 from dynamo.errors import DynamoError, InputError, NotFoundError
+from dynamo.formats import origin
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def execute(
     )
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        metrics = module.run(call)
+        with origin.of_module(module.name, module.version, call.inputs, complete):
+            metrics = module.run(call)
         for port, paths in call.outputs.items():
             for path in paths:
                 if not path.is_file() or path.stat().st_size == 0:

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from dynamo.errors import DynamoError, passing_fault
+from dynamo.formats.origin import known_checksums
 from dynamo.modules.branching import Skip, run_if
 from dynamo.modules.registry import find_module
 from dynamo.times import to_iso, utc_now
@@ -44,11 +45,13 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
         Whether every job succeeded or was skipped. Jobs that need a failed one are left out, whatever it wrote before
         it failed; the rest still run.
     """
-    jobs = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())["jobs"]
+    described = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())
+    jobs = described["jobs"]
     results = root / "results" / f"{task}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
     done = _done(results)
     work = root / "work"
+    sums = {work / lfn: sha for lfn, sha in described.get("checksums", {}).items()}
     succeeded = True
     #: What failed jobs, and those left out for them, should have written.
     missing: set[str] = set()
@@ -63,7 +66,8 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
             if not missing.isdisjoint((*files_of(job["inputs"]), *conditions)):
                 missing.update(written)
                 continue
-            line = _run_job(work, job)
+            with known_checksums(sums):
+                line = _run_job(work, job)
             line["task"] = task
             if not ended_well(line):
                 succeeded = False

@@ -29,6 +29,11 @@ def keep_inputs(run: Run) -> dict[str, tuple[Path, ...]]:
     return found
 
 
+def kept_checksums(run: Run) -> dict[Path, str]:
+    """Return the SHA-256 of each kept input."""
+    return {_place(run, item): str(item["sha256"]) for item in run.inputs}
+
+
 def check_inputs(run: Run) -> None:
     """Check that the kept inputs are still those the run was created for: a link shares in-place writes.
 

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 from dynamo.runs.execution.input_facts import input_facts, known_facts
-from dynamo.runs.execution.inputs import keep_inputs
+from dynamo.runs.execution.inputs import keep_inputs, kept_checksums
 from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.learning import LearnedCosts
@@ -51,7 +51,7 @@ class PlanStep:
         # The trigger may have set a priority other than the document's; the pool's queue uses it, too. A full pool
         # would never get to low-priority jobs: those of runs that must not be skipped go first in any case.
         plan = replace(plan, priority=pool_priority(run, self._spared))
-        folder_of(run).prepare(plan, layout)
+        folder_of(run).prepare(plan, layout, kept_checksums(run))
         self._journal.move(
             run,
             "planned",
