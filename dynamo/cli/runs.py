@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_runs)
     group.command("show")(show)
     group.command("logs")(logs)
+    group.command("provenance")(provenance)
     group.command("cancel")(cancel)
     group.command("retry")(retry)
     group.command("priority")(priority)
@@ -173,6 +174,40 @@ def logs(
     for file, text in texts.items():
         out.print(f"--- {file}", markup=False)
         out.print(text.rstrip("\n"), markup=False)
+
+
+def provenance(
+    name: str = RunArgument,
+    form: str = typer.Option("prov", "--format", "-f", help="`prov` (W3C PROV-JSON) or `openlineage` (JSON lines)."),
+    config: Path | None = ConfigOption,
+    _as_json: bool = typer.Option(False, "--json", help="Accepted for consistency; the output is always JSON."),
+) -> None:
+    """Print where a run's products come from, in a form that other tools read.
+
+    Inputs with their checksums, the document, modules with their versions, parameters, times,
+    and products. `[provenance]` in dynamo.toml has the daemon tell it by itself.
+    """
+    from dynamo.cli.console import print_json_line
+    from dynamo.config.file import find_config
+    from dynamo.errors import UsageError
+    from dynamo.runs import ledger
+    from dynamo.runs.provenance.facts import facts_of
+    from dynamo.runs.provenance.openlineage import run_event, steps_of
+    from dynamo.runs.provenance.prov import prov_json
+
+    if form not in ("prov", "openlineage"):
+        raise UsageError(f"unknown format {form!r:.40}", where="--format", expected="prov or openlineage")
+    store = look(config)
+    with store.reading() as session:
+        run = ledger.find_run(session, name)
+        facts = facts_of(session, run, ledger.products_of(session, run.id))
+    store.close()
+    if form == "prov":
+        print_json(prov_json(facts))
+        return
+    namespace = find_config(config).provenance.namespace
+    for step in steps_of(run):
+        print_json_line(run_event(facts, step, namespace=namespace))
 
 
 def cancel(

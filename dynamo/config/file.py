@@ -23,6 +23,7 @@ from dynamo.config.names import EngineName
 from dynamo.config.problems import CONFLICTS, describe_all, feed_hint, named, twice
 from dynamo.config.project import CONFIG_FILE, STATE_FOLDER, project_folder, user_state
 from dynamo.config.retention import RetentionSection
+from dynamo.config.provenance import ProvenanceSection
 from dynamo.config.triggers import TriggerSection
 from dynamo.documents.problems import MistakesError
 from dynamo.documents.section import ByKind, Section
@@ -129,6 +130,7 @@ class Config(Section):
     alerts: AlertsSection = AlertsSection()
     autoscale: AutoscaleSection = AutoscaleSection()
     retention: RetentionSection = RetentionSection()
+    provenance: ProvenanceSection = ProvenanceSection()
     #: Where relative paths start; not an option of the file.
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 

@@ -19,11 +19,11 @@ from dynamo.files import sha256_file
 
 _NO_CHECKSUMS: Mapping[Path, str] = {}
 _known: ContextVar[Mapping[Path, str]] = ContextVar("known checksums", default=_NO_CHECKSUMS)
-_origin: ContextVar[_Origin | None] = ContextVar("origin", default=None)
+_origin: ContextVar[_MadeBy | None] = ContextVar("origin", default=None)
 
 
 @dataclass(frozen=True)
-class _Origin:
+class _MadeBy:
     module: str
     version: str
     inputs: Mapping[str, Sequence[Path]]
@@ -51,7 +51,7 @@ def of_module(
     name: str, version: str, inputs: Mapping[str, Sequence[Path]], parameters: Mapping[str, object]
 ) -> Iterator[None]:
     """Have the files written in the block say that this module made them, of these inputs by port."""
-    token = _origin.set(_Origin(name, version, inputs, parameters))
+    token = _origin.set(_MadeBy(name, version, inputs, parameters))
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,11 +37,16 @@ from dynamo.times import ahead_of, to_iso, utc_now
 #: Between the workflow and the variant in the name of a folder of products beside the current ones.
 BESIDE = "@"
 INDEX = "index.json"
+#: Provenance as W3C PROV-JSON, if it is asked for.
+PROV = "prov.json"
+#: What may lie in a product folder besides the products.
+BESIDE = (INDEX, PROV)
 LATEST = "latest"
 _STAGING = ".staging"
 _TRIES = 5
 #: The lead is in the file names of the original code: ``mrt_STORM_CASA_12_...`` and ``..._12min_...``.
 _LEAD = re.compile(r"_(\d{1,4})min_|_CASA_(\d{1,4})_")
+Describe = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _RELEASE = re.compile(r"^(\d{8})/(\d{6})-[0-9a-f]+$")
 
 
@@ -77,6 +82,7 @@ def publish(
     facts: Mapping[str, Any],
     fsync: bool = False,
     old: bool = False,
+    describe_origin: Describe | None = None,
 ) -> Publication:
     """Publish the files ``lfns`` of the folder ``work``.
 
@@ -94,6 +100,8 @@ def publish(
         Also survive a power loss.
     old
         The products are of the past: they replace nothing newer as ``latest``, even if its folder is gone.
+    describe_origin
+        Makes from the index what is written as ``prov.json`` beside it.
 
     Raises
     ------
@@ -110,6 +118,8 @@ def publish(
         rest = target if found is not None or emptied else None
         found = _stage_and_rename(work, lfns, base, target, key, valid_at, facts, fsync, rest)
     point_latest(base, target, old=old)
+        found = _stage_and_rename(work, lfns, base, target, key, valid_at, facts, fsync, rest, describe_origin)
+    point_latest(base, target)
     return found
 
 
@@ -225,7 +235,8 @@ def export(publication: Publication, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if out.samefile(publication.folder):
         return
-    for name in (*(item.lfn for item in publication.products), INDEX):
+    beside_them = [name for name in BESIDE if (publication.folder / name).is_file()]
+    for name in (*(item.lfn for item in publication.products), *beside_them):
         goal = out / name
         goal.parent.mkdir(parents=True, exist_ok=True)
         partial = beside(goal)
@@ -272,6 +283,7 @@ def _stage_and_rename(
     facts: Mapping[str, Any],
     fsync: bool,
     rest: Path | None,
+    describe_origin: Describe | None,
 ) -> Publication:
     """Assemble the publication and put it in place, of what is left of an earlier one if there is a ``rest``."""
     staging = base / _STAGING / key
@@ -280,8 +292,10 @@ def _stage_and_rename(
     try:
         products = tuple(_stage(work, lfn, staging, valid_at) for lfn in lfns)
         index = {**facts, "key": key, "products": [_entry(item) for item in products]}
-        write_bytes(staging / INDEX, orjson.dumps(index, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
-        _open_up(staging / INDEX)
+        written = {INDEX: index, **({} if describe_origin is None else {PROV: describe_origin(index)})}
+        for name, data in written.items():
+            write_bytes(staging / name, orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
+            _open_up(staging / name)
         if fsync:
             _sync_tree(staging)
         if rest is not None:

@@ -55,20 +55,43 @@ def index_facts(
             for job, reason in (skipped or {}).items()
         ],
         "implausible_values": implausible_values(results),
-        "times": {
-            name: _iso(time)
-            for name, time in {
-                "issue": run.valid_at,
-                "closed": run.closed_at,
-                "detected": run.detected_at,
-                "created": run.created_at,
-                "submitted": run.submitted_at,
-                "started": run.started_at,
-                "finished": run.finished_at,
-                "published": utc_now(),
-            }.items()
-        },
+        "times": _times(run, utc_now()),
     }
+
+
+def stored_index(run: Run, description: str, products: Sequence[Product]) -> dict[str, Any]:
+    """Return what the store knows of a run in the form of its index, for one that has none; no module versions."""
+    return {
+        "run": run.id,
+        "key": run.key,
+        "workflow": run.workflow,
+        "version": run.version,
+        "document_sha256": run.document,
+        "description": description,
+        "software": run.software,
+        "modules": {},
+        "engine": run.engine,
+        "trigger": run.trigger,
+        "radar": run.radar,
+        "inputs": run.inputs,
+        "parameters": run.parameters,
+        "times": _times(run, run.published_at),
+        "products": [product_json(product) for product in products],
+    }
+
+
+def _times(run: Run, published_at: datetime | None) -> dict[str, str | None]:
+    times = {
+        "issue": run.valid_at,
+        "closed": run.closed_at,
+        "detected": run.detected_at,
+        "created": run.created_at,
+        "submitted": run.submitted_at,
+        "started": run.started_at,
+        "finished": run.finished_at,
+        "published": published_at,
+    }
+    return {name: _iso(time) for name, time in times.items()}
 
 
 def latencies(run: Run) -> dict[str, float]:

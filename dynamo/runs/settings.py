@@ -25,6 +25,8 @@ class RunSettings:
     min_free_mb: int = 200
     #: Refit coefficients after this many finished runs; 0: never.
     refit_runs: int = 20
+    #: Whether to write PROV-JSON beside the index.
+    prov: bool = False
     #: Seconds between a waiting run's checks for cancellation.
     tick_s: float = 0.5
     #: How many times a run is resubmitted after the engine lost its work.

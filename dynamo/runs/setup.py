@@ -39,6 +39,7 @@ def run_settings(config: Config) -> RunSettings:
         keep_failed_s=config.runs.keep_failed_h * _HOUR_S,
         min_free_mb=config.runs.min_free_mb,
         refit_runs=config.runs.refit_runs,
+        prov=config.provenance.prov,
         spared_triggers=frozenset(trigger.name for trigger in config.triggers if trigger.shed == "never"),
     )
 

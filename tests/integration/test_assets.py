@@ -28,6 +28,9 @@ name = "contours"
 of = "nowcast/contour.geojson"
 owner = "radar-ops@example.org"
 cadence_s = 60.0
+[provenance]
+prov = true
+namespace = "dallas"
 """
 
 
@@ -64,7 +67,7 @@ def test_assets_are_counted_as_they_arrive_and_are_published(root: Path) -> None
     )
     series = {one["trigger"]: one for one in assets["contours"]["series"]}
     assert {name: (one["slots"], one["made"]) for name, one in series.items()} == {"all": (3, 3), "submit": (1, 1)}
-    published = [path for path in root.glob("products/nowcast/2*/*/*") if path.name != "index.json"]
+    published = [path for path in root.glob("products/nowcast/2*/*/*") if path.name not in ("index.json", "prov.json")]
     assert sum(one["bytes"] for one in series.values()) == sum(path.stat().st_size for path in published)
     shown = run_dynamo(root, "assets", "list")
     assert "contours" in shown.stdout
@@ -105,3 +108,17 @@ def test_lineage_goes_up_to_the_input_and_down_to_every_product(root: Path) -> N
     unknown = run_dynamo(root, "assets", "lineage", str(copy))
     assert unknown.returncode == 4
     assert "no run of this store read or made this file" in unknown.stderr
+
+
+def test_provenance_is_printed_as_it_was_published(root: Path) -> None:
+    (index, *_) = sorted(root.glob("products/nowcast/2*/*/index.json"))
+    run = orjson.loads(index.read_bytes())["run"]
+    printed = run_dynamo(root, "runs", "provenance", run)
+    assert orjson.loads(printed.stdout) == orjson.loads(index.with_name("prov.json").read_bytes())
+    lines = run_dynamo(root, "runs", "provenance", run, "--format", "openlineage").stdout.splitlines()
+    start, complete = map(orjson.loads, lines)
+    assert (start["eventType"], complete["eventType"]) == ("START", "COMPLETE")
+    assert start["run"]["runId"] == complete["run"]["runId"]
+    assert complete["job"]["namespace"] == "dallas"
+    assert {Path(item["name"]).exists() for item in complete["outputs"]} == {True}
+    assert run_dynamo(root, "runs", "provenance", run, "--format", "xml").returncode == 2

@@ -16,6 +16,8 @@ from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.ledger import BRANCH, decide, move
 from dynamo.runs.publish import Publication, describe, line_folder, publish
+from dynamo.runs.provenance.prov import prov_json
+from dynamo.runs.publish import Publication, describe, publish
 from dynamo.runs.record import index_facts, latencies
 from dynamo.runs.results import hail_in, read_results, remarks_of, skipped_jobs
 from dynamo.runs.series import count_publication
@@ -62,6 +64,7 @@ class PublishStep:
             facts=index_facts(run, plan, results, remarks, skipped),
             fsync=self._settings.fsync,
             old=run.origin == "backfill",
+            describe_origin=prov_json if self._settings.prov else None,
         )
         now = utc_now()
         rows = _rows(run, publication, plan.outputs)

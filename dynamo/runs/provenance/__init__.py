@@ -1,0 +1,1 @@
+"""Where a run's products come from, in the words of standards that others read."""
