@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from importlib import import_module
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from dynamo.errors import DynamoError
 
@@ -44,9 +44,14 @@ class HelperProcess:
     ----------
     serve
         A module-level function, which the new process imports.
+    on_output
+        Takes the reading end of a pipe that has what each new process writes; without it that goes where ours goes.
     """
 
-    def __init__(self, serve: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, serve: Callable[[Connection], None], on_output: Callable[[BinaryIO], None] | None = None
+    ) -> None:
+        self._on_output = on_output
         self._serve = (serve.__module__, serve.__qualname__)
         self.stopped = False
         self._start()
@@ -61,9 +66,13 @@ class HelperProcess:
                 [sys.executable, "-c", _START, *self._serve, str(number), *sys.path],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(number,),
+                stdout=None if self._on_output is None else subprocess.PIPE,
+                stderr=None if self._on_output is None else subprocess.STDOUT,
                 # Ctrl-C is for the process in the terminal, which decides when its helpers stop.
                 process_group=0,
             )
+        if self._on_output is not None and self._process.stdout is not None:
+            self._on_output(cast("BinaryIO", self._process.stdout))
 
     @property
     def pid(self) -> int:

@@ -134,11 +134,13 @@ def show(
 def logs(
     name: str = RunArgument,
     config: Path | None = ConfigOption,
+    follow: bool = typer.Option(False, "--follow", "-f", help="Print what jobs write as it comes, until the run ends."),
     full: bool = typer.Option(False, "--all", help="Print whole files, not just the tails."),
     as_json: bool = JsonOption,
 ) -> None:
     """Show results and logs of a run's jobs, failed jobs first."""
     from dynamo.engines.base import RunFolder
+    from dynamo.engines.logs import log_files, read_log
     from dynamo.runs import ledger
     from dynamo.runs.results import read_results
 
@@ -148,7 +150,11 @@ def logs(
     store.close()
     folder = RunFolder(Path(run.run_dir))
     results = sorted(read_results(folder).values(), key=lambda item: bool(item.succeeded or item.skipped))
-    texts = _texts(folder.root, full)
+    if follow:
+        _follow(config, run)
+        return
+    lines = None if full else _TAIL
+    texts = {path.relative_to(folder.root).as_posix(): read_log(path, lines) for path in log_files(folder.root)}
     if as_json:
         jobs = [
             {
@@ -174,6 +180,32 @@ def logs(
     for file, text in texts.items():
         out.print(f"--- {file}", markup=False)
         out.print(text.rstrip("\n"), markup=False)
+
+
+def _follow(config: Path | None, run: Run) -> None:
+    """Print what a run's jobs write until it ends, each line with the name of its log."""
+    import time
+
+    from dynamo.engines.logs import Follower
+    from dynamo.runs import ledger
+    from dynamo.runs.states import FINAL
+
+    follower = Follower(Path(run.run_dir))
+    store = look(config)
+    try:
+        while True:
+            # Asked before the look: what was written until the end is seen.
+            with store.reading() as session:
+                run = ledger.find_run(session, run.id)
+            for file, line in follower.news(last=run.state in FINAL):
+                out.print(f"{file}: {line}", markup=False, highlight=False, soft_wrap=True)
+            if run.state in FINAL:
+                break
+            time.sleep(_LOOK_S)
+    finally:
+        store.close()
+    reason = f": {run.reason}" if run.reason else ""
+    out.print(f"run {run.id} {run.state}{reason}", markup=False)
 
 
 def provenance(
@@ -349,14 +381,3 @@ def _answer(service: RunService, run_id: str, as_json: bool, *, pending: str = "
         return
     note = f" ({pending})" if pending and run.state not in FINAL else ""
     out.print(f"run {run.id} {run.state}{note}", markup=False)
-
-
-def _texts(root: Path, full: bool) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    # Pegasus's programs and jobs log in folders of their own.
-    pegasus = [path for name in ("pegasus-*.log", "*.err") for path in sorted((root / "pegasus").rglob(name))]
-    for path in [*sorted((root / "logs").glob("*")), *pegasus, root / "runner.log"]:
-        if path.is_file() and path.stat().st_size:
-            lines = path.read_text(errors="replace").splitlines()
-            texts[path.relative_to(root).as_posix()] = "\n".join(lines if full else lines[-_TAIL:])
-    return texts

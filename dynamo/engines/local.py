@@ -13,17 +13,20 @@ import contextlib
 import heapq
 import itertools
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import orjson
 from pydantic import Field
 
 from dynamo.engines.base import BACKGROUND, RunFolder, State, Status
+from dynamo.engines.output import JobLog, Pump, append_to
 from dynamo.engines.results import count_results
 from dynamo.errors import passes
 from dynamo.files import write_bytes
@@ -221,7 +224,8 @@ class _Worker:
     """A process that runs one task at a time."""
 
     def __init__(self) -> None:
-        self._helper = HelperProcess(_work)
+        self._output = Pump()
+        self._helper = HelperProcess(_work, self._output.take_from)
 
     @property
     def pid(self) -> int:
@@ -229,7 +233,14 @@ class _Worker:
         return self._helper.pid
 
     def run(self, root: Path, task: Task) -> _Outcome:
-        """Run a task."""
+        """Run a task; what it writes is in ``logs/TASK.out`` as it comes."""
+        self._output.send_to(JobLog(append_to(root / "logs" / f"{task.id}.out")))
+        try:
+            return self._ask(root, task)
+        finally:
+            self._output.send_to(None)
+
+    def _ask(self, root: Path, task: Task) -> _Outcome:
         limit_s = task.resources.max_seconds
         try:
             outcome: _Outcome = self._helper.ask((str(root), task.id), limit_s)
@@ -251,6 +262,8 @@ def _work(pipe: Connection) -> None:
 
     # What a run writes is its owner's alone until it is published.
     os.umask(0o077)
+    # Its output goes to a pipe, and is to be read as it comes.
+    cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
     from dynamo.modules import warm
     from dynamo.modules.runner import run_task
 
@@ -258,7 +271,9 @@ def _work(pipe: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
             root, task = pipe.recv()
-            pipe.send(_outcome(Path(root), task, run_task))
+            outcome = _outcome(Path(root), task, run_task)
+            sys.stdout.flush()
+            pipe.send(outcome)
 
 
 def _outcome(root: Path, task: str, run_task: Callable[..., bool]) -> _Outcome:

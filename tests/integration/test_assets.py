@@ -122,3 +122,12 @@ def test_provenance_is_printed_as_it_was_published(root: Path) -> None:
     assert complete["job"]["namespace"] == "dallas"
     assert {Path(item["name"]).exists() for item in complete["outputs"]} == {True}
     assert run_dynamo(root, "runs", "provenance", run, "--format", "xml").returncode == 2
+
+
+def test_following_the_logs_of_a_run_ends_with_it(root: Path) -> None:
+    (index, *_) = sorted(root.glob("products/nowcast/2*/*/index.json"))
+    run = orjson.loads(index.read_bytes())["run"]
+    (log,) = root.glob(f".dynamo/runs/{run}/logs")
+    (log / "t.out").write_text("\x1b[1mby hand\x1b[0m token=swordfish\nno end")
+    told = run_dynamo(root, "runs", "logs", "-f", run)
+    assert told.stdout.splitlines() == ["logs/t.out: by hand token=***", "logs/t.out: no end", f"run {run} succeeded"]

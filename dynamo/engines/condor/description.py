@@ -57,6 +57,9 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
         "initialdir": literal(folder.root),
         "output": f"logs/{task.id}.out",
         "error": f"logs/{task.id}.err",
+        # As it comes: a worker that is lost takes nothing along that was written.
+        "stream_output": "True",
+        "stream_error": "True",
         "log": literal(folder.root / EVENT_LOG),
         "should_transfer_files": options.should_transfer,
         "request_cpus": str(task.resources.cpus),

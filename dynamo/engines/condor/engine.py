@@ -15,6 +15,8 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from dynamo.engines.base import FINAL, RunFolder, State, Status
@@ -27,6 +29,7 @@ from dynamo.engines.condor.pegasus_rundir import dagman_log, write_rundir
 from dynamo.engines.condor.queue import COMPLETED, Queue
 from dynamo.engines.condor.slots import Slots
 from dynamo.engines.condor.watch import RunWatch
+from dynamo.engines.logs import newest_log, set_aside
 from dynamo.engines.results import count_results
 from dynamo.errors import MissingPartError, RetryableError
 from dynamo.files import write_text
@@ -210,6 +213,8 @@ class CondorEngine:
             return
         self._queue.remove(FOLDER, str(folder.root), "the run is submitted again")
         log.unlink(missing_ok=True)
+        for task in layout.tasks:
+            set_aside(folder.logs, task.id, utc_now())
         dag = folder.root / dag_file(plan)
         same = dag.is_file() and dag.read_text() == dag_text(plan, layout)
         clear_attempt(folder, plan, same_dag=same and layout.kind != "single")
@@ -356,7 +361,7 @@ class CondorEngine:
         if not task and layout.kind != "single":
             return f"DAGMan: {_last_error(folder.root / f'{dag_file(folder.read_plan())}.dagman.out') or reason}"
         task = task or layout.tasks[0].id
-        last = _last_line(folder.logs / f"{task}.err")
+        last = _last_line(newest_log(folder.logs, task, ".err"))
         return f"task {task}: {told or reason}" + (f": {last}" if last else "")
 
     def _tell_pegasus(self, folder: RunFolder, watch: RunWatch) -> None:
@@ -377,12 +382,19 @@ class CondorEngine:
         key = (folder.root.absolute(), handle.tag)
         with self._lock:
             if key not in self._watches:
-                self._watches[key] = RunWatch(folder.root / EVENT_LOG)
+                self._watches[key] = RunWatch(folder.root / EVENT_LOG, partial(_keep_output, folder))
                 while len(self._watches) > _REMEMBERED:
                     # Dropped logs are read again if needed.
                     self._watches.popitem(last=False)[1].close()
             self._watches.move_to_end(key)
             return self._watches[key]
+
+
+def _keep_output(folder: RunFolder, node: str, at: datetime) -> None:
+    """Keep what a task wrote before it starts over."""
+    layout = folder.read_layout()
+    if node or layout.kind == "single":
+        set_aside(folder.logs, node or layout.tasks[0].id, at)
 
 
 def _last_line(path: Path) -> str:

@@ -128,6 +128,20 @@ class RunTrack:
         """The jobs that have failed to start too often."""
         return [job for job in list(self.jobs.values()) if job.phase != "ended" and job.bad_starts >= MAX_BAD_STARTS]
 
+    def starts_over(self, event: JobEvent) -> str | None:
+        """Return the node whose next start will overwrite its output (empty for a lone job); None if none will.
+
+        Ask before the event is noted.
+        """
+        if event.kind == SUBMIT:
+            node = _node(event)
+            return node if node and any(job.node == node for job in list(self.jobs.values())) else None
+        known = self.jobs.get((event.cluster, event.proc))
+        if known is None or event.kind not in (EVICTED, REMOTE_ERROR, SHADOW_EXCEPTION, RECONNECT_FAILED):
+            return None
+        # DAGMan itself is no node, and has no output of a task.
+        return None if known is self.main and len(self.jobs) > 1 else known.node
+
     def note(self, event: JobEvent) -> None:
         """Process one event."""
         key = (event.cluster, event.proc)

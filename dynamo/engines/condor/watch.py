@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,19 @@ class RunWatch:
     """The state of a run, kept up to date from its event log; thread-safe.
 
     Waiting costs nothing: HTCondor's reader sleeps until the log changes (inotify).
+
+    Parameters
+    ----------
+    log
+        The event log.
+    on_start_over
+        Called at once with the node (empty for a lone job) and the time when a job starts over, and will overwrite what
+        it wrote.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, on_start_over: Callable[[str, datetime], None] | None = None) -> None:
         self._path = log
+        self._on_start_over = on_start_over
         self._reader: Any = None
         self._lock = threading.Lock()
         self.track = RunTrack()
@@ -87,6 +98,8 @@ class RunWatch:
         for seen in self._reader.events(stop_after=wait_s):
             event = event_from(seen.cluster, seen.proc, dict(seen))
             self.events.append(event)
+            if self._on_start_over is not None and (node := self.track.starts_over(event)) is not None:
+                self._on_start_over(node, event.time)
             self.track.note(event)
             new = True
             if wait_s:

@@ -12,14 +12,21 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
+from typing import cast
 
 import orjson
 
 from dynamo.engines.condor.pegasus_records import task_records
+from dynamo.engines.output import JobLog, Pump
 from dynamo.modules.runner import FAILED, read_results, run_task, written_by
 from dynamo.processes import LONGEST_WAIT_S
 
+#: Standard output and error.
+_STREAMS = (1, 2)
 #: Sandbox folders that HTCondor transfers back.
 BROUGHT_BACK = ("work", "results")
 
@@ -47,15 +54,19 @@ def run_watched(root: Path, task: str, max_seconds: float) -> int:
 
     A process that hangs in a library cannot stop itself, and one that crashes cannot deliver its results.
     """
-    # Forking before the science is imported costs a millisecond.
-    child = multiprocessing.get_context("fork").Process(target=_run, args=(root, task))
+    # Forking before the science is imported costs a millisecond; before the threads that read its output, it is safe.
+    pipes = [os.pipe() for _ in _STREAMS]
+    child = multiprocessing.get_context("fork").Process(target=_run, args=(root, task, pipes))
     child.start()
+    pumps = [_pump(pipe, descriptor) for pipe, descriptor in zip(pipes, _STREAMS, strict=True)]
     # The kernel takes timeouts in milliseconds as 31 bits.
     child.join(min(max_seconds, LONGEST_WAIT_S))
     in_time = not child.is_alive()
     if not in_time:
         child.kill()
         child.join()
+    for pump in pumps:
+        pump.send_to(None)
     code = FAILED if child.exitcode is None else child.exitcode
     if not in_time:
         sys.stderr.write(f"killed: exceeded its time limit of {max_seconds:g} s\n")
@@ -64,7 +75,23 @@ def run_watched(root: Path, task: str, max_seconds: float) -> int:
     return code if code >= 0 else FAILED
 
 
-def _run(root: Path, task: str) -> None:
+def _pump(pipe: tuple[int, int], descriptor: int) -> Pump:
+    """Pass on what comes through a pipe, as much as a log may have."""
+    reading, writing = pipe
+    os.close(writing)
+    pump = Pump()
+    pump.send_to(JobLog(partial(os.write, descriptor)))
+    pump.take_from(os.fdopen(reading, "rb", buffering=0))
+    return pump
+
+
+def _run(root: Path, task: str, pipes: Sequence[tuple[int, int]]) -> None:
+    for (reading, writing), descriptor in zip(pipes, _STREAMS, strict=True):
+        os.dup2(writing, descriptor)
+        os.close(reading)
+        os.close(writing)
+    # To be read as it comes: whoever kills it gives no warning.
+    cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
     # What a run writes is its owner's alone until it is published.
     os.umask(0o077)
     sys.exit(0 if run_task(root, task) else FAILED)

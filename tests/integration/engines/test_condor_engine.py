@@ -24,6 +24,7 @@ from dynamo.engines.condor.engine import CondorEngine
 from dynamo.engines.condor.handle import read_handle
 from dynamo.engines.condor.queue import Queue, equals
 from dynamo.engines.local import LocalEngine
+from dynamo.engines.logs import log_files, read_log
 from dynamo.errors import UsageError
 from dynamo.modules.branching import why_not_made
 from dynamo.pool.environment import use_pool
@@ -88,6 +89,29 @@ def hung_python(folder: Path) -> str:
     )
     path = folder / "hung-python"
     path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}" "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def talking_python(folder: Path) -> str:
+    """Return an interpreter in which the task's science talks; on its first start it does not end."""
+    (folder / "talk.py").write_text(
+        "import os, time, pathlib, sys, dynamo.modules.runner as runner\n"
+        "def talk(root, task):\n"
+        f"    started = pathlib.Path('{folder}/started')\n"
+        "    again = started.exists()\n"
+        "    started.touch()\n"
+        "    print('again' if again else f'\\x1b[1mpid {os.getppid()} token=swordfish \\x07')\n"
+        "    print('on the other stream', file=sys.stderr)\n"
+        "    again or time.sleep(120)\n"
+        "    return True\n"
+        "runner.run_task = talk\n"
+        "import dynamo.engines.condor.worker as worker\n"
+        "sys.argv[:] = sys.argv[2:]\n"
+        "worker.main()\n"
+    )
+    path = folder / "talking-python"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{folder}/talk.py" "$@"\n')
     path.chmod(0o755)
     return str(path)
 
@@ -332,6 +356,27 @@ def test_evicted_job_starts_again(condor_pool: PoolRecord, source: Path, tmp_pat
     assert engine.wait(folder, LONG_S).state == "succeeded"
     assert "Job was evicted" in (folder.root / "condor.log").read_text()
     engine.close()
+
+
+@pytest.mark.parametrize("transfer", ["no", "yes"])
+def test_what_a_killed_worker_wrote_is_readable_before_and_after(
+    transfer: Any, condor_pool: PoolRecord, source: Path, tmp_path: Path
+) -> None:
+    engine = CondorEngine(python=talking_python(tmp_path), transfer=transfer)
+    folder, _ = prepare(tmp_path / "run", source, "single", retries=1)
+    engine.submit(folder)
+
+    def written() -> str:
+        return "\n".join(read_log(path) for path in log_files(folder.root) if path.suffix != ".sub")
+
+    wait_for(lambda: "pid " in written() and "on the other stream" in written(), PATIENCE)
+    first = next(line for line in written().splitlines() if line.startswith("pid "))
+    assert first.endswith(" token=*** \ufffd")
+    os.kill(int(first.split()[1]), signal.SIGKILL)
+    assert engine.wait(folder, LONG_S).state == "succeeded"
+    engine.close()
+    wait_for(lambda: "again" in written(), PATIENCE)
+    assert first in written()
 
 
 @pytest.mark.parametrize("kind", ["single", "clusters"])

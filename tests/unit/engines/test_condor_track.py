@@ -208,3 +208,22 @@ def test_holds_are_explained() -> None:
     assert explain(47, "more than 60 seconds") == "exceeded its time limit: more than 60 seconds"
     assert explain(99, " two\nlines ") == "two lines"
     assert not PASSING_HOLDS & WAITING_HOLDS
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "node"),
+    [
+        ([(SUBMIT, 1, {}), (EXECUTE, 1, {})], (EVICTED, 1, {}), ""),
+        ([(SUBMIT, 1, {}), (EXECUTE, 1, {})], (TERMINATED, 1, BAD), None),
+        ([(SUBMIT, 1, {}), (SUBMIT, 2, NODE_A), (EXECUTE, 2, {})], (EVICTED, 2, {}), "A"),
+        # DAGMan itself has no output of a task; nor has a job of which nothing is known.
+        ([(SUBMIT, 1, {}), (SUBMIT, 2, NODE_A)], (EVICTED, 1, {}), None),
+        ([], (EVICTED, 1, {}), None),
+        # DAGMan tries a node again as a new job.
+        ([(SUBMIT, 1, {}), (SUBMIT, 2, NODE_A), (TERMINATED, 2, BAD)], (SUBMIT, 3, NODE_A), "A"),
+        ([(SUBMIT, 1, {}), (SUBMIT, 2, NODE_A)], (SUBMIT, 3, NODE_B), None),
+    ],
+)
+def test_output_is_told_to_be_overwritten_before_it_is(before: list[Told], event: Told, node: str | None) -> None:
+    kind, cluster, data = event
+    assert track(*before).starts_over(JobEvent(kind, cluster, 0, TIME, data)) == node

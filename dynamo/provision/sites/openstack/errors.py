@@ -6,13 +6,11 @@ in neutron, a full cloud in nova and a transient conflict elsewhere), so the tex
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
 
 from dynamo.errors import DynamoError
 from dynamo.provision.sites.errors import (
@@ -23,6 +21,7 @@ from dynamo.provision.sites.errors import (
     SiteQuotaError,
     SiteRetryableError,
 )
+from dynamo.scrubbing import scrub
 
 QUOTA_WORDS = re.compile(
     r"quota[- ]?(?:has been )?exceeded|exceed\w* .{0,60}quota|over ?quota|overlimit|quota .{0,40}too many"
@@ -37,9 +36,6 @@ CAPACITY_WORDS = re.compile(
 UNSUPPORTED_RESOURCE = re.compile(r"resource type is not supported|unsupported resource type", re.IGNORECASE)
 #: The last server of a page was deleted before the next page was requested.
 STALE_PAGE = re.compile(r"marker .{0,60}not be found", re.IGNORECASE)
-_TOKEN = re.compile(r"gAAAA[\w-]{16,}=*")
-#: User part of a URL.
-_USER_INFO = re.compile(r"(?<=://)[^/@\s\"'<>]+@")
 _LONGEST_ANSWER = 300
 
 _QUOTA_HINT = "use fewer or smaller workers here, or ask the site for a larger quota"
@@ -71,14 +67,6 @@ class SiteBusyError(SiteRetryableError):
 def no_room(fault: str) -> bool:
     """Return whether a server's or lease's fault means that the site has no capacity now."""
     return CAPACITY_WORDS.search(fault) is not None
-
-
-def scrub(text: str, secrets: Collection[str] = ()) -> str:
-    """Return ``text`` without ``secrets`` (plain, or as escaped in JSON and URLs), users in URLs, and tokens."""
-    forms = {form for one in secrets if one for form in (one, json.dumps(one)[1:-1], quote(one, safe=""))}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    return _TOKEN.sub("***", _USER_INFO.sub("***@", text))
 
 
 @contextmanager
