@@ -8,7 +8,6 @@ import fcntl
 import os
 import re
 import select
-import sys
 import termios
 import threading
 import time
@@ -32,6 +31,7 @@ _LONGEST_LINE = 64 * 1024
 _SILENCE_S = 1.0
 _CHUNK = 64 * 1024
 _SETTLE_S = 2.0
+_STANDARD_ERROR = 2
 
 
 def clean(text: str, secrets: Collection[str] = ()) -> str:
@@ -155,7 +155,8 @@ class Pump:
                     self._streams.discard(number)
                 elif self._log is None:
                     # Nobody's: of a process that starts or ends.
-                    os.write(sys.stderr.fileno(), data if ready else b"")
+                    with contextlib.suppress(OSError):
+                        os.write(_STANDARD_ERROR, data if ready else b"")
                 else:
                     # A full disk must not stop the job that talks.
                     with contextlib.suppress(OSError):

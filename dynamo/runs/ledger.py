@@ -17,12 +17,15 @@ from dynamo.errors import InputError, NotFoundError
 from dynamo.runs.keys import SHORT, run_key
 from dynamo.runs.planning import Workflow
 from dynamo.runs.series import withdraw
-from dynamo.runs.states import ENGAGED, UNFINISHED, RunState, sources
+from dynamo.runs.states import ENGAGED, TOLD, UNFINISHED, RunState, sources
 from dynamo.store.inserts import insert_new
+from dynamo.store.lineage import UntoldStep
 from dynamo.store.models import Product, Run, RunDecision, RunInput, StoredDocument
 from dynamo.store.url import store_of
 from dynamo.times import CLOCK_TOLERANCE, utc_now
 
+#: Set in ``session.info`` where steps of runs are stored to be told.
+TELLS_STEPS = "tells_steps"
 SOFTWARE = f"dynamo {dynamo.__version__}"
 _SHOWN_AMBIGUOUS = 5
 #: Digits of an input's checksum by which the runs that read it are found.
@@ -196,7 +199,12 @@ def move(session: Session, run_id: str, to: RunState, **values: Any) -> bool:
     statement = (
         update(Run).where(Run.id == run_id, Run.state.in_(sources(to))).values(state=to, updated_at=utc_now(), **values)
     )
-    return _rows(session.execute(statement)) == 1
+    moved = _rows(session.execute(statement)) == 1
+    if moved and session.info.get(TELLS_STEPS) and (kind := TOLD.get(to)) is not None:
+        attempt = session.scalar(select(Run.attempts).where(Run.id == run_id))
+        reason = str(values["reason"])
+        session.add(UntoldStep(run_id=run_id, kind=kind, at=utc_now(), attempt=attempt, reason=reason, failures=0))
+    return moved
 
 
 def note(session: Session, run_id: str, reason: str) -> bool:

@@ -24,7 +24,7 @@ from dynamo.runs.execution.publish_step import PublishStep
 from dynamo.runs.folder import clear_work, folder_of, is_attended
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.learning import LearnedCosts
-from dynamo.runs.ledger import RunRequest, create_run, decide, find_run, reopen
+from dynamo.runs.ledger import TELLS_STEPS, RunRequest, create_run, decide, find_run, reopen
 from dynamo.runs.planning import Coefficients, Planner
 from dynamo.runs.publish import Publication, is_gone, is_whole, read_publication
 from dynamo.runs.record import latencies
@@ -66,6 +66,7 @@ class RunService:
     ) -> None:
         self.store = store
         self.settings = settings
+        store.info[TELLS_STEPS] = settings.tells_steps
         self.planner = planner
         self.events = events or RunEvents()
         self._engines = Engines(engine_factory, settings.engines)

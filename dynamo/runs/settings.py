@@ -27,6 +27,8 @@ class RunSettings:
     refit_runs: int = 20
     #: Whether to write PROV-JSON beside the index.
     prov: bool = False
+    #: Whether to store the steps of runs to tell others of them.
+    tells_steps: bool = False
     #: Seconds between a waiting run's checks for cancellation.
     tick_s: float = 0.5
     #: How many times a run is resubmitted after the engine lost its work.

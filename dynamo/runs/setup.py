@@ -40,6 +40,7 @@ def run_settings(config: Config) -> RunSettings:
         min_free_mb=config.runs.min_free_mb,
         refit_runs=config.runs.refit_runs,
         prov=config.provenance.prov,
+        tells_steps=config.provenance.openlineage is not None,
         spared_triggers=frozenset(trigger.name for trigger in config.triggers if trigger.shed == "never"),
     )
 

@@ -17,6 +17,16 @@ RunState = Literal[
     "skipped",
 ]
 
+EventType = Literal["START", "COMPLETE", "FAIL", "ABORT"]
+#: The states that others are told of when a run gets there, in OpenLineage's words.
+TOLD: dict[RunState, EventType] = {
+    "submitted": "START",
+    "succeeded": "COMPLETE",
+    "failed": "FAIL",
+    "cancelled": "ABORT",
+    "skipped": "ABORT",
+}
+
 #: States that may follow each state. A manual retry is the only way out of failed, cancelled and skipped, and out of
 #: succeeded, for a run whose products are gone or were changed.
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {

@@ -49,7 +49,9 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._write = sessionmaker(engine, expire_on_commit=False)
+        #: What transactions are to know, in each one's ``session.info``.
+        self.info: dict[str, Any] = {}
+        self._write = sessionmaker(engine, expire_on_commit=False, info=self.info)
         self._read = sessionmaker(engine.execution_options(dynamo_read=True), expire_on_commit=False)
         #: What tells the opened file from a later one at the same path; None for a database that is not a file.
         self._identity: _Identity | None = None

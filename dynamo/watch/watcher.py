@@ -21,6 +21,8 @@ from dynamo.doors import FEEDS
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.feeds.base import FeedParts
 from dynamo.inspection import process as inspection
+from dynamo.openlineage.courier import LineageCourier
+from dynamo.openlineage.targets import make_target
 from dynamo.runs.dispatcher import LOOK_S, RunDispatcher
 from dynamo.runs.engines import EngineFactory
 from dynamo.runs.events import RunEvents
@@ -47,6 +49,8 @@ _log = logging.getLogger("dynamo.watch")
 _TIDY_S = 60.0
 #: How often to look for files that were released from quarantine, seconds.
 _QUARANTINE_S = 2.0
+#: Seconds between looks for steps of runs that others are to be told of.
+_TELL_S = 2.0
 #: How long the start waits for the feeds' first scans, seconds; slow ones go on by themselves.
 _FIRST_SCANS_S = 10.0
 #: Seconds `run_once` waits for alerts to be delivered.
@@ -90,6 +94,7 @@ class Watcher:
     ) -> None:
         if not config.feeds:
             raise InputError("no feed to watch", expected="a [[feeds]] section", hint="dynamo config example")
+        target = make_target(config.provenance, config.base)
         # It imports its libraries while this process does the rest.
         inspection.warm()
         self.config = config
@@ -127,6 +132,13 @@ class Watcher:
         self._standing = Standing(self._service.store, config.state_dir)
         self._decider = Decider(self._service, self.dispatcher, self._rules, self._defects)
         self._intake = Intake(self._service, self._decider, self._feed_rules())
+        told = config.provenance
+        store = self._service.store
+        self._lineage = (
+            None
+            if target is None
+            else LineageCourier(store, target, namespace=told.namespace, keep_days=told.keep_days)
+        )
         self._tidier = self._make_timer(Chore("tidy", _TIDY_S, self._tidy))
         self._first_timers = [self._make_timer(chore) for chore in self._first_chores()]
         self._timers = [self._tidier, *(self._make_timer(chore) for chore in self._chores())]
@@ -192,6 +204,8 @@ class Watcher:
             if self._alerts is not None:
                 # Nothing sends the rest before the next start.
                 self._alerts.wait_idle(_DELIVERY_GRACE_S)
+            if self._lineage is not None:
+                self._lineage.deliver()
         finally:
             self.stop()
         if self.failure is not None:
@@ -275,6 +289,7 @@ class Watcher:
             Chore("backfill", _BACKFILL_S, self._backfills.work),
             Chore("quarantine", _QUARANTINE_S, self._intake.take_back, at_start=True),
             *self._retention(),
+            *([Chore("openlineage", _TELL_S, self._lineage.deliver)] if self._lineage is not None else ()),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules

@@ -31,6 +31,7 @@ cadence_s = 60.0
 [provenance]
 prov = true
 namespace = "dallas"
+openlineage = "file:lineage.jsonl"
 """
 
 
@@ -131,3 +132,12 @@ def test_following_the_logs_of_a_run_ends_with_it(root: Path) -> None:
     (log / "t.out").write_text("\x1b[1mby hand\x1b[0m token=swordfish\nno end")
     told = run_dynamo(root, "runs", "logs", "-f", run)
     assert told.stdout.splitlines() == ["logs/t.out: by hand token=***", "logs/t.out: no end", f"run {run} succeeded"]
+
+
+def test_the_daemon_tells_what_its_runs_did(root: Path) -> None:
+    events = [orjson.loads(line) for line in (root / "lineage.jsonl").read_bytes().splitlines()]
+    kinds: dict[str, list[str]] = {}
+    for event in events:
+        kinds.setdefault(event["run"]["runId"], []).append(event["eventType"])
+    # The run that a person ordered afterwards waits for the next daemon.
+    assert list(kinds.values()) == [["START", "COMPLETE"]] * 3

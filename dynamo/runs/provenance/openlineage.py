@@ -6,19 +6,17 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, cast
 
 import dynamo
+from dynamo.runs.states import FINAL, TOLD, EventType, RunState
 from dynamo.store.models import Run
 from dynamo.times import to_iso
 
-EventType = Literal["START", "COMPLETE", "FAIL", "ABORT"]
 _SPEC = "https://openlineage.io/spec"
 _EVENT = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _RUN_FACET = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunFacet"
 _PRODUCER = f"urn:dynamo:{dynamo.__version__}"
-#: What the end of a run is to OpenLineage.
-ENDS: Mapping[str, EventType] = {"succeeded": "COMPLETE", "failed": "FAIL", "cancelled": "ABORT", "skipped": "ABORT"}
 _SPACE = uuid.UUID("6d1f8cf4-5b0e-5c2f-9d0c-6f4f1b7e3a51")
 
 
@@ -125,7 +123,7 @@ def _facet(place: str, **values: Any) -> dict[str, Any]:
 def steps_of(run: Run) -> list[RunStep]:
     """Return the steps of the newest attempt at a run."""
     steps = [] if run.submitted_at is None else [RunStep("START", run.submitted_at, run.attempts)]
-    if run.state in ENDS:
+    if run.state in FINAL:
         at = run.published_at or run.finished_at or run.updated_at
-        steps.append(RunStep(ENDS[run.state], at, run.attempts, run.reason))
+        steps.append(RunStep(TOLD[cast("RunState", run.state)], at, run.attempts, run.reason))
     return steps
