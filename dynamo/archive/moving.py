@@ -28,7 +28,7 @@ from dynamo.archive.verify import files_in
 from dynamo.errors import DynamoError, InputError, RetryableError, passes
 from dynamo.runs.folder import claimed
 from dynamo.runs.ledger import decide
-from dynamo.runs.publish import INDEX, links_to, read_publication
+from dynamo.runs.publish import SIDECARS, links_to, read_publication
 from dynamo.runs.series import withdraw
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
@@ -180,7 +180,7 @@ class Mover:
         if move.tier != "gone" or not source.is_dir():
             return
         publication = read_publication(source)
-        ours = {INDEX, *(item.lfn for item in publication.products)} if publication is not None else set()
+        ours = {*SIDECARS, *(item.lfn for item in publication.products)} if publication is not None else set()
         strange = [path for path in files_in(source) if path.relative_to(source).as_posix() not in ours]
         if strange:
             raise InputError("not published by DyNamo", where=strange[0], hint="move it away, or the folder stays")

@@ -14,7 +14,7 @@ from dynamo.archive.listing import ProductFilter
 from dynamo.errors import InputError
 from dynamo.files import sha256_file
 from dynamo.runs.ledger import run_at
-from dynamo.runs.publish import INDEX, Publication, read_publication
+from dynamo.runs.publish import INDEX, SIDECARS, Publication, read_publication
 from dynamo.store.engine import Store
 from dynamo.store.models import Product, Run
 from dynamo.store.retention import ProductMove
@@ -77,7 +77,7 @@ def verify_run(run: Run, rows: list[Product]) -> Verified:
     found += [
         Damage(run.id, path, "extra", "not published by DyNamo")
         for path in files_in(folder)
-        if path.relative_to(folder).as_posix() not in {*stored, INDEX}
+        if path.relative_to(folder).as_posix() not in {*stored, *SIDECARS}
     ]
     return Verified(run.id, len(stored) + 1, tuple(item for item in found if item is not None))
 

@@ -22,8 +22,8 @@ from dynamo.config.feeds import FeedSection
 from dynamo.config.names import EngineName
 from dynamo.config.problems import CONFLICTS, describe_all, feed_hint, named, twice
 from dynamo.config.project import CONFIG_FILE, STATE_FOLDER, project_folder, user_state
-from dynamo.config.retention import RetentionSection
 from dynamo.config.provenance import ProvenanceSection
+from dynamo.config.retention import RetentionSection
 from dynamo.config.triggers import TriggerSection
 from dynamo.documents.problems import MistakesError
 from dynamo.documents.section import ByKind, Section

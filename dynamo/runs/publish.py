@@ -40,7 +40,7 @@ INDEX = "index.json"
 #: Provenance as W3C PROV-JSON, if it is asked for.
 PROV = "prov.json"
 #: What may lie in a product folder besides the products.
-BESIDE = (INDEX, PROV)
+SIDECARS = frozenset({INDEX, PROV})
 LATEST = "latest"
 _STAGING = ".staging"
 _TRIES = 5
@@ -116,10 +116,8 @@ def publish(
     if found is None or not is_whole(found):
         emptied = target.is_dir() and not any(path.is_file() for path in target.rglob("*"))
         rest = target if found is not None or emptied else None
-        found = _stage_and_rename(work, lfns, base, target, key, valid_at, facts, fsync, rest)
-    point_latest(base, target, old=old)
         found = _stage_and_rename(work, lfns, base, target, key, valid_at, facts, fsync, rest, describe_origin)
-    point_latest(base, target)
+    point_latest(base, target, old=old)
     return found
 
 
@@ -235,8 +233,8 @@ def export(publication: Publication, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if out.samefile(publication.folder):
         return
-    beside_them = [name for name in BESIDE if (publication.folder / name).is_file()]
-    for name in (*(item.lfn for item in publication.products), *beside_them):
+    sidecars = [name for name in sorted(SIDECARS) if (publication.folder / name).is_file()]
+    for name in (*(item.lfn for item in publication.products), *sidecars):
         goal = out / name
         goal.parent.mkdir(parents=True, exist_ok=True)
         partial = beside(goal)

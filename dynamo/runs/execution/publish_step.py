@@ -15,9 +15,8 @@ from dynamo.runs.execution.inputs import check_inputs
 from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import RunJournal
 from dynamo.runs.ledger import BRANCH, decide, move
-from dynamo.runs.publish import Publication, describe, line_folder, publish
 from dynamo.runs.provenance.prov import prov_json
-from dynamo.runs.publish import Publication, describe, publish
+from dynamo.runs.publish import Publication, describe, line_folder, publish
 from dynamo.runs.record import index_facts, latencies
 from dynamo.runs.results import hail_in, read_results, remarks_of, skipped_jobs
 from dynamo.runs.series import count_publication
