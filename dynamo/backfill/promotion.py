@@ -21,6 +21,7 @@ from dynamo.backfill.states import ACTIVE
 from dynamo.errors import InputError, UsageError
 from dynamo.runs.keys import run_key
 from dynamo.runs.ledger import decide
+from dynamo.runs.provenance.prov import prov_json
 from dynamo.runs.publish import Publication, is_whole, line_folder, publish, read_publication, repair_latest
 from dynamo.runs.series import CURRENT, count_publication, slot_of, withdraw
 from dynamo.runs.service import RunService, publication_of
@@ -120,6 +121,7 @@ def _prepared(service: RunService, run: Run) -> _Move | None:
         facts=facts,
         fsync=service.settings.fsync,
         old=True,
+        describe_origin=prov_json if service.settings.prov else None,
     )
     return _Move(run.id, key, publication)
 

@@ -13,8 +13,8 @@ NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
 VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"
 _LFN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]*\Z")
 _JOB_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
-#: This file in the product folder records what was published, and by which run.
-RESERVED_LFN = "index.json"
+#: These files in a product folder record what was published, by which run, and from what.
+RESERVED_LFNS = frozenset({"index.json", "prov.json"})
 _MAX_LFN = 240
 _MAX_DEPTH = 8
 LFN_EXPECTATION = (
@@ -30,10 +30,10 @@ def check_lfn(lfn: str) -> str:
     ------
     InputError
         For absolute paths, ``..``, leading dots or dashes, spaces, control characters, names that are too long, and
-        the name of the product index.
+        the names of the files that are written beside products.
     """
-    if lfn.partition("/")[0] == RESERVED_LFN:
-        raise InputError(f"the name {RESERVED_LFN} is reserved for the product index", expected="another file name")
+    if (first := lfn.partition("/")[0]) in RESERVED_LFNS:
+        raise InputError(f"the name {first} is reserved for what DyNamo writes", expected="another file name")
     parts = lfn.split("/")
     if len(lfn) > _MAX_LFN or len(parts) > _MAX_DEPTH or not all(_LFN_PART.match(part) for part in parts):
         raise InputError(f"not a logical file name: {lfn[:80]!r}", expected=LFN_EXPECTATION)

@@ -61,16 +61,16 @@ def run_event(index: Mapping[str, Any], step: RunStep, *, namespace: str) -> dic
         "eventTime": to_iso(step.at),
         "producer": _PRODUCER,
         "schemaURL": _EVENT,
-        "run": {"runId": run_id(str(index["key"]), step.attempt), "facets": _run_facets(index, step)},
+        "run": {"runId": run_id(str(index["run"]), step.attempt), "facets": _run_facets(index, step)},
         "job": {"namespace": namespace, "name": index["workflow"], "facets": _job_facets(index)},
         "inputs": _datasets([(item["path"], item["sha256"]) for item in index["inputs"]]),
         "outputs": _datasets([(f"{index['folder']}/{item['name']}", item["sha256"]) for item in outputs]),
     }
 
 
-def run_id(key: str, attempt: int) -> str:
+def run_id(run: str, attempt: int) -> str:
     """Return the UUID of an attempt at a run, the same whenever it is asked for."""
-    return str(uuid.uuid5(_SPACE, f"{key}/{attempt}"))
+    return str(uuid.uuid5(_SPACE, f"{run}/{attempt}"))
 
 
 def _run_facets(index: Mapping[str, Any], step: RunStep) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def add_run(
         key=key,
         valid_at=valid_at,
         facts={"run": key[:SHORT], "workflow": workflow},
+        describe_origin=lambda index: {"activity": {f"run:{index['run']}": {}}},
     )
     shutil.rmtree(work)
     columns: dict[str, Any] = {

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import select, update
 
@@ -43,6 +44,7 @@ DATA: dict[str, Any] = {
         {"name": "hourly", "kind": "schedule", "feed": "n", "workflow": "nowcast", "every_min": 2},
     ],
     "runs": {"fsync": False, "min_free_mb": 0},
+    "provenance": {"prov": True},
 }
 
 
@@ -294,6 +296,10 @@ def test_publishes_beside_and_promotes(world: World) -> None:
     assert (world.row(again).state, world.row(again).had, world.runs(again)) == ("done", 4, [])
     assert list(strays(world.folder / "products", world.service.store)) == []
     run = world.runs(name)[0]
+    origin = orjson.loads((Path(run.product_dir or "") / "prov.json").read_bytes())
+    assert {made["prov:entity"].partition("/")[0] for made in origin["wasGeneratedBy"].values()} == {
+        f"product:{run.key}"
+    }
     product = min(Path(run.product_dir or "").glob("*.geojson"))
     product.unlink()
     with world.service.store.reading() as session:

@@ -27,12 +27,12 @@ from dynamo.provision.sites.errors import (
 from dynamo.provision.sites.openstack.errors import (
     SiteBusyError,
     no_room,
-    scrub,
     site_error,
     sure_not_found,
     translated,
 )
 from dynamo.provision.sites.openstack.site import OpenStackSite
+from dynamo.scrubbing import scrub
 
 sdk: Any = import_module("openstack.exceptions")
 SITE = "Cloud:Region"

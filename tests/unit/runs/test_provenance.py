@@ -104,7 +104,7 @@ def test_openlineage_events_have_what_the_specification_requires(kind: Any) -> N
 
 
 def test_each_attempt_is_a_run_of_its_own_and_its_events_belong_together() -> None:
-    first, again = run_id(INDEX["key"], 1), run_id(INDEX["key"], 2)
+    first, again = run_id(INDEX["run"], 1), run_id(INDEX["run"], 2)
     assert first != again
     events = [run_event(INDEX, RunStep(kind, AT, 1), namespace="x") for kind in ("START", "COMPLETE")]
     assert {event["run"]["runId"] for event in events} == {first}

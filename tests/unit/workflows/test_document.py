@@ -332,8 +332,9 @@ def two_files(first: str, second: str) -> tuple[Problem, ...]:
 @pytest.mark.parametrize(
     ("first", "second", "what"),
     [
-        ("index.json", "b", "the name index.json is reserved for the product index"),
-        ("a", "index.json/b", "the name index.json is reserved for the product index"),
+        ("index.json", "b", "the name index.json is reserved for what DyNamo writes"),
+        ("a", "index.json/b", "the name index.json is reserved for what DyNamo writes"),
+        ("a", "prov.json", "the name prov.json is reserved for what DyNamo writes"),
         ("a", "a/b", "a is both a file and the folder of a/b"),
         ("a/b/c/d", "a/b", "a/b is both a file and the folder of a/b/c/d"),
         ("a", "grid.nc/b", "grid.nc is both a file and the folder of grid.nc/b"),
