@@ -145,9 +145,13 @@ class Pump:
         self._log = log
 
     def _read(self, stream: BinaryIO) -> None:
-        number, wait_s, data = stream.fileno(), None, b"-"
+        number, data = stream.fileno(), b"-"
+        wait_s: float | None = None
+        # Not `select.select`, which takes no descriptor above 1023.
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
         while data:
-            ready = select.select([number], [], [], wait_s)[0]
+            ready = poll.poll(wait_s and 1000.0 * wait_s)
             with self._lock:
                 data = os.read(number, _CHUNK) if ready else data
                 wait_s = _SILENCE_S if ready else None
