@@ -12,13 +12,14 @@ import contextlib
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.progress import track
 from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
 
 from benchmarks.report import console, machine, show, time_in_turn
 from dynamo.assets.catalog import assets_of
@@ -97,8 +98,9 @@ def fill(store: Store, count: int) -> Path:
                     | {"sha256": digest, "bytes": 1000, "lead_min": lead, "valid_at": at}
                 )
         with store.transaction() as session:
-            for table, rows in ((Run, runs), (Product, products), (RunInput, reads)):
+            for table, rows in ((Run, runs), (RunInput, reads)):
                 session.execute(insert(table), rows)
+            _insert_products(session, products)
     with store.transaction() as session:
         for radar in range(RADARS):
             mine = {day: slots for (of, day), slots in days.items() if of == radar}
@@ -113,6 +115,18 @@ def fill(store: Store, count: int) -> Path:
                 for day, slots in mine.items()
             )
     return Path(path)
+
+
+def _insert_products(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store products; on PostgreSQL by COPY, which takes a tenth of the time of as many inserts."""
+    if session.get_bind().dialect.name != "postgresql":
+        session.execute(insert(Product), rows)
+        return
+    columns = list(rows[0])
+    cursor = session.connection().connection.cursor()
+    with cursor.copy(f"COPY {Product.__tablename__} ({', '.join(columns)}) FROM STDIN") as stream:
+        for row in rows:
+            stream.write_row([row[column] for column in columns])
 
 
 def _run(name: str, key: str, document: str, radar: str, at: datetime, folder: str, given: str) -> dict[str, Any]:
