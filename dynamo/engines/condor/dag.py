@@ -89,6 +89,13 @@ def describe_dagman(folder: RunFolder, plan: Plan, *, tag: str) -> str:
     return "\n".join([*(f"{name} = {value}" for name, value in commands.items()), "queue", ""])
 
 
+def done_nodes(folder: RunFolder, plan: Plan) -> frozenset[str]:
+    """Return the nodes that DAGMan will not run again: those its newest rescue DAG marks done."""
+    rescues = sorted(folder.root.glob(f"{dag_file(plan)}.rescue*"))
+    lines = rescues[-1].read_text(errors="replace").splitlines() if rescues else []
+    return frozenset(words[1] for line in lines if len(words := line.split()) > 1 and words[0] == "DONE")
+
+
 def clear_attempt(folder: RunFolder, plan: Plan, *, same_dag: bool) -> None:
     """Remove files that would make DAGMan mistake a new attempt for a continuing one.
 

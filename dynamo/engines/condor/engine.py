@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from dynamo.engines.base import FINAL, RunFolder, State, Status
-from dynamo.engines.condor.dag import clear_attempt, dag_file, dag_text, describe_dagman
+from dynamo.engines.condor.dag import clear_attempt, dag_file, dag_text, describe_dagman, done_nodes
 from dynamo.engines.condor.description import EVENT_LOG, FOLDER, MAX_HOLDS, TAG, describe_task
 from dynamo.engines.condor.handle import Handle, only_one, read_handle, write_handle
 from dynamo.engines.condor.holds import judge
@@ -213,11 +213,11 @@ class CondorEngine:
             return
         self._queue.remove(FOLDER, str(folder.root), "the run is submitted again")
         log.unlink(missing_ok=True)
-        for task in layout.tasks:
-            set_aside(folder.logs, task.id, utc_now())
         dag = folder.root / dag_file(plan)
         same = dag.is_file() and dag.read_text() == dag_text(plan, layout)
         clear_attempt(folder, plan, same_dag=same and layout.kind != "single")
+        for task in {task.id for task in layout.tasks} - done_nodes(folder, plan):
+            set_aside(folder.logs, task, utc_now())
 
     def _write(self, folder: RunFolder, plan: Plan, layout: Layout, handle: Handle) -> str:
         """Write the files for HTCondor and Pegasus's tools; return the description of the job to submit."""
