@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ def run(data: Path | None, minutes: float = 5.0, *, search: bool = True) -> list
         record, _ = control.up(slots=2, state=root / "pool")
         os.environ["CONDOR_CONFIG"] = record.config
         try:
-            load = _make(root / "load", data)
+            load = make_load(root / "load", data)
             rows = [_row("1 network", _measure(root / "one", load, 1, minutes))]
             carried = 1
             multiple = 4
@@ -134,7 +133,8 @@ def _row(name: str, tally: Tally) -> tuple[object, ...]:
     return (name, tally.arrivals, len(tally.latencies_s), tally.skipped, tally.failed, *shares)
 
 
-def _make(folder: Path, data: Path | None) -> Load:
+def make_load(folder: Path, data: Path | None) -> Load:
+    """Make the files of one minute of a network, with a real volume if there is data."""
     start = utc_now().replace(second=0, microsecond=0)
     console.print("sustained: making a minute of the network ...")
     simulator = RadarSimulator("wide", start, RADARS, SWEEPS_PER_MINUTE, 1)
@@ -144,12 +144,13 @@ def _make(folder: Path, data: Path | None) -> Load:
     return Load(sweeps, nowcast, volume)
 
 
-def _configuration(root: Path) -> Config:
+def configuration(root: Path, engine: str = "condor") -> Config:
+    """Return the configuration of a daemon that starts a run for each file."""
     (root / "feed").mkdir(parents=True)
     return parse_config(
         {
             "folders": {"state": "state", "products": "products"},
-            "runs": {"engine": "condor", "max_runs": 8, "keep_succeeded_h": 0.0},
+            "runs": {"engine": engine, "max_runs": 8, "keep_succeeded_h": 0.0},
             "feeds": [{"name": "all", "path": "feed", "patterns": ["*.nc", "*.netcdf.gz", "*.bin"]}],
             "triggers": [
                 {
@@ -169,9 +170,9 @@ def _configuration(root: Path) -> Config:
 
 def _measure(root: Path, load: Load, networks: int, minutes: float) -> Tally:
     tally = Tally()
-    with Watcher(_configuration(root)) as watcher:
+    with Watcher(configuration(root)) as watcher:
         watcher.events.subscribe(tally)
-        written = _feed(root / "feed", load, networks, minutes)
+        written = feed_files(root / "feed", load, networks, minutes)
         deadline = time.monotonic() + _DRAIN_S
         while tally.done < written and time.monotonic() < deadline:
             watcher.wait_idle(1.0)
@@ -179,15 +180,18 @@ def _measure(root: Path, load: Load, networks: int, minutes: float) -> Tally:
     return tally
 
 
-def _feed(feed: Path, load: Load, networks: int, minutes: float) -> int:
-    """Write the load at its real pace; each copy differs in its last bytes or it would be the same arrival."""
+def feed_files(feed: Path, load: Load, networks: int, minutes: float, *, first: int = 0) -> int:
+    """Write the load at its real pace, as copies from number ``first`` on; return how many files.
+
+    Each copy differs in its last bytes, or it would be the same arrival.
+    """
     begin = time.monotonic()
     schedule: list[tuple[float, Path, int]] = []
     for minute in range(max(1, round(minutes))):
         for network in range(networks):
             shift = 60.0 / networks / len(load.sweeps) * network
             schedule += [
-                (60.0 * minute + second + shift, path, minute * networks + network)
+                (60.0 * minute + second + shift, path, first + minute * networks + network)
                 for second, path in load.files(minute)
                 if 60.0 * minute + second + shift < 60.0 * minutes
             ]
@@ -198,11 +202,10 @@ def _feed(feed: Path, load: Load, networks: int, minutes: float) -> int:
 
 
 def _copy(path: Path, feed: Path, copy: int) -> None:
-    stamp = datetime.now().astimezone() + timedelta(seconds=copy)
     name = f"{path.name.split('.', 1)[0]}-{copy:05d}.{path.name.split('.', 1)[1]}"
     hidden = feed / f".{name}.part"
     # A comment after the data: readers pass over it, the checksum does not.
-    hidden.write_bytes(path.read_bytes() + _trailer(path, f"{copy} {stamp.timestamp()}"))
+    hidden.write_bytes(path.read_bytes() + _trailer(path, f"{copy} {time.time()}"))
     hidden.replace(feed / name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +22,15 @@ LONGEST_WAIT_S = 2_000_000.0
 _GRACE_S = 2.0
 # Not multiprocessing's own start method, which imports the main program again: scripts may not tolerate that.
 _START = "import sys; sys.path[:] = sys.argv[4:]; import dynamo.processes as p; p.begin(*sys.argv[1:4])"
+
+
+def yield_to_others() -> None:
+    """Let this process have the processor only when no other one wants it; there is no way back."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except (AttributeError, OSError):
+        # Not on Linux, or forbidden in a container.
+        os.nice(19)
 
 
 class HelperEndedError(DynamoError):

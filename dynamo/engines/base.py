@@ -31,6 +31,8 @@ _Stored = TypeVar("_Stored")
 State = Literal["pending", "running", "held", "succeeded", "failed", "cancelled", "lost"]
 #: Priority of work that must not delay any other: below all that can be declared for a workflow or trigger.
 BACKGROUND = -2000
+#: Tasks of such work may take this many times their time limit: others get the processor first.
+BACKGROUND_PATIENCE = 10
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost"})
 
 

@@ -4,7 +4,8 @@ Each worker imports the science once and then runs tasks it receives through a p
 task's time limit is replaced; the task is retried as often as its jobs allow. Workers exit on their own when this
 process is gone, because their pipe closes.
 
-Background work, such as a backfill's, comes last and leaves one worker free, so that the next task never waits for it.
+Background work, such as a backfill's, has workers of its own, which the kernel runs only when nobody else wants the
+processor: no live task waits for it, or shares a processor with it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from typing import Annotated, Any, cast
 import orjson
 from pydantic import Field
 
-from dynamo.engines.base import BACKGROUND, RunFolder, State, Status
+from dynamo.engines.base import BACKGROUND, BACKGROUND_PATIENCE, RunFolder, State, Status
 from dynamo.engines.output import JobLog, Pump, append_to
 from dynamo.engines.results import count_results
 from dynamo.errors import passes
 from dynamo.files import write_bytes
-from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess
+from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess, yield_to_others
 from dynamo.workflows.model import Layout, Plan, Task
 
 _log = logging.getLogger("dynamo.engines")
@@ -45,6 +46,10 @@ class LocalEngineOptions:
     """Options of the engine, set by the operator under ``[engines.local]``."""
 
     workers: Annotated[int, Field(ge=1, le=1000)] = 2
+
+
+#: Ready tasks of runs: the highest priority first, then in order.
+_Queue = list[tuple[int, int, "_Execution", Task]]
 
 
 @dataclass
@@ -69,7 +74,7 @@ class LocalEngine:
     Parameters
     ----------
     workers
-        Number of processes.
+        Number of processes. There are as many, less one, for background work; they start when there is some.
     """
 
     name = "local"
@@ -77,16 +82,16 @@ class LocalEngine:
     def __init__(self, workers: int = 2) -> None:
         self._changed = threading.Condition()
         self._runs: dict[Path, _Execution] = {}
-        #: Ready tasks: the highest priority first, then in order.
-        self._tasks: list[tuple[int, int, _Execution, Task]] = []
+        self._live, self._background = _Queue(), _Queue()
         self._sequence = itertools.count()
         self._closing = False
         self._workers = [_Worker() for _ in range(workers)]
+        spare = [_Worker(background=True) for _ in range(max(1, workers - 1))]
+        served = [(self._live, worker) for worker in self._workers] + [(self._background, worker) for worker in spare]
+        self._workers += spare
         self._threads = [
-            threading.Thread(
-                target=self._serve, args=(worker, index == 0 and workers > 1), name=f"local-{index}", daemon=True
-            )
-            for index, worker in enumerate(self._workers)
+            threading.Thread(target=self._serve, args=pair, name=f"local-{index}", daemon=True)
+            for index, pair in enumerate(served)
         ]
         for thread in self._threads:
             thread.start()
@@ -133,8 +138,8 @@ class LocalEngine:
             self._end(run, "cancelled", reason)
 
     def pids(self) -> list[int]:
-        """Return the process ids of the workers."""
-        return [worker.pid for worker in self._workers]
+        """Return the process ids of the workers that have started."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def close(self) -> None:
         """Stop the workers; their current tasks are abandoned and can be resumed."""
@@ -147,21 +152,18 @@ class LocalEngine:
             thread.join(_GRACE_S)
 
     def _put(self, run: _Execution, task: Task) -> None:
-        heapq.heappush(self._tasks, (-run.plan.priority, next(self._sequence), run, task))
+        queue = self._background if run.plan.priority <= BACKGROUND else self._live
+        heapq.heappush(queue, (-run.plan.priority, next(self._sequence), run, task))
         self._changed.notify_all()
 
-    def _take(self, reserved: bool) -> tuple[_Execution, Task] | None:
-        """Wait for the next task, for a worker that is ``reserved`` not one in the background; None at the end."""
+    def _take(self, queue: _Queue) -> tuple[_Execution, Task] | None:
+        """Wait for the next task; None at the end."""
         with self._changed:
-            while not self._closing:
-                if self._tasks and not (reserved and -self._tasks[0][0] <= BACKGROUND):
-                    _, _, run, task = heapq.heappop(self._tasks)
-                    return run, task
-                self._changed.wait()
-            return None
+            self._changed.wait_for(lambda: queue or self._closing)
+            return None if self._closing else heapq.heappop(queue)[2:]
 
-    def _serve(self, worker: _Worker, reserved: bool) -> None:
-        while (item := self._take(reserved)) is not None:
+    def _serve(self, queue: _Queue, worker: _Worker) -> None:
+        while (item := self._take(queue)) is not None:
             run, task = item
             with self._changed:
                 if run.state not in ("pending", "running") or self._closing:
@@ -221,16 +223,21 @@ class _Outcome:
 
 
 class _Worker:
-    """A process that runs one task at a time."""
+    """A process that runs one task at a time; in the background only when no other process wants the processor."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, background: bool = False) -> None:
+        self._background = background
+        self._stopped = False
         self._output = Pump()
-        self._helper = HelperProcess(_work, self._output.take_from)
+        self._helper: HelperProcess | None = None if background else self._start()
+
+    def _start(self) -> HelperProcess:
+        return HelperProcess(_work_in_background if self._background else _work, self._output.take_from)
 
     @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._helper.pid
+    def pid(self) -> int | None:
+        """The process id, once it has started."""
+        return None if self._helper is None else self._helper.pid
 
     def run(self, root: Path, task: Task) -> _Outcome:
         """Run a task; what it writes is in ``logs/TASK.out`` as it comes."""
@@ -241,7 +248,11 @@ class _Worker:
             self._output.send_to(None)
 
     def _ask(self, root: Path, task: Task) -> _Outcome:
-        limit_s = task.resources.max_seconds
+        limit_s = task.resources.max_seconds * (BACKGROUND_PATIENCE if self._background else 1)
+        if self._helper is None:
+            self._helper = self._start()
+            if self._stopped:
+                self._helper.stop()
         try:
             outcome: _Outcome = self._helper.ask((str(root), task.id), limit_s)
         except HelperLateError:
@@ -252,8 +263,16 @@ class _Worker:
 
     def stop(self) -> None:
         """Kill the process, whatever it is doing."""
+        self._stopped = True
         # Killing is safe: outputs are renamed into place, so an interrupted job leaves no partial files.
-        self._helper.stop()
+        if self._helper is not None:
+            self._helper.stop()
+
+
+def _work_in_background(pipe: Connection) -> None:
+    """Serve tasks in time that nobody else wants."""
+    yield_to_others()
+    _work(pipe)
 
 
 def _work(pipe: Connection) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import dynamo
-from dynamo.engines.base import RunFolder
+from dynamo.engines.base import BACKGROUND, BACKGROUND_PATIENCE, RunFolder
 from dynamo.engines.condor.holds import PASSING_HOLDS, WAITING_HOLDS
 from dynamo.engines.condor.options import CondorOptions
 from dynamo.engines.condor.pegasus_records import SITE, transformation
 from dynamo.engines.condor.track import MAX_STARTS
-from dynamo.engines.condor.worker import BROUGHT_BACK
+from dynamo.engines.condor.worker import BROUGHT_BACK, YIELDING
 from dynamo.errors import UsageError
 from dynamo.workflows.model import Plan, Task
 
@@ -47,7 +47,9 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
         If the run folder's path cannot be expressed in a submit description.
     """
     inputs = _reads(plan, task)
-    worker = f"-m dynamo.engines.condor.worker {task.id} {task.resources.max_seconds}"
+    background = plan.priority <= BACKGROUND
+    limit_s = task.resources.max_seconds * (BACKGROUND_PATIENCE if background else 1)
+    worker = f"-m dynamo.engines.condor.worker {task.id} {limit_s}{f' {YIELDING}' if background else ''}"
     commands: dict[str, str] = {
         "universe": "container" if options.container else "vanilla",
         "executable": literal(options.executable),
@@ -67,7 +69,7 @@ def describe_task(folder: RunFolder, plan: Plan, task: Task, *, tag: str, option
         "request_disk": f"{task.resources.disk_mb}MB",
         # The worker itself kills a task at its limit; this is the fallback (HTCondor checks once a minute). Time in
         # the queue does not count, nor does an attempt lost with its worker.
-        "allowed_execute_duration": str(task.resources.max_seconds + _LIMIT_GRACE_S),
+        "allowed_execute_duration": str(limit_s + _LIMIT_GRACE_S),
         # A worker or queue unreachable for longer is given up, and the task restarts elsewhere. HTCondor's default of
         # 40 minutes would leave a run of seconds waiting for a restarted pool.
         "job_lease_duration": str(_LEASE_S),

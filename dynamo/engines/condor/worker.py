@@ -1,4 +1,4 @@
-"""Entry point for one task on a worker: ``python -m dynamo.engines.condor.worker TASK SECONDS``.
+"""Entry point for one task on a worker: ``python -m dynamo.engines.condor.worker TASK SECONDS [yielding]``.
 
 If the worker shares our file system, HTCondor starts the task in the run folder. Otherwise it starts the task in a
 scratch folder (sandbox) with the task file and inputs under the same relative names, and transfers the output and
@@ -23,10 +23,12 @@ import orjson
 from dynamo.engines.condor.pegasus_records import task_records
 from dynamo.engines.output import JobLog, Pump
 from dynamo.modules.runner import FAILED, read_results, run_task, written_by
-from dynamo.processes import LONGEST_WAIT_S
+from dynamo.processes import LONGEST_WAIT_S, yield_to_others
 
 #: Standard output and error.
 _STREAMS = (1, 2)
+#: The argument with which a task leaves the processor to whoever else wants it.
+YIELDING = "yielding"
 #: Sandbox folders that HTCondor transfers back.
 BROUGHT_BACK = ("work", "results")
 
@@ -100,6 +102,8 @@ def _run(root: Path, task: str, pipes: Sequence[tuple[int, int]]) -> None:
 def main() -> None:
     """Run the task; exit code 0 if all its jobs succeeded."""
     root, task, max_seconds = Path.cwd(), sys.argv[1], float(sys.argv[2])
+    if sys.argv[3:] == [YIELDING]:
+        yield_to_others()
     code = run_watched(root, task, max_seconds)
     jobs = orjson.loads((root / "tasks" / f"{task}.json").read_bytes())["jobs"]
     lines = {line["job"]: line for line in read_results(root / "results")}

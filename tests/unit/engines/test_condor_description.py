@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dynamo.engines.base import EngineError, RunFolder
+from dynamo.engines.base import BACKGROUND, EngineError, RunFolder
 from dynamo.engines.condor.dag import clear_attempt, dag_text
 from dynamo.engines.condor.description import describe_task, environment, literal, quote
 from dynamo.engines.condor.handle import Handle, read_handle, write_handle
@@ -73,6 +74,14 @@ def test_task_that_is_sent_gets_what_others_wrote_and_not_its_own() -> None:
     assert told["transfer_output_files"] == "work, results"
     assert describe(CLUSTERS.tasks[1])["transfer_input_files"] == "tasks/c1.json, work/a.nc, work/b.nc"
     assert told["+pegasus_wf_dax_job_id"] == '"null"'
+
+
+def test_task_in_the_background_yields_and_is_waited_for() -> None:
+    folder, plan = RunFolder(Path("/runs/one")), replace(PLAN, priority=BACKGROUND)
+    told = commands(describe_task(folder, plan, CLUSTERS.tasks[0], tag="tag", options=CondorOptions()))
+    assert told["arguments"] == '"-m dynamo.engines.condor.worker c0 600 yielding"'
+    assert int(told["allowed_execute_duration"]) > 600
+    assert told["priority"] == str(BACKGROUND)
 
 
 def test_task_in_a_container(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 
 from dynamo.engines import local
 from dynamo.engines.base import BACKGROUND
+from dynamo.processes import HelperProcess, yield_to_others
 from tests.waiting import wait_for
 
 
@@ -19,6 +23,9 @@ class GatedWorker:
 
     gate = threading.Event()
     begun: list[str] = []  # noqa: RUF012 - of all workers
+
+    def __init__(self, *, background: bool = False) -> None:
+        self.background = background
 
     def run(self, _root: Path, task: Any) -> local._Outcome:
         self.begun.append(task.id)
@@ -46,26 +53,44 @@ def put(engine: local.LocalEngine, name: str, priority: int) -> None:
         engine._put(local._Execution(folder, plan, layout, {}, active={name}), task)
 
 
-def test_background_work_leaves_a_worker_free(engine: local.LocalEngine) -> None:
+def test_background_work_takes_no_worker_from_live_work(engine: local.LocalEngine) -> None:
     put(engine, "old", BACKGROUND)
     put(engine, "older", BACKGROUND)
     wait_for(lambda: GatedWorker.begun == ["old"], what="the first in the background")
     put(engine, "live", -1000)
-    wait_for(lambda: GatedWorker.begun == ["old", "live"], what="the live one at once")
+    put(engine, "lively", -1000)
+    wait_for(lambda: sorted(GatedWorker.begun) == ["live", "lively", "old"], what="the live ones at once")
     GatedWorker.gate.set()
-    wait_for(lambda: len(GatedWorker.begun) == 3, what="all")
+    wait_for(lambda: len(GatedWorker.begun) == 4, what="all")
     engine.close()
 
 
-def test_one_worker_does_all_and_what_is_live_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_most_urgent_task_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_Worker", GatedWorker)
     GatedWorker.gate.clear()
     GatedWorker.begun.clear()
     engine = local.LocalEngine(workers=1)
-    put(engine, "old", BACKGROUND)
-    wait_for(lambda: GatedWorker.begun == ["old"], what="the only one")
-    put(engine, "older", BACKGROUND)
-    put(engine, "live", -1000)
+    put(engine, "first", -1000)
+    wait_for(lambda: GatedWorker.begun == ["first"], what="the only one")
+    put(engine, "later", -1000)
+    put(engine, "urgent", 10)
     GatedWorker.gate.set()
-    wait_for(lambda: GatedWorker.begun == ["old", "live", "older"], what="in order")
+    wait_for(lambda: GatedWorker.begun == ["first", "urgent", "later"], what="in order")
     engine.close()
+
+
+def policy_of(pipe: Connection) -> None:
+    """Serve the scheduling policy of this process, once it yields."""
+    yield_to_others()
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            pipe.recv()
+            pipe.send(os.sched_getscheduler(0))
+
+
+def test_background_work_has_the_processor_when_nobody_else_wants_it() -> None:
+    helper = HelperProcess(policy_of)
+    try:
+        assert helper.ask("policy", 60.0) == os.SCHED_IDLE
+    finally:
+        helper.stop()
