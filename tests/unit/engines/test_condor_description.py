@@ -78,7 +78,7 @@ def test_task_that_is_sent_gets_what_others_wrote_and_not_its_own() -> None:
 
 def test_task_in_the_background_yields_and_is_waited_for() -> None:
     folder, plan = RunFolder(Path("/runs/one")), replace(PLAN, priority=BACKGROUND)
-    told = commands(describe_task(folder, plan, CLUSTERS.tasks[0], tag="tag", options=CondorOptions()))
+    told = commands(describe_task(folder, plan, CLUSTERS.tasks[0], tag="tag", options=CondorOptions(), retries=0))
     assert told["arguments"] == '"-m dynamo.engines.condor.worker c0 600 yielding"'
     assert int(told["allowed_execute_duration"]) > 600
     assert told["priority"] == str(BACKGROUND)
