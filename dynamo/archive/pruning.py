@@ -19,7 +19,7 @@ from dynamo.runs.learning import WINDOW
 from dynamo.runs.states import RETRIED
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
-from dynamo.store.models import Arrival, Base, CostObservation, Cursor, Run, RunDecision
+from dynamo.store.models import Arrival, Base, CostObservation, Cursor, Run, RunDecision, StoredDocument
 from dynamo.store.retention import ProductMove
 from dynamo.times import utc_now
 
@@ -47,6 +47,7 @@ def prune(store: Store, config: Config, now: datetime, stopped: Callable[[], boo
             _in_batches(store, stopped, lambda session, ended=ended: _drop_runs(session, ended, before))  # type: ignore[misc]
             for ended in (Run.state.in_(RETRIED), and_(Run.tier == "gone", Run.state == "succeeded"))
         )
+        removed["documents"] = _in_batches(store, stopped, lambda session: _drop_documents(session, before))
     if section.arrivals_days is not None:
         removed["arrivals"] = _prune_arrivals(store, now - timedelta(days=section.arrivals_days), stopped)
     return removed
@@ -81,6 +82,19 @@ def _drop_runs(session: Session, ended: ColumnElement[bool], before: datetime) -
                 session.execute(delete(table).where(key.parent.in_(runs)))
     session.execute(delete(Run).where(Run.id.in_(runs)))
     return len(runs)
+
+
+def _drop_documents(session: Session, before: datetime) -> int:
+    """Remove some workflow documents that nothing refers to any more."""
+    column = StoredDocument.__table__.c.sha256
+    used = (
+        select(key.parent).where(key.parent == column).exists()
+        for table in Base.metadata.sorted_tables
+        for key in table.foreign_keys
+        if key.column is column
+    )
+    chosen = select(column).where(StoredDocument.recorded_at < before, *(~each for each in used)).limit(_BATCH)
+    return _count(session.execute(delete(StoredDocument).where(column.in_(chosen))))
 
 
 def _prune_costs(store: Store, before: datetime, stopped: Callable[[], bool]) -> int:

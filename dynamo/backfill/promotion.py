@@ -22,7 +22,15 @@ from dynamo.errors import InputError, UsageError
 from dynamo.runs.keys import run_key
 from dynamo.runs.ledger import decide
 from dynamo.runs.provenance.prov import prov_json
-from dynamo.runs.publish import Publication, is_whole, line_folder, publish, read_publication, repair_latest
+from dynamo.runs.publish import (
+    Publication,
+    is_whole,
+    line_folder,
+    publish,
+    read_publication,
+    remove_empty,
+    repair_latest,
+)
 from dynamo.runs.series import CURRENT, count_publication, slot_of, withdraw
 from dynamo.runs.service import RunService, publication_of
 from dynamo.store.backfills import Backfill
@@ -193,3 +201,4 @@ def _sweep(service: RunService, row: Backfill) -> None:
         if run is not None and run.variant != row.variant and run.product_dir != str(path):
             shutil.rmtree(path, ignore_errors=True)
     repair_latest(base)
+    remove_empty(base)

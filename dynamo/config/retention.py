@@ -65,7 +65,10 @@ class RetentionSection(Section):
     )
     decisions_days: float | None = Field(None, ge=1, description="Days to keep decisions and their reasons.")
     runs_days: float | None = Field(
-        None, ge=1, description="Days to keep the rows of finished runs that have no products (any more)."
+        None,
+        ge=1,
+        description="Days to keep the rows of finished runs that have no products (any more), and documents that no "
+        "run uses.",
     )
     costs_days: float | None = Field(
         None, ge=1, description="Days to keep cost observations beyond those that a fit uses."

@@ -43,6 +43,7 @@ PROV = "prov.json"
 SIDECARS = frozenset({INDEX, PROV})
 LATEST = "latest"
 _STAGING = ".staging"
+_LOCK = ".latest.lock"
 _TRIES = 5
 #: The lead is in the file names of the original code: ``mrt_STORM_CASA_12_...`` and ``..._12min_...``.
 _LEAD = re.compile(r"_(\d{1,4})min_|_CASA_(\d{1,4})_")
@@ -175,7 +176,7 @@ def point_latest(base: Path, target: Path, *, old: bool = False) -> bool:
     relative, now = target.relative_to(base).as_posix(), utc_now()
     if _is_ahead(relative, now):
         return False
-    with _locked(base / ".latest.lock"):
+    with _locked(base / _LOCK):
         there = _linked(base)
         newer = _release(there) > _release(relative) and not _is_ahead(there, now)
         if newer and (old or (base / LATEST).exists()):
@@ -204,7 +205,7 @@ def repair_latest(base: Path, *, dry: bool = False) -> LatestLink:
     Without any, the link is removed. With ``dry`` nothing changes, and the answer says what would.
     """
     now = utc_now()
-    with _locked(base / ".latest.lock"):
+    with _locked(base / _LOCK):
         before, after = _linked(base), ""
         found = (path.relative_to(base).as_posix() for path in base.glob("[0-9]*/*-*") if path.is_dir())
         for relative in sorted(filter(_RELEASE.match, found), key=_release, reverse=True):
@@ -218,6 +219,23 @@ def repair_latest(base: Path, *, dry: bool = False) -> LatestLink:
         else:
             (base / LATEST).unlink(missing_ok=True)
         return LatestLink(before, after)
+
+
+def remove_empty(base: Path) -> None:
+    """Remove the folder of a workflow's products if it has none; whoever publishes meanwhile makes it again."""
+    for day in base.glob("[0-9]*"):
+        _remove_if_empty(day)
+    if any(base.glob("[0-9]*")) or (base / LATEST).is_symlink():
+        return
+    _remove_if_empty(base / _STAGING)
+    if {path.name for path in base.iterdir()} <= {_LOCK}:
+        (base / _LOCK).unlink(missing_ok=True)
+        _remove_if_empty(base)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def export(publication: Publication, out: Path) -> None:
@@ -416,7 +434,15 @@ def _sync_tree(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
+    for left in reversed(range(_TRIES)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            stream = path.open("a")
+            break
+        except FileNotFoundError:
+            # `remove_empty` removed the folder at this moment.
+            if not left:
+                raise
+    with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

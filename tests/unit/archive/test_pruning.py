@@ -14,7 +14,8 @@ from dynamo.archive.pruning import prune
 from dynamo.config.file import parse_config
 from dynamo.runs.ledger import decide
 from dynamo.store.engine import Store, open_store
-from dynamo.store.models import Arrival, CostObservation, Product, Run, RunDecision
+from dynamo.store.inserts import insert_new
+from dynamo.store.models import Arrival, CostObservation, Product, Run, RunDecision, StoredDocument
 from dynamo.store.space import compact, free_space
 from dynamo.times import utc_now
 from tests.unit.archive.published_runs import START, add_run, new_store
@@ -110,11 +111,16 @@ def test_runs_without_products_go_with_all_that_is_theirs(store: Store, tmp_path
             session.add(
                 CostObservation(run_id=run.id, job="a", module="m", features={}, cpu_s=1, wall_s=1, observed_at=START)
             )
-    assert pruned(store, tmp_path, runs_days=90.0) == {"runs": 2}
+    unused = {"name": "old", "version": "1", "body": {}}
+    with store.transaction() as session:
+        insert_new(session, StoredDocument, sha256="a" * 64, recorded_at=START, **unused)
+        insert_new(session, StoredDocument, sha256="b" * 64, recorded_at=NOW - DAY, **unused)
+    assert pruned(store, tmp_path, runs_days=90.0) == {"runs": 2, "documents": 1}
     with store.reading() as session:
         assert set(session.scalars(select(Run.id))) == {run.id for run in kept}
         assert set(session.scalars(select(CostObservation.run_id))) == {kept[0].id}
         assert set(session.scalars(select(Product.run_id))) == {run.id for run in kept}
+        assert set(session.scalars(select(StoredDocument.sha256))) == {"b" * 64, "d" * 64}
 
 
 def test_costs_that_a_fit_uses_stay(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
