@@ -3,3 +3,4 @@
 # Importing any table registers all of them: migrations are compared with the full set.
 from dynamo.store import alerts as alerts
 from dynamo.store import fleets as fleets
+from dynamo.store import problems as problems
