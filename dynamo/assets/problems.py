@@ -123,7 +123,7 @@ class ProblemBook:
         if not self._channels:
             return
         opened = to_iso(problem.opened_at)
-        key = hashlib.sha256(f"{problem.subject} {opened} {kind}".encode()).hexdigest()[:32]
+        key = hashlib.sha256(f"{problem.id} {problem.subject} {opened} {kind}".encode()).hexdigest()[:32]
         facts = {"id": problem.id, "subject": problem.subject, "state": problem.kind, "opened_at": opened}
         message = AlertMessage(
             key=key,
