@@ -67,6 +67,7 @@ _VALUES = Values(
         "gone_days": 730.0,
     },
     needed=("feed", "workflow"),
+    idle=("[[maintenance]]", "[[jobs]]"),
 )
 
 
