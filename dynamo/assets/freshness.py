@@ -16,6 +16,7 @@ from enum import StrEnum
 from itertools import pairwise
 from statistics import median
 
+from dynamo.texts import one_line
 from dynamo.times import in_words, to_iso
 
 #: The cadence of what must come, until it is known, seconds.
@@ -154,12 +155,23 @@ class LineFacts:
 
 @dataclass(frozen=True)
 class JobFacts:
-    """What a job reported last."""
+    """What a job reported last.
+
+    Attributes
+    ----------
+    known_at
+        Since when reports are expected.
+    started_at
+        When it began; None if it has ended.
+    failed_at
+        When it failed; None if it succeeded since, and ``message`` what it said when it ended.
+    """
 
     known_at: datetime
-    started_at: datetime | None
-    succeeded_at: datetime | None
-    failed_at: datetime | None
+    started_at: datetime | None = None
+    succeeded_at: datetime | None = None
+    failed_at: datetime | None = None
+    message: str = ""
 
 
 def learn(arrivals: Sequence[tuple[datetime, datetime]], cadence_s: float | None = None) -> Habit:
@@ -253,23 +265,24 @@ def judge_line(facts: LineFacts, habit: Habit, limits: Limits, now: datetime) ->
 def judge_job(facts: JobFacts, period_s: float, grace_s: float, now: datetime) -> Freshness:
     """Return the state of a job that reports to us."""
     succeeded, failed, started = facts.succeeded_at, facts.failed_at, facts.started_at
-    ended = max((at for at in (succeeded, failed) if at is not None), default=None)
     age_s = None if succeeded is None else max(0.0, (now - succeeded).total_seconds())
-    late_s = period_s + grace_s
-    due_at = (succeeded or facts.known_at) + timedelta(seconds=late_s)
-    stuck_at = None if started is None or (ended and ended >= started) else started + timedelta(seconds=grace_s)
-    if failed is not None and failed == ended and failed != succeeded:
-        state, due_at, reason = State.FAILED, failed, f"it reported a failure at {to_iso(failed)}"
-    elif due_at <= now:
-        state = State.SILENT
-        reason = "it never succeeded" if succeeded is None else f"its last success was {_length(age_s or 0.0)} ago"
-    elif started is not None and stuck_at is not None and stuck_at <= now:
-        state, due_at = State.LATE, stuck_at
+    late_s, grace = period_s + grace_s, timedelta(seconds=grace_s)
+    missed_at = (succeeded or facts.known_at) + timedelta(seconds=late_s)
+    state, due_at = State.FRESH, None
+    if failed is not None:
+        state, due_at = State.FAILED, failed
+        reason = f"it reported a failure at {to_iso(failed.replace(microsecond=0))}"
+        reason += f": {one_line(facts.message)}" if facts.message else ""
+    elif missed_at <= now:
+        state, due_at = State.SILENT, missed_at
+        reason = "it never succeeded" if age_s is None else f"its last success was {_length(age_s)} ago"
+    elif started is not None and started + grace <= now:
+        state, due_at = State.LATE, started + grace
         reason = f"it began {_length((now - started).total_seconds())} ago and has not ended"
-    elif succeeded is None:
-        return Freshness(State.NOT_EXPECTED, "its first report is not due yet", None, None, late_s)
+    elif age_s is None:
+        state, reason = State.NOT_EXPECTED, "its first report is not due yet"
     else:
-        return Freshness(State.FRESH, f"it succeeded {_length(age_s or 0.0)} ago", None, age_s, late_s)
+        reason = f"it succeeded {_length(age_s)} ago"
     return Freshness(state, reason, due_at, age_s, late_s)
 
 

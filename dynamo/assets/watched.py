@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from dynamo.assets.freshness import (
@@ -172,9 +172,9 @@ class Watched:
         found: States = {}
         for job in self._config.jobs:
             row = reports.get(job.name)
-            facts = JobFacts(self._since, None, None, None)
+            facts = JobFacts(self._since)
             if row is not None:
-                facts = JobFacts(row.known_at, row.started_at, row.succeeded_at, row.failed_at)
+                facts = JobFacts(row.known_at, row.started_at, row.succeeded_at, row.failed_at, row.message)
             found[Subject(JOB, job.name)] = judge_job(facts, job.period_s, job.grace_s, now)
         return found
 
@@ -207,12 +207,17 @@ class Watched:
 
 
 def enroll_jobs(session: Session, config: Config, now: datetime) -> None:
-    """Expect reports of the configured jobs from now on, and of no others."""
+    """Expect reports of the configured jobs from now on, and of no others.
+
+    Times ahead of the clock become now: if it was set back, nothing is taken for fresh until it has caught up.
+    """
     names = [job.name for job in config.jobs]
     session.execute(delete(JobReport).where(JobReport.name.not_in(names)))
     for name in names:
         none: dict[str, None] = dict.fromkeys(("started_at", "succeeded_at", "failed_at"))
         insert_new(session, JobReport, name=name, known_at=now, **none)
+    for column in (JobReport.known_at, JobReport.started_at, JobReport.succeeded_at):
+        session.execute(update(JobReport).where(column > now).values({column: now}))
 
 
 def _relearn(habit: Habit) -> timedelta:

@@ -1,4 +1,4 @@
-"""ProblemRecord tables: what is late, silent or failed, and what jobs of other people reported."""
+"""Tables of problems: what is late, silent or failed, and what jobs of other people reported."""
 
 from __future__ import annotations
 
@@ -38,13 +38,17 @@ class ProblemRecord(Base):
 
 
 class JobReport(Base):
-    """The last reports of a job of ``[[jobs]]``."""
+    """How a job of ``[[jobs]]`` stands by its last reports."""
 
     __tablename__ = "job_reports"
 
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     #: Since when reports are expected.
     known_at: Mapped[datetime]
+    #: None if it is not running, as far as it told.
     started_at: Mapped[datetime | None]
     succeeded_at: Mapped[datetime | None]
+    #: None if it succeeded since.
     failed_at: Mapped[datetime | None]
+    #: What it sent when it last ended.
+    message: Mapped[str] = mapped_column(server_default="")

@@ -114,6 +114,7 @@ class FreshnessWatch:
         steady = self._steady()
         if abs((now - before).total_seconds() - (steady - then)) > _JUMP_S:
             self._settles_at = steady + self._config.freshness.settle_s
+            self._enrolled = False
         self._seen = now, steady
 
 

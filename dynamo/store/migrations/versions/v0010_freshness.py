@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("started_at", _TIME, nullable=True),
         sa.Column("succeeded_at", _TIME, nullable=True),
         sa.Column("failed_at", _TIME, nullable=True),
+        sa.Column("message", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_job_reports")),
     )
 
