@@ -17,7 +17,7 @@ from itertools import pairwise
 from statistics import median
 
 from dynamo.texts import one_line
-from dynamo.times import in_words, to_iso
+from dynamo.times import in_words
 
 #: The cadence of what must come, until it is known, seconds.
 DEFAULT_CADENCE_S = 600.0
@@ -271,7 +271,7 @@ def judge_job(facts: JobFacts, period_s: float, grace_s: float, now: datetime) -
     state, due_at = State.FRESH, None
     if failed is not None:
         state, due_at = State.FAILED, failed
-        reason = f"it reported a failure at {to_iso(failed.replace(microsecond=0))}"
+        reason = f"it reported a failure at {failed:%Y-%m-%d %H:%MZ}"
         reason += f": {one_line(facts.message)}" if facts.message else ""
     elif missed_at <= now:
         state, due_at = State.SILENT, missed_at
@@ -294,7 +294,7 @@ def _leading_failures(runs: Sequence[RunFacts]) -> int:
 
 
 def _newest(at: datetime, age_s: float) -> str:
-    return f"newest valid time {to_iso(at.replace(microsecond=0))}, {_length(age_s)} ago"
+    return f"newest valid time {at:%Y-%m-%d %H:%MZ}, {_length(age_s)} ago"
 
 
 def _length(seconds: float) -> str:

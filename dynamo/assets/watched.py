@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dynamo.assets.freshness import (
     LEARNED_FROM,
@@ -61,6 +61,11 @@ class Subject:
 States = dict[Subject, Freshness]
 
 
+def about_radar(subject: InstrumentedAttribute[str], radar: str) -> ColumnElement[bool]:
+    """Return the condition that a stored subject is a radar's; jobs have none."""
+    return and_(subject.endswith(f"/{radar}", autoescape=True), ~subject.startswith(f"{JOB}:"))
+
+
 @dataclass(frozen=True)
 class _Learned:
     habit: Habit
@@ -83,7 +88,9 @@ class Watched:
         self._config = config
         self._since = since
         self._limits = Limits(config.freshness.late_cadences, config.freshness.silent_cadences)
-        self._feeds = {feed.name: feed for feed in config.feeds}
+        # An asset that is declared for a feed says its cadence, too, but not that it must come.
+        declared = {asset.of: asset.cadence_s for asset in config.assets}
+        self._cadences = {feed.name: feed.cadence_s or declared.get(feed.name) for feed in config.feeds}
         self._habits: dict[Subject, _Learned] = {}
         #: The names of the triggers' workflows; empty for one that cannot be read.
         self._workflows: dict[str, str] = {}
@@ -182,7 +189,7 @@ class Watched:
         return next((window.reason for window in self._config.maintenance if window.covers(now, feed, radar)), "")
 
     def _habit(self, session: Session, subject: Subject, live_at: datetime | None, now: datetime) -> Habit:
-        declared = self._feeds[subject.name].cadence_s
+        declared = self._cadences[subject.name]
         if live_at is None:
             return Habit(declared)
         return self._learned(subject, live_at, now, lambda: learn(_arrivals(session, subject, now), declared))
@@ -192,7 +199,7 @@ class Watched:
     ) -> Habit:
         """Return the habit of a workflow's products: the cadence of their source, with a delay of their own."""
         learned = self._habits.get(source)
-        cadence_s = learned.habit.cadence_s if learned else self._feeds[source.name].cadence_s
+        cadence_s = learned.habit.cadence_s if learned else self._cadences[source.name]
         if live_at is None:
             return Habit(cadence_s)
         habit = self._learned(subject, live_at, now, lambda: learn(_publications(session, subject, live_at), 0.0))
