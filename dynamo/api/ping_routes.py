@@ -84,7 +84,7 @@ def ping_code(
     """Store that a job ended: 0 is a success, anything else a failure. Scope `ping`."""
     if code == 0:
         return _store(service, name, "success", message)
-    return _store(service, name, "failure", f"exit code {code}: {message}" if message else f"exit code {code}")
+    return _store(service, name, "failure", f"{message} (exit code {code})" if message else f"exit code {code}")
 
 
 def _store(service: Service, name: str, kind: Kind, message: str) -> Response:

@@ -30,6 +30,8 @@ _OLD = timedelta(days=1)
 _LONGEST_DELAY_S = 3600.0
 #: One run may fail for its input alone.
 _FAILURES = 2
+#: Characters of a job's message that a reason has.
+_LONGEST_MESSAGE = 120
 #: Ended without products because nobody wants them any more.
 _DROPPED = ("skipped", "cancelled")
 
@@ -226,7 +228,7 @@ def judge_feed(facts: FeedFacts, habit: Habit, limits: Limits, now: datetime) ->
     else:
         state = State.LATE if age_s <= silent_s else State.SILENT
         due_at = at + timedelta(seconds=late_s)
-        reason = f"{_newest(at, age_s)}; late after {_length(late_s)}"
+        reason = f"{_newest(at, age_s)}; late after {length_in_words(late_s)}"
     return Freshness(state, reason, due_at, age_s, known_s)
 
 
@@ -249,11 +251,11 @@ def judge_line(facts: LineFacts, habit: Habit, limits: Limits, now: datetime) ->
         state = State.LATE if waited_s <= silent_s else State.SILENT
         due_at = oldest + timedelta(seconds=late_s)
         what = "failed" if failed else "is not done"
-        reason = f"a run that began {_length(waited_s)} ago {what}; late after {_length(late_s)}"
+        reason = f"a run that began {length_in_words(waited_s)} ago {what}; late after {length_in_words(late_s)}"
     elif at is not None and age_s is not None and age_s <= late_s:
         state, reason = State.FRESH, _newest(at, age_s)
     elif wanted:
-        state, reason = State.FRESH, f"a run began {_length(waited_s)} ago"
+        state, reason = State.FRESH, f"a run began {length_in_words(waited_s)} ago"
     elif facts.feed.state in (State.LATE, State.SILENT):
         state, reason = State.NOT_EXPECTED, f"its feed {facts.feed_name} is {facts.feed.state}"
     else:
@@ -272,18 +274,24 @@ def judge_job(facts: JobFacts, period_s: float, grace_s: float, now: datetime) -
     if failed is not None:
         state, due_at = State.FAILED, failed
         reason = f"it reported a failure at {failed:%Y-%m-%d %H:%MZ}"
-        reason += f": {one_line(facts.message)}" if facts.message else ""
+        reason += f": {_end_of(facts.message)}" if facts.message else ""
     elif missed_at <= now:
         state, due_at = State.SILENT, missed_at
-        reason = "it never succeeded" if age_s is None else f"its last success was {_length(age_s)} ago"
+        reason = "it never succeeded" if age_s is None else f"its last success was {length_in_words(age_s)} ago"
     elif started is not None and started + grace <= now:
         state, due_at = State.LATE, started + grace
-        reason = f"it began {_length((now - started).total_seconds())} ago and has not ended"
+        reason = f"it began {length_in_words((now - started).total_seconds())} ago and has not ended"
     elif age_s is None:
         state, reason = State.NOT_EXPECTED, "its first report is not due yet"
     else:
-        reason = f"it succeeded {_length(age_s)} ago"
+        reason = f"it succeeded {length_in_words(age_s)} ago"
     return Freshness(state, reason, due_at, age_s, late_s)
+
+
+def _end_of(message: str) -> str:
+    """Return the end of a message on one line: there a failed job says why."""
+    text = one_line(message)
+    return text if len(text) <= _LONGEST_MESSAGE else f"...{text[-_LONGEST_MESSAGE:]}"
 
 
 def _leading_failures(runs: Sequence[RunFacts]) -> int:
@@ -294,8 +302,9 @@ def _leading_failures(runs: Sequence[RunFacts]) -> int:
 
 
 def _newest(at: datetime, age_s: float) -> str:
-    return f"newest valid time {at:%Y-%m-%d %H:%MZ}, {_length(age_s)} ago"
+    return f"newest valid time {at:%Y-%m-%d %H:%MZ}, {length_in_words(age_s)} ago"
 
 
-def _length(seconds: float) -> str:
+def length_in_words(seconds: float) -> str:
+    """Return a time for people: in seconds up to two minutes."""
     return f"{seconds:.0f} s" if seconds < 120 else in_words(timedelta(seconds=seconds))

@@ -156,9 +156,11 @@ def _state_json(subject: Subject, found: Freshness) -> dict[str, Any]:
 
 
 def _lasted(problem: ProblemRecord) -> str:
-    from dynamo.times import in_words
+    from dynamo.assets.freshness import length_in_words
 
-    return "open" if problem.closed_at is None else in_words(problem.closed_at - problem.opened_at)
+    if problem.closed_at is None:
+        return "open"
+    return length_in_words((problem.closed_at - problem.opened_at).total_seconds())
 
 
 def _problem_json(problem: ProblemRecord) -> dict[str, Any]:

@@ -89,8 +89,10 @@ def test_jobs_report_and_problems_open_and_close_once(cron: Cron) -> None:
     assert reason.endswith(": rsync: connection refused")
     # Failed again, and begun again: the same problem.
     cron.ping("/3")
-    cron.ping("/start")
     assert cron.state()[1].endswith(": exit code 3")
+    cron.ping("/3", content="copied\n" * 60 + "disk full\n")
+    cron.ping("/start")
+    assert cron.state()[1].endswith(": ..." + ("copied " * 60 + "disk full (exit code 3)")[-120:])
     cron.ping("/0?rid=7c2e")
     assert cron.state()[0] is State.FRESH
     assert cron.state(HOUR)[0] is State.FRESH
