@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -45,11 +46,14 @@ def live(folder: Path, deadly: int) -> None:
 
 
 def test_a_problem_opens_and_closes_once_wherever_the_daemon_is_killed(tmp_path: Path) -> None:
+    empty = tmp_path / "store.sqlite"
+    open_store(empty).close()
     deadly, ended = 0, False
     while not ended:
         deadly += 1
         folder = tmp_path / str(deadly)
         folder.mkdir()
+        shutil.copy(empty, folder)
         ended = in_a_process(partial(live, folder, deadly))
         assert ended or in_a_process(partial(live, folder, 0))
         store = open_store(folder / "store.sqlite")
