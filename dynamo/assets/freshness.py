@@ -167,6 +167,8 @@ class JobFacts:
         When it began; None if it has ended.
     failed_at
         When it failed; None if it succeeded since, and ``message`` what it said when it ended.
+    maintenance
+        The reason of the maintenance that goes on; empty if none does.
     """
 
     known_at: datetime
@@ -174,6 +176,7 @@ class JobFacts:
     succeeded_at: datetime | None = None
     failed_at: datetime | None = None
     message: str = ""
+    maintenance: str = ""
 
 
 def learn(arrivals: Sequence[tuple[datetime, datetime]], cadence_s: float | None = None) -> Habit:
@@ -275,10 +278,12 @@ def judge_job(facts: JobFacts, period_s: float, grace_s: float, now: datetime) -
         state, due_at = State.FAILED, failed
         reason = f"it reported a failure at {failed:%Y-%m-%d %H:%MZ}"
         reason += f": {_end_of(facts.message)}" if facts.message else ""
+    elif facts.maintenance and (missed_at <= now or age_s is None):
+        state, reason = State.NOT_EXPECTED, facts.maintenance
     elif missed_at <= now:
         state, due_at = State.SILENT, missed_at
         reason = "it never succeeded" if age_s is None else f"its last success was {length_in_words(age_s)} ago"
-    elif started is not None and started + grace <= now:
+    elif started is not None and started + grace <= now and not facts.maintenance:
         state, due_at = State.LATE, started + grace
         reason = f"it began {length_in_words((now - started).total_seconds())} ago and has not ended"
     elif age_s is None:

@@ -176,12 +176,15 @@ class Watched:
         if not self._config.jobs:
             return {}
         reports = {row.name: row for row in session.scalars(select(JobReport))}
+        # A window that names neither feeds nor radars is about everything here.
+        maintenance = self._maintenance("", "", now)
         found: States = {}
         for job in self._config.jobs:
             row = reports.get(job.name)
             facts = JobFacts(self._since)
             if row is not None:
                 facts = JobFacts(row.known_at, row.started_at, row.succeeded_at, row.failed_at, row.message)
+            facts = replace(facts, maintenance=maintenance)
             found[Subject(JOB, job.name)] = judge_job(facts, job.period_s, job.grace_s, now)
         return found
 

@@ -37,7 +37,10 @@ class FreshnessSection(Section):
 
 
 class MaintenanceSection(Section):
-    """A time in which data need not come; one `[[maintenance]]` per window."""
+    """A time in which data need not come; one `[[maintenance]]` per window.
+
+    One that names neither feeds nor radars excuses jobs, too.
+    """
 
     start: datetime = Field(description="When it begins; UTC without an offset.", examples=["2026-11-30T14:00:00Z"])
     end: datetime = Field(description="When it ends.", examples=["2026-11-30T16:00:00Z"])

@@ -206,6 +206,23 @@ def test_jobs(started: float | None, succeeded: float | None, failed: float | No
     assert found.is_problem(NOW) == (state in (State.LATE, State.SILENT, State.FAILED))
 
 
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        (JobFacts(ago(9000)), State.NOT_EXPECTED),
+        (JobFacts(ago(9000), succeeded_at=ago(5000)), State.NOT_EXPECTED),
+        (JobFacts(ago(9000), succeeded_at=ago(100)), State.FRESH),
+        (JobFacts(ago(9000), started_at=ago(400), succeeded_at=ago(500)), State.FRESH),
+        # What has failed did not fail to run.
+        (JobFacts(ago(9000), succeeded_at=ago(100), failed_at=ago(50)), State.FAILED),
+    ],
+)
+def test_jobs_are_not_missed_in_maintenance(facts: JobFacts, state: State) -> None:
+    found = judge_job(replace(facts, maintenance="new disks"), 3600.0, 300.0, NOW)
+    assert found.state is state
+    assert found.is_problem(NOW) == (state is State.FAILED)
+
+
 def test_a_job_that_never_reported_is_silent_after_its_period() -> None:
     assert judge_job(JobFacts(ago(3900)), 3600.0, 300.0, NOW).state is State.SILENT
     assert judge_job(JobFacts(ago(3899)), 3600.0, 300.0, NOW).state is State.NOT_EXPECTED

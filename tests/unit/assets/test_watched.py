@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from typer.testing import CliRunner
 
@@ -21,9 +22,10 @@ from dynamo.config.file import Config, parse_config
 from dynamo.runs.series import count_arrival, count_publication
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Run, StoredDocument
-from dynamo.store.problems import ProblemRecord
+from dynamo.store.problems import JobReport, ProblemRecord
 from dynamo.times import utc_now
 from dynamo.watch.freshness import FreshnessWatch
+from tests.waiting import wait_for
 
 NOW = datetime(2026, 6, 6, 3, 0, tzinfo=UTC)
 FILE: dict[str, Any] = {
@@ -219,6 +221,48 @@ def test_a_clock_that_is_set_opens_no_problem_at_once_and_none_for_ever(world: W
     with world.store.reading() as session:
         (problem,) = session.query(ProblemRecord).all()
     assert problem.closed_at is not None
+
+
+def test_operators_are_told_once_and_places_never(world: World) -> None:
+    channels = [
+        {"name": "ops", "kind": "file", "path": "ops.jsonl", "audience": "operators"},
+        {"name": "people", "kind": "file", "path": "people.jsonl"},
+    ]
+    jobs = [{"name": "copy", "period_s": 3600, "grace_s": 0}]
+    # Couriers go by the real clock, and send nothing that is old.
+    now = [utc_now() - minutes(90)]
+    world.arrive(*(now[0] - minutes(5 * number) for number in range(10)))
+    config = world.config(alerts={"channels": channels}, jobs=jobs, freshness={"settle_s": 0})
+
+    def watch() -> FreshnessWatch:
+        made = FreshnessWatch(world.store, config, clock=lambda: now[0])
+        made.start()
+        return made
+
+    def told() -> list[str]:
+        file = world.folder / "ops.jsonl"
+        return [orjson.loads(line)["text"] for line in file.read_bytes().splitlines()] if file.exists() else []
+
+    first = watch()
+    assert first.look() == 0
+    now[0] += minutes(90)
+    assert [first.look() for _ in range(3)] == [2, 0, 0]
+    wait_for(lambda: len(told()) == 2, what="both problems")
+    first.stop()
+    # The next daemon goes on with them.
+    second = watch()
+    assert second.look() == 0
+    world.arrive(now[0])
+    with world.store.transaction() as session:
+        session.get_one(JobReport, "copy").succeeded_at = now[0]
+    assert [second.look() for _ in range(3)] == [2, 0, 0]
+    wait_for(lambda: len(told()) == 4, what="both ends")
+    second.stop()
+    starts, ends = sorted(told()[:2]), sorted(told()[2:])
+    assert [text.partition(":")[2].partition(":")[0] for text in starts] == ["sweeps/KFWS is silent", "copy is silent"]
+    assert ends[0].startswith("feed:sweeps/KFWS is no longer silent: fresh, ")
+    assert ends[1].startswith("job:copy is no longer silent: fresh, ")
+    assert not (world.folder / "people.jsonl").exists()
 
 
 def test_both_lists_fit_80_columns_and_can_be_narrowed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
