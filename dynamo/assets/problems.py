@@ -22,6 +22,7 @@ _log = logging.getLogger("dynamo.assets")
 #: What messages about problems have in place of a hazard.
 HAZARD = "problem"
 _EXPIRE = timedelta(hours=24)
+_LONGEST_SUBJECT = 400
 _LONGEST_PLACE = 200
 
 
@@ -57,8 +58,9 @@ class ProblemBook:
         StoreUnavailableError
             If the store is unavailable; nothing is lost, because the next call comes to the same result.
         """
-        bad = {str(subject): found for subject, found in states.items() if found.is_problem(now)}
-        reasons = {str(subject): found for subject, found in states.items()}
+        # By the name that is stored: one that was cut must be known again at the next look.
+        reasons = {str(subject)[:_LONGEST_SUBJECT]: found for subject, found in states.items()}
+        bad = {subject: found for subject, found in reasons.items() if found.is_problem(now)}
         with self._store.reading() as session:
             known = {problem.subject: problem for problem in open_problems(session)}
         changed = 0
@@ -85,12 +87,10 @@ class ProblemBook:
     def _open(self, session: Session, subject: str, found: Freshness, now: datetime) -> bool:
         values = {"kind": str(found.state), "reason": found.reason, "told": bool(self._channels)}
         # The index lets one process open it, whoever else looks at the same time.
-        if not insert_new(
-            session, ProblemRecord, subject=subject[:400], opened_at=now, closed_at=None, ending="", **values
-        ):
+        if not insert_new(session, ProblemRecord, subject=subject, opened_at=now, closed_at=None, ending="", **values):
             return False
         problem = session.scalars(
-            select(ProblemRecord).where(ProblemRecord.subject == subject[:400], ProblemRecord.closed_at.is_(None))
+            select(ProblemRecord).where(ProblemRecord.subject == subject, ProblemRecord.closed_at.is_(None))
         ).one()
         self._tell(session, problem, "start", f"{subject} is {found.state}: {found.reason}", now)
         _log.warning("problem", extra={"subject": subject, "state": str(found.state), "reason": found.reason})

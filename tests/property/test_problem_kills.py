@@ -74,6 +74,15 @@ def test_a_problem_opens_and_closes_once_wherever_the_daemon_is_killed(tmp_path:
     assert deadly > 12
 
 
+def test_a_subject_with_a_very_long_name_has_one_problem(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store.sqlite")
+    book = ProblemBook(store, ["ops"])
+    late = {Subject("workflow", "w" * 200, "t" * 200, "KFWS"): Freshness(State.LATE, "late", NOW)}
+    assert [book.settle(late, NOW) for _ in range(3)] == [1, 0, 0]
+    assert [book.settle({}, NOW) for _ in range(2)] == [1, 0]
+    store.close()
+
+
 def test_two_daemons_open_one_problem(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store.sqlite")
     first, second = ProblemBook(store, ["ops"]), ProblemBook(store, ["ops"])
