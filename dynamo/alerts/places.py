@@ -189,7 +189,7 @@ class _Feature:
             if word not in HAZARDS:
                 self.wrong(f"unknown product {word!r:.60}", expected=" and ".join(HAZARDS))
         channels = self._words(properties, "channels")
-        for missing in sorted(set(channels or ()) - {channel.name for channel in settings.channels}):
+        for missing in sorted(set(channels or ()) - {channel.name for channel in settings.channels_for("places")}):
             if settings.channels:
                 self.wrong(f"unknown channel {missing!r:.60}", expected="the name of a configured channel")
         locality = properties.get("locality")

@@ -102,7 +102,7 @@ class AlertService:
         self.places: Places = read_places(base / expanded(settings.places), settings)
         for warning in self.places.warnings:
             _log.warning("%s", warning, extra={"places": settings.places})
-        self.channels = list(channels) if channels is not None else make_channels(settings.channels, base)
+        self.channels = list(channels) if channels is not None else make_channels(settings.channels_for("places"), base)
         self.failure: DynamoError | None = None
         self._store = store
         self._poll_s = poll_s

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
 import dynamo
-from dynamo.api import problems, token_routes
+from dynamo.api import ping_routes, problems, token_routes
 from dynamo.api.auth import Doorkeeper
 from dynamo.api.docs_page import docs_page
 from dynamo.api.fleet import fleets, specs
@@ -33,12 +33,13 @@ DESCRIPTION = (
     "Fleets of HTCondor workers: desired and actual state, history and cost. Orders are stored and answered "
     "immediately with 202; `dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; create "
     "tokens with `dynamo-provision token create`. Errors are `application/problem+json` and say what is wrong, where, "
-    "what was expected, and what to do. `/mobius` has the resources of Mobius, in its envelope."
+    "what was expected, and what to do. `/mobius` has the resources of Mobius, in its envelope; jobs report to `/ping`."
 )
 _TAGS = [
     {"name": "fleets", "description": "Desired and actual state of fleets."},
     {"name": "specs", "description": "Check and plan specs; nothing is changed."},
     {"name": "mobius", "description": "The REST API 0.1 of Mobius: a workflow is a fleet."},
+    {"name": "jobs", "description": "Reports of jobs, in the form of healthchecks.io."},
     {"name": "tokens", "description": "Access tokens."},
     {"name": "health", "description": "Health probes."},
 ]
@@ -75,6 +76,7 @@ def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None)
         fleets.router,
         specs.router,
         mobius.router,
+        ping_routes.router,
         token_routes.router,
         token_routes.health_router,
     )

@@ -26,7 +26,7 @@ bearer = HTTPBearer(
     scheme_name="token",
     bearerFormat="dyn_...",
     description="A token of `dynamo-provision token create NAME --scope read`. Scopes: `read` to view, `write` to "
-    "order, `admin` to end fleets and manage tokens; none includes another.",
+    "order, `admin` to end fleets and manage tokens, `ping` to report jobs; none includes another.",
     auto_error=False,
 )
 _REALM = 'Bearer realm="dynamo"'
@@ -99,6 +99,7 @@ def caller_of(
 Reader = Annotated[TokenInfo, Security(caller_of, scopes=["read"])]
 Writer = Annotated[TokenInfo, Security(caller_of, scopes=["write"])]
 Admin = Annotated[TokenInfo, Security(caller_of, scopes=["admin"])]
+Pinger = Annotated[TokenInfo, Security(caller_of, scopes=["ping"])]
 
 
 def _token_of(header: str) -> str:

@@ -62,7 +62,7 @@ class TokenOrder(_Order):
 
     model_config = ConfigDict(json_schema_extra={"example": {"name": "dashboard", "scopes": ["read"], "days": 90}})
     name: Text
-    scopes: Annotated[list[Literal["read", "write", "admin"]], Field(min_length=1, max_length=len(SCOPES))]
+    scopes: Annotated[list[Literal["read", "write", "admin", "ping"]], Field(min_length=1, max_length=len(SCOPES))]
     days: Annotated[float | None, Field(gt=0, le=36500, description="Lifetime, days. Default: no expiry.")] = None
 
 
@@ -172,6 +172,13 @@ class NewToken(BaseModel):
 
     name: str
     token: str
+
+
+class JobReported(BaseModel):
+    """A stored report of a job."""
+
+    job: Annotated[str, Field(examples=["nightly-copy"])]
+    report: Annotated[Literal["start", "success", "failure"], Field(examples=["success"])]
 
 
 class Health(BaseModel):

@@ -27,9 +27,9 @@ from dynamo.times import to_iso, utc_now
 
 log = logging.getLogger(__name__)
 PREFIX = "dyn_"
-READ, WRITE, ADMIN = "read", "write", "admin"
-#: Scopes: view; order; end fleets and manage tokens. None includes another.
-SCOPES = (READ, WRITE, ADMIN)
+READ, WRITE, ADMIN, PING = "read", "write", "admin", "ping"
+#: Scopes: view; order; end fleets and manage tokens; report jobs. None includes another.
+SCOPES = (READ, WRITE, ADMIN, PING)
 #: Minimum time between updates of a token's last use.
 _USE_STEP = timedelta(minutes=1)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}\Z")

@@ -29,6 +29,16 @@ GAUGES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "dynamo_runs_unfinished": (("state",), "Unfinished runs."),
     "dynamo_runs_stalled": ((), "Whether all runs that `dynamo watch` works on wait, so that no run progresses."),
     "dynamo_feed_last_arrival_timestamp_seconds": (("feed",), "Time when the last file of a feed was accepted."),
+    "dynamo_freshness": (
+        ("kind", "name", "trigger", "radar", "state"),
+        "Whether a feed, workflow or job is in a state: fresh, late, silent, not expected; jobs also failed.",
+    ),
+    "dynamo_data_age_seconds": (
+        ("kind", "name", "trigger", "radar"),
+        "Age of the newest valid time that came by itself; for a job, of its last success.",
+    ),
+    "dynamo_freshness_omitted": ((), "Feeds, workflows and jobs without series, because there are too many."),
+    "dynamo_problems_open": (("state",), "Open problems: late, silent, failed."),
 }
 COUNTERS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "dynamo_decisions": (("action",), "Stored decisions."),

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a store: demand, capacity, decisions, boots, latencies, deadlines, cost, sites.
+"""Prometheus metrics of a store: demand, capacity, decisions, boots, latencies, deadlines, cost, sites, freshness.
 
 Everything is read from the store on each scrape, so all serving processes report the same. Counters and histograms
 start at zero with the process and count what happens from then on, as Prometheus expects.
@@ -24,10 +24,13 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from dynamo.assets.watched import Watched
 from dynamo.autoscale.decisions import read_state
 from dynamo.autoscale.metric_names import COUNTERS, GAUGES, HISTOGRAMS
 from dynamo.autoscale.metrics_counting import Counts
+from dynamo.autoscale.metrics_freshness import read_freshness, read_problems
 from dynamo.autoscale.overload import read_overload
+from dynamo.config.file import Config
 from dynamo.errors import DynamoError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.deciding.groups import Override, plan_groups
@@ -56,12 +59,15 @@ class StoreCollector(Collector):
     ----------
     store
         The store.
+    config
+        What is watched: feeds, triggers, jobs. Default: nothing.
     clock
         Returns the current time.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, store: Store, config: Config | None = None, clock: Callable[[], datetime] = utc_now) -> None:
         self._store = store
+        self._watched = None if config is None else Watched(config, clock())
         self._clock = clock
         self._lock = threading.Lock()
         self._counts = Counts(clock())
@@ -125,6 +131,9 @@ class StoreCollector(Collector):
         for feed, at in session.execute(select(Arrival.feed, func.max(Arrival.detected_at)).group_by(Arrival.feed)):
             if at is not None:
                 gauges["dynamo_feed_last_arrival_timestamp_seconds"][(feed,)] = at.timestamp()
+        read_problems(session, gauges)
+        if self._watched is not None:
+            read_freshness(session, self._watched, gauges, now)
 
     @staticmethod
     def _read_fleet(
@@ -196,7 +205,7 @@ class MetricsServer:
         self.thread.join(5.0)
 
 
-def serve_metrics(store: Store, address: str) -> MetricsServer:
+def serve_metrics(store: Store, address: str, config: Config | None = None) -> MetricsServer:
     """Serve the metrics of a store over HTTP, read-only.
 
     Parameters
@@ -205,6 +214,8 @@ def serve_metrics(store: Store, address: str) -> MetricsServer:
         The store.
     address
         ``HOST:PORT``, or just ``PORT`` to serve this machine only.
+    config
+        What is watched: feeds, triggers, jobs. Default: nothing.
 
     Raises
     ------
@@ -218,7 +229,7 @@ def serve_metrics(store: Store, address: str) -> MetricsServer:
             f"invalid address: {address!r:.60}", where="--metrics", expected="HOST:PORT, such as 127.0.0.1:9100"
         )
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(StoreCollector(store))
+    registry.register(StoreCollector(store, config))
     try:
         server, thread = start_http_server(int(port), host, registry)
     except OSError as error:

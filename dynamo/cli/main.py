@@ -20,6 +20,7 @@ COMMANDS = (
     "autoscale",
     "backfill",
     "demo",
+    "freshness",
     "modules",
     "nowcast",
     "plugins",

@@ -97,7 +97,7 @@ def watch(
         if failed := tally.counts["failed"]:
             raise RunFailedError(f"{counted(failed, 'run')} failed", hint="see `dynamo runs list --state failed`")
         return
-    served = _measure(watcher.service.store, metrics) if metrics is not None else None
+    served = _measure(watcher.service.store, metrics, settings) if metrics is not None else None
     try:
         watcher.run(stop)
     finally:
@@ -140,13 +140,13 @@ def example() -> None:
     out.print(text(), markup=False, end="")
 
 
-def _measure(store: Store, address: str) -> MetricsServer:
+def _measure(store: Store, address: str, config: Config) -> MetricsServer:
     from dynamo.extras import need
 
     need("prometheus_client", extra="metrics")
     from dynamo.autoscale.metrics import serve_metrics
 
-    return serve_metrics(store, address)
+    return serve_metrics(store, address, config)
 
 
 def _guard(settings: Config) -> Callable[[Store], Shedding]:

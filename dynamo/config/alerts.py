@@ -23,6 +23,11 @@ class ChannelSection(Section):
 
     name: Name = Field(description="Name of the channel, used by places and `dynamo alerts`.")
     kind: str = Field(description="`file`, `webhook`, `apprise`, or a kind from an installed package.")
+    audience: Literal["places", "operators"] = Field(
+        "places",
+        description="Who reads it: `places` gets alerts to weather; `operators` gets problems of feeds, workflows, and "
+        "jobs instead, with or without places.",
+    )
     timeout_s: float = Field(10.0, gt=0, le=300, description="Time limit of one attempt, in seconds.")
     retry_s: float = Field(2.0, gt=0, le=3600, description="Seconds before the first retry; doubles with each retry.")
     longest_retry_s: float = Field(300.0, gt=0, le=86_400, description="Longest pause between retries, in seconds.")
@@ -63,6 +68,10 @@ class AlertsSection(Section):
     channels: list[Annotated[ChannelSection, ByKind(CHANNELS)]] = Field(
         default_factory=list, description="Channels; see below."
     )
+
+    def channels_for(self, audience: Literal["places", "operators"]) -> list[ChannelSection]:
+        """Return the channels that have this audience."""
+        return [channel for channel in self.channels if channel.audience == audience]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -37,12 +37,17 @@ _VALUES = Values(
         "[[alerts.channels]]": {"name": "record", "kind": "file", "path": "alerts.jsonl"},
         "[retention.warm]": {"path": "/archive/products"},
         "[[retention.rules]]": {"name": "rest"},
+        "[[maintenance]]": {"start": "2026-11-30T14:00:00Z", "end": "2026-11-30T16:00:00Z"},
+        "[[jobs]]": {"name": "nightly-copy", "period_s": 86_400.0},
     },
     shown={
         "url": "postgresql://dynamo@localhost/dynamo",
         "runs": ".dynamo/runs",
         "quarantine": ".dynamo/quarantine",
         "[[alerts.channels]] url": "https://example.org/alerts",
+        "[pulse] url": "https://hc-ping.com/UUID",
+        "[pulse] url_env": "DYNAMO_PULSE_URL",
+        "[pulse] url_file": "pulse-url.txt",
         "slots": 2,
         "places": "places.geojson",
         "fleet": "dallas",
@@ -65,6 +70,7 @@ _VALUES = Values(
         "gone_days": 730.0,
     },
     needed=("feed", "workflow"),
+    idle=("[[maintenance]]", "[[jobs]]"),
 )
 
 

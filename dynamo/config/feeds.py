@@ -21,6 +21,20 @@ class FeedSection(Section):
         "an unreadable file is quarantined.",
     )
 
+    cadence_s: float | None = Field(
+        None,
+        gt=0,
+        le=86_400 * 31,
+        description="Usual seconds between valid times of one radar. Default: learned from the last ones, so that it "
+        "follows a radar from precipitation to clear-air mode.",
+        examples=[300],
+    )
+    expect: list[str] = Field(
+        default_factory=list,
+        description="Radars that must deliver, such as `KFWS`. One that never did is `silent`, too.",
+        examples=[["KFWS"]],
+    )
+
     @property
     def made_by(self) -> str | None:
         """The workflow of this store that makes its files; None if they come from outside."""

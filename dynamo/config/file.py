@@ -19,6 +19,7 @@ from dynamo.config.alerts import AlertsSection
 from dynamo.config.assets import AssetSection
 from dynamo.config.autoscale import AutoscaleSection
 from dynamo.config.feeds import FeedSection
+from dynamo.config.freshness import FreshnessSection, JobSection, MaintenanceSection, PulseSection
 from dynamo.config.names import EngineName
 from dynamo.config.problems import CONFLICTS, describe_all, feed_hint, named, twice
 from dynamo.config.project import CONFIG_FILE, STATE_FOLDER, project_folder, user_state
@@ -131,6 +132,10 @@ class Config(Section):
     autoscale: AutoscaleSection = AutoscaleSection()
     retention: RetentionSection = RetentionSection()
     provenance: ProvenanceSection = ProvenanceSection()
+    freshness: FreshnessSection = FreshnessSection()
+    maintenance: list[MaintenanceSection] = Field(default_factory=list)
+    jobs: list[JobSection] = Field(default_factory=list)
+    pulse: PulseSection = PulseSection()
     #: Where relative paths start; not an option of the file.
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 
@@ -142,6 +147,13 @@ class Config(Section):
         found += [f"two triggers are named {name}" for name in twice(trigger.name for trigger in self.triggers)]
         found += [f"two assets are named {name}" for name in twice(asset.name for asset in self.assets)]
         found += [f"two assets are of {name}" for name in twice(asset.of for asset in self.assets)]
+        found += [f"two jobs are named {name}" for name in twice(job.name for job in self.jobs)]
+        found += [
+            f"maintenance names the feed {name}, which does not exist{feed_hint(name, feeds)}"
+            for window in self.maintenance
+            for name in window.feeds
+            if name not in feeds
+        ]
         found += [problem for trigger in self.triggers if (problem := trigger.problem(feeds, self.alerts))]
         if rest is not None:
             rest.conflicts += found

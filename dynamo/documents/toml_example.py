@@ -26,6 +26,8 @@ class Values:
         Values of options that have neither a default nor ``examples``, by name or by header and name.
     needed
         Options without which no kind of a section is read, beside its name.
+    idle
+        Headers of sections that would act where the file is copied: commented out as a whole.
     name
         What stands for a name that one chooses.
     """
@@ -33,6 +35,7 @@ class Values:
     given: Mapping[str, Mapping[str, Any]]
     shown: Mapping[str, Any] = field(default_factory=dict)
     needed: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
     name: str = "local"
 
 
@@ -44,10 +47,11 @@ def toml_example(found: Iterable[Table], values: Values) -> str:
         if table.inside or not table.header:
             continue
         given = values.given.get(table.header, {})
+        idle = "# " if table.header in values.idle else ""
         own = table.kind not in ("", default_kind)
         if not table.kind:
             default_kind = table.default_kind or given.get("kind", "")
-            lines += [*_comment(table.text), table.header.replace("NAME", values.name)]
+            lines += [*_comment(table.text), f"{idle}{table.header.replace('NAME', values.name)}"]
         else:
             if not own:
                 lines.pop()  # it is the same table as the one above
@@ -63,7 +67,7 @@ def toml_example(found: Iterable[Table], values: Values) -> str:
                 continue  # tables of their own
             lines += _comment(info.description or "")
             value = given[name] if name in given else _value(table, name, info, values)
-            lines.append(f"{'' if name in given else '# '}{name} = {in_toml(value)}")
+            lines.append(f"{idle if name in given else '# '}{name} = {in_toml(value)}")
         lines.append("")
     return "\n".join(lines)
 

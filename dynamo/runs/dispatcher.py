@@ -129,6 +129,12 @@ class RunDispatcher:
         with self._changed:
             return len(self._queue), len(self._active)
 
+    def trouble(self) -> str:
+        """Return why no runs are started; empty if they are, or somebody paused them."""
+        if not all(thread.is_alive() for thread in self._threads):
+            return "a thread that runs workflows has ended"
+        return "the disk is full or fails" if self._full else ""
+
     def look_at_slots(self) -> None:
         """Tell whether all run slots wait, so that no run progresses, and store what metrics show of it."""
         report = self.slots.report()

@@ -4,3 +4,4 @@
 from dynamo.store import alerts as alerts
 from dynamo.store import fleets as fleets
 from dynamo.store import lineage as lineage
+from dynamo.store import problems as problems

@@ -76,6 +76,11 @@ class Candidates:
             heapq.heappush(self._later, (time.monotonic() + delay_s, next(self._sequence), staleness, candidate))
             self._changed.notify_all()
 
+    def held_longer_than(self, seconds: float) -> int:
+        """Return how many files have been examined for longer than this."""
+        with self._changed:
+            return sum(time.monotonic() - since > seconds for since in self._active.values())
+
     def take(self) -> Candidate | None:
         """Wait for the next candidate; None once the queue is closed. The taker is busy with it until `done`."""
         with self._changed:

@@ -79,6 +79,13 @@ def _mistakes(config: Config) -> Iterator[Mistake]:
         except DynamoError as error:
             yield from _of(error, f"engines.{name}")
     yield from _alerts(config)
+    if config.pulse.wanted:
+        from dynamo.assets.pulse import pulse_address
+
+        try:
+            pulse_address(config.pulse, config.base)
+        except DynamoError as error:
+            yield from _of(error, "pulse")
 
 
 def _of(error: DynamoError, where: str) -> Iterator[Mistake]:
@@ -88,18 +95,19 @@ def _of(error: DynamoError, where: str) -> Iterator[Mistake]:
 
 
 def _alerts(config: Config) -> Iterator[Mistake]:
-    """Check places and channels, which are used only where there are places."""
-    if config.alerts.places is None:
-        return
-    # Its geometry takes a third of a second to import: only if there is someone to alert.
-    from dynamo.alerts.channels.registry import make_channels
-    from dynamo.alerts.places import read_places
+    """Check places, and the channels that are used: those of places only where there are places."""
+    if config.alerts.places is not None:
+        # Its geometry takes a third of a second to import: only if there is someone to alert.
+        from dynamo.alerts.places import read_places
 
-    try:
-        read_places(config.path(config.alerts.places), config.alerts)
-    except DynamoError as error:
-        yield from _of(error, "alerts.places")
-    for section in config.alerts.channels:
+        try:
+            read_places(config.path(config.alerts.places), config.alerts)
+        except DynamoError as error:
+            yield from _of(error, "alerts.places")
+    used = config.alerts.channels_for("operators") if config.alerts.places is None else config.alerts.channels
+    for section in used:
+        from dynamo.alerts.channels.registry import make_channels
+
         try:
             make_channels([section], config.base)
         except DynamoError as error:

@@ -39,6 +39,9 @@ _AWAITED_TRIES = 5
 #: With more feeds than threads they take turns.
 _MOST_THREADS = 16
 
+#: If everything that is examined takes longer than this, something hangs, seconds.
+_STUCK_S = 300.0
+
 T = TypeVar("T")
 
 
@@ -94,6 +97,14 @@ class Intake:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, deadline - time.monotonic()))
+
+    def trouble(self) -> str:
+        """Return why no files are taken; empty if they are."""
+        if not all(thread.is_alive() for thread in self._threads):
+            return "a thread of the intake has ended"
+        if self.candidates.held_longer_than(_STUCK_S) >= len(self._threads):
+            return f"the intake has been stuck for {_STUCK_S:g} s"
+        return ""
 
     def _work(self) -> None:
         while (candidate := self.candidates.take()) is not None:

@@ -1,7 +1,8 @@
 """The watch daemon as an object: start it, follow its events, stop it.
 
 Threads: one per feed for its events, one per feed and two more for intake (files to arrivals and runs), one per
-concurrent run, and one per periodic chore (rescans of each feed, schedules, lease, cleanup).
+concurrent run, one per periodic chore (rescans of each feed, schedules, lease, freshness, cleanup), and one for the
+pulse.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from sqlalchemy import select
 
 from dynamo.archive.caretaker import Caretaker
 from dynamo.backfill.worker import BackfillWorker
@@ -39,6 +42,8 @@ from dynamo.triggers.rules import levels_of, make_rules
 from dynamo.watch.chores import Chore, Timer
 from dynamo.watch.deciding import Decider
 from dynamo.watch.defects import Defects
+from dynamo.watch.freshness import LOOK_S as FRESHNESS_LOOK_S
+from dynamo.watch.freshness import FreshnessWatch
 from dynamo.watch.intake import FeedRules, Intake
 from dynamo.watch.sources import FeedSource
 
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     from dynamo.alerts.service import AlertService
 
 _log = logging.getLogger("dynamo.watch")
+T = TypeVar("T")
 _TIDY_S = 60.0
 #: How often to look for files that were released from quarantine, seconds.
 _QUARANTINE_S = 2.0
@@ -139,6 +145,7 @@ class Watcher:
             if target is None
             else LineageCourier(store, target, namespace=told.namespace, keep_days=told.keep_days)
         )
+        self._freshness = self._or_undone(lambda: FreshnessWatch(self._service.store, config, trouble=self._trouble))
         self._tidier = self._make_timer(Chore("tidy", _TIDY_S, self._tidy))
         self._first_timers = [self._make_timer(chore) for chore in self._first_chores()]
         self._timers = [self._tidier, *(self._make_timer(chore) for chore in self._chores())]
@@ -160,6 +167,7 @@ class Watcher:
         if self._alerts is not None:
             self.events.subscribe(self._alerts.on_event)
             self._alerts.start()
+        self._freshness.start()
         self._intake.start()
         for timer in self._first_timers:
             timer.start()
@@ -186,6 +194,7 @@ class Watcher:
             If the store or the state folder was removed.
         """
         self.start()
+        self._freshness.start_pulse()
         try:
             while not self._stop.is_set() and not (stop is not None and stop.is_set()):
                 (stop or self._stop).wait(0.5)
@@ -227,6 +236,7 @@ class Watcher:
         self._ended.set()
         self._stop.set()
         self._background_stop.set()
+        self._freshness.stop_pulse("" if self.failure is None else self.failure.what)
         for source in self._sources:
             source.stop()
         if self._started:
@@ -238,6 +248,7 @@ class Watcher:
                 timer.join()
         if self._alerts is not None:
             self._alerts.stop()
+        self._freshness.stop()
         inspection.close()
         self._service.close()
         try:
@@ -268,8 +279,14 @@ class Watcher:
         # Its geometry takes a third of a second to import: only if there is someone to alert.
         from dynamo.alerts.service import AlertService
 
+        return self._or_undone(
+            lambda: AlertService(self._service.store, self.config.alerts, base=self.config.base, standby=True)
+        )
+
+    def _or_undone(self, make: Callable[[], T]) -> T:
+        """Make a part; if that fails, leave everything to the next daemon."""
         try:
-            return AlertService(self._service.store, self.config.alerts, base=self.config.base, standby=True)
+            return make()
         except BaseException:
             self._lease.give_back()
             for source in self._sources:
@@ -290,6 +307,7 @@ class Watcher:
             Chore("quarantine", _QUARANTINE_S, self._intake.take_back, at_start=True),
             *self._retention(),
             *([Chore("openlineage", _TELL_S, self._lineage.deliver)] if self._lineage is not None else ()),
+            Chore("freshness", FRESHNESS_LOOK_S, self._freshness.look),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules
@@ -337,6 +355,16 @@ class Watcher:
     def _end(self, error: BusyError | StoreGoneError) -> None:
         self.failure = error
         self._stop.set()
+
+    def _trouble(self) -> str:
+        """Return why files do not become runs; empty if they do."""
+        try:
+            with self._service.store.reading() as session:
+                session.execute(select(1))
+        except RetryableError as error:
+            # Its address may have a password, and whoever reads this need not know it.
+            return error.what
+        return self._intake.trouble() or self.dispatcher.trouble()
 
     def _warm(self, engine: str) -> None:
         try:

@@ -18,6 +18,7 @@ from dynamo.cli.watch import ConfigOption
 if TYPE_CHECKING:
     from dynamo.api.server import ApiServer
     from dynamo.autoscale.metrics import MetricsServer
+    from dynamo.config.file import Config
     from dynamo.provision.cycle.reconcile import CycleReport
     from dynamo.store.fleets import FleetEvent
 
@@ -148,7 +149,7 @@ def daemon(
         served = measured = scaler = None
         try:
             if metrics is not None:
-                measured = _measure(here, metrics)
+                measured = _measure(here, metrics, settings)
             if api is not None:
                 served = _serve(here, api, api_cert, api_key, local_files=api_local_files)
             caretaker.claim()
@@ -165,13 +166,13 @@ def daemon(
                 scaler.join(_LAST_LOOK_S)
 
 
-def _measure(here: Opened, address: str) -> MetricsServer:
+def _measure(here: Opened, address: str, config: Config) -> MetricsServer:
     from dynamo.extras import need
 
     need("prometheus_client", extra="metrics")
     from dynamo.autoscale.metrics import serve_metrics
 
-    return serve_metrics(here.store, address)
+    return serve_metrics(here.store, address, config)
 
 
 def _serve(here: Opened, address: str, certificate: Path | None, key: Path | None, *, local_files: bool) -> ApiServer:

@@ -23,14 +23,18 @@ def register(app: typer.Typer) -> None:
 
 def create(
     name: str = typer.Argument(help="Token name."),
-    scopes: list[str] = typer.Option(["read"], "--scope", help="read, write or admin (repeatable)."),
+    scopes: list[str] = typer.Option(["read"], "--scope", help="read, write, admin or ping (repeatable)."),
     days: float | None = typer.Option(None, "--days", min=0.001, help="Expire after this many days. Default: never."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Create a token and print it, once only.
 
-    Example: `dynamo-provision token create dashboard --scope read --days 90`
+    Examples:
+
+    `dynamo-provision token create dashboard --scope read --days 90`
+
+    `dynamo-provision token create cron --scope ping`: for jobs that report to `/ping/NAME`.
     """
     from dynamo.api.tokens import create_token
     from dynamo.times import to_iso, utc_now

@@ -231,6 +231,7 @@ def test_scopes_are_asked_for(store: Store, shared: tuple[Store, ApiServer, Path
             ("admin", "DELETE", "/v1/fleets/nothing", 404),
             ("admin", "GET", "/v1/tokens", 200),
             ("admin", "DELETE", "/mobius/workflow?workflowID=x", 404),
+            ("ping", "GET", "/ping/none", 404),
         ):
             for other in SCOPES:
                 name = f"{other}-{method}-{path.split('?')[0].replace('/', '.')}"

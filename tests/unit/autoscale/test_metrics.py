@@ -14,13 +14,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dynamo.assets.watched import enroll_jobs
 from dynamo.autoscale import metrics
 from dynamo.autoscale.metric_names import exposed_names
 from dynamo.autoscale.metrics import StoreCollector, serve_metrics
+from dynamo.autoscale.metrics_freshness import MOST_SUBJECTS
+from dynamo.config.file import Config, parse_config
 from dynamo.errors import UsageError
 from dynamo.runs.slots import store_stalled
 from dynamo.store.engine import open_store
-from dynamo.store.models import Arrival, Run, StoredDocument
+from dynamo.store.models import Arrival, Run, Series, StoredDocument
+from dynamo.store.problems import JobReport, ProblemRecord
 from tests.unit.autoscale.autoscale_world import SITE, ScaledWorld, work
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -29,9 +33,9 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 class Scrape:
     """Asks a collector as Prometheus does."""
 
-    def __init__(self, world: ScaledWorld) -> None:
+    def __init__(self, world: ScaledWorld, config: Config | None = None) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self.collector = StoreCollector(world.store, world.clock.now)
+        self.collector = StoreCollector(world.store, config, world.clock.now)
         self.registry.register(self.collector)
 
     def text(self) -> str:
@@ -173,6 +177,67 @@ def test_feeds_and_unfinished_runs(world: ScaledWorld) -> None:
     samples = Scrape(world)()
     assert of(samples, "dynamo_feed_last_arrival_timestamp_seconds", feed="sweeps") == now.timestamp()
     assert of(samples, "dynamo_runs_unfinished", state="created") == 1
+
+
+def sweeps(radar: str, at: datetime) -> Series:
+    times = {"oldest_at": at, "newest_at": at, "live_at": at}
+    return Series(kind="feed", name="sweeps", radar=radar, slots=1, made=1, bytes=1, **times)
+
+
+def test_freshness_by_feed_radar_and_job(world: ScaledWorld) -> None:
+    now = world.clock.now()
+    config = parse_config(
+        {
+            "feeds": [{"name": "sweeps", "path": "in", "cadence_s": 300, "expect": ["KFWS", "KLOT"]}],
+            "jobs": [{"name": "copy", "period_s": 600, "grace_s": 0}],
+        },
+        base=Path("/base"),
+    )
+    scrape = Scrape(world, config)
+    old = now - timedelta(seconds=3600 * 24)
+    for radar, at in (("KFWS", now), ("KLBB", old)):
+        with world.store.transaction() as session:
+            session.add(sweeps(radar, at))
+    with world.store.transaction() as session:
+        enroll_jobs(session, config, now)
+        session.get_one(JobReport, "copy").failed_at = now
+        session.add(ProblemRecord(subject="job:copy", kind="failed", reason="", opened_at=now, ending="", told=False))
+    world.clock.advance(60)
+    samples = scrape()
+    found = {
+        (labels["kind"], labels["radar"]): labels["state"]
+        for (name, pairs), value in samples.items()
+        if name == "dynamo_freshness" and value == 1 and (labels := dict(pairs))
+    }
+    assert found == {
+        ("feed", "KFWS"): "fresh",
+        ("feed", "KLBB"): "silent",
+        ("feed", "KLOT"): "silent",
+        ("job", ""): "failed",
+    }
+    # Feeds do not fail: they have no series for it.
+    states = {
+        dict(pairs)["state"] for name, pairs in samples if name == "dynamo_freshness" and ("kind", "feed") in pairs
+    }
+    assert states == {"fresh", "late", "silent", "not expected", None}
+    assert of(samples, "dynamo_data_age_seconds", radar="KFWS") == 60
+    assert of(samples, "dynamo_problems_open", state="failed") == 1
+    assert of(samples, "dynamo_problems_open", state="late") == 0
+    assert of(samples, "dynamo_freshness_omitted") == 0
+
+
+def test_files_that_name_many_radars_do_not_make_many_series(world: ScaledWorld) -> None:
+    now = world.clock.now()
+    config = parse_config({"feeds": [{"name": "sweeps", "path": "in", "cadence_s": 300}]}, base=Path("/base"))
+    with world.store.transaction() as session:
+        for number in range(MOST_SUBJECTS + 100):
+            at = now - timedelta(days=number == MOST_SUBJECTS + 99)
+            session.add(sweeps(f"R{number:04}", at))
+    samples = Scrape(world, config)()
+    assert len({dict(pairs)["radar"] for name, pairs in samples if name == "dynamo_freshness"}) == MOST_SUBJECTS
+    assert of(samples, "dynamo_freshness_omitted") == 100
+    # The one that is silent is told, whatever its name.
+    assert of(samples, "dynamo_freshness", state="silent") == 1
 
 
 def test_without_the_store_it_says_so(tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ def test_every_option_is_documented() -> None:
 def test_the_example_is_read_as_it_is_and_with_every_option_uncommented(tmp_path: Path) -> None:
     config = load_config(DOCS / "reference" / "dynamo.toml")
     assert [trigger.name for trigger in config.triggers] == ["storms"]
+    # Copied as it is, it neither misses a job that does not exist nor excuses data that do not come.
+    assert not config.jobs
+    assert not config.maintenance
     # Options are commented as "# name = value", words of prose never look so.
     lines = [line[2:] if re.match(r"# ([a-z]\w* = |\[\[)", line) else line for line in example().splitlines()]
     exclusive = ("at_minutes", "url =", "url_env", "token_env")
@@ -41,6 +44,8 @@ def test_the_example_is_read_as_it_is_and_with_every_option_uncommented(tmp_path
     path.write_text("\n".join(line for line in lines if not line.startswith(exclusive)))
     full = load_config(path)
     assert full.triggers[0].deadline_s == 60
+    assert [job.name for job in full.jobs] == ["nightly-copy"]
+    assert len(full.maintenance) == 1
     assert [feed.kind for feed in full.feeds] == list(FEEDS.names())
     assert [trigger.kind for trigger in full.triggers] == list(TRIGGERS.names())
     assert full.runs == config.runs

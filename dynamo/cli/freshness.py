@@ -1,0 +1,178 @@
+"""`dynamo freshness` and `dynamo problems`: whether data come as they should, and what was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dynamo.cli.console import print_json, print_table, short_time
+from dynamo.cli.runs import JsonOption
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from dynamo.assets.freshness import Freshness
+    from dynamo.assets.watched import Subject
+    from dynamo.config.file import Config
+    from dynamo.store.problems import ProblemRecord
+
+RadarOption = typer.Option(None, "--radar", "-r", metavar="ID", help="Only of this radar.")
+_WHEN = "an age such as 6h or 2d, or an ISO 8601 time"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("freshness")(freshness)
+    group = typer.Typer(no_args_is_help=True, help="List what is, or was, late, silent or failed.")
+    group.command("list")(list_problems)
+    app.add_typer(group, name="problems")
+
+
+def freshness(
+    radar: str | None = RadarOption,
+    since: str | None = typer.Option(
+        None, "--since", "-s", metavar="WHEN", help=f"Only what has data, or a job's success, since: {_WHEN}."
+    ),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Show whether feeds, workflows and jobs come as they should, by valid time.
+
+    States: fresh, late, silent, failed (of jobs), not expected. What a backfill makes is never fresh.
+
+    Examples:
+
+    `dynamo freshness`
+
+    `dynamo freshness --radar KFWS --since 2d`: without what has been dead for longer.
+    """
+    from dynamo.assets.watched import Watched
+    from dynamo.cli.fleet.common import past
+    from dynamo.times import utc_now
+
+    now = utc_now()
+    begin = None if since is None else past(since, now, where="--since")
+    with _opened(config) as (settings, _, session):
+        states = Watched(settings, now).judge(session, now)
+    oldest_s = float("inf") if begin is None else (now - begin).total_seconds()
+    shown = [
+        (subject, found)
+        for subject, found in states.items()
+        if (radar is None or subject.radar == radar.upper())
+        and (begin is None or (found.age_s is not None and found.age_s <= oldest_s))
+    ]
+    if as_json:
+        print_json([_state_json(subject, found) for subject, found in shown])
+        return
+    print_table(
+        "",
+        ("subject", "state", "why"),
+        [(subject, found.state, found.reason) for subject, found in shown],
+        empty="nothing of that kind is watched" if states else "no feed, trigger or job is configured",
+    )
+
+
+def list_problems(
+    everything: bool = typer.Option(False, "--all", "-a", help="Also those that are over."),
+    since: str | None = typer.Option(
+        None, "--since", "-s", metavar="WHEN", help=f"Those that were open at any time since: {_WHEN}."
+    ),
+    radar: str | None = RadarOption,
+    limit: int = typer.Option(50, "--limit", "-n", min=1, max=10_000, help="At most N."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """List the problems that are open, the newest first: what is late, silent or failed, since when, and why.
+
+    `dynamo watch` opens and closes them. A problem that went from late to silent stays one problem.
+
+    Examples:
+
+    `dynamo problems list`
+
+    `dynamo problems list --since 7d --radar KFWS`: also those that are over.
+    """
+    from sqlalchemy import or_, select
+
+    from dynamo.assets.watched import about_radar
+    from dynamo.cli.fleet.common import past
+    from dynamo.store.problems import ProblemRecord
+    from dynamo.times import utc_now
+
+    query = select(ProblemRecord).order_by(ProblemRecord.opened_at.desc(), ProblemRecord.id.desc()).limit(limit)
+    still_open = ProblemRecord.closed_at.is_(None)
+    if since is not None:
+        query = query.where(or_(still_open, ProblemRecord.closed_at >= past(since, utc_now(), where="--since")))
+    elif not everything:
+        query = query.where(still_open)
+    if radar is not None:
+        query = query.where(about_radar(ProblemRecord.subject, radar.upper()))
+    with _opened(config) as (_, store, session):
+        found = session.scalars(query).all()
+    if as_json:
+        print_json([_problem_json(problem) for problem in found])
+        return
+    what = "problem" if everything or since else "open problem"
+    print_table(
+        "",
+        ("subject", "state", "since", "lasted", "why"),
+        [(p.subject, p.kind, short_time(p.opened_at), _lasted(p), p.ending or p.reason) for p in found],
+        empty=f"no {what}{' of that kind' if radar or since else ''} in {store}",
+    )
+
+
+@contextmanager
+def _opened(config: Path | None) -> Iterator[tuple[Config, str, Session]]:
+    """Open the configured store; return the configuration and the store's address with it."""
+    from dynamo.cli.stores import look
+    from dynamo.config.file import find_config
+
+    settings = find_config(config)
+    store = look(config)
+    try:
+        with store.reading() as session:
+            yield settings, store.url, session
+    finally:
+        store.close()
+
+
+def _state_json(subject: Subject, found: Freshness) -> dict[str, Any]:
+    return {
+        "subject": str(subject),
+        "kind": subject.kind,
+        "name": subject.name,
+        "trigger": subject.trigger,
+        "radar": subject.radar,
+        "state": str(found.state),
+        "reason": found.reason,
+        "age_s": found.age_s,
+        "late_after_s": found.late_after_s,
+    }
+
+
+def _lasted(problem: ProblemRecord) -> str:
+    from dynamo.assets.freshness import length_in_words
+
+    if problem.closed_at is None:
+        return "open"
+    return length_in_words((problem.closed_at - problem.opened_at).total_seconds())
+
+
+def _problem_json(problem: ProblemRecord) -> dict[str, Any]:
+    from dynamo.times import to_iso
+
+    return {
+        "id": problem.id,
+        "subject": problem.subject,
+        "state": problem.kind,
+        "opened_at": to_iso(problem.opened_at.replace(microsecond=0)),
+        "closed_at": None if problem.closed_at is None else to_iso(problem.closed_at.replace(microsecond=0)),
+        "reason": problem.reason,
+        "ending": problem.ending,
+        "told": problem.told,
+    }
