@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
-# Much of the tests' time is waiting for daemons: two files at a time.
-TEST_ARGS ?= --numprocesses 2 --dist loadfile
+# Much of the tests' time is waiting for daemons: two files at a time, each whole, because its tests share fixtures.
+# In their order: otherwise files of few tests come last, and a long one among them runs alone.
+TEST_ARGS ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # All but `peers`, which need a C compiler.
 EXTRAS := alerts,api,chameleon,dev,hail,metrics,nowcast,openstack,postgres
 # The versions that the tests passed with.
@@ -60,7 +61,7 @@ demo: $(if $(findstring --data,$(DEMO_ARGS)),$(VENV)/.nowcast,$(VENV)/.core) ## 
 test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
-FAST := $(TEST_ARGS) -m "not slow" tests/unit tests/property
+FAST := $(TEST_ARGS) -m "not slow" tests/property tests/unit
 test-fast: $(VENV)/.ready ## Run the unit and property tests, without daemons (3 min)
 	$(BIN)/python -m pytest $(FAST)
 
