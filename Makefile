@@ -5,9 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
-# Much of the tests' time is waiting for daemons: two files at a time, each whole, because its tests share fixtures.
-# In their order: otherwise files of few tests come last, and a long one among them runs alone.
-TEST_ARGS ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Whole files, because their tests share fixtures, in their order: otherwise files of few tests come last, and a long one
+# among them runs alone.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+# Much of the tests' time is waiting for daemons: three files at a time on two cores.
+TEST_ARGS ?= --numprocesses 3 $(BY_FILE)
+# These wait for nothing.
+FAST_ARGS ?= --numprocesses 2 $(BY_FILE)
 # All but `peers`, which need a C compiler.
 EXTRAS := alerts,api,chameleon,dev,hail,metrics,nowcast,openstack,postgres
 # The versions that the tests passed with.
@@ -61,7 +65,7 @@ demo: $(if $(findstring --data,$(DEMO_ARGS)),$(VENV)/.nowcast,$(VENV)/.core) ## 
 test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
-FAST := $(TEST_ARGS) -m "not slow" tests/property tests/unit
+FAST := $(FAST_ARGS) -m "not slow" tests/property tests/unit
 test-fast: $(VENV)/.ready ## Run the unit and property tests, without daemons (3 min)
 	$(BIN)/python -m pytest $(FAST)
 
