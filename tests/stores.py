@@ -16,12 +16,17 @@ from dynamo.store.upgrade import upgrade
 _ONE = threading.Lock()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def copied_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let new SQLite stores of this process start as copies of one; existing ones are upgraded as ever."""
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of a new SQLite store."""
     template = tmp_path_factory.mktemp("template") / "store.sqlite"
     open_store(template).close()
-    migrated = template.read_bytes()
+    return template.read_bytes()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_stores(migrated: bytes) -> Iterator[None]:
+    """Let new SQLite stores of this process start as copies of one; existing ones are upgraded as ever."""
 
     def copy_or_upgrade(engine: Engine) -> bool:
         file = Path(engine.url.database or "")
@@ -34,3 +39,9 @@ def copied_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opening, "upgrade", copy_or_upgrade)
         yield
+
+
+@pytest.fixture
+def migrating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this test's new stores be migrated, as in life."""
+    monkeypatch.setattr(opening, "upgrade", upgrade)
