@@ -66,7 +66,7 @@ test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
 FAST := $(FAST_ARGS) -m "not slow" tests/property tests/unit
-test-fast: $(VENV)/.ready ## Run the unit and property tests, without daemons (3 min)
+test-fast: $(VENV)/.ready ## Run the unit and property tests that are not slow, without daemons (2 min)
 	$(BIN)/python -m pytest $(FAST)
 
 test-oldest: $(VENV)/.uv ## Run the fast tests with the oldest versions that setup.cfg allows (VERSION_ARGS: other tests)
@@ -82,7 +82,7 @@ $(BIN)/uv pip install --quiet --python .venv-$(1) --resolution $(2) --editable '
 .venv-$(1)/bin/python -m pytest $(VERSION_ARGS)
 endef
 
-test-bare: ## Run demo and fast tests on a debootstrapped Debian without compiler, data and root (root, Debian; 8 min)
+test-bare: ## Run demo and fast tests on a debootstrapped Debian without compiler, data and root (root, Debian; 6 min)
 	tests/bare_machine.sh
 
 constraints: $(VENV)/.uv ## Renew constraints.txt: the newest versions that go together; run the tests after it
