@@ -3,6 +3,7 @@
 # `make demo` and `make test-fast` in a fresh Debian, as an ordinary user, without data, compiler, iproute2, PostgreSQL.
 #
 #   sudo tests/bare_machine.sh [RELEASE]        (= make test-bare)        Debian, root; RELEASE: bookworm
+#   sudo tests/bare_machine.sh RELEASE base     only debootstraps, into the cache
 #
 # pip is configured inside as it is here; local files that its configuration names are shown inside.
 #
@@ -27,6 +28,7 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 trap 'exit 130' INT TERM
 need_tools debootstrap git unshare
 base_tarball "bare-$release" "$release" ca-certificates,git,make,python3,python3-venv
+[ "${2:-}" != base ] || exit 0
 tree=$work/tree
 mkdir "$tree"
 tar -C "$tree" -xf "$tarball"

@@ -10,8 +10,12 @@ from dynamo.errors import MissingPartError
 from dynamo.pool.control import down, up
 from dynamo.pool.install.installation import install
 from dynamo.pool.record import STATE_VARIABLE, PoolRecord
+from dynamo.store.engine import open_store
 from tests.needs import HTCONDOR
 from tests.postgres_server import postgres_server
+from tests.stores import migrated
+
+__all__ = ["migrated"]
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +52,14 @@ def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server of this session's own; ended with it."""
     with postgres_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> str:
+    """The name of a database with a new store, for copies."""
+    import psycopg
+
+    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE migrated")
+    open_store(f"{postgres}/migrated").close()
+    return "migrated"

@@ -58,18 +58,32 @@ from dynamo.watch.watcher import Watcher
 from tests.integration.watch.watch_support import START, ThreadEngine, environment, factory, write_small
 from tests.waiting import wait_for
 
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty store."""
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store that has no tables yet."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/store.sqlite"
+    return new_database(request.getfixturevalue("postgres"), "template1")
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new store, which is a copy: migrating takes longer than most tests."""
+    if request.param == "sqlite":
+        (tmp_path / "store.sqlite").write_bytes(request.getfixturevalue("migrated"))
+        return f"sqlite:///{tmp_path}/store.sqlite"
+    return new_database(request.getfixturevalue("postgres"), request.getfixturevalue("postgres_template"))
+
+
+def new_database(server: str, template: str) -> str:
     import psycopg
 
-    server = request.getfixturevalue("postgres")
     name = f"t{secrets.token_hex(8)}"
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return f"{server}/{name}"
 
 
@@ -132,11 +146,11 @@ def test_the_newest_migration_is_head() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_two_processes_that_open_a_new_store_at_once_both_get_it(url: str) -> None:
-    code = f"from dynamo.store.engine import open_store; open_store({url!r}).close()"
+def test_two_processes_that_open_a_new_store_at_once_both_get_it(empty_url: str) -> None:
+    code = f"from dynamo.store.engine import open_store; open_store({empty_url!r}).close()"
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environment()) for _ in range(3)]
     assert [process.wait(300) for process in processes] == [0, 0, 0]
-    store = open_store(url)
+    store = open_store(empty_url)
     assert "runs" in inspect(store.engine).get_table_names()
     store.close()
 

@@ -92,6 +92,7 @@ def beside(before: Path) -> Path:
     return now.rename(before.parent / "beside")
 
 
+@pytest.mark.slow
 def test_killed_at_any_commit_of_a_backfill(before: Path) -> None:
     assert for_each_point(before, work, is_made_once) > FILES
 

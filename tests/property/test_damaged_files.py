@@ -105,6 +105,7 @@ def test_good_files_are_published(originals: dict[str, Original], tmp_path: Path
         assert take(original, original.path, folder) == Outcome("published")
 
 
+@pytest.mark.slow
 def test_damage_is_refused_or_leaves_possible_weather(
     originals: dict[str, Original], helper: HelperProcess, tmp_path: Path
 ) -> None:
@@ -114,6 +115,7 @@ def test_damage_is_refused_or_leaves_possible_weather(
     assert {f"{chain} {word}" for chain in chains for word in ("refused", "published")} <= set(fared)
 
 
+@pytest.mark.slow
 def test_damage_to_real_files(data_dir: Path, helper: HelperProcess, tmp_path: Path) -> None:
     real = {path: Original(chain, data_dir / path) for chain, paths in REAL.items() for path in paths}
     harm(real, helper, tmp_path, max(12, COUNT // 10))

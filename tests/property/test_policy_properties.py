@@ -95,7 +95,7 @@ def present(fleet: FleetView, name: str) -> list[Capacity]:
     return [worker for worker in fleet.workers if worker.group == name and worker.state in SERVING]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(NAMES, DEMANDS, fleets(), st.booleans())
 def test_no_policy_breaks_a_limit(name: str, demand: Demand, fleet: FleetView, settled: bool) -> None:
     policy = make_policy(name)
@@ -126,7 +126,7 @@ def test_no_policy_breaks_a_limit(name: str, demand: Demand, fleet: FleetView, s
         assert cost <= max(0.0, fleet.affordable_per_hour) + 1e-9
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["reactive", "linear", "predictive"]), DEMANDS, fleets())
 def test_what_is_busy_stays(name: str, demand: Demand, fleet: FleetView) -> None:
     """Those who stay have as many processors as are busy; all busy workers where jobs may outlast the drain.
@@ -146,7 +146,7 @@ def test_what_is_busy_stays(name: str, demand: Demand, fleet: FleetView) -> None
             assert decision.wanted[option.group] >= min(len(workers), option.most)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(NAMES, DEMANDS, fleets())
 def test_policies_are_pure(name: str, demand: Demand, fleet: FleetView) -> None:
     first = make_policy(name).decide(BEGIN, demand, fleet, {})

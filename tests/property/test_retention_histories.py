@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select, update
@@ -246,6 +247,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(STEPS, min_size=3, max_size=14))
 def test_products_are_lost_only_as_rules_allow_whatever_is_killed(history: list[tuple[Any, ...]]) -> None:
@@ -257,6 +259,7 @@ def test_products_are_lost_only_as_rules_allow_whatever_is_killed(history: list[
             getattr(world, name)(*arguments)
 
 
+@pytest.mark.slow
 def test_killed_at_the_points_of_a_move_and_of_a_removal_in_order() -> None:
     """The histories above are random: this one goes through the points in order."""
     for days in (12.0, 35.0):

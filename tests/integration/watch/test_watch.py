@@ -678,7 +678,7 @@ def test_wrong_words_are_explained(root: Path) -> None:
         assert "Traceback" not in result.stderr
 
 
-def test_the_watching_process_starts_fast_enough_to_be_killed_fifty_times(root: Path) -> None:
+def test_the_watching_process_starts_fast_enough_to_be_killed_often(root: Path) -> None:
     # Start-up imports neither Alembic nor Matplotlib: with them the commands would take seconds.
     code = "import dynamo.watch.watcher, dynamo.runs.setup, sys; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)

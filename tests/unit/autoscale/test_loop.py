@@ -176,7 +176,7 @@ def test_a_silent_source_is_no_demand_of_zero(world: ScaledWorld, error: BaseExc
     before = world.states()["ready"]
     assert before >= 4
     world.source.error = error
-    world.live(600)
+    world.live(600, step_s=20.0)
     assert world.states()["ready"] >= before
     with world.store.reading() as session:
         state = read_state(session, "fleet")

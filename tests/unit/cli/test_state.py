@@ -70,6 +70,7 @@ def test_a_run_that_is_not_there_names_the_store(tmp_path: Path) -> None:
         assert f"sqlite:///{file}: no run 'ab12'" in str(result.exception)
 
 
+@pytest.mark.usefixtures("migrating")
 def test_state_is_for_its_owner_only(tmp_path: Path) -> None:
     open_store(tmp_path / "a" / "b" / "store.sqlite").close()
     with claimed(tmp_path / "a" / "runs" / "1"):

@@ -32,7 +32,7 @@ def test_scaling_down_kills_no_job(tmp_path: Path) -> None:
     world.run(10)
     world.apply(ONE | {"compute": [{"name": "a", "site": "Sim:A", "count": 1, "max": 8}]})
     world.loop = world.new_loop()
-    world.run(900)
+    world.run(900, step_s=10.0)
     assert world.states()["ready"] == 1
     assert world.states()["released"] == 5
     assert sum(worker.jobs_killed for worker in world.workers()) == 0
@@ -113,7 +113,7 @@ def test_what_a_site_cannot_give_others_give_until_it_can(tmp_path: Path) -> Non
     world.sites["Sim:A"].down_until(world.clock.now() + timedelta(minutes=10))
     world.run(300)
     assert world.states("Sim:B") == {"ready": 5}
-    world.run(1800)
+    world.run(1800, step_s=20.0)
     assert world.states("Sim:A") == {"ready": 4}
     assert world.states("Sim:B")["ready"] == 1
 
@@ -133,9 +133,9 @@ def test_one_large_machine_stands_in_for_many_small_ones(tmp_path: Path) -> None
     world.sites["Sim:A"].down_until(world.clock.now() + timedelta(minutes=30))
     for worker in world.workers():
         world.pool.leave(worker.name)
-    world.run(900)
+    world.run(900, step_s=10.0)
     assert world.states("Sim:B") == {"ready": 1}
-    world.run(3000)
+    world.run(3000, step_s=20.0)
     assert world.states("Sim:A")["ready"] == 2
     assert world.states("Sim:B") == {"released": 1}
 
@@ -228,7 +228,7 @@ def test_costs_are_kept(tmp_path: Path) -> None:
 
     spec = spec_of({"Sim:A": {}}, [{"name": "a", "site": "Sim:A", "count": 2, "costPerHour": 3.6}])
     world = World(tmp_path, spec)
-    world.run(3600, step_s=20)
+    world.run(3600, step_s=60)
     world.end()
     world.run(200)
     world.loop.settle_accounts()

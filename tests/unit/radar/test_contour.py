@@ -29,7 +29,7 @@ def storm_field(shape: tuple[int, int], seed: int = 3) -> Field:
     return np.round(scene.field(20.0) * 2) / np.float32(2)  # half dBZ, so that many nodes lie on a level
 
 
-def agreement(field: Field, grid: LatLonGrid, found: Contours, *, samples: int = 200_000) -> float:
+def agreement(field: Field, grid: LatLonGrid, found: Contours, *, samples: int = 50_000) -> float:
     """Share of random points, away from the isoline, on which polygons and bilinear field agree."""
     rng = np.random.default_rng(0)
     row = rng.uniform(0, grid.nlat - 1, samples)
