@@ -11,7 +11,7 @@ from dynamo.errors import DynamoError
 if TYPE_CHECKING:
     from dynamo.formats.radar.model import Volume
     from dynamo.radar.hail.levels import Temperatures
-    from dynamo.radar.quality import QualityLimits
+    from dynamo.radar.quality.screening import QualityLimits
 
 RADAR_PORT = Port(
     "radar",
@@ -131,7 +131,7 @@ def quality_limits(call: Call, band: str) -> QualityLimits:
     """Return the limits of the quality control: the band's defaults, updated with the parameters of a call."""
     from dataclasses import replace
 
-    from dynamo.radar.quality import limits_for
+    from dynamo.radar.quality.screening import limits_for
 
     own = limits_for(band)
     parameters = call.parameters
