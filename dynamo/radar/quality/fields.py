@@ -195,7 +195,7 @@ def flat_field(view: FieldView) -> Measure:
     return Measure(round(float(counts.max()) / values.size, 4), view.at(f"{counts.argmax() * view.scale.step:g}"))
 
 
-def no_echo(view: FieldView) -> Measure:
+def constant(view: FieldView) -> Measure:
     """Return 1 if a field with data has the same value everywhere, else 0: what a failed writer leaves."""
     low, high = np.fmin.reduce(view.thin, axis=None), np.fmax.reduce(view.thin, axis=None)
     return Measure(float(bool(low == high and low != 0.0)), view.label)
