@@ -28,6 +28,7 @@ SUITES = (
     "hail_score",
     "alerts",
     "fleet_cycle",
+    "damage",
 )
 #: Suites that run jobs on HTCondor.
 ON_HTCONDOR = ("arrivals", "engines")

@@ -148,7 +148,7 @@ def _open_nexrad(path: Path) -> Sweep:
     whole = path.read_bytes()
     block = bytearray(b"".join(unpack_records(whole).blocks))
     # The head of each ray, in the order of `rays_of`, which gives the places of its moments.
-    heads = [place for place in _messages(bytes(block))]
+    heads = _messages(bytes(block))
     rays = rays_of(bytes(block))[0]
     first = min(ray.elevation_number for ray in rays)
     cut = [(ray, head) for ray, (head, _) in zip(rays, heads, strict=True) if ray.elevation_number == first]

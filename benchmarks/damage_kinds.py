@@ -190,6 +190,12 @@ def _random(name: str, low: float, high: float) -> Damage:
     return damage
 
 
+def _velocity_random(sweep: Sweep, rng: Generator) -> None:
+    values = sweep.fields["VRADH"]
+    highest = float(np.nanmax(np.abs(values)))
+    values[:] = np.where(np.isnan(values), np.nan, rng.uniform(-highest, highest, values.shape))
+
+
 def _exchanged(sweep: Sweep, _: Generator) -> None:
     dbz, zdr = sweep.fields["DBZH"], sweep.fields["ZDR"]
     gates = min(dbz.shape[1], zdr.shape[1])
@@ -263,7 +269,7 @@ SWEEPS: Mapping[str, tuple[str, Damage]] = {
     "polarimetry moved in range": ("rain", _moved_in_range),
     "polarimetry moved in azimuth": ("rain", _moved_in_azimuth),
     "polarimetry lost in part": ("rain", _polarimetry_lost),
-    "velocity random": ("velocity", _random("VRADH", -9.0, 9.0)),
+    "velocity random": ("velocity", _velocity_random),
     "phase random": ("rain", _random("PHIDP", 0.0, 180.0)),
     "correlation random": ("rain", _random("RHOHV", 0.0, 1.0)),
     "reflectivity and ZDR exchanged": ("rain", _exchanged),

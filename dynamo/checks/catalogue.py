@@ -92,7 +92,7 @@ BLANK_RING = Check(
     "blank_ring", "sweep", "Share of gates without the echo of those beside.", "1", 0.02, 0.1, echoes.blank_ring
 )  # 0
 CUT_SHORT = Check(
-    "cut_short", "sweep", "Share of rays whose echo ends at the same range.", "1", 0.15, 0.5, echoes.cut_short
+    "cut_short", "sweep", "Share of rays whose echo ends at the same range.", "1", 0.12, 0.5, echoes.cut_short
 )  # 0.11
 FLAT_VALUES = Check(
     "flat_values",
@@ -131,8 +131,8 @@ RHOHV_IN_RAIN = Check(
     "rhohv_in_rain", "sweep", "Correlation that rain exceeds.", "1", 0.96, 0.9, polarimetry.rhohv_in_rain, low=True
 )  # 0.981
 ZDR_BIAS = Check(
-    "zdr_bias", "sweep", "Differential reflectivity of light rain, off 0.25 dB.", "dB", 0.8, 2.0, polarimetry.zdr_bias
-)  # 0.41
+    "zdr_bias", "sweep", "Differential reflectivity of light rain, off the usual.", "dB", 1.0, 2.0, polarimetry.zdr_bias
+)  # 0.9
 MOMENTS_APART = Check(
     "moments_apart", "sweep", "Share of echo without polarimetry.", "1", 0.2, 0.6, polarimetry.moments_apart
 )  # 0.10

@@ -5,8 +5,9 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dynamo.radar.quality.view import UNKNOWN, Mask, Measure, SweepView
+from dynamo.radar.quality.view import UNKNOWN, Mask, Measure, SweepView, worst
 
 #: A statement on a distribution needs this many values.
 _ENOUGH = 300
@@ -29,14 +30,19 @@ def blank_rays(view: SweepView) -> Measure:
 
     A blocked sector fades at its sides and has clutter near the radar; lost rays have nothing at all.
     """
-    counts = view.per_ray
-    if counts.size < 10 or counts.sum() < _ENOUGH:
+    everywhere = np.count_nonzero(~np.isnan(view.sample(view.densest)), axis=1)
+    found = [
+        _lost_rays(view, counts) for counts in (view.per_ray + np.count_nonzero(view.near > -999.0, axis=1), everywhere)
+    ]
+    return worst(found)
+
+
+def _lost_rays(view: SweepView, counts: NDArray[np.int64]) -> Measure:
+    usual = float(np.median(counts))
+    # Where most rays have next to nothing, one without anything is nothing special.
+    if counts.size < 10 or usual < 10:
         return UNKNOWN
-    usual = float(np.median(counts[counts > 0]))
-    empty = counts == 0
-    if not empty.any() or usual < 3:
-        return Measure(0.0)
-    lost = np.flatnonzero(_runs_between(empty, counts > 0.3 * usual))
+    lost = np.flatnonzero(_runs_between(counts == 0, counts > 0.3 * usual))
     return Measure(round(lost.size / counts.size, 4), view.rays_at(lost))
 
 
@@ -63,7 +69,7 @@ def cut_short(view: SweepView) -> Measure:
     if used.size < 10 or counts.sum() < _ENOUGH:
         return UNKNOWN
     last = int(used[-1])
-    if last >= counts.size - 2:
+    if last > 0.97 * counts.size:
         return Measure(0.0)
     share = counts[last] / view.azimuth_deg.size
     return Measure(round(float(share), 4), view.at(f"beyond {view.sample_range_m[last] / 1000:.0f} km"))
@@ -71,7 +77,7 @@ def cut_short(view: SweepView) -> Measure:
 
 def flat(view: SweepView) -> Measure:
     """Return the share of values that are the most frequent one, of the worst moment."""
-    worst, place = -1.0, ""
+    highest, place = -1.0, ""
     for name, step in (("DBZH", _BIN_DB), ("ZDR", 0.0625), ("RHOHV", 0.003), ("VRADH", 0.5), ("PHIDP", 0.5)):
         if name not in view.moments:
             continue
@@ -84,9 +90,9 @@ def flat(view: SweepView) -> Measure:
         if name == "RHOHV":
             # In rain it is close to 1, and many encodings end there.
             share = max(0.0, 2.0 * share - 1.0)
-        if share > worst:
-            worst, place = share, name
-    return Measure(round(worst, 4), view.at(place)) if worst >= 0 else UNKNOWN
+        if share > highest:
+            highest, place = share, name
+    return Measure(round(highest, 4), view.at(place)) if highest >= 0 else UNKNOWN
 
 
 def stuck_rays(view: SweepView) -> Measure:
@@ -94,7 +100,8 @@ def stuck_rays(view: SweepView) -> Measure:
     if view.azimuth_deg.size < 10 or view.per_ray.sum() < _ENOUGH:
         return UNKNOWN
     dbz = np.where(view.valid, view.dbz, np.float32(-999.0))
-    same = (dbz[1:] == dbz[:-1]).all(axis=1) & (view.per_ray[1:] >= 8)
+    echo = view.per_ray + np.count_nonzero(view.near > -999.0, axis=1)
+    same = (dbz[1:] == dbz[:-1]).all(axis=1) & (view.near[1:] == view.near[:-1]).all(axis=1) & (echo[1:] >= 8)
     length = best = end = 0
     for index in np.flatnonzero(same).tolist():
         length = length + 1 if index and same[index - 1] else 1

@@ -10,8 +10,9 @@ import numpy as np
 
 from dynamo.radar.quality.view import UNKNOWN, Mask, Measure, SweepView
 
-_ENOUGH = 300
-_LIGHT_RAIN_ZDR_DB = 0.25
+_ENOUGH = 150
+#: At S and C band, and at X band, where small drops resonate.
+_LIGHT_RAIN_ZDR_DB = (0.25, 0.6)
 
 
 def rhohv_in_rain(view: SweepView) -> Measure:
@@ -27,7 +28,7 @@ def rhohv_in_rain(view: SweepView) -> Measure:
 
 
 def zdr_bias(view: SweepView) -> Measure:
-    """Return how far, in dB, the differential reflectivity of light rain is from the 0.25 dB expected.
+    """Return how far, in dB, the differential reflectivity of light rain is from the expected one.
 
     Light rain is well correlated echo of 15 to 25 dBZ.
     """
@@ -41,7 +42,7 @@ def zdr_bias(view: SweepView) -> Measure:
     if values.size < _ENOUGH:
         return UNKNOWN
     usual = float(np.median(values))
-    return Measure(round(abs(usual - _LIGHT_RAIN_ZDR_DB), 3), view.at(f"ZDR {usual:.2f} dB"))
+    return Measure(round(abs(usual - _LIGHT_RAIN_ZDR_DB[view.band == "X"]), 3), view.at(f"ZDR {usual:.2f} dB"))
 
 
 def moments_apart(view: SweepView) -> Measure:

@@ -71,14 +71,18 @@ def noise_floor(view: SweepView) -> Measure:
 def ray_disorder(view: SweepView) -> Measure:
     """Return how many times more reflectivity changes from ray to ray than over the same distance along them.
 
-    It is about 1 in any weather.
+    It is about 1 in any weather. Compared are the values, and where echo begins and ends.
     """
     half = max(8, view.dbz.shape[1] // 2)
     apart_m = np.deg2rad(view.spacing_deg) * view.sample_range_m[half // 2]
     lag = max(1, round(apart_m / (view.range_m[1] - view.range_m[0])))
     dbz, behind = view.dbz[:, :half], view.behind("DBZH", lag)[:, :half]
-    along, across = np.abs(behind - dbz), np.abs(np.roll(dbz, -1, axis=0) - dbz)
+    beside = np.roll(dbz, -1, axis=0)
+    along, across = np.abs(behind - dbz), np.abs(beside - dbz)
     both = ~np.isnan(along) & ~np.isnan(across)
     if np.count_nonzero(both) < 300:
         return UNKNOWN
-    return Measure(round(float(across[both].mean()) / max(float(along[both].mean()), 0.5), 2), view.label)
+    values = float(across[both].mean()) / max(float(along[both].mean()), 0.5)
+    valid, lines = ~np.isnan(dbz), max(400, np.count_nonzero(np.isnan(behind) != np.isnan(dbz)))
+    ends = np.count_nonzero(np.isnan(beside) == valid) / lines
+    return Measure(round(max(values, ends), 2), view.label)

@@ -103,6 +103,19 @@ class SweepView:
         return counts
 
     @cached_property
+    def near(self) -> Floats:
+        """Reflectivity near the radar, every gate: in clear air there is echo only there; NaN as -999."""
+        part = self.moments["DBZH"][:, : max(32, self.range_m.size // 8)]
+        return np.where(np.isnan(part), np.float32(-999.0), part)
+
+    @cached_property
+    def densest(self) -> str:
+        """The moment with the most values: some radars measure it without echo, too."""
+        return max(
+            self.moments, key=lambda name: (np.count_nonzero(~np.isnan(self.moments[name][::16, ::16])), name == "DBZH")
+        )
+
+    @cached_property
     def spacing_deg(self) -> float:
         """The usual distance between rays."""
         return float(np.median(np.diff(self.azimuth_deg))) if self.azimuth_deg.size > 1 else 360.0
