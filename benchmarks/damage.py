@@ -211,7 +211,7 @@ def _write_bom(source: Path, target: Path, change: Callable[[_Field], _Field], t
     target.write_bytes(source.read_bytes())
     with netCDF4.Dataset(target, "r+") as out:
         field = np.ma.filled(out["precipitation"][:].astype(np.float32), np.nan)
-        out["precipitation"][:] = np.ma.masked_invalid(change(field * 10.0) / 10.0)
+        out["precipitation"][:] = np.ma.masked_invalid(change(np.float32(10.0) * field) / 10.0)
         if times_of is not None:
             with netCDF4.Dataset(times_of) as other:
                 for name in ("start_time", "valid_time"):

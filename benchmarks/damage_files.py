@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
+from dynamo.extras import need
 from dynamo.formats.radar.nexrad_rays import rays_of
 from dynamo.formats.radar.nexrad_records import unpack_records
 
@@ -52,6 +52,10 @@ class Sweep:
         self.rays = np.arange(self.fields["DBZH"].shape[0])
 
 
+def _h5py() -> Any:
+    return need("h5py", extra="hail")
+
+
 def open_sweep(path: Path) -> Sweep:
     """Return the lowest sweep of a CASA, ODIM, CfRadial, or NEXRAD file."""
     head = path.read_bytes()[:8]
@@ -59,7 +63,7 @@ def open_sweep(path: Path) -> Sweep:
         return _open_casa(path)
     if head.startswith(b"AR2V"):
         return _open_nexrad(path)
-    with h5py.File(path) as file:
+    with _h5py().File(path) as file:
         return _open_odim(path) if "dataset1" in file else _open_cfradial(path)
 
 
@@ -121,7 +125,7 @@ def _open_cfradial(path: Path) -> Sweep:
 def _open_odim(path: Path) -> Sweep:
     groups: dict[str, str] = {}
     fields = {}
-    with h5py.File(path) as source:
+    with _h5py().File(path) as source:
         for name, group in source["dataset1"].items():
             if not name.startswith("data"):
                 continue
@@ -135,7 +139,7 @@ def _open_odim(path: Path) -> Sweep:
 
     def save(sweep: Sweep, target: Path) -> None:
         target.write_bytes(path.read_bytes())
-        with h5py.File(target, "r+") as out:
+        with _h5py().File(target, "r+") as out:
             for quantity, name in groups.items():
                 what = out[name]["what"].attrs
                 raw = np.rint((sweep.fields[quantity] - what["offset"]) / what["gain"])

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from dynamo.config.alerts import AlertsSection
 from dynamo.config.assets import AssetSection
 from dynamo.config.autoscale import AutoscaleSection
+from dynamo.config.checks import CheckSection
 from dynamo.config.feeds import FeedSection
 from dynamo.config.names import EngineName
 from dynamo.config.problems import CONFLICTS, describe_all, feed_hint, named, twice
@@ -131,6 +132,7 @@ class Config(Section):
     autoscale: AutoscaleSection = AutoscaleSection()
     retention: RetentionSection = RetentionSection()
     provenance: ProvenanceSection = ProvenanceSection()
+    checks: dict[str, CheckSection] = Field(default_factory=dict)
     #: Where relative paths start; not an option of the file.
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dynamo.contract import Call, Module, Port
 from dynamo.errors import DynamoError, InputError, NotFoundError
@@ -20,6 +21,7 @@ class Outcome:
     cpu_s: float
     metrics: Mapping[str, float]
     remarks: tuple[str, ...] = ()
+    checks: tuple[Mapping[str, Any], ...] = ()
 
 
 def execute(
@@ -27,8 +29,10 @@ def execute(
     inputs: Mapping[str, Sequence[Path]],
     outputs: Mapping[str, Sequence[Path]],
     parameters: Mapping[str, object],
+    *,
+    examined: frozenset[str] = frozenset(),
 ) -> Outcome:
-    """Run ``module`` and enforce its contract.
+    """Run ``module`` and enforce its contract; files in ``examined`` need no checks any more.
 
     Raises
     ------
@@ -50,6 +54,7 @@ def execute(
         inputs={port: list(paths) for port, paths in inputs.items()},
         outputs={port: list(paths) for port, paths in outputs.items()},
         parameters=complete,
+        examined=examined,
     )
     wall, cpu = time.perf_counter(), time.process_time()
     try:
@@ -64,7 +69,9 @@ def execute(
     except OSError as error:
         # A full disk or a vanished folder is the machine's fault, not the module's: say so.
         raise DynamoError(f"module {module.name}: {error.strerror or error}", where=error.filename) from error
-    return Outcome(time.perf_counter() - wall, time.process_time() - cpu, metrics, tuple(call.remarks))
+    return Outcome(
+        time.perf_counter() - wall, time.process_time() - cpu, metrics, tuple(call.remarks), tuple(call.checks)
+    )
 
 
 def _check_ports(module: Module, role: str, ports: Sequence[Port], given: Mapping[str, Sequence[Path]]) -> None:

@@ -10,8 +10,10 @@ from dynamo.modules.numbers import IMPLAUSIBLE, MAX_DBZ, largest
 def _run(call: Call) -> dict[str, float]:
     from math import isfinite
 
+    from dynamo.checks.examine import FieldsCollector
     from dynamo.formats.nowcast import MAX_LEADS, NowcastReader
     from dynamo.formats.split import write_split
+    from dynamo.radar.quality.fields import DBZ
 
     leads: list[int] = call.parameters["leads"]
     outputs = call.outputs["leads"]
@@ -22,12 +24,25 @@ def _run(call: Call) -> dict[str, float]:
             expected=f"one output per lead (<= {MAX_LEADS})",
         )
     implausible, top = 0, float("-inf")
+    source = call.input("nowcast")
+    collector = FieldsCollector(DBZ) if source.name not in call.examined else None
     with NowcastReader(call.input("nowcast")) as reader:
         for lead, path in zip(leads, outputs, strict=True):
             header, field = reader.read_counted(lead)
             write_split(path, header, lead, field)
             implausible += header.implausible
             top = max(top, largest(field))
+            if collector is not None:
+                collector.add(lead, field)
+    if collector is not None:
+        cells = reader.header.grid.nlat * reader.header.grid.nlon * len(leads)
+        examination = collector.examination(
+            series="nowcast",
+            file=source.name,
+            valid_at=reader.header.issue_time,
+            impossible=implausible / cells,
+        )
+        call.checks.append(examination.to_json())
     return {
         **({"max_dbz": top} if isfinite(top) else {}),
         "grids": float(len(leads)),

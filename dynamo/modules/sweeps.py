@@ -113,6 +113,10 @@ def read_inputs(call: Call) -> tuple[Volume, Temperatures]:
 
     paths = call.inputs["radar"]
     volume = read_volume(paths[0] if len(paths) == 1 else paths, moments=MOMENTS, now=utc_now())
+    if paths[0].name not in call.examined:
+        from dynamo.checks.examine import examine_volume
+
+        call.checks.append(examine_volume(volume, paths[0].name).to_json())
     soundings = call.inputs.get("sounding")
     chosen = choose_sounding(
         soundings[0] if soundings else None,

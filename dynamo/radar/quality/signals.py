@@ -83,6 +83,6 @@ def ray_disorder(view: SweepView) -> Measure:
     if np.count_nonzero(both) < 300:
         return UNKNOWN
     values = float(across[both].mean()) / max(float(along[both].mean()), 0.5)
-    valid, lines = ~np.isnan(dbz), max(400, np.count_nonzero(np.isnan(behind) != np.isnan(dbz)))
-    ends = np.count_nonzero(np.isnan(beside) == valid) / lines
+    valid, lines = ~np.isnan(dbz), max(400, int(np.count_nonzero(np.isnan(behind) != np.isnan(dbz))))
+    ends = int(np.count_nonzero(np.isnan(beside) == valid)) / lines
     return Measure(round(max(values, ends), 2), view.label)
