@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("dynamo.checks")
 #: Of a nowcast, every which lead is looked at in detail.
 _DETAILED_LEADS = 10
+_LONGEST_PLACE = 200
 _Values = dict[str, tuple[float | None, str]]
 
 
@@ -153,11 +155,13 @@ def _measure(check: Check, subject: Any) -> Measure:
     if check.measure is None:
         return UNKNOWN
     try:
-        return check.measure(subject)
+        measured = check.measure(subject)
+        return measured if isinstance(measured, Measure) else UNKNOWN
     except Exception:  # a check must not fail the work that it looks at
         _log.warning("check failed", extra={"check": check.name}, exc_info=True)
         return UNKNOWN
 
 
 def _pair(measure: Measure) -> tuple[float | None, str]:
-    return measure.value, measure.place
+    value = None if measure.value is None else float(measure.value)
+    return None if value is None or not math.isfinite(value) else value, str(measure.place)[:_LONGEST_PLACE]
