@@ -29,6 +29,7 @@ SUITES = (
     "alerts",
     "fleet_cycle",
     "damage",
+    "check_cost",
 )
 #: Suites that run jobs on HTCondor.
 ON_HTCONDOR = ("arrivals", "engines")

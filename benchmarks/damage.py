@@ -168,16 +168,22 @@ def _grid_kinds(rng: Generator) -> Mapping[str, Callable[[_Field], _Field]]:
         out[row - row % 2 : row + out.shape[0] // 4, : 3 * out.shape[1] // 4] = np.nan
         return out
 
+    def no_data(field: _Field) -> _Field:
+        out = np.full_like(field, np.nan)
+        # A packer needs two different values.
+        out[0, :2] = 0.0
+        return out
+
     return {
         "single nodes of 90 mm/h": spikes,
         "rows repeated": repeated_rows,
         "a tile lost": tile_lost,
         "rain all the same": lambda field: np.where(field > 0.2, np.float32(2.0), field),
-        "one value everywhere": lambda field: np.full_like(field, 1.0),
+        "one value everywhere": lambda field: np.where(np.isnan(field), field, np.float32(1.0)),
         "grid upside down": lambda field: field[::-1],
         "grid moved": lambda field: np.roll(field, (field.shape[0] // 6, field.shape[1] // 6), axis=(0, 1)),
         "no rain at all": lambda field: np.where(field > 0, np.float32(0.0), field),
-        "no data": lambda field: np.full_like(field, np.nan),
+        "no data": no_data,
         "rain ten times too weak": lambda field: field / np.float32(30.0),
     }
 

@@ -42,9 +42,9 @@ def _impossible(volume: Any) -> Measure:
 
 def _repeated_sweep(volume: Any) -> Measure:
     seen: dict[float, float] = {}
-    for sweep in volume.sweeps:
-        dbz = sweep["DBZH"].values
-        mark = float(np.nansum(dbz[:, ::7])) + 1e-3 * np.count_nonzero(dbz[:, ::7] > 0)
+    for sweep in volume.sweeps if len(volume.sweeps) > 1 else ():
+        dbz = sweep["DBZH"].values[::5, ::7]
+        mark = float(dbz[~np.isnan(dbz)].sum(dtype=np.float64))
         if mark and mark in seen:
             return Measure(1.0, f"{sweep.attrs['fixed_angle_deg']:g} deg has the data of {seen[mark]:g} deg")
         seen[mark] = sweep.attrs["fixed_angle_deg"]

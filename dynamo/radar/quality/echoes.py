@@ -86,7 +86,8 @@ def flat(view: SweepView) -> Measure:
         values = values[view.valid & ~np.isnan(values)]
         if values.size < _ENOUGH:
             continue
-        share = float(np.bincount(((values + 1000.0) / step).astype(np.int32) % 65_536).max()) / values.size
+        bins = ((values - values.min()) * np.float32(1.0 / step)).astype(np.int32)
+        share = float(np.bincount(bins).max()) / values.size
         if name == "RHOHV":
             # In rain it is close to 1, and many encodings end there.
             share = max(0.0, 2.0 * share - 1.0)

@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 #: Gates of a sample; with fewer, the sample is the whole.
-SAMPLE = 80_000
+SAMPLE = 45_000
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class SweepView:
     @cached_property
     def near(self) -> Floats:
         """Reflectivity near the radar, every gate: in clear air there is echo only there; NaN as -999."""
-        part = self.moments["DBZH"][:, : max(32, self.range_m.size // 8)]
+        part = self.moments["DBZH"][:, : max(32, self.range_m.size // 12)]
         return np.where(np.isnan(part), np.float32(-999.0), part)
 
     @cached_property
