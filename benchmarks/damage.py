@@ -17,8 +17,8 @@ from benchmarks.damage_files import open_sweep
 from benchmarks.damage_kinds import SWEEPS
 from benchmarks.report import show
 from dynamo.checks.files import examine_file
-from dynamo.checks.judging import Memory, judge
-from dynamo.checks.model import Examination, Flag, Verdict
+from dynamo.checks.judging import SeriesMemory, judge
+from dynamo.checks.model import CheckVerdict, Examination, Flag
 from dynamo.checks.products import examine_product
 from dynamo.errors import DynamoError
 from dynamo.extras import need
@@ -89,15 +89,15 @@ def run(data: Path | None) -> list[dict[str, Any]]:
     ]
 
 
-def _found(path: Path | list[Path], memory: Memory | None = None) -> str:
+def _found(path: Path | list[Path], memory: SeriesMemory | None = None) -> str:
     """Return the names of the checks that find something, or that the file is refused; empty if nothing is found."""
     try:
-        return _names(judge(examine_file(path), memory or Memory(), {}))
+        return _names(judge(examine_file(path), memory or SeriesMemory(), {}))
     except DynamoError:
         return "refused by the reader"
 
 
-def _names(verdicts: list[Verdict]) -> str:
+def _names(verdicts: list[CheckVerdict]) -> str:
     return ", ".join(sorted({verdict.check for verdict in verdicts if verdict.flag in _ALARMS}))
 
 
@@ -224,9 +224,9 @@ def _write_bom(source: Path, target: Path, change: Callable[[_Field], _Field], t
                     out[name][...] = other[name][...]
 
 
-def _knowing(examination: Examination) -> Memory:
+def _knowing(examination: Examination) -> SeriesMemory:
     """Return the memory of a series in which files like this one are usual."""
-    memory = Memory()
+    memory = SeriesMemory()
     for _ in range(15):
         memory.learn(examination, [])
     return memory
@@ -316,18 +316,18 @@ def _damaged_products(data: Path) -> Iterator[_Case]:
         "a feature without geometry": nothing,
     }
     untouched = examine_product(json.loads(text), series="STORM", file="product", field_km2=field_km2)
-    if alarm := _names(judge(untouched, Memory(), {})):
+    if alarm := _names(judge(untouched, SeriesMemory(), {})):
         raise AssertionError(f"an undamaged product is found to be damaged: {alarm}")
     for kind, change in kinds.items():
         collection = json.loads(text)
         change(collection)
         examined = examine_product(collection, series="STORM", file="product", field_km2=field_km2)
-        yield kind, "contours", _names(judge(examined, Memory(), {}))
+        yield kind, "contours", _names(judge(examined, SeriesMemory(), {}))
 
 
 def _untouched(data: Path) -> tuple[int, list[str]]:
     """Return how many files there are, and those with an alarm; each is judged with what came before it known."""
-    memory, alarms, count = Memory(), [], 0
+    memory, alarms, count = SeriesMemory(), [], 0
     paths: list[Path | list[Path]] = [path for pattern in _UNTOUCHED for path in sorted(data.glob(pattern))]
     paths.append(sorted((data / "radar/nexrad_chunks/KLOT_20210729_123848").glob("*")))
     for path in paths:

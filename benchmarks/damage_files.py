@@ -36,11 +36,11 @@ _NEXRAD = {"DBZH": "REF", "ZDR": "ZDR", "RHOHV": "RHO", "PHIDP": "PHI", "VRADH":
 
 
 @dataclass
-class Sweep:
+class DamagedSweep:
     """The lowest sweep of a file in the order of its rays; None where a format's rays cannot be changed here."""
 
     fields: dict[str, NDArray[np.float32]]
-    save: Callable[[Sweep, Path], None]
+    save: Callable[[DamagedSweep, Path], None]
     azimuth: NDArray[np.float64] | None = None
     elevation: NDArray[np.float64] | None = None
     #: Seconds added to the time of each ray.
@@ -56,7 +56,7 @@ def _h5py() -> Any:
     return need("h5py", extra="hail")
 
 
-def open_sweep(path: Path) -> Sweep:
+def open_sweep(path: Path) -> DamagedSweep:
     """Return the lowest sweep of a CASA, ODIM, CfRadial, or NEXRAD file."""
     head = path.read_bytes()[:8]
     if head.startswith(b"\x1f\x8b"):
@@ -67,7 +67,7 @@ def open_sweep(path: Path) -> Sweep:
         return _open_odim(path) if "dataset1" in file else _open_cfradial(path)
 
 
-def _open_casa(path: Path) -> Sweep:
+def _open_casa(path: Path) -> DamagedSweep:
     data = gzip.decompress(path.read_bytes())
     source: Any = netCDF4.Dataset("in.nc", memory=data)
     source.set_auto_maskandscale(False)
@@ -77,7 +77,7 @@ def _open_casa(path: Path) -> Sweep:
         values[values <= -900] = np.nan
         fields[ours] = values
 
-    def save(sweep: Sweep, target: Path) -> None:
+    def save(sweep: DamagedSweep, target: Path) -> None:
         out: Any = netCDF4.Dataset("out.nc", "w", format="NETCDF3_CLASSIC", memory=2 * len(data))
         out.setncatts({name: source.getncattr(name) for name in source.ncattrs()})
         gates = sweep.fields["DBZH"].shape[1]
@@ -99,16 +99,16 @@ def _open_casa(path: Path) -> Sweep:
         target.write_bytes(gzip.compress(bytes(out.close()), 1))
 
     rays = fields["DBZH"].shape[0]
-    return Sweep(fields, save, source["Azimuth"][:].copy(), source["Elevation"][:].copy(), np.zeros(rays))
+    return DamagedSweep(fields, save, source["Azimuth"][:].copy(), source["Elevation"][:].copy(), np.zeros(rays))
 
 
-def _open_cfradial(path: Path) -> Sweep:
+def _open_cfradial(path: Path) -> DamagedSweep:
     fields = {}
     with netCDF4.Dataset(path) as source:
         for ours, theirs in _CFRADIAL.items():
             fields[ours] = np.ma.filled(source[theirs][:].astype(np.float32), np.nan)
 
-    def save(sweep: Sweep, target: Path) -> None:
+    def save(sweep: DamagedSweep, target: Path) -> None:
         target.write_bytes(path.read_bytes())
         with netCDF4.Dataset(target, "r+") as out:
             for ours, theirs in _CFRADIAL.items():
@@ -119,10 +119,10 @@ def _open_cfradial(path: Path) -> Sweep:
 
     with netCDF4.Dataset(path) as source:
         azimuth, elevation = (np.array(source[name][:], dtype=np.float64) for name in ("azimuth", "elevation"))
-    return Sweep(fields, save, azimuth, elevation)
+    return DamagedSweep(fields, save, azimuth, elevation)
 
 
-def _open_odim(path: Path) -> Sweep:
+def _open_odim(path: Path) -> DamagedSweep:
     groups: dict[str, str] = {}
     fields = {}
     with _h5py().File(path) as source:
@@ -137,7 +137,7 @@ def _open_odim(path: Path) -> Sweep:
                 values[(raw == what["nodata"]) | (raw == what["undetect"])] = np.nan
                 groups[quantity], fields[quantity] = f"dataset1/{name}", values
 
-    def save(sweep: Sweep, target: Path) -> None:
+    def save(sweep: DamagedSweep, target: Path) -> None:
         target.write_bytes(path.read_bytes())
         with _h5py().File(target, "r+") as out:
             for quantity, name in groups.items():
@@ -145,10 +145,10 @@ def _open_odim(path: Path) -> Sweep:
                 raw = np.rint((sweep.fields[quantity] - what["offset"]) / what["gain"])
                 out[name]["data"][:] = np.where(np.isnan(raw), what["nodata"], np.clip(raw, 1, 255)).astype(np.uint8)
 
-    return Sweep(fields, save)
+    return DamagedSweep(fields, save)
 
 
-def _open_nexrad(path: Path) -> Sweep:
+def _open_nexrad(path: Path) -> DamagedSweep:
     whole = path.read_bytes()
     block = bytearray(b"".join(unpack_records(whole).blocks))
     # The head of each ray, in the order of `rays_of`, which gives the places of its moments.
@@ -170,7 +170,7 @@ def _open_nexrad(path: Path) -> Sweep:
             values[row, : moment.gates] = np.where(raw < 2, np.nan, (raw - moment.offset) / moment.scale)
         fields[ours] = values
 
-    def save(sweep: Sweep, target: Path) -> None:
+    def save(sweep: DamagedSweep, target: Path) -> None:
         changed = bytearray(block)
         assert sweep.azimuth is not None
         assert sweep.elevation is not None
@@ -195,7 +195,7 @@ def _open_nexrad(path: Path) -> Sweep:
 
     azimuth = np.array([ray.azimuth_deg for ray, _ in cut])
     elevation = np.array([ray.elevation_deg for ray, _ in cut])
-    return Sweep(fields, save, azimuth, elevation, np.zeros(len(cut)))
+    return DamagedSweep(fields, save, azimuth, elevation, np.zeros(len(cut)))
 
 
 def _messages(block: bytes) -> list[tuple[int, int]]:

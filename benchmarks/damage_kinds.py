@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.damage_files import Sweep
+from benchmarks.damage_files import DamagedSweep
 
-Damage = Callable[[Sweep, Generator], None]
+Damage = Callable[[DamagedSweep, Generator], None]
 
 
-def _part(sweep: Sweep, start: float, share: float) -> slice:
+def _part(sweep: DamagedSweep, start: float, share: float) -> slice:
     rays = sweep.fields["DBZH"].shape[0]
     return slice(round(start * rays), round((start + share) * rays))
 
 
 def _all_moments(change: Callable[[np.ndarray], None]) -> Damage:
-    def damage(sweep: Sweep, _: Generator) -> None:
+    def damage(sweep: DamagedSweep, _: Generator) -> None:
         for values in sweep.fields.values():
             change(values)
 
@@ -26,14 +26,14 @@ def _all_moments(change: Callable[[np.ndarray], None]) -> Damage:
 
 
 def _rays_lost(share: float) -> Damage:
-    def damage(sweep: Sweep, _: Generator) -> None:
+    def damage(sweep: DamagedSweep, _: Generator) -> None:
         lost = _part(sweep, 0.3, share)
         sweep.rays = np.delete(sweep.rays, np.arange(lost.start, lost.stop))
 
     return damage
 
 
-def _blank_sector(sweep: Sweep, _: Generator) -> None:
+def _blank_sector(sweep: DamagedSweep, _: Generator) -> None:
     for values in sweep.fields.values():
         values[_part(sweep, 0.4, 0.12)] = np.nan
 
@@ -65,7 +65,7 @@ def _stuck_sweep(values: np.ndarray) -> None:
 
 
 def _flat(name: str, value: float) -> Damage:
-    def damage(sweep: Sweep, _: Generator) -> None:
+    def damage(sweep: DamagedSweep, _: Generator) -> None:
         values = sweep.fields[name]
         values[~np.isnan(values)] = value
 
@@ -73,39 +73,39 @@ def _flat(name: str, value: float) -> Damage:
 
 
 def _missing_as(value: float) -> Damage:
-    def damage(sweep: Sweep, _: Generator) -> None:
+    def damage(sweep: DamagedSweep, _: Generator) -> None:
         values = sweep.fields["DBZH"]
         values[np.isnan(values)] = value
 
     return damage
 
 
-def _clip(sweep: Sweep, _: Generator) -> None:
+def _clip(sweep: DamagedSweep, _: Generator) -> None:
     np.minimum(sweep.fields["DBZH"], 30.0, out=sweep.fields["DBZH"])
 
 
-def _coarse(sweep: Sweep, _: Generator) -> None:
+def _coarse(sweep: DamagedSweep, _: Generator) -> None:
     sweep.fields["DBZH"][:] = np.rint(sweep.fields["DBZH"] / 6.0) * 6.0
 
 
-def _salt(sweep: Sweep, rng: Generator) -> None:
+def _salt(sweep: DamagedSweep, rng: Generator) -> None:
     dbz = sweep.fields["DBZH"]
     dbz[rng.random(dbz.shape) < 0.01] = 60.0
 
 
-def _bit_flips(sweep: Sweep, rng: Generator) -> None:
+def _bit_flips(sweep: DamagedSweep, rng: Generator) -> None:
     dbz = sweep.fields["DBZH"]
     hit = (rng.random(dbz.shape) < 0.05) & ~np.isnan(dbz)
     dbz[hit] = np.where(dbz[hit] > 32, dbz[hit] - 64, dbz[hit] + 64).clip(-32, 80)
 
 
-def _lost_gates(sweep: Sweep, rng: Generator) -> None:
+def _lost_gates(sweep: DamagedSweep, rng: Generator) -> None:
     lost = rng.random(sweep.fields["DBZH"].shape) < 0.4
     for values in sweep.fields.values():
         values[lost[:, : values.shape[1]]] = np.nan
 
 
-def _sun(sweep: Sweep, rng: Generator) -> None:
+def _sun(sweep: DamagedSweep, rng: Generator) -> None:
     dbz = sweep.fields["DBZH"]
     range_km = np.linspace(0.5, 150.0, dbz.shape[1])
     rays = max(2, dbz.shape[0] // 360)
@@ -113,39 +113,39 @@ def _sun(sweep: Sweep, rng: Generator) -> None:
     dbz[row : row + rays] = -20 + 20 * np.log10(range_km) + rng.normal(0, 1, (rays, dbz.shape[1]))
 
 
-def _transmitter(sweep: Sweep, rng: Generator) -> None:
+def _transmitter(sweep: DamagedSweep, rng: Generator) -> None:
     dbz = sweep.fields["DBZH"]
     for row in (0.15, 0.55, 0.8):
         first = int(row * dbz.shape[0])
         dbz[first : first + 2] = 25 + rng.normal(0, 2, (2, dbz.shape[1]))
 
 
-def _noise(sweep: Sweep, rng: Generator) -> None:
+def _noise(sweep: DamagedSweep, rng: Generator) -> None:
     dbz = sweep.fields["DBZH"]
     range_km = np.linspace(0.5, 150.0, dbz.shape[1])
     level = -28 + 20 * np.log10(range_km) + rng.normal(0, 1, dbz.shape)
     np.fmax(dbz, level.astype(np.float32), out=dbz)
 
 
-def _wrong_sign(sweep: Sweep, _: Generator) -> None:
+def _wrong_sign(sweep: DamagedSweep, _: Generator) -> None:
     np.negative(sweep.fields["DBZH"], out=sweep.fields["DBZH"])
 
 
-def _linear(sweep: Sweep, _: Generator) -> None:
+def _linear(sweep: DamagedSweep, _: Generator) -> None:
     sweep.fields["DBZH"][:] = 10.0 ** (sweep.fields["DBZH"] / 10.0)
 
 
-def _doubled(sweep: Sweep, _: Generator) -> None:
+def _doubled(sweep: DamagedSweep, _: Generator) -> None:
     sweep.fields["DBZH"] *= 2.0
 
 
-def _rays_mixed(sweep: Sweep, rng: Generator) -> None:
+def _rays_mixed(sweep: DamagedSweep, rng: Generator) -> None:
     order = rng.permutation(sweep.fields["DBZH"].shape[0])
     for values in sweep.fields.values():
         values[:] = values[order]
 
 
-def _rays_shifted(sweep: Sweep, rng: Generator) -> None:
+def _rays_shifted(sweep: DamagedSweep, rng: Generator) -> None:
     for row in range(sweep.fields["DBZH"].shape[0]):
         shift = int(rng.integers(-60, 60))
         for values in sweep.fields.values():
@@ -153,80 +153,80 @@ def _rays_shifted(sweep: Sweep, rng: Generator) -> None:
 
 
 def _offset(name: str, amount: float) -> Damage:
-    def damage(sweep: Sweep, _: Generator) -> None:
+    def damage(sweep: DamagedSweep, _: Generator) -> None:
         sweep.fields[name] += np.float32(amount)
 
     return damage
 
 
 def _scaled(name: str, factor: float) -> Damage:
-    def damage(sweep: Sweep, _: Generator) -> None:
+    def damage(sweep: DamagedSweep, _: Generator) -> None:
         sweep.fields[name] *= np.float32(factor)
 
     return damage
 
 
-def _moved_in_range(sweep: Sweep, _: Generator) -> None:
+def _moved_in_range(sweep: DamagedSweep, _: Generator) -> None:
     for name in ("ZDR", "RHOHV", "PHIDP"):
         sweep.fields[name][:] = np.roll(sweep.fields[name], sweep.fields[name].shape[1] // 5, axis=1)
 
 
-def _moved_in_azimuth(sweep: Sweep, _: Generator) -> None:
+def _moved_in_azimuth(sweep: DamagedSweep, _: Generator) -> None:
     for name in ("ZDR", "RHOHV", "PHIDP"):
         sweep.fields[name][:] = np.roll(sweep.fields[name], sweep.fields[name].shape[0] // 4, axis=0)
 
 
-def _polarimetry_lost(sweep: Sweep, _: Generator) -> None:
+def _polarimetry_lost(sweep: DamagedSweep, _: Generator) -> None:
     rows = _part(sweep, 0.0, 0.75)
     for name in ("ZDR", "RHOHV"):
         sweep.fields[name][rows] = np.nan
 
 
 def _random(name: str, low: float, high: float) -> Damage:
-    def damage(sweep: Sweep, rng: Generator) -> None:
+    def damage(sweep: DamagedSweep, rng: Generator) -> None:
         values = sweep.fields[name]
         values[:] = np.where(np.isnan(values), np.nan, rng.uniform(low, high, values.shape))
 
     return damage
 
 
-def _velocity_random(sweep: Sweep, rng: Generator) -> None:
+def _velocity_random(sweep: DamagedSweep, rng: Generator) -> None:
     values = sweep.fields["VRADH"]
     highest = float(np.nanmax(np.abs(values)))
     values[:] = np.where(np.isnan(values), np.nan, rng.uniform(-highest, highest, values.shape))
 
 
-def _exchanged(sweep: Sweep, _: Generator) -> None:
+def _exchanged(sweep: DamagedSweep, _: Generator) -> None:
     dbz, zdr = sweep.fields["DBZH"], sweep.fields["ZDR"]
     gates = min(dbz.shape[1], zdr.shape[1])
     one = dbz[:, :gates].copy()
     dbz[:, :gates], zdr[:, :gates] = zdr[:, :gates], one
 
 
-def _azimuth_stuck(sweep: Sweep, _: Generator) -> None:
+def _azimuth_stuck(sweep: DamagedSweep, _: Generator) -> None:
     assert sweep.azimuth is not None
     sweep.azimuth[_part(sweep, 0.2, 0.3)] = sweep.azimuth[_part(sweep, 0.2, 0.3)][0]
 
 
-def _azimuth_halved(sweep: Sweep, _: Generator) -> None:
+def _azimuth_halved(sweep: DamagedSweep, _: Generator) -> None:
     assert sweep.azimuth is not None
     sweep.azimuth[:] = sweep.azimuth / 2.0
 
 
-def _elevation_drift(sweep: Sweep, _: Generator) -> None:
+def _elevation_drift(sweep: DamagedSweep, _: Generator) -> None:
     assert sweep.elevation is not None
     sweep.elevation[_part(sweep, 0.5, 0.4)] += 1.5
 
 
 def _delay(start: float, share: float, seconds: float) -> Damage:
-    def damage(sweep: Sweep, _: Generator) -> None:
+    def damage(sweep: DamagedSweep, _: Generator) -> None:
         assert sweep.delay_s is not None
         sweep.delay_s[_part(sweep, start, share)] += seconds
 
     return damage
 
 
-def _time_mixed(sweep: Sweep, rng: Generator) -> None:
+def _time_mixed(sweep: DamagedSweep, rng: Generator) -> None:
     assert sweep.delay_s is not None
     sweep.delay_s += rng.integers(-60, 60, sweep.delay_s.size)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from dynamo.checks.model import Check, Examination, Flag, Severity, Verdict
+from dynamo.checks.model import Check, CheckVerdict, Examination, Flag, Severity
 from dynamo.doors import CHECKS
 from dynamo.errors import InputError
 from dynamo.plugins import PluginError
@@ -27,7 +27,7 @@ _SAME_TIME = timedelta(minutes=4)
 
 
 @dataclass(frozen=True)
-class Rule:
+class CheckRule:
     """What the configuration says about a check; None keeps the check's own."""
 
     severity: Severity | None = None
@@ -59,13 +59,13 @@ class Usual:
 
 
 @dataclass
-class Memory:
+class SeriesMemory:
     """What is known of series: usual values by check, and the marks of the newest file."""
 
     usual: dict[tuple[str, str], Usual] = field(default_factory=dict)
     last: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
 
-    def learn(self, examination: Examination, verdicts: Sequence[Verdict]) -> None:
+    def learn(self, examination: Examination, verdicts: Sequence[CheckVerdict]) -> None:
         """Include a file, unless it is damaged: what damage looks like must not become usual."""
         damaged = any(verdict.flag == Flag.BAD for verdict in verdicts)
         for name, (value, _) in examination.values.items():
@@ -89,7 +89,7 @@ def find(name: str) -> Check | None:
     return found
 
 
-def judge(examination: Examination, memory: Memory, rules: Mapping[str, Rule]) -> list[Verdict]:
+def judge(examination: Examination, memory: SeriesMemory, rules: Mapping[str, CheckRule]) -> list[CheckVerdict]:
     """Return what is to be made of everything measured in a file.
 
     Parameters
@@ -104,7 +104,7 @@ def judge(examination: Examination, memory: Memory, rules: Mapping[str, Rule]) -
     verdicts = []
     for name, (value, where) in {**examination.values, **_compared(examination, memory)}.items():
         base = name.partition("@")[0]
-        rule = rules.get(base, Rule())
+        rule = rules.get(base, CheckRule())
         if not rule.enabled or (rule.series and examination.series not in rule.series):
             continue
         check = _with(find(name) or Check(base, "series", "", "", None, None), rule)
@@ -117,11 +117,13 @@ def judge(examination: Examination, memory: Memory, rules: Mapping[str, Rule]) -
         if base == "no_echo" and value == 0.0:
             flag = Flag.MISSING
         limit = {Flag.BAD: check.fail, Flag.SUSPECT: check.suspect}.get(flag)
-        verdicts.append(Verdict(base, check.severity, flag, value, limit, place, examination.file, examination.series))
+        verdicts.append(
+            CheckVerdict(base, check.severity, flag, value, limit, place, examination.file, examination.series)
+        )
     return verdicts
 
 
-def _with(check: Check, rule: Rule) -> Check:
+def _with(check: Check, rule: CheckRule) -> Check:
     return replace(
         check,
         severity=rule.severity or check.severity,
@@ -130,7 +132,7 @@ def _with(check: Check, rule: Rule) -> Check:
     )
 
 
-def _compared(examination: Examination, memory: Memory) -> dict[str, tuple[float | None, str]]:
+def _compared(examination: Examination, memory: SeriesMemory) -> dict[str, tuple[float | None, str]]:
     """Return the values of the checks that compare files."""
     found: dict[str, tuple[float | None, str]] = {}
     marks = examination.marks

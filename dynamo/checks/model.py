@@ -114,7 +114,7 @@ def from_json(data: Mapping[str, Any]) -> Examination:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckVerdict:
     """What was made of one value: its flag, and the limit that decided."""
 
     check: str

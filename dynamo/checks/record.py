@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from dynamo.checks.judging import Memory, Rule, Usual, judge
-from dynamo.checks.model import Examination, Flag, Verdict
+from dynamo.checks.judging import CheckRule, SeriesMemory, Usual, judge
+from dynamo.checks.model import CheckVerdict, Examination, Flag
 from dynamo.errors import InputError
 from dynamo.store.checks import CheckDay, CheckLast, CheckResult, CheckReview, CheckUsual
 from dynamo.store.inserts import insert_new
@@ -29,8 +29,8 @@ _MOST_ROWS = 200
 
 
 def record(
-    session: Session, run_id: str, examinations: Sequence[Examination], rules: Mapping[str, Rule]
-) -> list[Verdict]:
+    session: Session, run_id: str, examinations: Sequence[Examination], rules: Mapping[str, CheckRule]
+) -> list[CheckVerdict]:
     """Judge a run's files and store the outcome; repeating it for a run replaces its rows.
 
     Parameters
@@ -42,12 +42,12 @@ def record(
 
     Returns
     -------
-    list of Verdict
+    list of CheckVerdict
         All of them, in the order of files and checks.
     """
     session.execute(delete(CheckResult).where(CheckResult.run_id == run_id))
     now = utc_now()
-    verdicts: list[Verdict] = []
+    verdicts: list[CheckVerdict] = []
     for examination in _once(examinations):
         memory = known(session, examination)
         found = judge(examination, memory, rules)
@@ -62,7 +62,7 @@ def record(
     return verdicts
 
 
-def open_review(session: Session, run_id: str, verdicts: Sequence[Verdict]) -> str:
+def open_review(session: Session, run_id: str, verdicts: Sequence[CheckVerdict]) -> str:
     """Put a run whose data must not be published up for review; return the reason, empty if nothing blocks it.
 
     A run that was released before is not blocked again.
@@ -94,9 +94,9 @@ def _once(examinations: Sequence[Examination]) -> list[Examination]:
     return sorted(first.values(), key=lambda one: one.valid_at)
 
 
-def known(session: Session, examination: Examination) -> Memory:
+def known(session: Session, examination: Examination) -> SeriesMemory:
     """Return what is stored of a series, and of its neighbors at that time."""
-    memory = Memory()
+    memory = SeriesMemory()
     for usual in session.scalars(select(CheckUsual).where(CheckUsual.series == examination.series)):
         memory.usual[usual.series, usual.name] = Usual(usual.count, usual.mean, usual.variance)
     own = session.get(CheckLast, examination.series)
@@ -111,7 +111,7 @@ def known(session: Session, examination: Examination) -> Memory:
 
 
 def _remember(
-    session: Session, examination: Examination, memory: Memory, before: Mapping[str, object], now: datetime
+    session: Session, examination: Examination, memory: SeriesMemory, before: Mapping[str, object], now: datetime
 ) -> None:
     series = examination.series
     for (_, name), usual in memory.usual.items():
@@ -129,7 +129,7 @@ def _remember(
         session.execute(update(CheckLast).where(CheckLast.series == series).values(valid_at=at, marks=marks))
 
 
-def _count(session: Session, series: str, now: datetime, verdicts: Sequence[Verdict]) -> None:
+def _count(session: Session, series: str, now: datetime, verdicts: Sequence[CheckVerdict]) -> None:
     day = f"{now:%Y-%m-%d}"
     insert_new(session, CheckDay, series=series, day=day, **dict.fromkeys(_COLUMNS.values(), 0))
     values = {}
@@ -140,7 +140,7 @@ def _count(session: Session, series: str, now: datetime, verdicts: Sequence[Verd
         session.execute(update(CheckDay).where(CheckDay.series == series, CheckDay.day == day).values(**values))
 
 
-def _row(run_id: str, verdict: Verdict, now: datetime) -> dict[str, object]:
+def _row(run_id: str, verdict: CheckVerdict, now: datetime) -> dict[str, object]:
     names = ("series", "file", "check", "severity", "value", "limit", "place")
     return {
         "run_id": run_id,

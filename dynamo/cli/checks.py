@@ -75,7 +75,7 @@ def run(
     Nothing is stored. Compared with history are only files of series that the store knows.
     """
     from dynamo.checks.files import examine_file
-    from dynamo.checks.judging import Memory, judge
+    from dynamo.checks.judging import SeriesMemory, judge
     from dynamo.checks.model import Flag
     from dynamo.checks.record import known
     from dynamo.config.file import find_config
@@ -83,7 +83,7 @@ def run(
 
     settings = find_config(config)
     examination = examine_file(files[0] if len(files) == 1 else files)
-    memory = Memory()
+    memory = SeriesMemory()
     if not isinstance(settings.store_url, Path) or settings.store_url.is_file():
         from dynamo.store.engine import open_store
 

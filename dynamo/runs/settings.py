@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dynamo.checks.judging import Rule
+from dynamo.checks.judging import CheckRule
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RunSettings:
     #: Triggers whose runs are never skipped in overload: in a pool their jobs go before all others.
     spared_triggers: frozenset[str] = frozenset()
     #: What the configuration says about checks, by name.
-    checks: Mapping[str, Rule] = field(default_factory=dict)
+    checks: Mapping[str, CheckRule] = field(default_factory=dict)
 
     @property
     def lowest_free(self) -> tuple[Path, ...]:

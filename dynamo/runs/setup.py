@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dynamo.checks.judging import Rule
+from dynamo.checks.judging import CheckRule
 from dynamo.config.file import Config
 from dynamo.engines.base import Engine
 from dynamo.runs.engines import EngineFactory
@@ -47,10 +47,10 @@ def run_settings(config: Config) -> RunSettings:
     )
 
 
-def check_rules(config: Config) -> dict[str, Rule]:
+def check_rules(config: Config) -> dict[str, CheckRule]:
     """Return what the configuration says about checks, by name."""
     return {
-        name: Rule(section.severity, section.suspect, section.fail, section.enabled, tuple(section.series))
+        name: CheckRule(section.severity, section.suspect, section.fail, section.enabled, tuple(section.series))
         for name, section in config.checks.items()
     }
 

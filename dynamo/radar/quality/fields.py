@@ -83,7 +83,7 @@ class FieldView:
         return int(np.count_nonzero(self.echo))
 
     @cached_property
-    def bands(self) -> list[Band]:
+    def bands(self) -> list[FieldBand]:
         """Neighboring rows, cropped to their echo: one band, or several that are spread over a large field."""
         rows, columns = self.values.shape
         if self.values.size <= _MOST:
@@ -99,7 +99,7 @@ class FieldView:
 
 
 @dataclass(frozen=True, eq=False)
-class Band:
+class FieldBand:
     """A part of a field with echo in it: its values and echo, and where it begins."""
 
     values: Field
@@ -108,7 +108,7 @@ class Band:
     column: int
 
 
-def _band(view: FieldView, first: int, last: int) -> Band | None:
+def _band(view: FieldView, first: int, last: int) -> FieldBand | None:
     part = view.values[first:last]
     with np.errstate(invalid="ignore"):
         echo = part >= view.scale.wet
@@ -117,7 +117,7 @@ def _band(view: FieldView, first: int, last: int) -> Band | None:
         return None
     top, left = max(0, int(rows[0]) - 1), max(0, int(columns[0]) - 1)
     box = (slice(top, int(rows[-1]) + 2), slice(left, int(columns[-1]) + 2))
-    return Band(part[box], echo[box], first + top, left)
+    return FieldBand(part[box], echo[box], first + top, left)
 
 
 def known_share(view: FieldView) -> Measure:

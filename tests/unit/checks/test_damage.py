@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.damage_files import Sweep
+from benchmarks.damage_files import DamagedSweep
 from benchmarks.damage_kinds import SWEEPS
 from dynamo.checks.examine import examine_fields, examine_volume
-from dynamo.checks.judging import Memory, Rule, judge
+from dynamo.checks.judging import CheckRule, SeriesMemory, judge
 from dynamo.checks.model import Examination, Flag
 from dynamo.checks.products import examine_product
 from dynamo.formats.radar.model import Site, make_sweep
@@ -25,10 +25,10 @@ START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 SITE = Site("KSIM", 33.0, -97.0, 200.0, "S")
 
 
-def sound() -> Sweep:
+def sound() -> DamagedSweep:
     """Return a sweep with broad rain and storms in it, and the noise that every receiver adds."""
     rng = np.random.default_rng(7)
-    azimuth = np.arange(RAYS) + 0.5
+    azimuth: NDArray[np.float64] = np.arange(RAYS, dtype=np.float64) + 0.5
     range_km = (np.arange(GATES) + 0.5) * 0.25
     ray, gate = np.meshgrid(np.arange(RAYS), np.arange(GATES), indexing="ij")
     dbz = np.full((RAYS, GATES), -30.0)
@@ -51,10 +51,10 @@ def sound() -> Sweep:
         "VRADH": 10.0 * np.cos(np.deg2rad(azimuth))[:, np.newaxis] + rng.normal(0.0, 0.5, dbz.shape),
     }
     fields = {name: np.where(echo, value, np.nan).astype(np.float32) for name, value in values.items()}
-    return Sweep(fields, lambda *_: None, azimuth, np.full(RAYS, 0.5), np.zeros(RAYS))
+    return DamagedSweep(fields, lambda *_: None, azimuth, np.full(RAYS, 0.5), np.zeros(RAYS))
 
 
-def examined(sweep: Sweep, at: datetime = START) -> Examination:
+def examined(sweep: DamagedSweep, at: datetime = START) -> Examination:
     kept = sweep.rays
     assert sweep.azimuth is not None
     assert sweep.elevation is not None
@@ -76,8 +76,8 @@ def examined(sweep: Sweep, at: datetime = START) -> Examination:
     return examine_volume(make_volume([made], now=at + timedelta(minutes=5)), "sweep")
 
 
-def alarms(examination: Examination, memory: Memory | None = None, **rules: Rule) -> set[str]:
-    verdicts = judge(examination, memory or Memory(), rules)
+def alarms(examination: Examination, memory: SeriesMemory | None = None, **rules: CheckRule) -> set[str]:
+    verdicts = judge(examination, memory or SeriesMemory(), rules)
     return {verdict.check for verdict in verdicts if verdict.flag in (Flag.SUSPECT, Flag.BAD, Flag.MISSING)}
 
 
@@ -131,7 +131,7 @@ def test_damage_is_found_by_its_check(kind: str) -> None:
 
 
 def test_data_of_the_file_before_are_found_and_late_files_are_not_compared_with() -> None:
-    memory = Memory()
+    memory = SeriesMemory()
     first = examined(sound())
     memory.learn(first, judge(first, memory, {}))
     again = examined(sound(), START + timedelta(minutes=5))
@@ -141,7 +141,7 @@ def test_data_of_the_file_before_are_found_and_late_files_are_not_compared_with(
 
 
 def test_a_value_is_compared_with_its_history_only_once_that_is_known() -> None:
-    memory = Memory()
+    memory = SeriesMemory()
     for number in range(20):
         one = examined(sound(), START + timedelta(minutes=number))
         gates = next(verdict for verdict in judge(one, memory, {}) if verdict.check == "gates")
@@ -157,10 +157,12 @@ def test_rules_change_limits_and_severity_and_switch_checks_off() -> None:
     sweep = sound()
     SWEEPS["ZDR 3 dB too high"][1](sweep, np.random.default_rng(1))
     one = examined(sweep)
-    assert "zdr_bias" not in alarms(one, zdr_bias=Rule(enabled=False))
-    assert "zdr_bias" not in alarms(one, zdr_bias=Rule(suspect=9.0, fail=9.0))
-    assert "zdr_bias" not in alarms(one, zdr_bias=Rule(series=("KFWS",)))
-    verdict = next(v for v in judge(one, Memory(), {"zdr_bias": Rule(severity="block")}) if v.check == "zdr_bias")
+    assert "zdr_bias" not in alarms(one, zdr_bias=CheckRule(enabled=False))
+    assert "zdr_bias" not in alarms(one, zdr_bias=CheckRule(suspect=9.0, fail=9.0))
+    assert "zdr_bias" not in alarms(one, zdr_bias=CheckRule(series=("KFWS",)))
+    verdict = next(
+        v for v in judge(one, SeriesMemory(), {"zdr_bias": CheckRule(severity="block")}) if v.check == "zdr_bias"
+    )
     assert verdict.blocks
 
 

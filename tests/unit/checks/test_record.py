@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dynamo.checks.judging import Rule
+from dynamo.checks.judging import CheckRule
 from dynamo.checks.model import Examination, Flag, from_json
 from dynamo.checks.record import open_review, record
 from dynamo.checks.review import decide_review, waiting
@@ -76,7 +76,7 @@ def test_a_blocked_run_waits_for_review_and_is_not_blocked_again_once_released(s
 
 
 def test_a_warning_blocks_nothing(session: Session) -> None:
-    verdicts = record(session, "run", [file(9.0)], {"stuck_rays": Rule(severity="warn")})
+    verdicts = record(session, "run", [file(9.0)], {"stuck_rays": CheckRule(severity="warn")})
     assert [verdict.flag for verdict in verdicts if verdict.check == "stuck_rays"] == [Flag.BAD]
     assert open_review(session, "run", verdicts) == ""
 
