@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("dynamo.checks")
 #: Of a nowcast, every which lead is looked at in detail.
-_DETAILED_LEADS = 10
+_DETAILED_LEADS = 20
 _LONGEST_PLACE = 200
 _Values = dict[str, tuple[float | None, str]]
 
