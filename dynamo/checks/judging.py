@@ -65,15 +65,20 @@ class SeriesMemory:
     usual: dict[tuple[str, str], Usual] = field(default_factory=dict)
     last: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
 
-    def learn(self, examination: Examination, verdicts: Sequence[CheckVerdict]) -> None:
-        """Include a file, unless it is damaged: what damage looks like must not become usual."""
+    def learn(self, examination: Examination, verdicts: Sequence[CheckVerdict], newest: datetime | None = None) -> None:
+        """Include a file, unless it is damaged: what damage looks like must not become usual.
+
+        Data of a clock that is ahead, after ``newest``, would be the last file for years.
+        """
         damaged = any(verdict.flag == Flag.BAD for verdict in verdicts)
         for name, (value, _) in examination.values.items():
             check = None if damaged or value is None else find(name)
             if check is not None and check.usual is not None and value is not None:
                 self.usual.setdefault((examination.series, name), Usual()).learn(value)
+        at = _time(examination.valid_at)
+        late = self.last.get(examination.series, ("",))[0] > examination.valid_at
         # Late files must not be what the next one is compared with.
-        if not damaged and self.last.get(examination.series, ("",))[0] <= examination.valid_at:
+        if examination.marks and at and not (damaged or late or (newest and at > newest)):
             self.last[examination.series] = examination.valid_at, examination.marks
 
 

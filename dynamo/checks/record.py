@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -11,7 +13,7 @@ from sqlalchemy.orm import Session
 from dynamo.checks.judging import CheckRule, SeriesMemory, Usual, judge
 from dynamo.checks.model import CheckVerdict, Examination, Flag
 from dynamo.errors import InputError
-from dynamo.store.checks import CheckDay, CheckLast, CheckResult, CheckReview, CheckUsual
+from dynamo.store.checks import CheckDay, CheckLast, CheckResult, CheckReview, CheckRun, CheckUsual
 from dynamo.store.inserts import insert_new
 from dynamo.times import CLOCK_TOLERANCE, parse_time, to_iso, utc_now
 
@@ -24,6 +26,7 @@ _COLUMNS = {
     Flag.BAD: "bad",
     Flag.MISSING: "missing",
 }
+_MOST_NEIGHBORS = 50
 #: Rows of a check that fails in file after file are kept for so many of a run.
 _MOST_ROWS = 200
 
@@ -45,20 +48,29 @@ def record(
     list of CheckVerdict
         All of them, in the order of files and checks.
     """
-    session.execute(delete(CheckResult).where(CheckResult.run_id == run_id))
     now = utc_now()
+    before = session.get(CheckRun, run_id)
+    learned = set() if before is None else set(before.learned)
+    day = f"{now:%Y-%m-%d}" if before is None else before.day
     verdicts: list[CheckVerdict] = []
-    for examination in _once(examinations):
-        memory = known(session, examination)
-        found = judge(examination, memory, rules)
-        before = dict(memory.last)
-        memory.learn(examination, found)
-        _remember(session, examination, memory, before, now)
-        _count(session, examination.series, now, found)
+    counts: dict[str, dict[str, int]] = {}
+    # In the order of their names, so that two processes never wait for each other's rows.
+    for series, some in _by_series(examinations).items():
+        found = _judge_series(session, some, rules, now, learn=series not in learned)
+        if not any(verdict.flag == Flag.BAD for verdict in found):
+            learned.add(series)
+        counts[series] = _counted(found)
         verdicts += found
+    _count(session, day, counts, {} if before is None else before.counts)
+    session.execute(delete(CheckResult).where(CheckResult.run_id == run_id))
     shown = [verdict for verdict in verdicts if verdict.flag not in (Flag.GOOD, Flag.NOT_EVALUATED)][:_MOST_ROWS]
     if shown:
         session.execute(insert(CheckResult), [_row(run_id, verdict, now) for verdict in shown])
+    values = {"day": day, "counts": counts, "learned": dict.fromkeys(sorted(learned), True)}
+    if before is not None:
+        session.execute(update(CheckRun).where(CheckRun.run_id == run_id).values(**values))
+    elif counts:
+        session.execute(insert(CheckRun).values(run_id=run_id, **values))
     return verdicts
 
 
@@ -86,12 +98,39 @@ def open_review(session: Session, run_id: str, verdicts: Sequence[CheckVerdict])
     return reason
 
 
-def _once(examinations: Sequence[Examination]) -> list[Examination]:
-    """Return the first examination of each file, oldest data first."""
+def _by_series(examinations: Sequence[Examination]) -> dict[str, list[Examination]]:
+    """Return the first examination of each file, by series, oldest data first."""
     first: dict[tuple[str, str], Examination] = {}
     for one in examinations:
         first.setdefault((one.kind, one.file), one)
-    return sorted(first.values(), key=lambda one: one.valid_at)
+    found: dict[str, list[Examination]] = {}
+    for one in sorted(first.values(), key=lambda one: (one.series, one.valid_at)):
+        found.setdefault(one.series, []).append(one)
+    return found
+
+
+def _judge_series(
+    session: Session, examinations: Sequence[Examination], rules: Mapping[str, CheckRule], now: datetime, *, learn: bool
+) -> list[CheckVerdict]:
+    """Judge the files of one series, one after the other, and remember what they teach."""
+    memory = known(session, examinations[0])
+    known_before = {name: usual.count for name, usual in memory.usual.items()}
+    last_before = memory.last.get(examinations[0].series)
+    verdicts = []
+    for number, examination in enumerate(examinations):
+        if number and examination.marks.get("rain"):
+            # Neighbors of another time.
+            memory.last |= _neighbors(session, examination)
+        found = judge(examination, memory, rules)
+        if learn:
+            memory.learn(examination, found, newest=now + CLOCK_TOLERANCE)
+        verdicts += found
+    changed = {name: usual for name, usual in memory.usual.items() if usual.count != known_before.get(name)}
+    _remember(session, examinations[0].series, changed)
+    last = memory.last.get(examinations[0].series)
+    if last is not None and last != last_before:
+        _remember_last(session, examinations[0].series, *last)
+    return verdicts
 
 
 def known(session: Session, examination: Examination) -> SeriesMemory:
@@ -100,44 +139,52 @@ def known(session: Session, examination: Examination) -> SeriesMemory:
     for usual in session.scalars(select(CheckUsual).where(CheckUsual.series == examination.series)):
         memory.usual[usual.series, usual.name] = Usual(usual.count, usual.mean, usual.variance)
     own = session.get(CheckLast, examination.series)
-    rows = [] if own is None else [own]
-    at = _time(examination.valid_at)
-    if at is not None and examination.marks.get("rain"):
-        near = select(CheckLast).where(CheckLast.valid_at.between(at - _AROUND, at + _AROUND)).limit(50)
-        rows += [row for row in session.scalars(near) if row.series != examination.series]
-    for row in rows:
-        memory.last[row.series] = to_iso(row.valid_at), row.marks
+    if own is not None:
+        memory.last[own.series] = to_iso(own.valid_at), own.marks
+    memory.last |= _neighbors(session, examination)
     return memory
 
 
-def _remember(
-    session: Session, examination: Examination, memory: SeriesMemory, before: Mapping[str, object], now: datetime
-) -> None:
-    series = examination.series
-    for (_, name), usual in memory.usual.items():
-        values = {"count": usual.count, "mean": usual.mean, "variance": usual.variance}
+def _neighbors(session: Session, examination: Examination) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return the newest files of other radars at the time of a radar's file."""
+    at = _time(examination.valid_at)
+    if at is None or not examination.marks.get("rain"):
+        return {}
+    near = select(CheckLast).where(
+        CheckLast.valid_at.between(at - _AROUND, at + _AROUND), CheckLast.series != examination.series
+    )
+    return {row.series: (to_iso(row.valid_at), row.marks) for row in session.scalars(near.limit(_MOST_NEIGHBORS))}
+
+
+def _remember(session: Session, series: str, usual: Mapping[tuple[str, str], Usual]) -> None:
+    for (_, name), one in sorted(usual.items()):
+        values = {"count": one.count, "mean": one.mean, "variance": one.variance}
         if not insert_new(session, CheckUsual, series=series, name=name, **values):
             session.execute(
                 update(CheckUsual).where(CheckUsual.series == series, CheckUsual.name == name).values(**values)
             )
-    at = _time(examination.valid_at)
-    # Data of a clock that is ahead would be the newest for years.
-    if at is None or at > now + CLOCK_TOLERANCE or memory.last.get(series) == before.get(series):
-        return
-    marks = dict(examination.marks)
-    if not insert_new(session, CheckLast, series=series, valid_at=at, marks=marks):
-        session.execute(update(CheckLast).where(CheckLast.series == series).values(valid_at=at, marks=marks))
 
 
-def _count(session: Session, series: str, now: datetime, verdicts: Sequence[CheckVerdict]) -> None:
-    day = f"{now:%Y-%m-%d}"
-    insert_new(session, CheckDay, series=series, day=day, **dict.fromkeys(_COLUMNS.values(), 0))
-    values = {}
-    for flag, name in _COLUMNS.items():
-        if number := sum(verdict.flag == flag for verdict in verdicts):
-            values[name] = getattr(CheckDay, name) + number
-    if values:
-        session.execute(update(CheckDay).where(CheckDay.series == series, CheckDay.day == day).values(**values))
+def _remember_last(session: Session, series: str, valid_at: str, marks: Mapping[str, Any]) -> None:
+    values = {"valid_at": parse_time(valid_at), "marks": dict(marks)}
+    if not insert_new(session, CheckLast, series=series, **values):
+        session.execute(update(CheckLast).where(CheckLast.series == series).values(**values))
+
+
+def _counted(verdicts: Sequence[CheckVerdict]) -> dict[str, int]:
+    """Return how many verdicts there are by column, without those of which there is none."""
+    return dict(Counter(_COLUMNS[verdict.flag] for verdict in verdicts))
+
+
+def _count(session: Session, day: str, counts: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Add a run's numbers to those of a day, instead of what it added before."""
+    for series in sorted(counts.keys() | before.keys()):
+        new, old = counts.get(series, {}), before.get(series, {})
+        more = {name: new.get(name, 0) - old.get(name, 0) for name in _COLUMNS.values()}
+        changes = {name: getattr(CheckDay, name) + number for name, number in more.items() if number}
+        if changes:
+            insert_new(session, CheckDay, series=series, day=day, **dict.fromkeys(_COLUMNS.values(), 0))
+            session.execute(update(CheckDay).where(CheckDay.series == series, CheckDay.day == day).values(**changes))
 
 
 def _row(run_id: str, verdict: CheckVerdict, now: datetime) -> dict[str, object]:

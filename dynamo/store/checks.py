@@ -46,6 +46,19 @@ class CheckDay(Base):
     missing: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
+class CheckRun(Base):
+    """What a run added to `CheckDay`, and the series that learned from it, so that a retried run counts once."""
+
+    __tablename__ = "check_runs"
+
+    run_id: Mapped[str] = mapped_column(String(64), ForeignKey("runs.id"), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10))
+    #: By series, and then by column of `CheckDay`.
+    counts: Mapped[dict[str, Any]]
+    #: Series as keys.
+    learned: Mapped[dict[str, Any]]
+
+
 class CheckUsual(Base):
     """Mean and variance of a check's values in a series, kept so that no history is read."""
 

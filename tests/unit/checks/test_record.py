@@ -27,12 +27,13 @@ def session(tmp_path: Path) -> Iterator[Session]:
     with store.transaction() as opened:
         opened.add(StoredDocument(sha256="d", name="hail", version="1", body={}, recorded_at=now))
         opened.flush()
-        opened.add(
-            Run(
-                id="run", key="run", workflow="hail", version="1", document="d", engine="local", state="running",
-                inputs=[], parameters={}, run_dir="", software="", created_at=now, updated_at=now,
-            )
-        )  # fmt: skip
+        for name in ("run", *(f"run-{minute}" for minute in range(6))):
+            opened.add(
+                Run(
+                    id=name, key=name, workflow="hail", version="1", document="d", engine="local", state="running",
+                    inputs=[], parameters={}, run_dir="", software="", created_at=now, updated_at=now,
+                )
+            )  # fmt: skip
         opened.flush()
         yield opened
     store.close()
@@ -46,7 +47,7 @@ def file(stuck: float, minute: int = 0) -> Examination:
 
 def test_only_what_is_not_good_has_a_row_and_all_is_counted(session: Session) -> None:
     for minute in range(5):
-        record(session, "run", [file(0.0, minute)], {})
+        record(session, f"run-{minute}", [file(0.0, minute)], {})
     assert session.scalar(select(func.count()).select_from(CheckResult)) == 0
     record(session, "run", [file(9.0, 5), file(9.0, 5)], {})
     row = session.scalars(select(CheckResult)).one()
@@ -58,6 +59,25 @@ def test_only_what_is_not_good_has_a_row_and_all_is_counted(session: Session) ->
     # The damaged file taught nothing.
     assert (usual.count, usual.mean) == (5, 1832.0)
     assert session.scalars(select(CheckLast)).one().valid_at.minute == 4
+
+
+def test_a_retried_run_counts_once_and_teaches_once(session: Session) -> None:
+    for _ in range(3):
+        record(session, "run", [file(9.0)], {})
+    day = session.scalars(select(CheckDay)).one()
+    assert (day.good, day.unknown, day.bad) == (0, 1, 1)
+    assert session.scalar(select(func.count()).select_from(CheckResult)) == 1
+    assert session.scalar(select(func.count()).select_from(CheckUsual)) == 0
+    # With another limit it is sound: what it counted as before is taken back.
+    for _ in range(2):
+        record(session, "run", [file(9.0)], {"stuck_rays": CheckRule(fail=20.0, suspect=20.0)})
+    session.refresh(day)
+    assert (day.good, day.unknown, day.bad) == (1, 1, 0)
+    assert session.scalar(select(func.count()).select_from(CheckResult)) == 0
+    assert session.scalars(select(CheckUsual)).one().count == 1
+    record(session, "run", [], {})
+    session.refresh(day)
+    assert (day.good, day.unknown, day.bad) == (0, 0, 0)
 
 
 def test_a_blocked_run_waits_for_review_and_is_not_blocked_again_once_released(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Checks: results, counters, usual values, last files, reviews."""
+"""Checks: results, counters, what each run added to them, usual values, last files, reviews."""
 
 from __future__ import annotations
 
@@ -66,6 +66,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_check_reviews_state_opened_at"), "check_reviews", ["state", "opened_at"], unique=False)
     op.create_table(
+        "check_runs",
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("counts", sa.JSON(), nullable=False),
+        sa.Column("learned", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_check_runs_run_id")),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_check_runs")),
+    )
+    op.create_table(
         "check_usual",
         sa.Column("series", sa.String(length=200), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
@@ -77,5 +86,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("check_usual", "check_reviews", "check_results", "check_last", "check_days"):
+    for table in ("check_usual", "check_runs", "check_reviews", "check_results", "check_last", "check_days"):
         op.drop_table(table)
