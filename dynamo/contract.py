@@ -173,7 +173,7 @@ class Call:
 
     ``remarks`` are what whoever ordered the work must know although it succeeded, such as an input that was not used.
     ``checks`` are what was measured in the data (`dynamo.checks.model.Examination`), as JSON data; files in
-    ``examined`` were looked at by an earlier job.
+    ``examined`` were looked at by an earlier job, with this flag.
     """
 
     inputs: Files
@@ -181,7 +181,7 @@ class Call:
     parameters: Mapping[str, Any]
     remarks: list[str] = field(default_factory=list)
     checks: list[Mapping[str, Any]] = field(default_factory=list)
-    examined: frozenset[str] = frozenset()
+    examined: Mapping[str, int] = field(default_factory=dict)
 
     def input(self, port: str) -> Path:
         """Return the single file of an input port."""

@@ -20,6 +20,7 @@ from dynamo.times import to_iso
 
 if TYPE_CHECKING:
     from dynamo.formats.radar.model import Volume
+    from dynamo.radar.grid import LatLonGrid
 
 _log = logging.getLogger("dynamo.checks")
 #: Of a nowcast, every which lead is looked at in detail.
@@ -82,6 +83,11 @@ def examine_volume(volume: Volume, file: str) -> Examination:
     lowest = min(views, key=lambda view: float(np.median(view.elevation_deg)))
     marks = {"digest": echoes.digest(views[0]), "rain": rain_map(lowest)}
     return Examination(volume.site.radar, file, "volume", to_iso(volume.time), values, marks)
+
+
+def nowcast_series(grid: LatLonGrid, of: str = "nowcast") -> str:
+    """Return the series of nowcasts on a grid: those of two regions have histories of their own."""
+    return f"{of}{grid.latitudes[0]:+.1f}{grid.longitudes[0]:+.1f}"
 
 
 def examine_fields(

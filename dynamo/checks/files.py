@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from dynamo.checks.examine import FieldsCollector, examine_fields, examine_volume
+from dynamo.checks.examine import FieldsCollector, examine_fields, examine_volume, nowcast_series
 from dynamo.checks.model import Examination
-from dynamo.checks.products import examine_product
+from dynamo.checks.products import examine_product, product_series
 from dynamo.errors import InputError
 from dynamo.radar.quality.fields import DBZ, RAIN
 from dynamo.times import utc_now
@@ -69,7 +69,9 @@ def _nowcast(path: Path) -> Examination:
         collector.add(grid.lead, np.asarray(grid.field))
     if header is None:
         raise InputError("holds no grid", where=path, expected="a nowcast")
-    return collector.examination(series="nowcast", file=path.name, valid_at=header.issue_time, impossible=count / cells)
+    return collector.examination(
+        series=nowcast_series(header.grid), file=path.name, valid_at=header.issue_time, impossible=count / cells
+    )
 
 
 def _product(path: Path) -> Examination:
@@ -81,4 +83,4 @@ def _product(path: Path) -> Examination:
         raise InputError(f"not JSON: {error}", where=path, expected="GeoJSON") from error
     if not isinstance(collection, dict):
         raise InputError("not a FeatureCollection", where=path, expected="GeoJSON with features")
-    return examine_product(collection, series=path.name.split("_CASA")[0], file=path.name)
+    return examine_product(collection, series=product_series(collection), file=path.name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from dynamo.checks.model import Check, CheckVerdict, Examination, Flag, Severity
+from dynamo.checks.model import Check, CheckVerdict, Examination, Flag, Severity, from_json
 from dynamo.doors import CHECKS
 from dynamo.errors import InputError
 from dynamo.plugins import PluginError
@@ -126,6 +126,26 @@ def judge(examination: Examination, memory: SeriesMemory, rules: Mapping[str, Ch
             CheckVerdict(base, check.severity, flag, value, limit, place, examination.file, examination.series)
         )
     return verdicts
+
+
+def worst_of(flags: Sequence[int]) -> int:
+    """Return the worst of several flags; what is not evaluated is no worse than what is good."""
+    return max((flag for flag in flags if flag > Flag.NOT_EVALUATED), default=min(flags, default=Flag.NOT_EVALUATED))
+
+
+def worst_flag(data: Mapping[str, Any]) -> int:
+    """Return the worst flag of what was measured in a file, without history and configuration, as on a worker.
+
+    Parameters
+    ----------
+    data
+        What `Examination.to_json` returned; what a foreign module wrote amiss is not evaluated.
+    """
+    try:
+        verdicts = judge(from_json(data), SeriesMemory(), {})
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return int(Flag.NOT_EVALUATED)
+    return worst_of([int(verdict.flag) for verdict in verdicts])
 
 
 def _with(check: Check, rule: CheckRule) -> Check:

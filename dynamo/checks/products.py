@@ -18,7 +18,12 @@ _AREA_OFF = 0.05
 
 
 def examine_product(
-    collection: Mapping[str, Any], *, series: str, file: str, field_km2: Mapping[float, float] | None = None
+    collection: Mapping[str, Any],
+    *,
+    series: str,
+    file: str,
+    field_km2: Mapping[float, float] | None = None,
+    counted: bool = True,
 ) -> Examination:
     """Return what the checks measure in a FeatureCollection.
 
@@ -30,6 +35,8 @@ def examine_product(
         See `Examination`.
     field_km2
         The area of the field at and above each level, if the field is at hand.
+    counted
+        Whether its polygons are compared with the usual number: not those of later leads, which follow the first.
 
     Raises
     ------
@@ -63,11 +70,21 @@ def examine_product(
         "product_valid": (float(len(problems)), "; ".join(problems)[:160]),
         "product_times": (float(len(times) or not known), "; ".join(times)[:160]),
         "product_values": (float(len(values)), "; ".join(values)[:160]),
-        "product_count": (float(len(features)), ""),
     }
+    if counted:
+        measured["product_count"] = (float(len(features)), "")
     if field_km2:
         measured["product_area"] = _area_off(enclosed, field_km2)
     return Examination(series, file, "product", to_iso(valid_at) if valid_at else "", measured)
+
+
+def product_series(collection: Mapping[str, Any]) -> str:
+    """Return the series of a product: each radar's hail, that of composites, or storms anywhere."""
+    if collection.get("product") != "hail":
+        return "storms"
+    radars = collection.get("radars")
+    one = radars[0] if collection.get("kind") == "radar" and isinstance(radars, list) and radars else "composite"
+    return f"hail-{one}"[:100]
 
 
 def _polygons(geometry: Mapping[str, Any]) -> tuple[str, float]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 
@@ -44,7 +45,7 @@ def run_if(
     when: Sequence[Branch] = (),
     numbers: Path | None = None,
     folder: Path = Path(),
-    examined: frozenset[str] = frozenset(),
+    examined: Mapping[str, int] = MappingProxyType({}),
 ) -> Outcome | Skip:
     """Run a module unless a condition does not hold or a job that it needs was skipped.
 
@@ -59,7 +60,7 @@ def run_if(
     folder
         The folder of the conditions' files.
     examined
-        Names of files that need no checks any more.
+        Names of files that need no checks any more, and the flags they have.
     """
     skip = _decided(when, folder)
     usable: dict[str, list[Path]] = {}

@@ -52,7 +52,9 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
     lines = _done(results)
     done = {line["job"] for line in lines}
     #: Files that the checks have looked at: the first job that decodes one does it for all.
-    examined = {check["file"] for line in lines for check in line.get("checks", ())}
+    examined: dict[str, int] = {}
+    for line in lines:
+        _note_examined(examined, line)
     work = root / "work"
     sums = {work / lfn: sha for lfn, sha in described.get("checksums", {}).items()}
     succeeded = True
@@ -70,8 +72,8 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
                 missing.update(written)
                 continue
             with known_checksums(sums):
-                line = _run_job(work, job, frozenset(examined))
-            examined.update(check["file"] for check in line.get("checks", ()))
+                line = _run_job(work, job, examined)
+            _note_examined(examined, line)
             line["task"] = task
             if not ended_well(line):
                 succeeded = False
@@ -115,7 +117,15 @@ def _done(results: Path) -> list[dict[str, Any]]:
     return [line for line in read_results(results.parent) if ended_well(line)]
 
 
-def _run_job(work: Path, job: dict[str, Any], examined: frozenset[str]) -> dict[str, Any]:
+def _note_examined(examined: dict[str, int], line: Mapping[str, Any]) -> None:
+    """Note the files that a job has examined, with their flags."""
+    if line.get("checks"):
+        from dynamo.checks.judging import worst_flag
+
+        examined.update((str(check.get("file", "")), worst_flag(check)) for check in line["checks"])
+
+
+def _run_job(work: Path, job: dict[str, Any], examined: Mapping[str, int]) -> dict[str, Any]:
     started = utc_now()
     line: dict[str, Any] = {
         "job": job["id"],

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dynamo.contract import Call, Module, Number, Parameter, Port
 from dynamo.errors import InputError
-from dynamo.modules.numbers import IMPLAUSIBLE, MAX_DBZ, largest
+from dynamo.modules.numbers import CHECK_FLAG, IMPLAUSIBLE, MAX_DBZ, largest
 
 
 def _run(call: Call) -> dict[str, float]:
     from math import isfinite
 
-    from dynamo.checks.examine import FieldsCollector
+    from dynamo.checks.examine import FieldsCollector, nowcast_series
     from dynamo.formats.nowcast import MAX_LEADS, NowcastReader
     from dynamo.formats.split import write_split
     from dynamo.radar.quality.fields import DBZ
@@ -37,7 +37,7 @@ def _run(call: Call) -> dict[str, float]:
     if collector is not None:
         cells = reader.header.grid.nlat * reader.header.grid.nlon * len(leads)
         examination = collector.examination(
-            series="nowcast",
+            series=nowcast_series(reader.header.grid),
             file=source.name,
             valid_at=reader.header.issue_time,
             impossible=implausible / cells,
@@ -75,5 +75,6 @@ MODULE = Module(
         Number("grids", "Leads that were written."),
         Number("cells", "Cells of one lead."),
         IMPLAUSIBLE,
+        CHECK_FLAG,
     ),
 )
