@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("dynamo.checks")
 #: Of a nowcast, every which lead is looked at in detail.
-_DETAILED_LEADS = 20
+DETAILED_LEADS = 20
 _LONGEST_PLACE = 200
 _Values = dict[str, tuple[float | None, str]]
 
@@ -131,7 +131,7 @@ class FieldsCollector:
         """Examine a field; leads come in order."""
         first = not self._images
         view = fields.FieldView(field, self._scale, "" if first else f"lead {lead}")
-        if first or len(self._images) % _DETAILED_LEADS == 0:
+        if first or len(self._images) % DETAILED_LEADS == 0:
             for check in checks_of("field"):
                 # What is compared with history is that of the first lead.
                 if first or check.usual is None:

@@ -74,7 +74,7 @@ def examine_product(
     if counted:
         measured["product_count"] = (float(len(features)), "")
     if field_km2:
-        measured["product_area"] = _area_off(enclosed, field_km2)
+        measured["product_area"] = area_off(enclosed, field_km2)
     return Examination(series, file, "product", to_iso(valid_at) if valid_at else "", measured)
 
 
@@ -109,7 +109,8 @@ def _contradicts(properties: Mapping[str, Any], area_km2: float, level: float) -
     return bool(wrong_area or too_weak)
 
 
-def _area_off(enclosed: Mapping[float, float], field_km2: Mapping[float, float]) -> tuple[float | None, str]:
+def area_off(enclosed: Mapping[float, float], field_km2: Mapping[float, float]) -> tuple[float | None, str]:
+    """Return how far the area enclosed at a level is from that of the field, as a share, and where; of the worst."""
     worst: tuple[float | None, str] = (None, "")
     for level, there in field_km2.items():
         # Below some cells, the smoothing and the least size of polygons decide.

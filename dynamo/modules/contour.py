@@ -13,10 +13,9 @@ _USUAL_POINTS = 12
 def _run(call: Call) -> dict[str, float]:
     from math import isfinite
 
-    from dynamo.checks.examine import nowcast_series
     from dynamo.files import write_bytes
     from dynamo.formats.geojson import encode_contours
-    from dynamo.modules.examined import areas_km2, examine_geojson
+    from dynamo.modules.examined import examine_contours
     from dynamo.modules.grids import paired
     from dynamo.radar.contour import contours
 
@@ -35,16 +34,8 @@ def _run(call: Call) -> dict[str, float]:
         )
         data = encode_contours(grid.header, grid.lead, found)
         write_bytes(target, data)
-        kept = parameters["min_area"] > 0 or parameters["min_points"] > _USUAL_POINTS
-        examine_geojson(
-            call,
-            data,
-            target.name,
-            series=nowcast_series(grid.header.grid, "storms"),
-            # Where small areas are left out on purpose, those that are left say nothing of the field.
-            field_km2=None if kept else areas_km2(grid.field, grid.header.grid, levels),
-            counted=grid.lead == 0,
-        )
+        whole = parameters["min_area"] == 0 and parameters["min_points"] <= _USUAL_POINTS
+        examine_contours(call, grid, found, data, target.name, whole=whole)
         grids += 1
         area_km2 = max(area_km2, float(min(found, key=lambda level: level.level).area_km2.sum()))
         top = max(top, largest(grid.field))
