@@ -60,7 +60,7 @@ def _hail(path: Path, folder: Path) -> tuple[Callable[[], object], Callable[[], 
     hail, grid, areas, picture = (folder / name for name in ("hail.nc", "grid.nc", "areas.geojson", "hail.png"))
 
     def work() -> None:
-        seen = frozenset({path.name})
+        seen = {path.name: 1}
         execute(find_module("hail"), {"radar": [path]}, {"hail": [hail]}, {}, examined=seen)
         execute(find_module("grid"), {"product": [hail]}, {"grid": [grid]}, {})
         execute(find_module("hail_contour"), {"grid": [grid]}, {"geojson": [areas]}, {})
@@ -85,7 +85,7 @@ def _nowcast(folder: Path) -> tuple[Callable[[], object], Callable[[], object]]:
     splits = [folder / f"split{lead}.nc" for lead in range(_LEADS)]
 
     def work() -> None:
-        seen = frozenset({path.name})
+        seen = {path.name: 1}
         execute(find_module("split"), {"nowcast": [path]}, {"leads": splits}, {}, examined=seen)
         shapes = [folder / f"{lead}.geojson" for lead in range(_LEADS)]
         execute(find_module("contour"), {"grid": splits}, {"geojson": shapes}, {})

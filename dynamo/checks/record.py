@@ -81,6 +81,8 @@ def open_review(session: Session, run_id: str, verdicts: Sequence[CheckVerdict])
     """
     blocking = [verdict for verdict in verdicts if verdict.blocks]
     if not blocking:
+        # Retried with other limits, or with inputs that are there again, it has nothing left to review.
+        session.execute(delete(CheckReview).where(CheckReview.run_id == run_id, CheckReview.state == "waiting"))
         return ""
     review = session.get(CheckReview, run_id)
     if review is not None and review.state == "released":

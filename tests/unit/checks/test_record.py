@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from dynamo.checks.judging import CheckRule
 from dynamo.checks.model import Examination, Flag, from_json
 from dynamo.checks.record import open_review, record
-from dynamo.checks.review import decide_review, waiting
+from dynamo.checks.review import decide_review, reviews_in
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.store.checks import CheckDay, CheckLast, CheckResult, CheckUsual
 from dynamo.store.engine import open_store
@@ -84,10 +84,12 @@ def test_a_blocked_run_waits_for_review_and_is_not_blocked_again_once_released(s
     verdicts = record(session, "run", [file(9.0)], {})
     reason = open_review(session, "run", verdicts)
     assert reason == "blocked by a check: stuck_rays: 9, limit 4 (azimuth 3 deg) in sweep-0"
-    assert [(one.run_id, one.check, one.reason) for one in waiting(session)] == [("run", "stuck_rays", reason)]
+    assert [(one.run_id, one.check, one.reason) for one in reviews_in(session, "waiting")] == [
+        ("run", "stuck_rays", reason)
+    ]
     decide_review(session, "run", release=True, note="a test signal")
     session.flush()
-    assert waiting(session) == []
+    assert reviews_in(session, "waiting") == []
     assert open_review(session, "run", verdicts) == ""
     with pytest.raises(UsageError, match="released"):
         decide_review(session, "run", release=False, note="")
