@@ -69,6 +69,7 @@ _VALUES = Values(
         "[checks.NAME] series": ["KFWS"],
     },
     needed=("feed", "workflow"),
+    names={"[checks.NAME]": "zdr_bias"},
 )
 
 

@@ -145,6 +145,7 @@ class Config(Section):
         found += [f"two assets are named {name}" for name in twice(asset.name for asset in self.assets)]
         found += [f"two assets are of {name}" for name in twice(asset.of for asset in self.assets)]
         found += [problem for trigger in self.triggers if (problem := trigger.problem(feeds, self.alerts))]
+        found += [problem for name, check in self.checks.items() if (problem := check.problem(name))]
         if rest is not None:
             rest.conflicts += found
         elif found:

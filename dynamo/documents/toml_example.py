@@ -34,6 +34,8 @@ class Values:
     shown: Mapping[str, Any] = field(default_factory=dict)
     needed: tuple[str, ...] = ()
     name: str = "local"
+    #: The same by the table, where not any name will do.
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def toml_example(found: Iterable[Table], values: Values) -> str:
@@ -47,7 +49,7 @@ def toml_example(found: Iterable[Table], values: Values) -> str:
         own = table.kind not in ("", default_kind)
         if not table.kind:
             default_kind = table.default_kind or given.get("kind", "")
-            lines += [*_comment(table.text), table.header.replace("NAME", values.name)]
+            lines += [*_comment(table.text), table.header.replace("NAME", values.names.get(table.header, values.name))]
         else:
             if not own:
                 lines.pop()  # it is the same table as the one above
