@@ -36,12 +36,16 @@ def list_checks(config: Path | None = ConfigOption, as_json: bool = JsonOption) 
     """List all checks with their limits, as `[checks.NAME]` of the configuration sets them."""
     from dataclasses import replace
 
+    from dynamo.checks.model import Check
     from dynamo.config.file import find_config
     from dynamo.doors import CHECKS
 
     sections = find_config(config).checks
+    checks = CHECKS.usable()
+    # Those that only a workflow module knows.
+    own = {name: Check(name, "series", "", "", None, None) for name in sections if name not in CHECKS}
     rows = []
-    for name, check in CHECKS.usable().items():
+    for name, check in {**checks, **own}.items():
         section = sections.get(name)
         if section is not None:
             check = replace(  # noqa: PLW2901
@@ -50,7 +54,14 @@ def list_checks(config: Path | None = ConfigOption, as_json: bool = JsonOption) 
                 suspect=check.suspect if section.suspect is None else section.suspect,
                 fail=check.fail if section.fail is None else section.fail,
             )
-        rows.append((name, check, section is None or section.enabled, CHECKS.origin(name)))
+        rows.append(
+            (
+                name,
+                check,
+                section is None or section.enabled,
+                CHECKS.origin(name) if name in checks else "a workflow module",
+            )
+        )
     if as_json:
         print_json([_check_json(*row) for row in rows])
         return

@@ -93,6 +93,7 @@ def test_killed_at_any_commit_until_it_waits(before: Path) -> None:
     assert for_each_point(before, execute, waits) > 3
 
 
+@pytest.mark.slow
 def test_killed_at_any_commit_of_its_release(blocked: Path) -> None:
     assert for_each_point(blocked, release, is_published_once) > 3
 
