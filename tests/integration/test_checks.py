@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
-from tests.integration.plugins.packages import Packages
+from dynamo.cli.main import register_all
+from tests.integration.plugins.packages import Packages, document
 from tests.integration.watch.watch_support import run_dynamo, write_small
 from tests.property.test_review_kills import write_stuck
 from tests.waiting import wait_for
@@ -43,6 +45,13 @@ MODULE = Module(
 """
 
 
+def look(root: Path, *arguments: str, code: int = 0) -> Any:
+    """Call a command in this process, which is much faster."""
+    done = CliRunner().invoke(register_all(), [*arguments, "--json", "--config", str(root / "dynamo.toml")])
+    assert done.exit_code == code, (done.output, done.exception)
+    return orjson.loads(done.stdout)
+
+
 def call(root: Path, *arguments: str, code: int = 0) -> Any:
     done = run_dynamo(root, *arguments, "--json")
     assert done.returncode == code, done.stdout + done.stderr
@@ -60,37 +69,37 @@ def test_a_blocked_run_is_reviewed_with_a_picture_and_published_once_released(tm
     )
     stuck = write_stuck(tmp_path)
     order = ("submit", "nowcast", "-i", f"nowcast={stuck}", "--wait")
-    run = call(tmp_path, *order, code=BLOCKED)["run"]
+    run = call(tmp_path, *order, code=BLOCKED)["id"]
     assert published(tmp_path) == []
-    (item,) = call(tmp_path, "quarantine", "list")
+    (item,) = look(tmp_path, "quarantine", "list")
     assert (item["kind"], item["id"], item["source"], item["at"]) == ("run", run, "nowcast", str(stuck))
     assert item["reason"].startswith("blocked by a check: stripes: 39, limit 15 (row 1) in MERGE_DARTS")
     # Retried without a decision, it waits as before, and counts once.
-    before = call(tmp_path, "checks", "results")
+    before = look(tmp_path, "checks", "results")
     run_dynamo(tmp_path, "runs", "retry", run, "--wait")
     assert published(tmp_path) == []
-    again = call(tmp_path, "checks", "results", "--run", run)
+    again = look(tmp_path, "checks", "results", "--run", run)
     assert [(row["check"], row["flag"]) for row in again["results"]] == [
         (row["check"], row["flag"]) for row in before["results"]
     ]
-    assert call(tmp_path, "checks", "results")["days"] == before["days"]
+    assert look(tmp_path, "checks", "results")["days"] == before["days"]
 
-    shown = call(tmp_path, "quarantine", "show", run[:8])
+    shown = look(tmp_path, "quarantine", "show", run[:8])
     assert shown["holds"]["format"] == "casa-nowcast"
     assert Path(shown["picture"]).read_bytes().startswith(b"\x89PNG")
     assert call(tmp_path, "quarantine", "release", run, "--reason", "a test signal")["state"] == "released"
-    wait_for(lambda: call(tmp_path, "runs", "show", run)["state"] == "succeeded", what="published")
+    wait_for(lambda: look(tmp_path, "runs", "show", run)["state"] == "succeeded", what="published")
     assert published(tmp_path) == [
         "mrt_STORM_CASA_0_20260520-180000.geojson",
         "mrt_STORM_CASA_1_20260520-180000.geojson",
     ]
     refused = run_dynamo(tmp_path, "quarantine", "release", run)
     assert (refused.returncode, "it was released before" in refused.stderr) == (2, True)
-    assert call(tmp_path, "quarantine", "list") == []
-    assert [item["reason"].rpartition("; ")[2] for item in call(tmp_path, "quarantine", "list", "-s", "released")] == [
+    assert look(tmp_path, "quarantine", "list") == []
+    assert [item["reason"].rpartition("; ")[2] for item in look(tmp_path, "quarantine", "list", "-s", "released")] == [
         "released: a test signal"
     ]
-    assert call(tmp_path, "checks", "results")["days"] == before["days"]
+    assert look(tmp_path, "checks", "results")["days"] == before["days"]
 
 
 def test_checks_of_a_package_and_of_a_module_block_and_a_drop_publishes_nothing(
@@ -109,18 +118,16 @@ def test_checks_of_a_package_and_of_a_module_block_and_a_drop_publishes_nothing(
     assert listed["our_share"]["fail"] == 0.3
     good = write_small(tmp_path, 0)
     assert call(tmp_path, "checks", "run", str(good), code=1)["checks"]
-    run = call(tmp_path, "submit", "nowcast", "-i", f"nowcast={good}", "--wait", code=BLOCKED)["run"]
-    (item,) = call(tmp_path, "quarantine", "list")
+    run = call(tmp_path, "submit", "nowcast", "-i", f"nowcast={good}", "--wait", code=BLOCKED)["id"]
+    (item,) = look(tmp_path, "quarantine", "list")
     assert item["reason"].startswith("blocked by a check: strongest: ")
-    assert call(tmp_path, "quarantine", "drop", run, "--reason", "of no use")["state"] == "dropped"
+    assert look(tmp_path, "quarantine", "drop", run, "--reason", "of no use")["state"] == "dropped"
     refused = run_dynamo(tmp_path, "quarantine", "release", run)
     assert (refused.returncode, "it was dropped before" in refused.stderr) == (2, True)
     assert published(tmp_path) == []
 
-    from tests.integration.plugins.packages import document
-
     (tmp_path / "copying.json").write_bytes(orjson.dumps(document("copy")))
     call(tmp_path, "submit", str(tmp_path / "copying.json"), "-i", f"nowcast={good}", "--wait", code=BLOCKED)
-    (item,) = call(tmp_path, "quarantine", "list")
+    (item,) = look(tmp_path, "quarantine", "list")
     assert item["reason"] == "blocked by a check: our_share: 0.4, limit 0.3 (row 3) in copy.nc"
     assert list((tmp_path / "products").glob("copying/*/*")) == []
