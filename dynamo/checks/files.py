@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,3 +85,22 @@ def _product(path: Path) -> Examination:
     if not isinstance(collection, dict):
         raise InputError("not a FeatureCollection", where=path, expected="GeoJSON with features")
     return examine_product(collection, series=product_series(collection), file=path.name)
+
+
+def main() -> None:
+    """Entry point of ``python -m dynamo.checks.files``: examine the lists of paths on standard input, a line for each.
+
+    Files of kinds without checks give no line.
+    """
+    for group in orjson.loads(sys.stdin.buffer.read()):
+        try:
+            line = orjson.dumps(examine_file([Path(path) for path in group]).to_json())
+        except Exception as error:  # broken files make the libraries fail in every way
+            sys.stderr.write(f"{group[0]}: {error}\n")
+            continue
+        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

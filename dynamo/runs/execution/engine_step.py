@@ -13,6 +13,7 @@ from dynamo.engines.base import Engine, EngineError, RunFolder, Status
 from dynamo.runs import ledger
 from dynamo.runs.engines import Engines
 from dynamo.runs.execution.disk import DiskError
+from dynamo.runs.execution.examining import examine_apart
 from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import REASON_LENGTH, RunJournal
 from dynamo.runs.patience import Stopped
@@ -25,6 +26,8 @@ from dynamo.times import utc_now
 _log = logging.getLogger("dynamo.runs")
 #: Attempts at a run that file systems fail although ours are well: with the pauses between them, some minutes.
 _MOST_FAULTS = 20
+#: The engine whose jobs leave products, but no results.
+_WITHOUT_RESULTS = "pegasus"
 
 
 class EngineStep:
@@ -141,8 +144,10 @@ class EngineStep:
     def _judge(self, run: Run, results: Mapping[str, JobResult], values: dict[str, Any]) -> None:
         """Judge what the checks measured; the run goes on to publication unless one of them blocks it."""
         journal = self._journal
+        apart = run.engine == _WITHOUT_RESULTS and not results
+        examinations = examine_apart(run) if apart else examinations_of(results)
         with journal.store.transaction() as session:
-            verdicts = record(session, run.id, examinations_of(results), self._settings.checks)
+            verdicts = record(session, run.id, examinations, self._settings.checks)
             reason = open_review(session, run.id, verdicts)[:REASON_LENGTH]
             to: RunState = "failed" if reason else "publishing"
             moved = ledger.move(session, run.id, to, reason=reason, finished_at=utc_now(), **values)
