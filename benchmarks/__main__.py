@@ -28,6 +28,8 @@ SUITES = (
     "hail_score",
     "alerts",
     "fleet_cycle",
+    "damage",
+    "check_cost",
 )
 #: Suites that run jobs on HTCondor.
 ON_HTCONDOR = ("arrivals", "engines")

@@ -172,12 +172,16 @@ class Call:
     """One checked execution of a module: files by port, and all parameters.
 
     ``remarks`` are what whoever ordered the work must know although it succeeded, such as an input that was not used.
+    ``checks`` are what was measured in the data (`dynamo.checks.model.Examination`), as JSON data; files in
+    ``examined`` were looked at by an earlier job, with this flag.
     """
 
     inputs: Files
     outputs: Files
     parameters: Mapping[str, Any]
     remarks: list[str] = field(default_factory=list)
+    checks: list[Mapping[str, Any]] = field(default_factory=list)
+    examined: Mapping[str, int] = field(default_factory=dict)
 
     def input(self, port: str) -> Path:
         """Return the single file of an input port."""

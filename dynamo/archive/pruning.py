@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from dynamo.config.file import Config
 from dynamo.runs.learning import WINDOW
 from dynamo.runs.states import RETRIED
+from dynamo.store.checks import CheckDay, CheckLast, CheckReview, CheckUsual
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, Base, CostObservation, Cursor, Run, RunDecision, StoredDocument
@@ -43,6 +44,7 @@ def prune(store: Store, config: Config, now: datetime, stopped: Callable[[], boo
         removed["cost_observations"] = _prune_costs(store, now - timedelta(days=section.costs_days), stopped)
     if section.runs_days is not None:
         before = now - timedelta(days=section.runs_days)
+        removed["check_days"] = _prune_checks(store, before)
         removed["runs"] = sum(
             _in_batches(store, stopped, lambda session, ended=ended: _drop_runs(session, ended, before))  # type: ignore[misc]
             for ended in (Run.state.in_(RETRIED), and_(Run.tier == "gone", Run.state == "succeeded"))
@@ -72,7 +74,9 @@ def _drop_some(session: Session, table: type[Any], conditions: Sequence[ColumnEl
 def _drop_runs(session: Session, ended: ColumnElement[bool], before: datetime) -> int:
     """Remove some finished runs without products, and what belongs to them."""
     moving = select(ProductMove.run_id).where(ProductMove.run_id == Run.id).exists()
-    chosen = select(Run.id).where(ended, Run.updated_at < before, ~moving).limit(_BATCH)
+    # What waits for a person stays, as refused files do.
+    waits = select(CheckReview.run_id).where(CheckReview.run_id == Run.id, CheckReview.state == "waiting").exists()
+    chosen = select(Run.id).where(ended, Run.updated_at < before, ~moving, ~waits).limit(_BATCH)
     runs = session.scalars(chosen.with_for_update()).all()
     if not runs:
         return 0
@@ -95,6 +99,19 @@ def _drop_documents(session: Session, before: datetime) -> int:
     )
     chosen = select(column).where(StoredDocument.recorded_at < before, *(~each for each in used)).limit(_BATCH)
     return _count(session.execute(delete(StoredDocument).where(column.in_(chosen))))
+
+
+def _prune_checks(store: Store, before: datetime) -> int:
+    """Remove the counters of old days, and what is usual for series of which nothing came since; results go with runs.
+
+    There are few of both: a row per series and day, and some per series.
+    """
+    with store.transaction() as session:
+        days = _count(session.execute(delete(CheckDay).where(CheckDay.day < f"{before:%Y-%m-%d}")))
+        alive = select(CheckDay.series).distinct()
+        session.execute(delete(CheckUsual).where(CheckUsual.series.not_in(alive)))
+        session.execute(delete(CheckLast).where(CheckLast.series.not_in(alive)))
+    return days
 
 
 def _prune_costs(store: Store, before: datetime, stopped: Callable[[], bool]) -> int:

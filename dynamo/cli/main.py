@@ -19,6 +19,7 @@ COMMANDS = (
     "assets",
     "autoscale",
     "backfill",
+    "checks",
     "demo",
     "freshness",
     "modules",

@@ -68,9 +68,14 @@ _VALUES = Values(
         "costs_days": 365.0,
         "hot_days": 30.0,
         "gone_days": 730.0,
+        "[checks.NAME] severity": "block",
+        "[checks.NAME] suspect": 3.0,
+        "[checks.NAME] fail": 6.0,
+        "[checks.NAME] series": ["KFWS"],
     },
     needed=("feed", "workflow"),
     idle=("[[maintenance]]", "[[jobs]]"),
+    names={"[checks.NAME]": "zdr_bias"},
 )
 
 

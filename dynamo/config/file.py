@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from dynamo.config.alerts import AlertsSection
 from dynamo.config.assets import AssetSection
 from dynamo.config.autoscale import AutoscaleSection
+from dynamo.config.checks import CheckSection
 from dynamo.config.feeds import FeedSection
 from dynamo.config.freshness import FreshnessSection, JobSection, MaintenanceSection, PulseSection
 from dynamo.config.names import EngineName
@@ -136,6 +137,7 @@ class Config(Section):
     maintenance: list[MaintenanceSection] = Field(default_factory=list)
     jobs: list[JobSection] = Field(default_factory=list)
     pulse: PulseSection = PulseSection()
+    checks: dict[str, CheckSection] = Field(default_factory=dict)
     #: Where relative paths start; not an option of the file.
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 
@@ -155,6 +157,7 @@ class Config(Section):
             if name not in feeds
         ]
         found += [problem for trigger in self.triggers if (problem := trigger.problem(feeds, self.alerts))]
+        found += [problem for name, check in self.checks.items() if (problem := check.problem(name))]
         if rest is not None:
             rest.conflicts += found
         elif found:

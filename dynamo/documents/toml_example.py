@@ -37,6 +37,8 @@ class Values:
     needed: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     name: str = "local"
+    #: The same by the table, where not any name will do.
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def toml_example(found: Iterable[Table], values: Values) -> str:
@@ -51,7 +53,8 @@ def toml_example(found: Iterable[Table], values: Values) -> str:
         own = table.kind not in ("", default_kind)
         if not table.kind:
             default_kind = table.default_kind or given.get("kind", "")
-            lines += [*_comment(table.text), f"{idle}{table.header.replace('NAME', values.name)}"]
+            name = values.names.get(table.header, values.name)
+            lines += [*_comment(table.text), f"{idle}{table.header.replace('NAME', name)}"]
         else:
             if not own:
                 lines.pop()  # it is the same table as the one above

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 
@@ -44,6 +45,7 @@ def run_if(
     when: Sequence[Branch] = (),
     numbers: Path | None = None,
     folder: Path = Path(),
+    examined: Mapping[str, int] = MappingProxyType({}),
 ) -> Outcome | Skip:
     """Run a module unless a condition does not hold or a job that it needs was skipped.
 
@@ -57,6 +59,8 @@ def run_if(
         Where to write the numbers that the module records; None for nowhere.
     folder
         The folder of the conditions' files.
+    examined
+        Names of files that need no checks any more, and the flags they have.
     """
     skip = _decided(when, folder)
     usable: dict[str, list[Path]] = {}
@@ -68,7 +72,7 @@ def run_if(
         for path in (*(path for paths in outputs.values() for path in paths), *([] if numbers is None else [numbers])):
             _write(path, mark)
         return skip
-    outcome = execute(module, usable, outputs, parameters)
+    outcome = execute(module, usable, outputs, parameters, examined=examined)
     if numbers is not None:
         finite = {name: float(value) for name, value in outcome.metrics.items() if math.isfinite(value)}
         _write(numbers, orjson.dumps(finite))

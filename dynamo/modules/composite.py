@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dynamo.contract import Call, Module, Number, Parameter, Port
-from dynamo.modules.numbers import GRIDS
+from dynamo.modules.numbers import CHECK_FLAG, GRIDS
 
 
 def _run(call: Call) -> dict[str, float]:
     from datetime import timedelta
 
     from dynamo.formats.hail_grid import read_hail_grid, write_hail_grid
+    from dynamo.modules.examined import examine_coverage
     from dynamo.processing.hail_composite import composite_grids
     from dynamo.times import parse_time
 
@@ -22,6 +23,7 @@ def _run(call: Call) -> dict[str, float]:
         time=parse_time(parameters["time"], where="time") if parameters["time"] else None,
     )
     write_hail_grid(call.output("grid"), hail)
+    examine_coverage(call, hail, call.output("grid").name)
     return {
         "grids": float(len(call.inputs["grids"])),
         "radars": float(len(hail.radars)),
@@ -77,6 +79,7 @@ MODULE = Module(
         Number("radars", "Radars in the composite."),
         Number("missing", "Expected radars that are not in it."),
         GRIDS,
+        CHECK_FLAG,
     ),
     notes="A node covered by no radar is not observed (-1). If a radar has several grids, the newest takes precedence.",
 )

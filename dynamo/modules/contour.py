@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dynamo.contract import Call, Module, Number, Parameter, Port
 from dynamo.errors import DynamoError
-from dynamo.modules.numbers import GRIDS, IMPLAUSIBLE, MAX_DBZ, largest
+from dynamo.modules.numbers import CHECK_FLAG, GRIDS, IMPLAUSIBLE, MAX_DBZ, largest
+
+#: Polygons with fewer points are left out by default.
+_USUAL_POINTS = 12
 
 
 def _run(call: Call) -> dict[str, float]:
@@ -12,6 +15,7 @@ def _run(call: Call) -> dict[str, float]:
 
     from dynamo.files import write_bytes
     from dynamo.formats.geojson import encode_contours
+    from dynamo.modules.examined import examine_contours
     from dynamo.modules.grids import paired
     from dynamo.radar.contour import contours
 
@@ -28,7 +32,10 @@ def _run(call: Call) -> dict[str, float]:
             min_area_km2=parameters["min_area"],
             decimals=parameters["decimals"],
         )
-        write_bytes(target, encode_contours(grid.header, grid.lead, found))
+        data = encode_contours(grid.header, grid.lead, found)
+        write_bytes(target, data)
+        whole = parameters["min_area"] == 0 and parameters["min_points"] <= _USUAL_POINTS
+        examine_contours(call, grid, found, data, target.name, whole=whole)
         grids += 1
         area_km2 = max(area_km2, float(min(found, key=lambda level: level.level).area_km2.sum()))
         top = max(top, largest(grid.field))
@@ -73,7 +80,7 @@ MODULE = Module(
             "min_points",
             "int",
             "Omit polygons whose exterior has fewer vertices.",
-            default=12,
+            default=_USUAL_POINTS,
             unit="1",
             minimum=3,
             maximum=100_000,
@@ -106,6 +113,7 @@ MODULE = Module(
         Number("polygons", "Areas of all levels and grids."),
         Number("vertices", "Their vertices."),
         IMPLAUSIBLE,
+        CHECK_FLAG,
     ),
     notes="Polygons are valid, counterclockwise, with holes, and closed at domain edges and around missing data.",
 )

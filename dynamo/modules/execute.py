@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from dynamo.contract import Call, Module, Port
 from dynamo.errors import DynamoError, InputError, NotFoundError
@@ -20,6 +22,7 @@ class Outcome:
     cpu_s: float
     metrics: Mapping[str, float]
     remarks: tuple[str, ...] = ()
+    checks: tuple[Mapping[str, Any], ...] = ()
 
 
 def execute(
@@ -27,8 +30,10 @@ def execute(
     inputs: Mapping[str, Sequence[Path]],
     outputs: Mapping[str, Sequence[Path]],
     parameters: Mapping[str, object],
+    *,
+    examined: Mapping[str, int] = MappingProxyType({}),
 ) -> Outcome:
-    """Run ``module`` and enforce its contract.
+    """Run ``module`` and enforce its contract; files in ``examined`` had these flags and need no checks.
 
     Raises
     ------
@@ -50,6 +55,7 @@ def execute(
         inputs={port: list(paths) for port, paths in inputs.items()},
         outputs={port: list(paths) for port, paths in outputs.items()},
         parameters=complete,
+        examined=examined,
     )
     wall, cpu = time.perf_counter(), time.process_time()
     try:
@@ -64,7 +70,21 @@ def execute(
     except OSError as error:
         # A full disk or a vanished folder is the machine's fault, not the module's: say so.
         raise DynamoError(f"module {module.name}: {error.strerror or error}", where=error.filename) from error
-    return Outcome(time.perf_counter() - wall, time.process_time() - cpu, metrics, tuple(call.remarks))
+    if flag := _check_flag(call):
+        metrics = {**metrics, "check_flag": float(flag)}
+    return Outcome(
+        time.perf_counter() - wall, time.process_time() - cpu, metrics, tuple(call.remarks), tuple(call.checks)
+    )
+
+
+def _check_flag(call: Call) -> int:
+    """Return the worst flag of what a job read and made; 0 if nothing was checked."""
+    flags = [call.examined[path.name] for paths in call.inputs.values() for path in paths if path.name in call.examined]
+    if not (call.checks or flags):
+        return 0
+    from dynamo.checks.judging import worst_flag, worst_of
+
+    return worst_of([*flags, *map(worst_flag, call.checks)])
 
 
 def _check_ports(module: Module, role: str, ports: Sequence[Port], given: Mapping[str, Sequence[Path]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamo.contract import Call, Module, Number, Parameter, Port
-from dynamo.modules.numbers import IMPLAUSIBLE
+from dynamo.modules.numbers import CHECK_FLAG, IMPLAUSIBLE
 from dynamo.modules.sweeps import RADAR_PORT, SOUNDING_PARAMETERS, SOUNDING_PORT, check_product
 
 
@@ -130,6 +130,7 @@ MODULE = Module(
         Number("examined", "Gates with strong echo, which were examined."),
         Number("removed", "Examined gates that were no weather."),
         IMPLAUSIBLE,
+        CHECK_FLAG,
     ),
     notes="HSDA sizes at S band only; MESH at S and C band, with at least five elevations. Skipped steps are flagged.",
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dynamo.contract import Call, Module, Number, Parameter, Port
 from dynamo.errors import DynamoError
+from dynamo.modules.numbers import CHECK_FLAG
 
 
 def _run(call: Call) -> dict[str, float]:
     from dynamo.files import write_bytes
     from dynamo.formats.hail_geojson import encode_hail, trace_hail
     from dynamo.formats.hail_grid import read_hail_grid
+    from dynamo.modules.examined import examine_geojson
 
     parameters = call.parameters
     hail = read_hail_grid(call.input("grid"))
@@ -19,7 +21,9 @@ def _run(call: Call) -> dict[str, float]:
         min_area_km2=parameters["min_area"],
         decimals=parameters["decimals"],
     )
-    write_bytes(call.output("geojson"), encode_hail(hail, areas))
+    data = encode_hail(hail, areas)
+    write_bytes(call.output("geojson"), data)
+    examine_geojson(call, data, call.output("geojson").name)
     return {
         "polygons": float(sum(len(area.found) for area in areas)),
         "hail_km2": float(areas[0].found.area_km2.sum()),
@@ -67,6 +71,7 @@ MODULE = Module(
     numbers=(
         Number("hail_km2", "Area with hail of any size.", unit="km2"),
         Number("polygons", "Areas of all sizes."),
+        CHECK_FLAG,
     ),
     notes="Outlines run halfway between nodes with and without hail. Sizes are given if band or volume allow "
     "(HSDA at S band, MESH of volumes).",

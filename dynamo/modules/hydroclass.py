@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamo.contract import Call, Module, Number, Parameter, Port
-from dynamo.modules.numbers import IMPLAUSIBLE
+from dynamo.modules.numbers import CHECK_FLAG, IMPLAUSIBLE
 from dynamo.modules.sweeps import RADAR_PORT, SOUNDING_PARAMETERS, SOUNDING_PORT, check_product
 
 
@@ -59,6 +59,7 @@ MODULE = Module(
         Number("sweeps", "Sweeps that were read."),
         Number("examined", "Gates above the least reflectivity."),
         IMPLAUSIBLE,
+        CHECK_FLAG,
     ),
     notes="Classes of csu_fhc_summer (hybrid) in csu_radartools: drizzle, rain, ice crystals, aggregates, wet snow,"
     " vertical ice, low- and high-density graupel, hail, big drops. A gate without KDP is classified without it.",

@@ -49,7 +49,12 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
     jobs = described["jobs"]
     results = root / "results" / f"{task}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
-    done = _done(results)
+    lines = _done(results)
+    done = {line["job"] for line in lines}
+    #: Files that the checks have looked at: the first job that decodes one does it for all.
+    examined: dict[str, int] = {}
+    for line in lines:
+        _note_examined(examined, line)
     work = root / "work"
     sums = {work / lfn: sha for lfn, sha in described.get("checksums", {}).items()}
     succeeded = True
@@ -67,7 +72,8 @@ def run_task(root: Path, task: str, on_job: Callable[[dict[str, Any]], None] | N
                 missing.update(written)
                 continue
             with known_checksums(sums):
-                line = _run_job(work, job)
+                line = _run_job(work, job, examined)
+            _note_examined(examined, line)
             line["task"] = task
             if not ended_well(line):
                 succeeded = False
@@ -101,17 +107,25 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     return list(last.values())
 
 
-def _done(results: Path) -> set[str]:
+def _done(results: Path) -> list[dict[str, Any]]:
     if not results.is_file():
-        return set()
+        return []
     if not results.read_bytes().endswith(b"\n"):
         # A kill cut off the last line: end it, or the next one would be lost, too.
         with results.open("ab") as stream:
             stream.write(b"\n")
-    return {line["job"] for line in read_results(results.parent) if ended_well(line)}
+    return [line for line in read_results(results.parent) if ended_well(line)]
 
 
-def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
+def _note_examined(examined: dict[str, int], line: Mapping[str, Any]) -> None:
+    """Note the files that a job has examined, with their flags."""
+    if line.get("checks"):
+        from dynamo.checks.judging import worst_flag
+
+        examined.update((str(check.get("file", "")), worst_flag(check)) for check in line["checks"])
+
+
+def _run_job(work: Path, job: dict[str, Any], examined: Mapping[str, int]) -> dict[str, Any]:
     started = utc_now()
     line: dict[str, Any] = {
         "job": job["id"],
@@ -129,6 +143,7 @@ def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
             when=branches_from_json(job),
             numbers=work / job["numbers"] if job.get("numbers") else None,
             folder=work,
+            examined=examined,
         )
         if isinstance(outcome, Skip):
             line |= {"state": "skipped", "reason": outcome.reason, "wall_s": 0.0, "cpu_s": 0.0}
@@ -140,6 +155,7 @@ def _run_job(work: Path, job: dict[str, Any]) -> dict[str, Any]:
                 "cpu_s": round(outcome.cpu_s, 6),
                 "metrics": dict(outcome.metrics),
                 "remarks": list(outcome.remarks),
+                "checks": list(outcome.checks),
                 "error": None,
             }
     except Exception as error:  # broken files make the libraries fail in every way

@@ -11,7 +11,7 @@ from dynamo.errors import DynamoError
 if TYPE_CHECKING:
     from dynamo.formats.radar.model import Volume
     from dynamo.radar.hail.levels import Temperatures
-    from dynamo.radar.quality import QualityLimits
+    from dynamo.radar.quality.screening import QualityLimits
 
 RADAR_PORT = Port(
     "radar",
@@ -113,6 +113,10 @@ def read_inputs(call: Call) -> tuple[Volume, Temperatures]:
 
     paths = call.inputs["radar"]
     volume = read_volume(paths[0] if len(paths) == 1 else paths, moments=MOMENTS, now=utc_now())
+    if paths[0].name not in call.examined:
+        from dynamo.checks.examine import examine_volume
+
+        call.checks.append(examine_volume(volume, paths[0].name).to_json())
     soundings = call.inputs.get("sounding")
     chosen = choose_sounding(
         soundings[0] if soundings else None,
@@ -131,7 +135,7 @@ def quality_limits(call: Call, band: str) -> QualityLimits:
     """Return the limits of the quality control: the band's defaults, updated with the parameters of a call."""
     from dataclasses import replace
 
-    from dynamo.radar.quality import limits_for
+    from dynamo.radar.quality.screening import limits_for
 
     own = limits_for(band)
     parameters = call.parameters

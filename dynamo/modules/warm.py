@@ -6,6 +6,8 @@ from importlib import import_module
 
 #: What the modules import inside their run functions.
 _SCIENCE = (
+    "dynamo.checks.catalogue",
+    "dynamo.checks.examine",
     "dynamo.formats.geojson",
     "dynamo.formats.hail_geojson",
     "dynamo.formats.hail_grid",

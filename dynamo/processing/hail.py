@@ -17,7 +17,6 @@ from dynamo.errors import InputError
 from dynamo.formats.radar.model import Volume, is_polarimetric, start_time
 from dynamo.formats.radar_products import ColumnProduct, RadarProduct, SweepProduct
 from dynamo.formats.sounding import ChosenSounding
-from dynamo.radar import quality
 from dynamo.radar.geometry import beam_height_m
 from dynamo.radar.hail import mesh as hail_mesh
 from dynamo.radar.hail import sweep as hail
@@ -27,6 +26,7 @@ from dynamo.radar.hail.hydroclass import classify
 from dynamo.radar.hail.levels import Temperatures
 from dynamo.radar.hail.mesh import PolarSweep
 from dynamo.radar.hail.vertical import without_echo_above
+from dynamo.radar.quality import screening
 
 #: The flag of a product in which hail was not, or not everywhere, looked for: no hail there does not mean none.
 NOT_LOOKED_FOR = "hail not looked for in {blind} of {sweeps} sweeps: no ZDR or RHOHV"
@@ -39,7 +39,7 @@ class HailOptions:
     """Options of a hail product; None selects the default of the radar's band."""
 
     limits: hail.HailLimits | None = None
-    quality: quality.QualityLimits | None = None
+    quality: screening.QualityLimits | None = None
     mesh_method: str = "blend"
     #: Ground range in which columns are integrated, meters.
     mesh_min_range_m: float = 10_000.0
@@ -81,7 +81,7 @@ def hail_product(volume: Volume, temperatures: Temperatures, options: HailOption
     options = HailOptions() if options is None else options
     band = volume.site.band
     limits = hail.limits_for(band) if options.limits is None else options.limits
-    checks = quality.limits_for(band) if options.quality is None else options.quality
+    checks = screening.limits_for(band) if options.quality is None else options.quality
     polar: list[PolarSweep] = []
     found: list[hail.SweepHail | None] = []
     for sweep in volume.sweeps:
@@ -149,7 +149,7 @@ def classes_product(
     temperatures: Temperatures,
     *,
     min_dbz: float = 10.0,
-    checks: quality.QualityLimits | None = None,
+    checks: screening.QualityLimits | None = None,
     zdr_offset_db: float = 0.0,
 ) -> RadarProduct:
     """Classify the hydrometeors of every polarimetric sweep where reflectivity is at least ``min_dbz``.
@@ -160,7 +160,7 @@ def classes_product(
         If no sweep of the volume is polarimetric.
     """
     band = volume.site.band
-    checks = quality.limits_for(band) if checks is None else checks
+    checks = screening.limits_for(band) if checks is None else checks
     usable = volume.polarimetric()
     if not usable:
         raise InputError(
@@ -170,7 +170,7 @@ def classes_product(
     for sweep in usable:
         moments = fields(sweep, zdr_offset_db)
         index = np.flatnonzero(moments["DBZH"].ravel() >= min_dbz)
-        keep, removed = quality.screen(moments, index, checks)
+        keep, removed = screening.screen(moments, index, checks)
         counts = {"examined": int(index.size), **removed}
         index = index[keep]
         gate = index % moments["DBZH"].shape[1]

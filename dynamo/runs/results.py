@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from dynamo.checks.model import Examination, from_json
 from dynamo.engines.base import RunFolder
 from dynamo.errors import InputError
 from dynamo.modules.branching import why_not_made
@@ -40,6 +42,8 @@ class JobResult:
     version: str = ""
     #: What whoever ordered the run must know.
     remarks: tuple[str, ...] = ()
+    #: What the checks measured in the data it read, as JSON data.
+    checks: tuple[Mapping[str, Any], ...] = ()
 
 
 def read_results(folder: RunFolder) -> dict[str, JobResult]:
@@ -63,6 +67,7 @@ def read_results(folder: RunFolder) -> dict[str, JobResult]:
                     transient=bool(data.get("transient")),
                     version=str(data.get("module_version") or ""),
                     remarks=tuple(map(str, data.get("remarks") or ())),
+                    checks=tuple(data.get("checks") or ()),
                 )
             except (ValueError, KeyError, TypeError, AttributeError, InputError):
                 continue
@@ -122,6 +127,16 @@ def hail_in(results: Mapping[str, JobResult]) -> str:
     if size_mm >= _HAIL_MM:
         return f"hail of {size_mm:.0f} mm"
     return f"hail on {area_km2:.0f} km2" if area_km2 >= 1.0 else ""
+
+
+def examinations_of(results: Mapping[str, JobResult]) -> list[Examination]:
+    """Return what the checks measured in the data of a run; what a foreign module wrote amiss is left out."""
+    found = []
+    for job in sorted(results):
+        for data in results[job].checks:
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, IndexError):
+                found.append(from_json(data))
+    return found
 
 
 def implausible_values(results: Mapping[str, JobResult]) -> dict[str, int]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dynamo.checks.judging import CheckRule
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -35,6 +37,8 @@ class RunSettings:
     max_lost: int = 3
     #: Triggers whose runs are never skipped in overload: in a pool their jobs go before all others.
     spared_triggers: frozenset[str] = frozenset()
+    #: What the configuration says about checks, by name.
+    checks: Mapping[str, CheckRule] = field(default_factory=dict)
 
     @property
     def lowest_free(self) -> tuple[Path, ...]:

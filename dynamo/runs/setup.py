@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from dynamo.checks.judging import CheckRule
 from dynamo.config.file import Config
 from dynamo.engines.base import Engine
 from dynamo.runs.engines import EngineFactory
@@ -41,8 +42,17 @@ def run_settings(config: Config) -> RunSettings:
         refit_runs=config.runs.refit_runs,
         prov=config.provenance.prov,
         tells_steps=config.provenance.openlineage is not None,
+        checks=check_rules(config),
         spared_triggers=frozenset(trigger.name for trigger in config.triggers if trigger.shed == "never"),
     )
+
+
+def check_rules(config: Config) -> dict[str, CheckRule]:
+    """Return what the configuration says about checks, by name."""
+    return {
+        name: CheckRule(section.severity, section.suspect, section.fail, section.enabled, tuple(section.series))
+        for name, section in config.checks.items()
+    }
 
 
 def make_planner(config: Config) -> DocumentPlanner:

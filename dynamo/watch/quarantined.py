@@ -1,4 +1,4 @@
-"""What waits for a person: files that intake refused, to look at, hand back, or drop.
+"""What waits for a person, and of it the files that intake refused, to look at, hand back, or drop.
 
 Each order is stored first and carried out then, here or by the daemon's next look, so that a kill in between loses
 nothing: a ``released`` file is moved back and examined once more, of a ``dropped`` one only the row is left.
@@ -9,10 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -23,44 +20,12 @@ from dynamo.feeds.quarantine import move_back
 from dynamo.runs.ledger import decide
 from dynamo.store.engine import Store
 from dynamo.store.models import Arrival
-from dynamo.times import to_iso
+from dynamo.watch.reviews import find_review, held_back, waiting_of_review
+from dynamo.watch.waiting import Waiting
 
 QUARANTINED, RELEASED, DROPPED = "quarantined", "released", "dropped"
 #: States of an arrival that intake may examine again.
 AGAIN = frozenset({QUARANTINED, RELEASED})
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """One thing that waits for a person.
-
-    Attributes
-    ----------
-    kind, id
-        ``file`` and the arrival's number; other kinds have identifiers of their own.
-    source
-        The feed, or the workflow.
-    path
-        Where it came from.
-    at
-        Where it is now; None if nowhere.
-    reason
-        Why it was refused.
-    """
-
-    kind: str
-    id: str
-    state: str
-    source: str
-    path: str
-    at: Path | None
-    bytes: int
-    reason: str
-    since: datetime
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON data."""
-        return {**vars(self), "at": None if self.at is None else str(self.at), "since": to_iso(self.since)}
 
 
 #: Returns the newest of one kind in a state; more kinds are more functions in `KINDS`.
@@ -73,13 +38,30 @@ def refused_files(session: Session, state: str, limit: int) -> Sequence[Waiting]
     return [waiting_of(arrival) for arrival in session.scalars(query)]
 
 
-KINDS: tuple[Lister, ...] = (refused_files,)
+KINDS: tuple[Lister, ...] = (refused_files, held_back)
 
 
 def waiting(session: Session, state: str, limit: int) -> Sequence[Waiting]:
     """Return what is in a state, of every kind, the newest first."""
     found = [item for kind in KINDS for item in kind(session, state, limit)]
     return sorted(found, key=lambda item: item.since, reverse=True)[:limit]
+
+
+def find_waiting(session: Session, name: str) -> Waiting:
+    """Return the refused file with this number, or the run in review whose id starts with it.
+
+    Raises
+    ------
+    NotFoundError
+        If there is neither.
+    """
+    try:
+        return waiting_of(find_refused(session, name))
+    except NotFoundError as error:
+        try:
+            return waiting_of_review(session, find_review(session, name))
+        except NotFoundError:
+            raise error from None
 
 
 def find_refused(session: Session, name: str) -> Arrival:
@@ -92,7 +74,7 @@ def find_refused(session: Session, name: str) -> Arrival:
     """
     arrival = session.get(Arrival, int(name)) if name.isdecimal() and len(name) < 19 else None
     if arrival is None or arrival.state not in (QUARANTINED, RELEASED, DROPPED):
-        raise NotFoundError(f"nothing in quarantine with the number {name!r:.40}", hint="dynamo quarantine list")
+        raise NotFoundError(f"nothing in quarantine with the number or run {name!r:.40}", hint="dynamo quarantine list")
     return arrival
 
 

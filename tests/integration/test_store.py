@@ -17,6 +17,9 @@ import pytest
 from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from dynamo.checks.model import Examination
+from dynamo.checks.record import open_review, record
+from dynamo.checks.review import decide_review, reviews_in
 from dynamo.config.file import parse_config
 from dynamo.errors import BusyError, InputError, NotFoundError, UsageError
 from dynamo.files import sha256_file
@@ -33,6 +36,7 @@ from dynamo.runs.settings import RunSettings
 from dynamo.runs.states import TRANSITIONS, RunState
 from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.alerts import AlertEvent
+from dynamo.store.checks import CheckDay, CheckResult, CheckUsual
 from dynamo.store.engine import Store, StoreUnavailableError, open_store
 from dynamo.store.inserts import insert_new
 from dynamo.store.lease import StoreLease
@@ -798,3 +802,42 @@ def test_an_arrival_is_stored_once(store: Store) -> None:
             assert insert_new(session, Arrival, **values, detected_at=now, recorded_at=now) == expected
     with store.reading() as session:
         assert session.scalars(select(Arrival.mtime_ns)).all() == [2**60]
+
+
+def test_what_checks_found_is_judged_counted_and_reviewed(store: Store, service: RunService, tmp_path: Path) -> None:
+    runs = [service.create(request_for(service, tmp_path, minute))[0].id for minute in range(14)]
+
+    def examined(minute: int, gates: float = 1832.0) -> Examination:
+        values = {"stuck_rays": (9.0 if minute == 13 else 0.0, "3 deg"), "gates@0.5": (gates, "")}
+        marks = {"digest": float(minute), "rain": {str(cell): 30.0 for cell in range(20)}}
+        return Examination("KFWS", f"{minute}.nc", "volume", f"2026-05-20T18:{minute:02}:00Z", values, marks)
+
+    other = Examination(
+        "KTLX", "t.nc", "volume", "2026-05-20T18:12:30Z", {}, {"rain": dict.fromkeys(map(str, range(20)), 39.0)}
+    )
+    for minute, run in enumerate(runs[:13]):
+        with store.transaction() as session:
+            assert open_review(session, run, record(session, run, [examined(minute)], {})) == ""
+    with store.transaction() as session:
+        found = record(session, runs[0], [other], {})
+        assert [(verdict.check, verdict.value, verdict.flag) for verdict in found] == [("neighbour", 9.0, 4)]
+    for _ in range(2):
+        with store.transaction() as session:
+            found = record(session, runs[13], [examined(13, 900.0)], {})
+            assert {verdict.check for verdict in found if verdict.flag == 4} == {"stuck_rays", "gates"}
+            assert open_review(session, runs[13], found).startswith(
+                "blocked by a check: stuck_rays: 9, limit 4 (3 deg)"
+            )
+    with store.reading() as session:
+        days = {row.series: (row.good, row.unknown, row.bad) for row in session.scalars(select(CheckDay))}
+        usual = session.scalars(select(CheckUsual)).one()
+        assert session.scalar(select(func.count()).select_from(CheckResult)) == 3
+        assert [review.run_id for review in reviews_in(session, "waiting")] == [runs[13]]
+    # Of the run that is judged anew as another's data, what was counted before is taken back.
+    assert days["KTLX"] == (0, 0, 1)
+    assert days["KFWS"][2] == 2
+    assert (usual.count, usual.mean) == (13, 1832.0)
+    with store.transaction() as session:
+        assert decide_review(session, runs[13], release=True, note="").state == "released"
+    with pytest.raises(UsageError), store.transaction() as session:
+        decide_review(session, runs[13], release=False, note="")

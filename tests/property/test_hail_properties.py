@@ -15,7 +15,7 @@ from dynamo.processing.hail import hail_product
 from dynamo.radar.geometry import beam_height_m, ground_range_m, slant_range_m
 from dynamo.radar.hail.mesh import matching_rays
 from dynamo.radar.hail.sweep import find_hail, limits_for
-from dynamo.radar.quality import limits_for as quality_for
+from dynamo.radar.quality.screening import limits_for as quality_for
 from tests.hail_cases import sweep, temperatures, volume
 
 _RAYS, _GATES = 60, 40

@@ -1,4 +1,4 @@
-"""`dynamo quarantine`: look at what was refused; hand it back to intake, or drop it."""
+"""`dynamo quarantine`: look at files that were refused and runs that were kept back; release them, or drop them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from dynamo.cli.watch import ConfigOption
 if TYPE_CHECKING:
     from dynamo.config.file import Config
     from dynamo.store.engine import Store
-    from dynamo.watch.quarantined import Waiting
+    from dynamo.watch.waiting import Waiting
 
-NumberArgument = typer.Argument(metavar="NUMBER", help="Number in `dynamo quarantine list`.")
+NumberArgument = typer.Argument(metavar="NUMBER|RUN", help="Number or run in `dynamo quarantine list`.")
 _STATES = ("quarantined", "released", "dropped")
 
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="Look at refused files; hand them back to intake, or drop them.")
+    group = typer.Typer(
+        no_args_is_help=True, help="Look at refused files, and at runs that checks kept back; release or drop them."
+    )
     group.command("list")(list_)
     group.command("show")(show)
     group.command("release")(release)
@@ -36,7 +38,7 @@ def list_(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """List the files that intake refused and why, newest first."""
+    """List the files that intake refused, and the runs that a check kept from being published; newest first."""
     from dynamo.errors import UsageError
     from dynamo.watch.quarantined import waiting
 
@@ -51,12 +53,12 @@ def list_(
         return
     print_table(
         "",
-        ("number", "since", "from", "file", "reason"),
+        ("number, run", "since", "from", "file", "reason"),
         [
             (item.id, f"{item.since:%m-%d %H:%M}", item.source, Path(item.path).name, _shortened(item.reason))
             for item in found
         ],
-        empty=f"no {state} files in {store.url}",
+        empty=f"no {state} files or runs in {store.url}",
     )
 
 
@@ -68,18 +70,19 @@ def show(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Show why a file was refused and what it holds now, and draw what can be read of it as a PNG.
+    """Show why a file was refused or a run kept back, and draw what can be read of the file as a PNG.
 
     The file is read in a process of its own with limits, as on arrival: it may be hostile. What cannot be read as a
     product is drawn in greys, as far as it holds any grid of numbers.
     """
-    from dynamo.watch.quarantined import find_refused, waiting_of
+    from dynamo.watch.quarantined import find_waiting
 
     settings, store = _opened(config)
     with store.reading() as session:
-        item = waiting_of(find_refused(session, number))
+        item = find_waiting(session, number)
     store.close()
-    facts = {**item.as_json(), **_looked_at(item, out_file or settings.quarantine_dir / f"{Path(item.path).name}.png")}
+    name = Path(item.path).name if item.kind == "file" else f"{item.id}-{Path(item.path).name}"
+    facts = {**item.as_json(), **_looked_at(item, out_file or settings.quarantine_dir / f"{name}.png")}
     if as_json:
         print_json(facts)
         return
@@ -94,17 +97,24 @@ def release(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Hand a refused file back to intake, which examines it once more.
+    """Hand a refused file back to intake, which examines it once more; have a run published that was kept back.
 
-    It goes back to where it came from. A daemon that runs takes it within seconds, otherwise the next one does. If it
-    is still bad it is refused again, with a reason of its own.
+    A file goes back to where it came from. A daemon that runs takes it within seconds, otherwise the next one does. If
+    it is still bad it is refused again, with a reason of its own. A run is published once, as any other.
     """
+    from dynamo.cli.submit import detach
     from dynamo.watch.quarantined import release as order
+    from dynamo.watch.reviews import release_run
 
     settings, store = _opened(config)
     try:
-        _require_feed(settings, store, number)
-        item = order(store, number, reason)
+        item = _found(store, number)
+        if item.kind == "run":
+            detach(release_run(store, item.id, reason), config)
+        else:
+            _require_feed(settings, item)
+            order(store, number, reason)
+        item = _found(store, number)
     finally:
         store.close()
     _answer(item, as_json)
@@ -116,21 +126,24 @@ def drop(
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
-    """Delete a refused file for good; the record of it stays, with the reason.
+    """Delete a refused file for good, or leave a run unpublished; the record of it stays, with the reason.
 
     A published product that another workflow refused is not deleted: only the record changes.
     """
     from dynamo.doors import FEEDS
     from dynamo.watch.quarantined import drop as order
-    from dynamo.watch.quarantined import find_refused
+    from dynamo.watch.reviews import drop_run
 
     settings, store = _opened(config)
     try:
-        with store.reading() as session:
-            feed = find_refused(session, number).feed
-        kinds = {section.name: section.kind for section in settings.feeds}
-        movable = feed in kinds and bool(FEEDS.load(kinds[feed]).movable)
-        item = order(store, number, reason, movable=movable)
+        item = _found(store, number)
+        if item.kind == "run":
+            drop_run(store, item.id, reason)
+        else:
+            kinds = {section.name: section.kind for section in settings.feeds}
+            movable = item.source in kinds and bool(FEEDS.load(kinds[item.source]).movable)
+            order(store, number, reason, movable=movable)
+        item = _found(store, number)
     finally:
         store.close()
     _answer(item, as_json)
@@ -160,15 +173,19 @@ def _looked_at(item: Waiting, goal: Path) -> dict[str, Any]:
     return {**found, "picture": str(goal), "shows": picture.shows}
 
 
-def _require_feed(settings: Config, store: Store, number: str) -> None:
-    """Check that there is an intake to hand a file back to."""
-    from dynamo.errors import UsageError
-    from dynamo.watch.quarantined import find_refused
+def _found(store: Store, number: str) -> Waiting:
+    from dynamo.watch.quarantined import find_waiting
 
     with store.reading() as session:
-        feed = find_refused(session, number).feed
-    if feed not in {section.name for section in settings.feeds}:
-        raise UsageError(f"its feed {feed} is not in the configuration", where=number, hint="name it with -c")
+        return find_waiting(session, number)
+
+
+def _require_feed(settings: Config, item: Waiting) -> None:
+    """Check that there is an intake to hand a file back to."""
+    from dynamo.errors import UsageError
+
+    if item.source not in {section.name for section in settings.feeds}:
+        raise UsageError(f"its feed {item.source} is not in the configuration", where=item.id, hint="name it with -c")
 
 
 def _opened(config: Path | None) -> tuple[Config, Store]:
@@ -184,7 +201,7 @@ def _answer(item: Waiting, as_json: bool) -> None:
         print_json(item.as_json())
         return
     out.print(f"{item.id} {item.state}: {item.path}", markup=False)
-    if item.state == "dropped" and item.at is not None:
+    if item.kind == "file" and item.state == "dropped" and item.at is not None:
         err.print(f"{item.at} stays where it is: it is a published product", markup=False)
 
 

@@ -19,7 +19,7 @@ from dynamo.errors import InputError
 from dynamo.radar.hail.hydroclass import classify
 from dynamo.radar.hail.hydroclass_tables import HAIL
 from dynamo.radar.hail.regions import gate_areas_km2, label_gates
-from dynamo.radar.quality import REASONS, QualityLimits, screen
+from dynamo.radar.quality.screening import REASONS, QualityLimits, screen
 
 #: Values of the hail class: which of the two tests found the gate.
 BY_CLASS, BY_SCREEN, BY_BOTH = 1, 2, 3

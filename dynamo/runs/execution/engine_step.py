@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from dynamo.checks.record import open_review, record
 from dynamo.engines.base import Engine, EngineError, RunFolder, Status
+from dynamo.runs import ledger
 from dynamo.runs.engines import Engines
 from dynamo.runs.execution.disk import DiskError
+from dynamo.runs.execution.examining import examine_apart
 from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import REASON_LENGTH, RunJournal
 from dynamo.runs.patience import Stopped
-from dynamo.runs.results import read_results, sum_up
+from dynamo.runs.results import JobResult, examinations_of, read_results, sum_up
 from dynamo.runs.settings import RunSettings
 from dynamo.runs.states import FINAL, RunState
 from dynamo.store.models import Run
@@ -22,6 +26,8 @@ from dynamo.times import utc_now
 _log = logging.getLogger("dynamo.runs")
 #: Attempts at a run that file systems fail although ours are well: with the pauses between them, some minutes.
 _MOST_FAULTS = 20
+#: The engine whose jobs leave products, but no results.
+_WITHOUT_RESULTS = "pegasus"
 
 
 class EngineStep:
@@ -128,12 +134,30 @@ class EngineStep:
         values = sum_up(results, run.jobs_total)
         move = self._journal.move
         if status.state == "succeeded":
-            move(run, "publishing", reason="", finished_at=utc_now(), **values)
+            self._judge(run, results, values)
         elif status.state == "cancelled":
             move(run, "cancelled", reason=status.reason or "cancelled", finished_at=utc_now(), **values)
         else:
             reason = status.reason or next((f"{r.job}: {r.error}" for r in results.values() if r.error), "failed")
             move(run, "failed", reason=reason[:REASON_LENGTH], finished_at=utc_now(), **values)
+
+    def _judge(self, run: Run, results: Mapping[str, JobResult], values: dict[str, Any]) -> None:
+        """Judge what the checks measured; the run goes on to publication unless one of them blocks it."""
+        journal = self._journal
+        apart = run.engine == _WITHOUT_RESULTS and not results
+        examinations = examine_apart(run) if apart else examinations_of(results)
+        with journal.store.transaction() as session:
+            verdicts = record(session, run.id, examinations, self._settings.checks)
+            reason = open_review(session, run.id, verdicts)[:REASON_LENGTH]
+            to: RunState = "failed" if reason else "publishing"
+            moved = ledger.move(session, run.id, to, reason=reason, finished_at=utc_now(), **values)
+            if moved and reason:
+                ledger.decide(session, run.id, "block", reason)
+            if not moved:
+                # Another process has concluded it: nothing is counted twice.
+                session.rollback()
+        if moved:
+            journal.tell(run.id, to, reason)
 
 
 class _Watched:

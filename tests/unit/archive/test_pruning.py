@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from dynamo.archive import pruning
 from dynamo.archive.pruning import prune
+from dynamo.checks.judging import CheckRule
+from dynamo.checks.model import Examination
+from dynamo.checks.record import record
 from dynamo.config.file import parse_config
 from dynamo.runs.ledger import decide
+from dynamo.store.checks import CheckDay, CheckLast, CheckResult, CheckReview, CheckRun, CheckUsual
 from dynamo.store.engine import Store, open_store
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Arrival, CostObservation, Product, Run, RunDecision, StoredDocument
@@ -56,6 +60,32 @@ def test_nothing_is_pruned_by_default(store: Store, tmp_path: Path) -> None:
     add_run(store, tmp_path, 0, state="failed", tier="", product_dir=None)
     assert pruned(store, tmp_path) == {}
     assert (count(store, Arrival), count(store, Run)) == (1, 1)
+
+
+def test_what_checks_found_goes_with_its_run_but_not_what_waits_for_review(store: Store, tmp_path: Path) -> None:
+    def examined(series: str) -> Examination:
+        values = {"stuck_rays": (9.0, ""), "gates@0.5": (1832.0, "")}
+        return Examination(series, f"{series}.nc", "volume", "2024-05-20T18:00:00Z", values, {"digest": 1.0})
+
+    failed: dict[str, Any] = {"state": "failed", "tier": "", "product_dir": None}
+    dropped, waiting, young = (add_run(store, tmp_path, number, **failed) for number in range(3))
+    with store.transaction() as session:
+        session.execute(update(Run).where(Run.id == young.id).values(updated_at=NOW - DAY))
+        for run, series in ((dropped, "KOLD"), (waiting, "KWAIT"), (young, "KNEW")):
+            # The limit is another's, so that the file teaches what is usual, too.
+            sound = {"stuck_rays": CheckRule(fail=20.0)}
+            record(session, run.id, [examined(series)], sound)
+            session.add(CheckReview(run_id=run.id, check="stuck_rays", reason="", state="waiting", opened_at=START))
+        session.get_one(CheckReview, dropped.id).state = "dropped"
+        day = {"KOLD": "2024-05-20", "KWAIT": "2024-05-20", "KNEW": f"{NOW - DAY:%Y-%m-%d}"}
+        for series, at in day.items():
+            session.execute(update(CheckDay).where(CheckDay.series == series).values(day=at))
+    assert pruned(store, tmp_path, runs_days=90.0) == {"check_days": 2, "runs": 1, "documents": 0}
+    with store.reading() as session:
+        left = {table: set(session.scalars(select(table.run_id))) for table in (CheckResult, CheckReview, CheckRun)}
+        at_series = {table: set(session.scalars(select(table.series))) for table in (CheckDay, CheckUsual, CheckLast)}
+    assert left == {key: {waiting.id, young.id} for key in (CheckResult, CheckReview, CheckRun)}
+    assert at_series == {key: {"KNEW"} for key in (CheckDay, CheckUsual, CheckLast)}
 
 
 def test_a_file_that_is_still_there_keeps_its_identity(store: Store, tmp_path: Path) -> None:
@@ -115,7 +145,7 @@ def test_runs_without_products_go_with_all_that_is_theirs(store: Store, tmp_path
     with store.transaction() as session:
         insert_new(session, StoredDocument, sha256="a" * 64, recorded_at=START, **unused)
         insert_new(session, StoredDocument, sha256="b" * 64, recorded_at=NOW - DAY, **unused)
-    assert pruned(store, tmp_path, runs_days=90.0) == {"runs": 2, "documents": 1}
+    assert pruned(store, tmp_path, runs_days=90.0) == {"check_days": 0, "runs": 2, "documents": 1}
     with store.reading() as session:
         assert set(session.scalars(select(Run.id))) == {run.id for run in kept}
         assert set(session.scalars(select(CostObservation.run_id))) == {kept[0].id}

@@ -52,6 +52,10 @@ def test_the_example_is_read_as_it_is_and_with_every_option_uncommented(tmp_path
     assert full.watch == config.watch
 
 
+def test_a_check_of_a_workflow_module_is_one_with_a_limit() -> None:
+    assert parse(checks={"our_module": {"fail": 3.0}}).checks["our_module"].fail == 3.0
+
+
 def test_relative_paths_begin_at_the_file() -> None:
     config = parse(folders={"state": "s", "products": "/p"}, store={"url": "sqlite:///db/x.sqlite"})
     assert config.state_dir == Path("/base/s")
@@ -65,6 +69,12 @@ def test_relative_paths_begin_at_the_file() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
+        ({"checks": {"zdr_bais": {"fail": 1.0}}}, ["checks.zdr_bais: unknown check (did you mean zdr_bias?)"]),
+        ({"checks": {"zdr_bias": {"sevrity": "warn"}}}, ["checks.zdr_bias.sevrity", "did you mean severity?"]),
+        ({"checks": {"zdr_bias": {"severity": "stop"}}}, ["checks.zdr_bias.severity", "warn", "block"]),
+        ({"checks": {"zdr_bias": {"fail": float("nan")}}}, ["checks.zdr_bias.fail"]),
+        # Only its jobs know a check of a workflow module, and only a limit here judges it.
+        ({"checks": {"our_module": {"severity": "block"}}}, ["checks.our_module: unknown check", "suspect or fail"]),
         ({"feedz": []}, ["feedz: unknown option", "did you mean feeds?"]),
         ({"runs": {"max_run": 2}}, ["runs.max_run: unknown option", "did you mean max_runs?"]),
         ({"feeds": [{**FEED, "pattern": ["*"]}]}, ["feeds[0].pattern", "did you mean patterns?"]),

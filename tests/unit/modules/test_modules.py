@@ -124,7 +124,7 @@ def test_runner_names_whatever_a_module_fails_with(
     root = tmp_path / "run"
     prepare(root, nowcast)
 
-    def damaged(*_: object) -> None:
+    def damaged(*_: object, **__: object) -> None:
         raise struct.error("unpack requires 4 bytes")
 
     monkeypatch.setattr("dynamo.modules.branching.execute", damaged)

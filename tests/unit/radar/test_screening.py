@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dynamo.errors import InputError
-from dynamo.radar.quality import REASONS, QualityLimits, limits_for, screen, texture_db
+from dynamo.radar.quality.screening import REASONS, QualityLimits, limits_for, screen, texture_db
 
 _SHAPE = (36, 50)
 

@@ -1,0 +1,37 @@
+"""Runs whose products a check kept back: which they are, and what somebody decides about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dynamo.errors import NotFoundError, UsageError
+from dynamo.store.checks import CheckReview
+from dynamo.times import utc_now
+
+
+def reviews_in(session: Session, state: str, limit: int = 1000) -> Sequence[CheckReview]:
+    """Return the reviews in a state (waiting, released, dropped), the newest first."""
+    statement = select(CheckReview).where(CheckReview.state == state).order_by(CheckReview.opened_at.desc())
+    return session.scalars(statement.limit(limit)).all()
+
+
+def decide_review(session: Session, run_id: str, *, release: bool, note: str) -> CheckReview:
+    """Store that a run may be published, or never; see `dynamo.watch.reviews`.
+
+    Raises
+    ------
+    NotFoundError, UsageError
+        If the run is not in review, or was decided on before.
+    """
+    # Of two people who decide at the same time, the second one sees what the first one did.
+    review = session.get(CheckReview, run_id, with_for_update=True, populate_existing=True)
+    if review is None:
+        raise NotFoundError(f"run {run_id:.64} waits for no review", hint="dynamo quarantine list")
+    if review.state != "waiting":
+        raise UsageError(f"it was {review.state} before", where=run_id, expected="a run that waits for review")
+    review.state = "released" if release else "dropped"
+    review.decided_at, review.note = utc_now(), note
+    return review

@@ -1,0 +1,240 @@
+"""`dynamo checks`: what is checked, the checks of a file, and what was found in the data of runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.runs import JsonOption
+from dynamo.cli.watch import ConfigOption
+
+if TYPE_CHECKING:
+    from dynamo.checks.model import Check
+
+#: Exit code of `run` if data failed a check, so that scripts can tell.
+_FAILED = 1
+_FLAGS = {1: "good", 2: "not evaluated", 3: "suspect", 4: "bad", 9: "missing"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="Check data for damage. Flags are QARTOD's: 1 good, 2 not evaluated, 3 suspect, 4 bad, 9 missing.",
+    )
+    group.command("list")(list_checks)
+    group.command("run")(run)
+    group.command("results")(results)
+    app.add_typer(group, name="checks")
+
+
+def list_checks(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+    """List all checks with their limits, as `[checks.NAME]` of the configuration sets them."""
+    from dataclasses import replace
+
+    from dynamo.checks.model import Check
+    from dynamo.config.file import find_config
+    from dynamo.doors import CHECKS
+
+    sections = find_config(config).checks
+    checks = CHECKS.usable()
+    # Those that only a workflow module knows.
+    own = {name: Check(name, "series", "", "", None, None) for name in sections if name not in CHECKS}
+    rows = []
+    for name, check in {**checks, **own}.items():
+        section = sections.get(name)
+        if section is not None:
+            check = replace(  # noqa: PLW2901
+                check,
+                severity=section.severity or check.severity,
+                suspect=check.suspect if section.suspect is None else section.suspect,
+                fail=check.fail if section.fail is None else section.fail,
+            )
+        rows.append(
+            (
+                name,
+                check,
+                section is None or section.enabled,
+                CHECKS.origin(name) if name in checks else "a workflow module",
+            )
+        )
+    if as_json:
+        print_json([_check_json(*row) for row in rows])
+        return
+    print_table(
+        "",
+        ("check", "of", "", "suspect", "bad", "what it measures"),
+        [
+            (name, check.subject, _severity(check, on), *_limits(check), check.description)
+            for name, check, on, _ in rows
+        ],
+    )
+    out.print("block: nothing is published that was made from bad data. sd: standard deviations from the usual value.")
+
+
+def run(
+    files: list[Path] = typer.Argument(metavar="FILE...", help="A file, or the files of one volume."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Check a radar file, a composite, a nowcast, or GeoJSON; exit with 1 if it is bad.
+
+    Nothing is stored. Compared with history are only files of series that the store knows.
+    """
+    from dynamo.checks.files import examine_file
+    from dynamo.checks.judging import SeriesMemory, judge
+    from dynamo.checks.model import Flag
+    from dynamo.checks.record import known
+    from dynamo.config.file import find_config
+    from dynamo.runs.setup import check_rules
+
+    settings = find_config(config)
+    examination = examine_file(files[0] if len(files) == 1 else files)
+    memory = SeriesMemory()
+    if not isinstance(settings.store_url, Path) or settings.store_url.is_file():
+        from dynamo.store.engine import open_store
+
+        store = open_store(settings.store_url)
+        with store.reading() as session:
+            memory = known(session, examination)
+        store.close()
+    verdicts = judge(examination, memory, check_rules(settings))
+    shown = [verdict for verdict in verdicts if verdict.flag not in (Flag.GOOD, Flag.NOT_EVALUATED)]
+    if as_json:
+        print_json(
+            {
+                "file": examination.file,
+                "series": examination.series,
+                "valid_at": examination.valid_at,
+                "checks": [{**vars(verdict), "flag": int(verdict.flag)} for verdict in verdicts],
+            }
+        )
+    else:
+        good = sum(verdict.flag == Flag.GOOD for verdict in verdicts)
+        if shown:
+            print_table("", ("check", "flag", "value", "limit", "place"), [_shown(verdict) for verdict in shown])
+        unknown = len(verdicts) - good - len(shown)
+        out.print(f"{examination.file}: {good} good, {unknown} not evaluated, {len(shown)} not good", markup=False)
+    if any(verdict.flag in (Flag.BAD, Flag.MISSING) for verdict in verdicts):
+        raise typer.Exit(_FAILED)
+
+
+def results(
+    since: str = typer.Option("24h", metavar="TIME", help="How far back, such as `90min`, `24h`, or `7d`."),
+    series: str = typer.Option("", "--series", help="Only this radar or source."),
+    run_id: str = typer.Option("", "--run", metavar="RUN", help="Only this run."),
+    limit: int = typer.Option(100, min=1, max=100_000, help="Show at most this many, newest first."),
+    config: Path | None = ConfigOption,
+    as_json: bool = JsonOption,
+) -> None:
+    """Show what was not good in the data of runs, newest first, and how often all was."""
+    from sqlalchemy import select
+
+    from dynamo.config.file import find_config
+    from dynamo.runs.ledger import find_run
+    from dynamo.store.checks import CheckDay, CheckResult
+    from dynamo.store.engine import open_store
+    from dynamo.times import to_iso, utc_now
+
+    earliest = utc_now() - _span(since)
+    store = open_store(find_config(config).store_url)
+    with store.reading() as session:
+        query = select(CheckResult).order_by(CheckResult.id.desc()).limit(limit)
+        if run_id:
+            query = query.where(CheckResult.run_id == find_run(session, run_id).id)
+        else:
+            query = query.where(CheckResult.time >= earliest)
+        days = select(CheckDay).where(CheckDay.day >= f"{earliest:%Y-%m-%d}").order_by(CheckDay.series, CheckDay.day)
+        if series:
+            query, days = query.where(CheckResult.series == series), days.where(CheckDay.series == series)
+        rows = session.scalars(query).all()
+        counts = [] if run_id else session.scalars(days).all()
+    store.close()
+    if as_json:
+        names = ("run_id", "series", "file", "check", "severity", "flag", "value", "limit", "place")
+        numbers = ("series", "day", "good", "unknown", "suspect", "bad", "missing")
+        print_json(
+            {
+                "results": [{**{name: getattr(row, name) for name in names}, "time": to_iso(row.time)} for row in rows],
+                "days": [{name: getattr(row, name) for name in numbers} for row in counts],
+            }
+        )
+        return
+    if rows:
+        print_table(
+            "",
+            ("time", "run", "series", "check", "flag", "value", "place"),
+            [
+                (
+                    f"{row.time:%m-%d %H:%M}",
+                    row.run_id[:8],
+                    row.series,
+                    row.check,
+                    _FLAGS.get(row.flag, row.flag),
+                    _number(row.value),
+                    row.place[:60],
+                )
+                for row in rows
+            ],
+        )
+    else:
+        out.print("Nothing that was not good.")
+    if counts:
+        print_table(
+            "",
+            ("series", "day", "good", "not evaluated", "suspect", "bad", "missing"),
+            [(row.series, row.day, row.good, row.unknown, row.suspect, row.bad, row.missing) for row in counts],
+        )
+
+
+def _shown(verdict: Any) -> tuple[str, str, str, str, str]:
+    flag = _FLAGS[int(verdict.flag)] + (" (blocks)" if verdict.blocks else "")
+    return verdict.check, flag, _number(verdict.value), _number(verdict.limit), verdict.place
+
+
+def _severity(check: Check, on: bool) -> str:
+    return check.severity if on else "off"
+
+
+def _limits(check: Check) -> tuple[str, str]:
+    sign, unit = "<" if check.low else ">", "sd" if check.usual is not None else check.unit.replace("1", "", 1)
+    texts = [f"{sign} {value:g} {unit}".strip() if value is not None else "" for value in (check.suspect, check.fail)]
+    return texts[0], texts[1]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _check_json(name: str, check: Check, enabled: bool, origin: str) -> dict[str, Any]:
+    names = ("subject", "description", "unit", "severity", "suspect", "fail", "low")
+    usual = check.usual is not None
+    return {
+        "name": name,
+        **{key: getattr(check, key) for key in names},
+        "usual": usual,
+        "enabled": enabled,
+        "origin": origin,
+    }
+
+
+def _span(text: str) -> timedelta:
+    """Return a length of time.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    from dynamo.errors import UsageError
+
+    units = {"min": 60.0, "h": 3600.0, "d": 86_400.0}
+    for unit, seconds in units.items():
+        number = text.removesuffix(unit)
+        if text.endswith(unit) and number.replace(".", "", 1).isdecimal() and float(number) * seconds < 1e9:
+            return timedelta(seconds=float(number) * seconds)
+    raise UsageError(f"--since {text!r:.40} is no length of time", expected="such as 90min, 24h, or 7d")

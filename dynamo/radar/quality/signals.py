@@ -1,0 +1,88 @@
+"""Checks for what is no echo at all: the sun, other transmitters, receiver noise, scrambled rays; pure.
+
+The radar equation: a receiver's noise is a constant power, so its reflectivity grows with the square of range
+(Holleman et al. 2010, doi:10.1175/2009JTECHA1213.1, use it to find the sun in operational sweeps).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynamo.radar.quality.view import UNKNOWN, Measure, SweepView
+
+#: dBZ at 1 km: no weather radar hears fainter echo.
+_FAINTEST_DBZ_1_KM = -62.0
+#: Weather does not fill the far half of a ray so evenly, dB.
+_EVEN_DB = 5.0
+#: Nor does receiver noise, averaged over pulses, vary as much.
+_NOISE_DB = 3.0
+
+
+def spokes(view: SweepView) -> Measure:
+    """Return the number of rays filled by the sun or another transmitter while those a few degrees away are not."""
+    gates = view.valid.shape[1]
+    far = view.valid[:, gates // 2 :]
+    if far.shape[1] < 15 or view.azimuth_deg.size < 60:
+        return UNKNOWN
+    share = far.mean(axis=1)
+    # The sun is as wide as the beam, a degree or two.
+    step = max(2, round(4.0 / view.spacing_deg))
+    beside = np.maximum(np.roll(share, step), np.roll(share, -step))
+    suspects = np.flatnonzero((share > 0.7) & (beside < 0.5 * share))
+    power = view.dbz[suspects, gates // 2 :] - 20.0 * np.log10(view.sample_range_m[gates // 2 :] / 1000.0)
+    if suspects.size:
+        spread = np.nanstd(power, axis=1)
+        plain = np.nanstd(view.dbz[suspects, gates // 2 :], axis=1)
+        suspects = suspects[np.minimum(spread, plain) < _EVEN_DB]
+    return Measure(float(suspects.size), view.rays_at(suspects[:1]) if suspects.size else "")
+
+
+def too_faint(view: SweepView) -> Measure:
+    """Return the share of echo fainter than any receiver can hear at its range: a wrong sign, scale, or range."""
+    known = int(view.per_ray.sum())
+    if known < 300:
+        return UNKNOWN
+    floor = _FAINTEST_DBZ_1_KM + 20.0 * np.log10(np.maximum(view.sample_range_m, 100.0) / 1000.0)
+    with np.errstate(invalid="ignore"):
+        faint = int(np.count_nonzero(view.dbz < floor.astype(np.float32)))
+    return Measure(round(faint / known, 5), view.label)
+
+
+def noise_floor(view: SweepView) -> Measure:
+    """Return the share of the outermost fifth of the gates that receiver noise fills.
+
+    Counted are the rays there whose power is even along range; storms are not.
+    """
+    gates = view.valid.shape[1]
+    start = gates - max(gates // 5, 8)
+    if gates < 40:
+        return UNKNOWN
+    far = view.dbz[:, start:] - 20.0 * np.log10(view.sample_range_m[start:] / 1000.0).astype(np.float32)
+    full = np.count_nonzero(view.valid[:, start:], axis=1) > 0.6 * (gates - start)
+    if not full.any():
+        return Measure(0.0)
+    even = np.nanstd(far[full], axis=1) < _NOISE_DB
+    level = np.nanmedian(far[full], axis=1)
+    noisy = np.flatnonzero(full)[even & (np.abs(level - np.median(level)) < 3.0)]
+    share = noisy.size / view.azimuth_deg.size
+    return Measure(round(float(share), 4), view.rays_at(noisy[:1]) if noisy.size else "")
+
+
+def ray_disorder(view: SweepView) -> Measure:
+    """Return how many times more reflectivity changes from ray to ray than over the same distance along them.
+
+    It is about 1 in any weather. Compared are the values, and where echo begins and ends.
+    """
+    half = max(8, view.dbz.shape[1] // 2)
+    apart_m = np.deg2rad(view.spacing_deg) * view.sample_range_m[half // 2]
+    lag = max(1, round(apart_m / (view.range_m[1] - view.range_m[0])))
+    dbz, behind = view.dbz[:, :half], view.behind("DBZH", lag)[:, :half]
+    beside = np.roll(dbz, -1, axis=0)
+    along, across = np.abs(behind - dbz), np.abs(beside - dbz)
+    both = ~np.isnan(along) & ~np.isnan(across)
+    if np.count_nonzero(both) < 300:
+        return UNKNOWN
+    values = float(across[both].mean()) / max(float(along[both].mean()), 0.5)
+    valid, lines = ~np.isnan(dbz), max(400, int(np.count_nonzero(np.isnan(behind) != np.isnan(dbz))))
+    ends = int(np.count_nonzero(np.isnan(beside) == valid)) / lines
+    return Measure(round(max(values, ends), 2), view.label)
