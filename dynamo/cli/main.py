@@ -16,12 +16,12 @@ from dynamo.errors import DynamoError
 #: One entry per group of commands: the module in `dynamo.cli` that provides `register(app)`.
 COMMANDS = (
     "alerts",
-    "assets",
+    "data.assets",
     "autoscale",
     "backfill",
-    "checks",
+    "data.checks",
     "demo",
-    "freshness",
+    "data.freshness",
     "modules",
     "nowcast",
     "plugins",
