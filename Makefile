@@ -66,7 +66,7 @@ test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
 FAST := $(FAST_ARGS) -m "not slow" tests/property tests/unit
-test-fast: $(VENV)/.ready ## Run the unit and property tests that are not slow, without daemons (2 min)
+test-fast: $(VENV)/.ready ## Run the unit and property tests that are not slow, without daemons (2 to 3 min)
 	$(BIN)/python -m pytest $(FAST)
 
 test-oldest: $(VENV)/.uv ## Run the fast tests with the oldest versions that setup.cfg allows (VERSION_ARGS: other tests)
