@@ -7,13 +7,17 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamo.radar.quality.view import UNKNOWN, Mask, Measure, SweepView, worst
+from dynamo.radar.quality.view import UNKNOWN, Mask, Measure, SweepView, count_true, middle, worst
 
 #: A statement on a distribution needs this many values.
 _ENOUGH = 300
 #: Width of a bin of the histogram, dB; no encoding is coarser but damaged ones.
 _BIN_DB = 0.5
 _LOWEST_DB = -100.0
+#: Closer to the radar, m, no moment lacks the echo of rays because it is that of the pulse before.
+_UNFOLDED_M = 100_000.0
+#: As many values of a moment are not missing by chance from rays that follow each other.
+_MISSED = 30
 #: Echo this strong does not stand alone, dBZ.
 _STRONG_DBZ = 30.0
 #: Single gates stand out by more, dB.
@@ -30,15 +34,33 @@ def blank_rays(view: SweepView) -> Measure:
 
     A blocked sector fades at its sides and has clutter near the radar; lost rays have nothing at all.
     """
-    everywhere = np.count_nonzero(~np.isnan(view.sample(view.densest)), axis=1)
-    found = [
-        _lost_rays(view, counts) for counts in (view.per_ray + np.count_nonzero(view.near > -999.0, axis=1), everywhere)
+    found = [_lost_rays(view, view.per_ray + view.per_ray_near)]
+    found += [_lost_rays(view, count_true(known)) for known in view.dense.values()]
+    ray, gate = view.spots
+    near = np.flatnonzero(gate < np.searchsorted(view.sample_range_m, _UNFOLDED_M))
+    found += [
+        _rays_without(view, ray[near], ~np.isnan(view.echo(name)[near]))
+        for name in ("ZDR", "RHOHV", "PHIDP", "VRADH")
+        if name in view.moments
     ]
     return worst(found)
 
 
+def _rays_without(view: SweepView, ray: NDArray[np.intp], known: Mask) -> Measure:
+    """Return the share of the rays whose echo lacks a moment that other rays have."""
+    if known.all():
+        return Measure(0.0)
+    size = view.azimuth_deg.size
+    echo, counts = np.bincount(ray, minlength=size), np.bincount(ray[known], minlength=size)
+    gone = counts == 0
+    run = np.cumsum(~gone)
+    expected = np.bincount(run, weights=echo * gone) * (counts.sum() / max(1, ray.size))
+    lost = np.flatnonzero(gone & (expected[run] >= _MISSED))
+    return Measure(round(lost.size / size, 4), view.rays_at(lost))
+
+
 def _lost_rays(view: SweepView, counts: NDArray[np.int64]) -> Measure:
-    usual = float(np.median(counts))
+    usual = middle(counts)
     # Where most rays have next to nothing, one without anything is nothing special.
     if counts.size < 10 or usual < 10:
         return UNKNOWN
@@ -48,14 +70,19 @@ def _lost_rays(view: SweepView, counts: NDArray[np.int64]) -> Measure:
 
 def blank_ring(view: SweepView) -> Measure:
     """Return the share of gates, all around, that lack the echo which the gates before and behind them have."""
-    counts = np.count_nonzero(view.valid, axis=0)
-    if counts.size < 10 or counts.sum() < _ENOUGH:
-        return UNKNOWN
+    found = [_lost_gates(view, known, count_true(known.T)) for known in view.dense.values()]
+    if view.per_gate.size >= 10 and view.per_gate.sum() >= _ENOUGH:
+        found.append(_lost_gates(view, view.valid, view.per_gate))
+    return worst(found)
+
+
+def _lost_gates(view: SweepView, known: Mask, counts: NDArray[np.int64]) -> Measure:
     # A tenth of the neighboring gates' echo is more than chance leaves out.
-    lost = np.flatnonzero(_runs_between(counts == 0, counts > max(4.0, 0.04 * view.azimuth_deg.size), around=False))
+    lost = np.flatnonzero(_runs_between(counts == 0, counts > max(4.0, 0.04 * known.shape[0]), around=False))
     if not lost.size:
         return Measure(0.0)
-    near, far = (view.sample_range_m[int(lost[end])] / 1000 for end in (0, -1))
+    ranges_km = view.range_m[:: max(1, round(view.range_m.size / counts.size))] / 1000.0
+    near, far = (ranges_km[min(int(lost[end]), ranges_km.size - 1)] for end in (0, -1))
     return Measure(round(lost.size / counts.size, 4), view.at(f"{near:.0f} to {far:.0f} km"))
 
 
@@ -64,7 +91,7 @@ def cut_short(view: SweepView) -> Measure:
 
     Where gates were lost, storms are cut along a circle.
     """
-    counts = np.count_nonzero(view.valid, axis=0)
+    counts = view.per_gate
     used = np.flatnonzero(counts)
     if used.size < 10 or counts.sum() < _ENOUGH:
         return UNKNOWN
@@ -81,9 +108,9 @@ def flat(view: SweepView) -> Measure:
     for name, step in (("DBZH", _BIN_DB), ("ZDR", 0.0625), ("RHOHV", 0.003), ("VRADH", 0.5), ("PHIDP", 0.5)):
         if name not in view.moments:
             continue
-        values = view.sample(name)
         # Correlation and velocity where there is no echo may be anything.
-        values = values[view.valid & ~np.isnan(values)]
+        values = view.echo(name)
+        values = values[~np.isnan(values)]
         if values.size < _ENOUGH:
             continue
         bins = ((values - values.min()) * np.float32(1.0 / step)).astype(np.int32)
@@ -100,9 +127,14 @@ def stuck_rays(view: SweepView) -> Measure:
     """Return the largest number of neighboring rays that are copies of each other."""
     if view.azimuth_deg.size < 10 or view.per_ray.sum() < _ENOUGH:
         return UNKNOWN
-    dbz = np.where(view.valid, view.dbz, np.float32(-999.0))
-    echo = view.per_ray + np.count_nonzero(view.near > -999.0, axis=1)
-    same = (dbz[1:] == dbz[:-1]).all(axis=1) & (view.near[1:] == view.near[:-1]).all(axis=1) & (echo[1:] >= 8)
+    echo = view.per_ray + view.per_ray_near
+    alike = (view.per_ray[1:] == view.per_ray[:-1]) & (view.per_ray_near[1:] == view.per_ray_near[:-1])
+    same = alike & (echo[1:] >= 8)
+    # Few rays have as many gates with echo as the one before; the values of only those are compared.
+    for part in (view.dbz, view.near):
+        rays = np.flatnonzero(same)
+        one, two = part[rays], part[rays + 1]
+        same[rays] = ((one == two) | (np.isnan(one) & np.isnan(two))).all(axis=1)
     length = best = end = 0
     for index in np.flatnonzero(same).tolist():
         length = length + 1 if index and same[index - 1] else 1
@@ -142,39 +174,39 @@ def coarse(view: SweepView) -> Measure:
 
 def spikes(view: SweepView) -> Measure:
     """Return the share of strong gates that stand alone: far stronger than the rays and the gate beside them."""
-    dbz = np.where(view.valid, view.dbz, np.float32(-40.0))
-    strong = dbz >= _STRONG_DBZ
-    count = int(np.count_nonzero(strong))
-    if count < 30:
+    ray, gate, dbz = view.all_spots
+    strong = np.flatnonzero(dbz >= _STRONG_DBZ)
+    ray, gate, dbz = ray[strong], gate[strong], dbz[strong]
+    if ray.size < 30:
         return UNKNOWN
-    behind = view.behind("DBZH")
-    around = np.fmax(np.roll(dbz, 1, axis=0), np.roll(dbz, -1, axis=0))
-    np.fmax(around, np.where(np.isnan(behind), np.float32(-40.0), behind), out=around)
-    alone = strong & (dbz - around > _SPIKE_DB)
-    rays = np.flatnonzero(alone.any(axis=1))
-    return Measure(round(float(np.count_nonzero(alone)) / count, 4), view.rays_at(rays[:1]) if rays.size else "")
+    around = np.fmax(view.take("DBZH", ray, gate, 1), np.float32(-40.0))
+    for step in (-1, 1):
+        np.fmax(around, view.dbz[(ray + step) % view.azimuth_deg.size, gate], out=around)
+    alone = np.flatnonzero(dbz - around > _SPIKE_DB)
+    return Measure(round(alone.size / ray.size, 4), view.rays_at(ray[alone[:1]]) if alone.size else "")
 
 
 def holes(view: SweepView) -> Measure:
     """Return the share of gates missing in the middle of strong echo."""
-    strong = view.valid & (view.dbz >= 20.0)
-    beside = np.roll(strong, 1, axis=0) & np.roll(strong, -1, axis=0)
+    with np.errstate(invalid="ignore"):
+        strong = view.dbz >= 20.0
+    beside = strong[2:] & strong[:-2]
     count = int(np.count_nonzero(beside))
     if count < 2 * _ENOUGH:
         return UNKNOWN
-    return Measure(round(float(np.count_nonzero(beside & ~view.valid)) / count, 4), view.label)
+    return Measure(round(float(np.count_nonzero(beside & ~view.valid[1:-1])) / count, 4), view.label)
 
 
 def digest(view: SweepView) -> float:
     """Return a number that only the very same reflectivity has; 0 without echo."""
     if view.per_ray.sum() < _ENOUGH:
         return 0.0
-    return float(zlib.crc32(view.dbz.tobytes()))
+    return float(zlib.crc32(view.all_spots[2].data, zlib.crc32(view.per_ray.data)))
 
 
 def _histogram(view: SweepView) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     if "histogram" not in view._cache:
-        values = view.dbz[view.valid]
+        values = view.echo("DBZH")
         bins = np.rint((np.clip(values, _LOWEST_DB, 100.0) - _LOWEST_DB) / _BIN_DB).astype(np.int32)
         view._cache["histogram"] = np.bincount(bins, minlength=1)
     found: np.ndarray[tuple[int], np.dtype[np.int64]] = view._cache["histogram"]
@@ -184,6 +216,8 @@ def _histogram(view: SweepView) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 def _runs_between(gone: Mask, rich: Mask, *, around: bool = True) -> Mask:
     """Return the runs of ``gone`` that have ``rich`` elements directly on both sides."""
     marked = np.zeros_like(gone)
+    if not gone.any():
+        return marked
     size = gone.size
     starts = np.flatnonzero(gone & ~np.roll(gone, 1))
     for start in starts.tolist():

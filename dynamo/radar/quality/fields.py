@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,11 @@ _ENOUGH = 50
 #: Nodes examined; of a larger grid, bands of rows and every nth node are.
 _MOST = 1_000_000
 _BAND_ROWS = 64
+#: Rows, at least, of the sketch that every lead of a nowcast is reduced to.
+_SKETCH_ROWS = 96
 #: Nodes in a row, all with echo, that nature does not repeat.
 _ROW = 12
-_EIGHT = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+_OTHER_SEVEN = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,17 @@ class FieldView:
         return int(np.count_nonzero(self.echo))
 
     @cached_property
+    def sketch(self) -> Field:
+        """Every nth row of `thin`, for what is measured in each of many leads."""
+        return np.ascontiguousarray(self.thin[:: max(1, self.thin.shape[0] // _SKETCH_ROWS)])
+
+    @cached_property
+    def sketch_echo(self) -> Mask:
+        """Where `sketch` has echo."""
+        with np.errstate(invalid="ignore"):
+            return self.sketch >= self.scale.wet
+
+    @cached_property
     def bands(self) -> list[FieldBand]:
         """Neighboring rows, cropped to their echo: one band, or several that are spread over a large field."""
         rows, columns = self.values.shape
@@ -134,13 +147,16 @@ def field_spikes(view: FieldView) -> Measure:
     """Return the share of strong nodes that stand far above all eight around them."""
     strong, lonely, place = 0, 0, ""
     for band in view.bands:
-        part = np.maximum(np.nan_to_num(band.values, nan=0.0), np.float32(0.0))
-        row, column = np.nonzero(part[1:-1, 1:-1] >= view.scale.strong)
-        strong += row.size
-        around = np.full(row.size, -np.inf, dtype=np.float32)
-        for down, right in _EIGHT:
+        part = np.fmax(band.values, np.float32(0.0))
+        inner = part[1:-1, 1:-1]
+        is_strong = inner >= view.scale.strong
+        strong += int(np.count_nonzero(is_strong))
+        # One neighbor rules out nearly all nodes; only what is left is compared with the other seven.
+        row, column = np.nonzero(is_strong & (inner - part[1:-1, :-2] > view.scale.spike))
+        around = np.zeros(row.size, dtype=np.float32)
+        for down, right in _OTHER_SEVEN:
             np.maximum(around, part[row + 1 + down, column + 1 + right], out=around)
-        alone = np.flatnonzero(part[row + 1, column + 1] - around > view.scale.spike)
+        alone = np.flatnonzero(inner[row, column] - around > view.scale.spike)
         if alone.size and not place:
             first = int(alone[0])
             place = view.at(f"row {band.row + 1 + row[first]}, column {band.column + 1 + column[first]}")
@@ -206,56 +222,75 @@ def image(view: FieldView) -> list[float]:
 
     Small enough to store, it tells how much changed until the next field.
     """
-    rows = np.linspace(0, view.echo.shape[0], BLOCKS + 1).astype(int)
-    columns = np.linspace(0, view.echo.shape[1], BLOCKS + 1).astype(int)
-    if min(view.echo.shape) < BLOCKS:
+    if min(view.sketch.shape) < BLOCKS:
         return []
-    sums = np.add.reduceat(view.echo.astype(np.uint16), rows[:-1], axis=0, dtype=np.int64)
-    blocks = np.add.reduceat(sums, columns[:-1], axis=1)
-    sizes = np.outer(np.diff(rows), np.diff(columns))
-    shares: list[float] = np.round(100.0 * blocks / np.maximum(sizes, 1), 2).ravel().tolist()
+    starts, columns, sizes = _blocks(*view.sketch.shape)
+    counts = np.add.reduceat(view.sketch_echo.astype(np.float32) @ columns, starts, axis=0)
+    shares: list[float] = np.round(100.0 * counts / sizes, 2).ravel().tolist()
     return shares
+
+
+@lru_cache(maxsize=4)
+def _blocks(rows: int, columns: int) -> tuple[NDArray[np.intp], Field, NDArray[np.float64]]:
+    """Return the first row of each block, a matrix that adds up the columns of each, and the nodes in each."""
+    down, right = (np.linspace(0, size, BLOCKS + 1).astype(np.intp) for size in (rows, columns))
+    column = np.arange(columns)[:, np.newaxis]
+    member = ((column >= right[:-1]) & (column < right[1:])).astype(np.float32)
+    return down[:-1], member, np.outer(np.diff(down), np.diff(right)).astype(np.float64)
 
 
 def digest(view: FieldView) -> float:
     """Return a number that only the very same field has; 0 with little echo."""
-    return float(zlib.crc32(np.ascontiguousarray(view.thin).tobytes())) if view.wet >= _ENOUGH else 0.0
+    if np.count_nonzero(view.sketch_echo) * view.thin.shape[0] < _ENOUGH * view.sketch.shape[0]:
+        return 0.0
+    return float(zlib.crc32(view.sketch.data))
 
 
 def change_of_area(before: Sequence[float], after: Sequence[float]) -> Measure:
     """Return how many times the area of echo doubled or halved between two images; see `image`."""
-    one, two = float(np.sum(before)), float(np.sum(after))
-    if max(one, two) < 5.0:
-        return UNKNOWN
-    return Measure(round(abs(float(np.log2((two + 1.0) / (one + 1.0)))), 3))
+    return _worst_step([before, after], _area_steps, "")
 
 
 def change_of_place(before: Sequence[float], after: Sequence[float]) -> Measure:
     """Return 1 minus the correlation of two images: 0 if echo is where it was, about 1 if it is elsewhere."""
-    one, two = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
-    if one.shape != two.shape or min(np.count_nonzero(one > 1.0), np.count_nonzero(two > 1.0)) < 4:
-        return UNKNOWN
-    # Unlike with the correlation as it is taught, the mean stays: where most blocks are alike, it would count most.
-    product = float(one @ two) / float(np.sqrt((one @ one) * (two @ two)))
-    return Measure(round(1.0 - product, 4))
+    return _worst_step([before, after], _place_steps, "")
 
 
 def lead_jump(images: Sequence[Sequence[float]]) -> Measure:
     """Return the largest change of place from one lead of a nowcast to the next; leads follow by minutes."""
-    return _worst_step(images, change_of_place)
+    return _worst_step(images, _place_steps, "lead {}")
 
 
 def lead_growth(images: Sequence[Sequence[float]]) -> Measure:
     """Return the largest change of area from one lead to the next."""
-    return _worst_step(images, change_of_area)
+    return _worst_step(images, _area_steps, "lead {}")
+
+
+def _area_steps(images: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the doublings of the area from each image to the next, NaN where there is next to no echo."""
+    areas = images.sum(axis=1)
+    steps = np.abs(np.diff(np.log2(areas + 1.0)))
+    return np.where(np.maximum(areas[1:], areas[:-1]) < 5.0, np.nan, steps.round(3))
+
+
+def _place_steps(images: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 minus the correlation of each image with the next, NaN where one has too few blocks with echo."""
+    one, two = images[:-1], images[1:]
+    few = np.count_nonzero(images > 1.0, axis=1) < 4
+    # Unlike with the correlation as it is taught, the mean stays: where most blocks are alike, it would count most.
+    squares = (images * images).sum(axis=1)
+    norm = np.sqrt(squares[:-1] * squares[1:])
+    steps = 1.0 - (one * two).sum(axis=1) / np.where(norm > 0, norm, 1.0)
+    return np.where(few[:-1] | few[1:], np.nan, steps.round(4))
 
 
 def _worst_step(
-    images: Sequence[Sequence[float]], change: Callable[[Sequence[float], Sequence[float]], Measure]
+    images: Sequence[Sequence[float]], steps: Callable[[NDArray[np.float64]], NDArray[np.float64]], place: str
 ) -> Measure:
-    value, place = None, ""
-    for lead in range(1, len(images)):
-        step = change(images[lead - 1], images[lead]).value
-        if step is not None and (value is None or step > value):
-            value, place = step, f"lead {lead}"
-    return Measure(value, place)
+    if len({len(image) for image in images}) != 1 or not images[0]:
+        return UNKNOWN
+    found = steps(np.asarray(images, dtype=np.float64))
+    if np.isnan(found).all():
+        return UNKNOWN
+    worst = int(np.nanargmax(found))
+    return Measure(float(found[worst]), place.format(worst + 1))

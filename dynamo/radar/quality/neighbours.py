@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dynamo.radar.quality.view import UNKNOWN, Measure, SweepView
+from dynamo.radar.quality.view import UNKNOWN, Measure, SweepView, middle
 
 #: Side of a cell, degrees; both radars of a pair use the same cells.
 CELL_DEG = 0.1
@@ -26,22 +27,31 @@ _COLUMNS = 10_000
 
 def rain_map(view: SweepView) -> dict[str, float]:
     """Return the mean reflectivity of the rain in each cell, by the cell's number; empty if the beam is too high."""
-    if float(np.median(view.elevation_deg)) > _HIGHEST_DEG or not np.isfinite(view.latitude_deg + view.longitude_deg):
+    if middle(view.elevation_deg) > _HIGHEST_DEG or not np.isfinite(view.latitude_deg + view.longitude_deg):
         return {}
-    near = view.sample_range_m <= _FARTHEST_M
-    dbz = view.dbz[:, near]
-    with np.errstate(invalid="ignore"):
-        ray, gate = np.nonzero((dbz >= _RAIN_DBZ[0]) & (dbz <= _RAIN_DBZ[1]))
-    azimuth = np.deg2rad(view.azimuth_deg[ray])
-    distance = view.sample_range_m[near][gate] / 1000.0 / _KM_PER_DEG
-    latitude = view.latitude_deg + distance * np.cos(azimuth)
-    longitude = view.longitude_deg + distance * np.sin(azimuth) / np.cos(np.deg2rad(view.latitude_deg))
-    cell = np.floor((latitude + 90.0) / CELL_DEG).astype(np.int64) * _COLUMNS
-    cell += np.floor((longitude + 360.0) / CELL_DEG).astype(np.int64)
-    names, index, counts = np.unique(cell, return_inverse=True, return_counts=True)
-    means = np.bincount(index, weights=dbz[ray, gate], minlength=names.size) / np.maximum(counts, 1)
-    enough = counts >= _ENOUGH
-    return {str(name): round(float(mean), 1) for name, mean in zip(names[enough], means[enough], strict=True)}
+    ray, gate, dbz = view.all_spots
+    rain = np.flatnonzero(
+        (dbz >= _RAIN_DBZ[0]) & (dbz <= _RAIN_DBZ[1]) & (gate < np.searchsorted(view.sample_range_m, _FARTHEST_M))
+    )
+    ray, gate, dbz = ray[rain], gate[rain], dbz[rain]
+    if not ray.size:
+        return {}
+    azimuth, distance = np.deg2rad(view.azimuth_deg), view.sample_range_m / 1000.0 / _KM_PER_DEG
+    east = np.sin(azimuth) / np.cos(np.deg2rad(view.latitude_deg))
+    row = _cells(view.latitude_deg + 90.0 + distance[gate] * np.cos(azimuth)[ray])
+    column = _cells(view.longitude_deg + 360.0 + distance[gate] * east[ray])
+    top, left = int(row.min()), int(column.min())
+    width = int(column.max()) - left + 1
+    cell = (row - top) * width + (column - left)
+    counts, sums = np.bincount(cell), np.bincount(cell, weights=dbz)
+    return {
+        str((top + name // width) * _COLUMNS + left + name % width): round(float(sums[name] / counts[name]), 1)
+        for name in np.flatnonzero(counts >= _ENOUGH).tolist()
+    }
+
+
+def _cells(degrees: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.floor(degrees / CELL_DEG).astype(np.int64)
 
 
 def difference_db(one: Mapping[str, float], other: Mapping[str, float]) -> Measure:

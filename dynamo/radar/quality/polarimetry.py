@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynamo.radar.quality.view import UNKNOWN, Mask, Measure, SweepView
+from dynamo.radar.quality.view import UNKNOWN, Mask, Measure, SweepView, middle
 
 _ENOUGH = 150
 #: At S and C band, and at X band, where small drops resonate.
@@ -20,11 +20,11 @@ def rhohv_in_rain(view: SweepView) -> Measure:
     rain = _echo(view, 20.0, 40.0)
     if "RHOHV" not in view.moments or rain is None:
         return UNKNOWN
-    values = view.sample("RHOHV")[rain]
+    values = view.echo("RHOHV")[rain]
     values = values[~np.isnan(values)]
     if values.size < _ENOUGH:
         return UNKNOWN
-    return Measure(round(float(np.percentile(values, 75)), 4), view.label)
+    return Measure(round(middle(values, 0.75), 4), view.label)
 
 
 def zdr_bias(view: SweepView) -> Measure:
@@ -36,12 +36,12 @@ def zdr_bias(view: SweepView) -> Measure:
     if rain is None or "ZDR" not in view.moments or "RHOHV" not in view.moments:
         return UNKNOWN
     with np.errstate(invalid="ignore"):
-        rain &= view.sample("RHOHV") > 0.97
-    values = view.sample("ZDR")[rain]
+        rain &= view.echo("RHOHV") > 0.97
+    values = view.echo("ZDR")[rain]
     values = values[~np.isnan(values)]
     if values.size < _ENOUGH:
         return UNKNOWN
-    usual = float(np.median(values))
+    usual = middle(values)
     return Measure(round(abs(usual - _LIGHT_RAIN_ZDR_DB[view.band == "X"]), 3), view.at(f"ZDR {usual:.2f} dB"))
 
 
@@ -50,12 +50,12 @@ def moments_apart(view: SweepView) -> Measure:
 
     Moments that were shifted, lost, or taken from another sweep do not cover the same storms.
     """
-    strong = view.valid & (view.dbz >= 20.0)
+    strong = view.echo("DBZH") >= 20.0
     count = int(np.count_nonzero(strong))
     names = [name for name in ("ZDR", "RHOHV", "PHIDP") if name in view.moments]
     if count < _ENOUGH or not names:
         return UNKNOWN
-    shares = {name: float(np.count_nonzero(strong & np.isnan(view.sample(name)))) / count for name in names}
+    shares = {name: float(np.count_nonzero(strong & np.isnan(view.echo(name)))) / count for name in names}
     name = max(names, key=shares.__getitem__)
     return Measure(round(shares[name], 4), view.at(name))
 
@@ -64,15 +64,14 @@ def velocity_noise(view: SweepView) -> Measure:
     """Return the typical change of velocity from gate to gate in echo of 10 dBZ or more, in Nyquist velocities."""
     if "VRADH" not in view.moments:
         return UNKNOWN
-    speed = view.sample("VRADH")
-    change = np.abs(view.behind("VRADH") - speed)
-    with np.errstate(invalid="ignore"):
-        change = change[(view.dbz >= 10.0) & ~np.isnan(change)]
+    speed = view.echo("VRADH")
+    change = np.abs(view.echo("VRADH", 1) - speed)
+    change = change[(view.echo("DBZH") >= 10.0) & ~np.isnan(change)]
     if change.size < _ENOUGH:
         return UNKNOWN
     # Of a file that does not say it: what it holds.
     nyquist = view.nyquist_m_s if view.nyquist_m_s > 0 else float(np.nanmax(np.abs(speed)))
-    return Measure(round(float(np.median(change)) / max(nyquist, 1.0), 4), view.label)
+    return Measure(round(middle(change) / max(nyquist, 1.0), 4), view.label)
 
 
 def phase_noise(view: SweepView) -> Measure:
@@ -80,21 +79,20 @@ def phase_noise(view: SweepView) -> Measure:
     rain = _echo(view, 20.0, 50.0)
     if rain is None or "PHIDP" not in view.moments:
         return UNKNOWN
-    change = np.abs(view.behind("PHIDP") - view.sample("PHIDP"))
+    change = np.abs(view.echo("PHIDP", 1) - view.echo("PHIDP"))
     change = change[rain & ~np.isnan(change)]
     if change.size < _ENOUGH:
         return UNKNOWN
     # It may wrap at 180 or 360 degrees.
     change = np.minimum(change, np.abs(360.0 - change))
-    return Measure(round(float(np.median(change)), 2), view.label)
+    return Measure(round(middle(change), 2), view.label)
 
 
 def correlation_with_echo(view: SweepView) -> Measure:
     """Return the share of rain, 25 dBZ or more, whose correlation is below 0.6: that of another place, or noise."""
     if "RHOHV" not in view.moments:
         return UNKNOWN
-    with np.errstate(invalid="ignore"):
-        values = view.sample("RHOHV")[view.dbz >= 25.0]
+    values = view.echo("RHOHV")[view.echo("DBZH") >= 25.0]
     values = values[~np.isnan(values)]
     if values.size < _ENOUGH:
         return UNKNOWN
@@ -102,6 +100,6 @@ def correlation_with_echo(view: SweepView) -> Measure:
 
 
 def _echo(view: SweepView, low_dbz: float, high_dbz: float) -> Mask | None:
-    with np.errstate(invalid="ignore"):
-        mask = (view.dbz >= low_dbz) & (view.dbz <= high_dbz)
+    dbz = view.echo("DBZH")
+    mask = (dbz >= low_dbz) & (dbz <= high_dbz)
     return mask if np.count_nonzero(mask) >= _ENOUGH else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynamo.radar.quality.view import UNKNOWN, Measure, SweepView
+from dynamo.radar.quality.view import UNKNOWN, Measure, SweepView, middle
 
 #: Rays closer to the usual spacing than this many spacings leave no gap.
 _GAP_SPACINGS = 2.5
@@ -14,16 +14,18 @@ def azimuth_gap(view: SweepView) -> Measure:
     """Return the degrees of the circle without rays."""
     if view.azimuth_deg.size < 3:
         return Measure(360.0, view.label)
-    steps = np.diff(view.azimuth_deg, append=view.azimuth_deg[0] + 360.0)
+    steps = view.steps_deg
     wide = np.flatnonzero(steps > _GAP_SPACINGS * view.spacing_deg)
     lost = float(steps[wide].sum() - view.spacing_deg * wide.size)
+    if not wide.size:
+        return Measure(0.0)
     widest = int(steps.argmax())
-    return Measure(round(lost, 2), view.rays_at(np.array([widest, (widest + 1) % steps.size])) if wide.size else "")
+    return Measure(round(lost, 2), view.rays_at(np.array([widest, (widest + 1) % steps.size])))
 
 
 def elevation_spread(view: SweepView) -> Measure:
     """Return how far, in degrees, rays leave the usual elevation; one in fifty may while the antenna settles."""
-    off = np.abs(view.elevation_deg - np.median(view.elevation_deg))
+    off = np.abs(view.elevation_deg - middle(view.elevation_deg))
     spread = float(np.partition(off, off.size - 1 - off.size // 50)[off.size - 1 - off.size // 50])
     return Measure(round(spread, 3), view.rays_at(np.array([off.argmax()])))
 
@@ -33,7 +35,7 @@ def time_disorder(view: SweepView) -> Measure:
 
     Along the azimuth, time runs one way, except once, where the sweep began.
     """
-    steps = np.diff(view.time_s, append=view.time_s[:1])
+    steps = view.steps_s
     if steps.size < 10 or not steps.any():
         return UNKNOWN
     onward, back = steps > 0, steps < 0
@@ -44,7 +46,7 @@ def time_disorder(view: SweepView) -> Measure:
 
 def time_jump(view: SweepView) -> Measure:
     """Return the longest pause, in seconds, between neighboring rays, apart from where the sweep began."""
-    steps = np.abs(np.diff(view.time_s, append=view.time_s[:1]))
+    steps = np.abs(view.steps_s)
     if steps.size < 10 or not steps.any():
         return UNKNOWN
     second = int(np.argpartition(steps, -2)[-2])
@@ -58,11 +60,11 @@ def sweep_duration(view: SweepView) -> Measure:
 
 
 def beyond_nyquist(view: SweepView) -> Measure:
-    """Return the share of radial velocities beyond the Nyquist velocity."""
+    """Return the share of the radial velocities of echo beyond the Nyquist velocity."""
     if "VRADH" not in view.moments or not view.nyquist_m_s > 0:
         return UNKNOWN
-    speed = np.abs(view.sample("VRADH"))
-    known = int(np.count_nonzero(~np.isnan(speed)))
+    speed = view.echo("VRADH")
+    known = speed.size - int(np.count_nonzero(np.isnan(speed)))
     # Half a step of the coarsest encodings is allowed.
-    over = int(np.count_nonzero(speed > view.nyquist_m_s * 1.02 + 0.5))
+    over = int(np.count_nonzero(np.abs(speed) > view.nyquist_m_s * 1.02 + 0.5))
     return Measure(round(over / known, 5), view.label) if known >= 100 else UNKNOWN

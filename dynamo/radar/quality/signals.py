@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynamo.radar.quality.view import UNKNOWN, Measure, SweepView
+from dynamo.radar.quality.view import UNKNOWN, Measure, SweepView, count_true
 
 #: dBZ at 1 km: no weather radar hears fainter echo.
 _FAINTEST_DBZ_1_KM = -62.0
@@ -24,13 +24,13 @@ def spokes(view: SweepView) -> Measure:
     far = view.valid[:, gates // 2 :]
     if far.shape[1] < 15 or view.azimuth_deg.size < 60:
         return UNKNOWN
-    share = far.mean(axis=1)
+    share = count_true(far) / far.shape[1]
     # The sun is as wide as the beam, a degree or two.
     step = max(2, round(4.0 / view.spacing_deg))
     beside = np.maximum(np.roll(share, step), np.roll(share, -step))
     suspects = np.flatnonzero((share > 0.7) & (beside < 0.5 * share))
-    power = view.dbz[suspects, gates // 2 :] - 20.0 * np.log10(view.sample_range_m[gates // 2 :] / 1000.0)
     if suspects.size:
+        power = view.dbz[suspects, gates // 2 :] - 20.0 * np.log10(view.sample_range_m[gates // 2 :] / 1000.0)
         spread = np.nanstd(power, axis=1)
         plain = np.nanstd(view.dbz[suspects, gates // 2 :], axis=1)
         suspects = suspects[np.minimum(spread, plain) < _EVEN_DB]
@@ -39,13 +39,12 @@ def spokes(view: SweepView) -> Measure:
 
 def too_faint(view: SweepView) -> Measure:
     """Return the share of echo fainter than any receiver can hear at its range: a wrong sign, scale, or range."""
-    known = int(view.per_ray.sum())
-    if known < 300:
+    dbz = view.echo("DBZH")
+    if dbz.size < 300:
         return UNKNOWN
     floor = _FAINTEST_DBZ_1_KM + 20.0 * np.log10(np.maximum(view.sample_range_m, 100.0) / 1000.0)
-    with np.errstate(invalid="ignore"):
-        faint = int(np.count_nonzero(view.dbz < floor.astype(np.float32)))
-    return Measure(round(faint / known, 5), view.label)
+    faint = int(np.count_nonzero(dbz < floor.astype(np.float32)[view.spots[1]]))
+    return Measure(round(faint / dbz.size, 5), view.label)
 
 
 def noise_floor(view: SweepView) -> Measure:
@@ -57,13 +56,13 @@ def noise_floor(view: SweepView) -> Measure:
     start = gates - max(gates // 5, 8)
     if gates < 40:
         return UNKNOWN
-    far = view.dbz[:, start:] - 20.0 * np.log10(view.sample_range_m[start:] / 1000.0).astype(np.float32)
-    full = np.count_nonzero(view.valid[:, start:], axis=1) > 0.6 * (gates - start)
-    if not full.any():
+    full = np.flatnonzero(count_true(view.valid[:, start:]) > 0.6 * (gates - start))
+    if not full.size:
         return Measure(0.0)
-    even = np.nanstd(far[full], axis=1) < _NOISE_DB
-    level = np.nanmedian(far[full], axis=1)
-    noisy = np.flatnonzero(full)[even & (np.abs(level - np.median(level)) < 3.0)]
+    far = view.dbz[full, start:] - 20.0 * np.log10(view.sample_range_m[start:] / 1000.0).astype(np.float32)
+    even = np.nanstd(far, axis=1) < _NOISE_DB
+    level = np.nanmedian(far, axis=1)
+    noisy = full[even & (np.abs(level - np.median(level)) < 3.0)]
     share = noisy.size / view.azimuth_deg.size
     return Measure(round(float(share), 4), view.rays_at(noisy[:1]) if noisy.size else "")
 
@@ -71,18 +70,22 @@ def noise_floor(view: SweepView) -> Measure:
 def ray_disorder(view: SweepView) -> Measure:
     """Return how many times more reflectivity changes from ray to ray than over the same distance along them.
 
-    It is about 1 in any weather. Compared are the values, and where echo begins and ends.
+    It is about 1 in any weather. Compared are the values, and where echo ends.
     """
     half = max(8, view.dbz.shape[1] // 2)
     apart_m = np.deg2rad(view.spacing_deg) * view.sample_range_m[half // 2]
     lag = max(1, round(apart_m / (view.range_m[1] - view.range_m[0])))
-    dbz, behind = view.dbz[:, :half], view.behind("DBZH", lag)[:, :half]
-    beside = np.roll(dbz, -1, axis=0)
+    ray, gate = view.spots
+    inner = gate < half
+    dbz, behind = view.echo("DBZH")[inner], view.echo("DBZH", lag)[inner]
+    beside = view.dbz[(ray[inner] + 1) % view.azimuth_deg.size, gate[inner]]
     along, across = np.abs(behind - dbz), np.abs(beside - dbz)
-    both = ~np.isnan(along) & ~np.isnan(across)
-    if np.count_nonzero(both) < 300:
+    ends_along, ends_across = np.isnan(along), np.isnan(across)
+    both = ~(ends_along | ends_across)
+    if dbz.size < 300:
         return UNKNOWN
-    values = float(across[both].mean()) / max(float(along[both].mean()), 0.5)
-    valid, lines = ~np.isnan(dbz), max(400, int(np.count_nonzero(np.isnan(behind) != np.isnan(dbz))))
-    ends = int(np.count_nonzero(np.isnan(beside) == valid)) / lines
+    values = 0.0
+    if np.count_nonzero(both) >= 300:
+        values = float(across[both].mean()) / max(float(along[both].mean()), 0.5)
+    ends = int(np.count_nonzero(ends_across)) / max(200, int(np.count_nonzero(ends_along)))
     return Measure(round(max(values, ends), 2), view.label)

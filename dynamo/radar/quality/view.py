@@ -18,6 +18,12 @@ Mask = NDArray[np.bool_]
 
 #: Gates of a sample; with fewer, the sample is the whole.
 SAMPLE = 45_000
+#: Of the sampled gates with echo, as many are enough for a statement on their values.
+MOST_ECHO = 15_000
+#: Gates near the radar looked at besides.
+NEAR_GATES = 64
+#: As many gates of a ray tell whether a moment is there that has values without echo, too.
+GATES_OF_DENSE = 24
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,11 @@ class SweepView:
 
     def sample(self, name: str) -> Floats:
         """Return the sample of a moment."""
-        return self._sampled(name, 0)
-
-    def behind(self, name: str, gates: int = 1) -> Floats:
-        """Return what is some gates behind those of the sample, NaN beyond the last."""
-        return self._sampled(name, gates)
+        key = f"sample of {name}"
+        if key not in self._cache:
+            self._cache[key] = np.ascontiguousarray(self.moments[name][:, :: self.stride])
+        found: Floats = self._cache[key]
+        return found
 
     @cached_property
     def dbz(self) -> Floats:
@@ -99,26 +105,83 @@ class SweepView:
     @cached_property
     def per_ray(self) -> NDArray[np.int64]:
         """Number of sampled gates with reflectivity in each ray."""
-        counts: NDArray[np.int64] = np.count_nonzero(self.valid, axis=1)
-        return counts
+        return count_true(self.valid)
+
+    @cached_property
+    def per_gate(self) -> NDArray[np.int64]:
+        """Number of rays with reflectivity at each sampled gate."""
+        return count_true(self.valid.T)
 
     @cached_property
     def near(self) -> Floats:
-        """Reflectivity near the radar, every gate: in clear air there is echo only there; NaN as -999."""
-        part = self.moments["DBZH"][:, : max(32, self.range_m.size // 12)]
-        return np.where(np.isnan(part), np.float32(-999.0), part)
+        """Reflectivity near the radar, more gates than the sample has: in clear air there is echo only there."""
+        gates = max(32, self.range_m.size // 12)
+        return self.moments["DBZH"][:, : gates : max(1, gates // NEAR_GATES)]
 
     @cached_property
-    def densest(self) -> str:
-        """The moment with the most values: some radars measure it without echo, too."""
-        return max(
-            self.moments, key=lambda name: (np.count_nonzero(~np.isnan(self.moments[name][::16, ::16])), name == "DBZH")
-        )
+    def per_ray_near(self) -> NDArray[np.int64]:
+        """Number of the gates of `near` with reflectivity in each ray."""
+        return count_true(~np.isnan(self.near))
+
+    @cached_property
+    def all_spots(self) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+        """Ray, sampled gate, and value wherever the sample has reflectivity.
+
+        Most gates of most sweeps are empty; what is asked of echo need not look at them.
+        """
+        places = np.flatnonzero(self.valid)
+        ray, gate = np.divmod(places, self.valid.shape[1])
+        return ray, gate, np.take(self.dbz, places)
+
+    @cached_property
+    def spots(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Ray and gate of `all_spots`, or of `MOST_ECHO` of them."""
+        ray, gate, _ = self.all_spots
+        step = 1 + max(0, ray.size - 1) // MOST_ECHO
+        return ray[::step], gate[::step]
+
+    def echo(self, name: str, gates: int = 0) -> Floats:
+        """Return a moment at the `spots`, or some gates behind them, NaN beyond the last."""
+        key = f"{name} at spots+{gates}"
+        if key not in self._cache:
+            ray, gate = self.spots
+            self._cache[key] = self.take(name, ray, gate, gates)
+        found: Floats = self._cache[key]
+        return found
+
+    def take(self, name: str, ray: NDArray[np.intp], gate: NDArray[np.intp], gates: int = 0) -> Floats:
+        """Return a moment at some rays and sampled gates, or some gates behind those, NaN beyond the last."""
+        size = self.range_m.size
+        place = gate * self.stride + gates
+        found: Floats = np.take(self.moments[name], ray * size + np.minimum(place, size - 1))
+        if gates:
+            found[place >= size] = np.nan
+        return found
+
+    @cached_property
+    def dense(self) -> Mapping[str, Mask]:
+        """Where moments besides reflectivity have values, of some gates of every ray.
+
+        Those that most gates have: some radars measure them without echo, too.
+        """
+        step = max(1, self.range_m.size // GATES_OF_DENSE)
+        known = {name: ~np.isnan(values[:, ::step]) for name, values in self.moments.items() if name != "DBZH"}
+        return {name: mask for name, mask in known.items() if np.count_nonzero(mask) > mask.size / 3}
+
+    @cached_property
+    def steps_deg(self) -> NDArray[np.float64]:
+        """Degrees from each ray to the next, of the last one to the first."""
+        return np.diff(self.azimuth_deg, append=self.azimuth_deg[:1] + 360.0)
+
+    @cached_property
+    def steps_s(self) -> NDArray[np.float64]:
+        """Seconds from each ray to the next along the azimuth, of the last one to the first."""
+        return np.diff(self.time_s, append=self.time_s[:1])
 
     @cached_property
     def spacing_deg(self) -> float:
         """The usual distance between rays."""
-        return float(np.median(np.diff(self.azimuth_deg))) if self.azimuth_deg.size > 1 else 360.0
+        return middle(self.steps_deg) if self.azimuth_deg.size > 1 else 360.0
 
     def at(self, text: str) -> str:
         """Return a place in this sweep."""
@@ -131,16 +194,6 @@ class SweepView:
         first, last = self.azimuth_deg[int(rays[0])], self.azimuth_deg[int(rays[-1])]
         return self.at(f"azimuth {first:.0f}" + (f" to {last:.0f}" if rays.size > 1 else "") + " deg")
 
-    def _sampled(self, name: str, offset: int) -> Floats:
-        key = f"{name}+{offset}"
-        if key not in self._cache:
-            part = self.moments[name][:, offset :: self.stride][:, : self.sample_range_m.size]
-            missing = self.sample_range_m.size - part.shape[1]
-            full = np.pad(part, ((0, 0), (0, missing)), constant_values=np.nan) if missing > 0 else part
-            self._cache[key] = np.ascontiguousarray(full)
-        found: Floats = self._cache[key]
-        return found
-
 
 def worst(measures: list[Measure], *, high: bool = True) -> Measure:
     """Return the measure with the largest value, or the smallest; unknown ones count only if all are."""
@@ -149,3 +202,16 @@ def worst(measures: list[Measure], *, high: bool = True) -> Measure:
         return UNKNOWN
     sign = 1.0 if high else -1.0
     return max(known, key=lambda measure: sign * (measure.value or 0.0))
+
+
+def count_true(mask: Mask) -> NDArray[np.int64]:
+    """Return how many elements of each row are true."""
+    # Several times faster than to count along an axis; exact up to 2**24.
+    counts = mask.astype(np.float32) @ np.ones(mask.shape[1], dtype=np.float32)
+    return counts.astype(np.int64)
+
+
+def middle(values: NDArray[Any], share: float = 0.5) -> float:
+    """Return the value that a share of the values does not exceed, one of them: the median, unless told otherwise."""
+    place = int(share * values.size)
+    return float(np.partition(values, place)[place])

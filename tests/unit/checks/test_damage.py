@@ -18,7 +18,7 @@ from dynamo.checks.model import Examination, Flag
 from dynamo.checks.products import examine_product
 from dynamo.formats.radar.model import Site, make_sweep
 from dynamo.formats.radar.volume import make_volume
-from dynamo.radar.quality.fields import DBZ
+from dynamo.radar.quality.fields import DBZ, FieldView, image
 
 RAYS, GATES = 360, 400
 START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -130,6 +130,24 @@ def test_damage_is_found_by_its_check(kind: str) -> None:
     assert FOUND_BY[kind] in alarms(examined(sweep))
 
 
+def test_rays_whose_echo_lacks_one_moment_are_found() -> None:
+    sweep = sound()
+    # As where chunks of the Doppler cut are lost: reflectivity is whole.
+    sweep.fields["VRADH"][100:200] = np.nan
+    value, place = examined(sweep).values["blank_rays"]
+    assert (value, place) == (round(100 / RAYS, 4), "0.5 deg: azimuth 100 to 200 deg")
+    assert examined(sound()).values["blank_rays"][0] == 0.0
+
+
+def test_a_ring_is_found_in_a_moment_that_has_values_without_echo() -> None:
+    sweep = sound()
+    sweep.fields["RHOHV"][:] = 0.5
+    assert examined(sweep).values["blank_ring"][0] == 0.0
+    sweep.fields["RHOHV"][:, 96:160] = np.nan
+    # Every 16th of the 400 gates is looked at: 4 of 25.
+    assert examined(sweep).values["blank_ring"] == (0.16, "0.5 deg: 24 to 36 km")
+
+
 def test_data_of_the_file_before_are_found_and_late_files_are_not_compared_with() -> None:
     memory = SeriesMemory()
     first = examined(sound())
@@ -197,6 +215,14 @@ def test_damage_to_a_field_is_found(change: Callable[[NDArray[np.float32]], None
     assert alarms(examination()) == set()
     change(field)
     assert check in alarms(examination())
+
+
+def test_an_image_holds_the_share_of_echo_in_each_block() -> None:
+    field = np.full((96, 24), -10.0, dtype=np.float32)
+    field[8:16, 4] = 30.0
+    found = np.array(image(FieldView(field, DBZ))).reshape(12, 12)
+    assert found[1, 2] == 50.0
+    assert np.count_nonzero(found) == 1
 
 
 def test_leads_follow_each_other() -> None:
