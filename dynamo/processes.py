@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -88,6 +89,14 @@ class HelperProcess:
     def pid(self) -> int:
         """The process id; changes after each failure."""
         return self._process.pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if it is there.
+
+        One that is stopped does not outlive us: the kernel ends stopped process groups that nobody is left to continue.
+        """
+        with contextlib.suppress(OSError):
+            self._process.send_signal(number)
 
     def ask(self, question: Any, max_seconds: float) -> Any:
         """Return the answer; call from one thread at a time.

@@ -5,7 +5,7 @@ task's time limit is replaced; the task is retried as often as its jobs allow. W
 process is gone, because their pipe closes.
 
 Background work, such as a backfill's, has workers of its own, which the kernel runs only when nobody else wants the
-processor: no live task waits for it, or shares a processor with it.
+processor, and which stand still while a live task runs: it shares neither processors nor memory bandwidth with them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import contextlib
 import heapq
 import itertools
 import logging
+import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
@@ -83,12 +84,15 @@ class LocalEngine:
         self._changed = threading.Condition()
         self._runs: dict[Path, _Execution] = {}
         self._live, self._background = _Queue(), _Queue()
+        #: Live tasks that are being worked on.
+        self._busy = 0
         self._sequence = itertools.count()
         self._closing = False
         self._workers = [_Worker() for _ in range(workers)]
         spare = [_Worker(background=True) for _ in range(max(1, workers - 1))]
         served = [(self._live, worker) for worker in self._workers] + [(self._background, worker) for worker in spare]
         self._workers += spare
+        self._spare = spare
         self._threads = [
             threading.Thread(target=self._serve, args=pair, name=f"local-{index}", daemon=True)
             for index, pair in enumerate(served)
@@ -170,12 +174,30 @@ class LocalEngine:
                     continue
                 run.state = "running"
             try:
-                outcome = worker.run(run.folder.root, task)
+                with self._alone() if queue is self._live else contextlib.nullcontext():
+                    outcome = worker.run(run.folder.root, task)
             except Exception as defect:  # if this thread died, runs would wait forever
                 _log.exception("bug in a worker", extra={"task": task.id})
                 outcome = _Outcome(f"task {task.id}: {type(defect).__name__}: {defect}")
             with self._changed:
                 self._finish(run, task, outcome)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let background work stand still."""
+        with self._changed:
+            self._busy += 1
+            if self._busy == 1:
+                for worker in self._spare:
+                    worker.pause()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy -= 1
+                if not self._busy:
+                    for worker in self._spare:
+                        worker.go_on()
 
     def _finish(self, run: _Execution, task: Task, outcome: _Outcome) -> None:
         run.active.discard(task.id)
@@ -260,6 +282,16 @@ class _Worker:
         except HelperEndedError as ended:
             return _Outcome(f"task {task.id}: its worker process exited (exit code {ended.exit_status})")
         return outcome
+
+    def pause(self) -> None:
+        """Let the process stand still, if it has started."""
+        if self._helper is not None:
+            self._helper.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let the process go on."""
+        if self._helper is not None:
+            self._helper.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Kill the process, whatever it is doing."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import subprocess
+import sys
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,12 +28,18 @@ class GatedWorker:
     begun: list[str] = []  # noqa: RUF012 - of all workers
 
     def __init__(self, *, background: bool = False) -> None:
-        self.background = background
+        self.name = "spare" if background else "live"
 
     def run(self, _root: Path, task: Any) -> local._Outcome:
         self.begun.append(task.id)
         self.gate.wait()
         return local._Outcome()
+
+    def pause(self) -> None:
+        self.begun.append(f"pause {self.name}")
+
+    def go_on(self) -> None:
+        self.begun.append(f"go on {self.name}")
 
     def stop(self) -> None:
         self.gate.set()
@@ -42,6 +51,10 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> local.LocalEngine:
     GatedWorker.gate.clear()
     GatedWorker.begun.clear()
     return local.LocalEngine(workers=2)
+
+
+def tasks() -> list[str]:
+    return [name for name in GatedWorker.begun if " " not in name]
 
 
 def put(engine: local.LocalEngine, name: str, priority: int) -> None:
@@ -59,9 +72,11 @@ def test_background_work_takes_no_worker_from_live_work(engine: local.LocalEngin
     wait_for(lambda: GatedWorker.begun == ["old"], what="the first in the background")
     put(engine, "live", -1000)
     put(engine, "lively", -1000)
-    wait_for(lambda: sorted(GatedWorker.begun) == ["live", "lively", "old"], what="the live ones at once")
+    wait_for(lambda: {"live", "lively"} <= {*GatedWorker.begun}, what="the live ones at once")
+    assert GatedWorker.begun[:2] == ["old", "pause spare"]
+    assert len(GatedWorker.begun) == 4
     GatedWorker.gate.set()
-    wait_for(lambda: len(GatedWorker.begun) == 4, what="all")
+    wait_for(lambda: {"older", "go on spare"} <= {*GatedWorker.begun}, what="the background after them")
     engine.close()
 
 
@@ -71,11 +86,11 @@ def test_the_most_urgent_task_goes_first(monkeypatch: pytest.MonkeyPatch) -> Non
     GatedWorker.begun.clear()
     engine = local.LocalEngine(workers=1)
     put(engine, "first", -1000)
-    wait_for(lambda: GatedWorker.begun == ["first"], what="the only one")
+    wait_for(lambda: "first" in GatedWorker.begun, what="the only one")
     put(engine, "later", -1000)
     put(engine, "urgent", 10)
     GatedWorker.gate.set()
-    wait_for(lambda: GatedWorker.begun == ["first", "urgent", "later"], what="in order")
+    wait_for(lambda: tasks() == ["first", "urgent", "later"], what="in order")
     engine.close()
 
 
@@ -94,3 +109,26 @@ def test_background_work_has_the_processor_when_nobody_else_wants_it() -> None:
         assert helper.ask("policy", 60.0) == os.SCHED_IDLE
     finally:
         helper.stop()
+
+
+_PARENT = """
+import os, signal, sys
+from dynamo.processes import HelperProcess
+from tests.unit.engines.test_local_background import policy_of
+helper = HelperProcess(policy_of)
+helper.ask("policy", 60.0)
+helper.send_signal(signal.SIGSTOP)
+print(helper.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_stands_still_does_not_outlive_a_killed_daemon() -> None:
+    done = subprocess.run([sys.executable, "-c", _PARENT], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    pid = int(done.stdout)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists() or state_of(pid) == "Z", what="its end")
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
