@@ -21,17 +21,18 @@ _DAMAGE = (
     "cuts left out",
     "damaged",
     "fixed angle corrected",
-    "missing chunks",
     "ray times disagree",
     "sweeps left out",
     "truncated",
     "partial sweep",
     "a sweep was given twice",
 )
+#: The same where a name or number comes first.
+_DAMAGE_OF = (" left out: ", " chunks missing ")
 
 
 def _reader_remarks(volume: Any) -> Measure:
-    told = [flag for flag in volume.flags if flag.startswith(_DAMAGE) or " left out: " in flag]
+    told = [flag for flag in volume.flags if flag.startswith(_DAMAGE) or any(words in flag for words in _DAMAGE_OF)]
     return Measure(float(len(told)), "; ".join(told)[:160])
 
 

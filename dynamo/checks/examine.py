@@ -42,14 +42,15 @@ _BY_SUBJECT: dict[str, list[Check]] = {}
 
 def sweep_view(sweep: Any) -> SweepView:
     """Return a sweep of `dynamo.formats.radar.model` as checks look at it."""
-    time = sweep["time"].values
-    attrs = sweep.attrs
+    # Not the data set's own items, which take as long as a check of them.
+    variables, attrs = sweep.variables, sweep.attrs
+    time = variables["time"].values
     return SweepView(
-        azimuth_deg=sweep["azimuth"].values,
-        elevation_deg=sweep["elevation"].values,
+        azimuth_deg=variables["azimuth"].values,
+        elevation_deg=variables["elevation"].values,
         time_s=(time - time.min()) / np.timedelta64(1, "s"),
-        range_m=sweep["range"].values,
-        moments={str(name): sweep[name].values for name in sweep.data_vars},
+        range_m=variables["range"].values,
+        moments={str(name): variables[name].values for name in sweep.data_vars},
         band=attrs["band"],
         nyquist_m_s=attrs["nyquist_m_s"],
         latitude_deg=attrs["latitude_deg"],
