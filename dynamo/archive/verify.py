@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from dynamo.archive.listing import ProductFilter
 from dynamo.errors import InputError
-from dynamo.places.base import Place, PlaceAwayError, PlaceRefusedError
+from dynamo.places.base import FilePlace, PlaceAwayError, PlaceRefusedError
 from dynamo.places.opening import open_place
 from dynamo.runs.ledger import run_at
 from dynamo.runs.publish import INDEX, SIDECARS, Publication, read_publication
@@ -119,7 +119,7 @@ def _again(store: Store, run: Run, before: Verified) -> Verified:
     return before if same else verify_run(now, rows)
 
 
-def _check_file(run: str, place: Place, lfn: str, sha256: str, size: int) -> Damage | None:
+def _check_file(run: str, place: FilePlace, lfn: str, sha256: str, size: int) -> Damage | None:
     path = f"{place.location}/{lfn}"
     try:
         if (found := place.size(lfn)) != size:
@@ -133,7 +133,7 @@ def _check_file(run: str, place: Place, lfn: str, sha256: str, size: int) -> Dam
     return None
 
 
-def _check_index(run: Run, place: Place, stored: Mapping[str, tuple[str, int]]) -> list[Damage]:
+def _check_index(run: Run, place: FilePlace, stored: Mapping[str, tuple[str, int]]) -> list[Damage]:
     path = f"{place.location}/{INDEX}"
     try:
         index: Publication | None = read_publication(place.location, run.key)

@@ -22,7 +22,7 @@ class PlaceRefusedError(DynamoError):
     exit_code = 8
 
 
-class Place(Protocol):
+class FilePlace(Protocol):
     """Named files that belong together, such as those of one publication.
 
     A name that is not there raises `FileNotFoundError`; one that cannot be read another `OSError`, `PlaceAwayError` or

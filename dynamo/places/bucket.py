@@ -149,7 +149,7 @@ class Bucket:
 
 
 class BucketPlace:
-    """The objects below a prefix of a bucket; see `dynamo.places.base.Place`.
+    """The objects below a prefix of a bucket; see `dynamo.places.base.FilePlace`.
 
     Parameters
     ----------

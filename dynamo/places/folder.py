@@ -9,7 +9,7 @@ from dynamo.files import copy_file, sha256_file
 
 
 class FolderPlace:
-    """The files in a folder, at any depth; see `dynamo.places.base.Place`."""
+    """The files in a folder, at any depth; see `dynamo.places.base.FilePlace`."""
 
     def __init__(self, folder: Path) -> None:
         self.location = str(folder)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dynamo.places.base import Place
+from dynamo.places.base import FilePlace
 from dynamo.places.bucket import SCHEME, BucketPlace, bucket_at
 from dynamo.places.folder import FolderPlace
 
@@ -17,7 +17,7 @@ def is_remote(location: str) -> bool:
     return location.startswith(SCHEME)
 
 
-def open_place(location: str | Path) -> Place:
+def open_place(location: str | Path) -> FilePlace:
     """Return the place at a location; nothing is read yet.
 
     Raises
@@ -31,7 +31,7 @@ def open_place(location: str | Path) -> Place:
 
 
 def is_there(path: str) -> bool:
-    """Tell whether a file exists, wherever it is; raises as `Place`."""
+    """Tell whether a file exists, wherever it is; raises as `FilePlace`."""
     if not is_remote(path):
         return Path(path).exists()
     folder, _, name = path.rpartition("/")
@@ -43,7 +43,7 @@ def is_there(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def as_folder(place: Place, names: Iterable[str], beside: Path) -> Iterator[Path]:
+def as_folder(place: FilePlace, names: Iterable[str], beside: Path) -> Iterator[Path]:
     """Give files of a place as a folder: itself if it is one, else a copy below ``beside`` for this long."""
     if not is_remote(place.location):
         yield Path(place.location)

@@ -31,7 +31,7 @@ import orjson
 
 from dynamo.errors import InputError, RunFailedError
 from dynamo.files import beside, copy_file, public_mode, sha256_file, sync_directory, write_bytes
-from dynamo.places.base import Place
+from dynamo.places.base import FilePlace
 from dynamo.places.opening import is_remote, open_place
 from dynamo.runs.keys import SHORT
 from dynamo.times import ahead_of, to_iso, utc_now
@@ -67,7 +67,7 @@ class Published:
 class Publication:
     """What was published, and whether an earlier attempt had already done it."""
 
-    place: Place
+    place: FilePlace
     products: tuple[Published, ...]
     index: Mapping[str, Any]
     found: bool = False
@@ -354,7 +354,7 @@ def _stage(work: Path, lfn: str, staging: Path, valid_at: datetime) -> Published
     return Published(lfn, sha256_file(goal), goal.stat().st_size, lead, valid)
 
 
-def _size(place: Place, name: str) -> int | None:
+def _size(place: FilePlace, name: str) -> int | None:
     try:
         return place.size(name)
     except (FileNotFoundError, NotADirectoryError):
