@@ -13,7 +13,7 @@ TEST_ARGS ?= --numprocesses 3 $(BY_FILE)
 # These wait for nothing.
 FAST_ARGS ?= --numprocesses 2 $(BY_FILE)
 # All but `peers`, which need a C compiler.
-EXTRAS := alerts,api,chameleon,dev,hail,metrics,nowcast,openstack,postgres
+EXTRAS := alerts,api,chameleon,dev,hail,metrics,nowcast,openstack,postgres,s3
 # The versions that the tests passed with.
 INSTALL = $(BIN)/python tools/install.py --constraint constraints.txt
 

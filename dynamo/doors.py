@@ -152,7 +152,7 @@ CHANNELS: Door[Any] = Door(
 TIERS: Door[Any] = Door(
     "dynamo.tiers",
     "tier kind",
-    {"folder": "dynamo.archive.folder_tier:KIND"},
+    {"folder": "dynamo.archive.folder_tier:KIND", "s3": "dynamo.archive.s3_tier:KIND"},
     _is_a("dynamo.archive.tiers:TierKind"),
 )
 

@@ -30,6 +30,7 @@ from dynamo.alerts.turn import Turn
 from dynamo.config.alerts import AlertsSection
 from dynamo.errors import BusyError, DynamoError, InputError, RetryableError
 from dynamo.files import expanded
+from dynamo.places.opening import is_remote
 from dynamo.runs.events import RunEvent
 from dynamo.runs.ledger import decide
 from dynamo.runs.publish import INDEX
@@ -169,7 +170,9 @@ class AlertService:
         with self._store.reading() as session:
             found = session.execute(query).all()
         for run, workflow, key, folder in found:
-            self._offer(_Task((Path(folder or ""),), workflow, key, run))
+            # What is in a bucket already is too old to alert anybody to.
+            if not is_remote(folder or ""):
+                self._offer(_Task((Path(folder or ""),), workflow, key, run))
 
     def wait_idle(self, timeout_s: float, *, delivered: bool = True) -> bool:
         """Wait until all is judged and, if ``delivered``, sent or given up; return whether that happened in time.

@@ -13,7 +13,7 @@ from dynamo.archive.moving import DueStep, Mover
 from dynamo.archive.pruning import prune
 from dynamo.archive.remaking import why_not
 from dynamo.archive.rules import beyond, due
-from dynamo.archive.tiers import TierFullError, make_tier
+from dynamo.archive.tiers import TierAwayError, TierFullError, make_tier
 from dynamo.config.file import Config
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
@@ -115,6 +115,7 @@ class Caretaker:
             If a disk or the store fails; the next pass goes on.
         """
         done = Tended()
+        away = False
         doubt = self._doubt(now, clock_is_right)
         try:
             for run in self.mover.unfinished():
@@ -122,7 +123,7 @@ class Caretaker:
                     return done
                 self.mover.go_on(run)
         except TierFullError as error:
-            done.waits = str(error)
+            done.waits, away = str(error), isinstance(error, TierAwayError)
         kept = set[str]()
         section = self._config.retention
         for steps in (due(self._store, section, now), beyond(self._store, section, now, {}, kept)):
@@ -132,7 +133,16 @@ class Caretaker:
                 if (step.to == "gone" and doubt) or (step.to == "warm" and done.waits):
                     done.waits = done.waits or doubt
                     continue
-                if not self._take(step, done):
+                if away and step.frm == "warm":
+                    # One that does not respond takes long to say so.
+                    kept.add(step.run)
+                    continue
+                try:
+                    taken = self._take(step, done)
+                except TierFullError as error:
+                    done.waits, away = str(error), isinstance(error, TierAwayError)
+                    taken = False
+                if not taken:
                     kept.add(step.run)
         if not doubt:
             done.rows = prune(self._store, self._config, now, self._stopped)
@@ -148,11 +158,7 @@ class Caretaker:
         return done
 
     def _take(self, step: DueStep, done: Tended) -> bool:
-        try:
-            taken = self.mover.move(step)
-        except TierFullError as error:
-            done.waits = str(error)
-            return False
+        taken = self.mover.move(step)
         if taken:
             done.moved += step.to == "warm"
             done.removed += step.to == "gone"

@@ -11,12 +11,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from dynamo.archive.tiers import TierFullError, TierKind
+from dynamo.archive.tiers import TierAwayError, TierFullError, TierKind
 from dynamo.archive.verify import files_in
 from dynamo.config.file import Config
 from dynamo.config.retention import TierSection
 from dynamo.errors import InputError
 from dynamo.files import copy_file, public_mode, sha256_file, sync_directory
+from dynamo.places.opening import is_remote
 from dynamo.runs.publish import INDEX, is_whole, read_publication
 
 _MEGABYTE = 1_000_000
@@ -81,6 +82,9 @@ class FolderTier:
 
     def remove(self, location: str) -> None:
         """Remove a publication; see `Tier.remove`."""
+        if is_remote(location):
+            raise InputError("not in this tier", where=location, expected=f"a folder in {self._root}")
+        self._require_mounted()
         remove_folder(Path(location), self._root / _REMOVED)
 
     def _copy(self, source: Path, staging: Path, sums: dict[str, str]) -> None:
@@ -99,9 +103,12 @@ class FolderTier:
             for parent, _, _ in os.walk(staging, topdown=False):
                 sync_directory(Path(parent))
 
-    def _require_room(self, source: Path) -> None:
+    def _require_mounted(self) -> None:
         if not self._root.is_dir():
-            raise TierFullError("the folder is not there", where=self._root, hint="mount it, or make it")
+            raise TierAwayError("the folder is not there", where=self._root, hint="mount it, or make it")
+
+    def _require_room(self, source: Path) -> None:
+        self._require_mounted()
         size = sum(path.stat().st_size for path in files_in(source))
         if shutil.disk_usage(self._root).free < size + self._min_free:
             raise TierFullError(f"less than {self._min_free // _MEGABYTE} MB would be free", where=self._root)
@@ -155,4 +162,11 @@ def _make(options: FolderOptions, config: Config) -> FolderTier:
     return FolderTier(config.path(options.path), min_free_mb=options.min_free_mb, fsync=config.runs.fsync)
 
 
-KIND = TierKind(FolderOptions, _make)
+def _problem(options: FolderOptions, config: Config) -> str:
+    root = config.path(options.path)
+    if not root.is_dir():
+        return f"{root}: the folder is not there (mount it, or make it)"
+    return "" if os.access(root, os.W_OK | os.X_OK) else f"{root}: may not be written"
+
+
+KIND = TierKind(FolderOptions, _make, _problem)

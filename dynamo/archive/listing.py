@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from dynamo.runs.record import product_json
@@ -23,13 +23,14 @@ class ProductFilter:
     ----------
     since
         Published at this time or later.
-    workflow, tier
-        Of this workflow; in this tier.
+    workflow, tier, radar
+        Of this workflow; in this tier; of this radar.
     """
 
     since: datetime | None = None
     workflow: str | None = None
     tier: str | None = None
+    radar: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the conditions on runs that have products."""
@@ -40,6 +41,8 @@ class ProductFilter:
             found.append(Run.workflow == self.workflow)
         if self.tier is not None:
             found.append(Run.tier == self.tier)
+        if self.radar is not None:
+            found.append(func.upper(Run.radar) == self.radar.upper())
         return found
 
 
@@ -60,6 +63,7 @@ def listed_json(product: Product, run: Run) -> dict[str, Any]:
     return {
         "workflow": run.workflow,
         "run": run.id,
+        "radar": run.radar,
         **product_json(product),
         "tier": run.tier,
         "issue_at": None if run.valid_at is None else to_iso(run.valid_at),

@@ -23,21 +23,20 @@ from sqlalchemy.orm import Session
 
 from dynamo.archive.folder_tier import remove_folder
 from dynamo.archive.remaking import why_not
-from dynamo.archive.tiers import Tier, TierFullError
-from dynamo.archive.verify import files_in
+from dynamo.archive.tiers import Tier, TierAwayError, TierFullError, waited_out
 from dynamo.errors import DynamoError, InputError, RetryableError, passes
+from dynamo.places.opening import open_place
 from dynamo.runs.folder import claimed
 from dynamo.runs.ledger import decide
-from dynamo.runs.publish import SIDECARS, links_to, read_publication
+from dynamo.runs.publish import SIDECARS, links_to
 from dynamo.runs.series import withdraw
 from dynamo.store.engine import Store
 from dynamo.store.inserts import insert_new
 from dynamo.store.models import Product, Run
-from dynamo.store.retention import ProductMove
+from dynamo.store.retention import COPIED, INTENDED, REFUSED, ProductMove
 from dynamo.times import utc_now
 
 To = Literal["warm", "gone"]
-INTENDED, COPIED, REFUSED = "intended", "copied", "refused"
 
 
 @dataclass(frozen=True)
@@ -176,18 +175,19 @@ class Mover:
 
     def _require_ours(self, move: ProductMove) -> None:
         """Check that nothing would be lost that is not ours to remove."""
-        source = Path(move.source)
-        if move.tier != "gone" or not source.is_dir():
+        if move.tier != "gone":
             return
-        publication = read_publication(source)
-        ours = {*SIDECARS, *(item.lfn for item in publication.products)} if publication is not None else set()
-        strange = [path for path in files_in(source) if path.relative_to(source).as_posix() not in ours]
+        with self._store.reading() as session:
+            lfns = session.scalars(select(Product.lfn).where(Product.run_id == move.run_id)).all()
+        with waited_out():
+            strange = [name for name in open_place(move.source).names() if name not in {*SIDECARS, *lfns}]
         if strange:
-            raise InputError("not published by DyNamo", where=strange[0], hint="move it away, or the folder stays")
+            where = f"{move.source}/{strange[0]}"
+            raise InputError("not published by DyNamo", where=where, hint="move it away, or the folder stays")
 
     def _copy(self, move: ProductMove) -> None:
         if self._tier is None:
-            raise TierFullError("there is no warm tier any more", where="retention.warm")
+            raise TierAwayError("there is no warm tier any more", where="retention.warm")
         target = self._tier.put(Path(move.source), "/".join(Path(move.source).parts[-3:]))
         with self._store.transaction() as session:
             session.execute(
@@ -196,7 +196,7 @@ class Mover:
                 .values(product_dir=target, tier="warm")
             )
             for product in session.scalars(select(Product).where(Product.run_id == move.run_id)):
-                product.path = str(Path(target) / product.lfn)
+                product.path = f"{target}/{product.lfn}"
             session.execute(
                 update(ProductMove)
                 .where(ProductMove.run_id == move.run_id)
@@ -210,7 +210,7 @@ class Mover:
         elif self._tier is not None:
             self._tier.remove(location)
         else:
-            raise TierFullError("there is no warm tier any more", where="retention.warm")
+            raise TierAwayError("there is no warm tier any more", where="retention.warm")
 
     def _finish(self, move: ProductMove) -> None:
         with self._store.transaction() as session:

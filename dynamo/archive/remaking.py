@@ -8,7 +8,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from dynamo.errors import MissingPartError, RetryableError
 from dynamo.files import sha256_file
+from dynamo.places.base import PlaceRefusedError
+from dynamo.places.opening import is_remote, open_place
+from dynamo.runs.whereabouts import where_now
 from dynamo.store.models import Run, StoredDocument
 
 
@@ -20,9 +24,24 @@ def why_not(session: Session, run: Run) -> str:
         return "it has no inputs to make it from"
     for item in run.inputs:
         # A copy in the run folder does not count: it is cleaned up soon.
-        if not _is_same(Path(str(item["path"])), item):
-            return f"its input is gone: {Path(str(item['path'])).name}"
+        path = str(item["path"])
+        now = where_now(session, path, item["sha256"])
+        try:
+            same = _is_same_object(now, item) if is_remote(now) else _is_same(Path(now), item)
+        except (RetryableError, PlaceRefusedError, MissingPartError) as error:
+            return f"its input is out of reach: {error}"
+        if not same:
+            return f"its input is gone: {Path(path).name}"
     return ""
+
+
+def _is_same_object(path: str, item: Mapping[str, Any]) -> bool:
+    """Tell whether an object has the size it should; its checksum was compared when it was written."""
+    folder, _, name = path.rpartition("/")
+    try:
+        return bool(open_place(folder).size(name) == item["bytes"])
+    except FileNotFoundError:
+        return False
 
 
 def _is_same(path: Path, item: Mapping[str, Any]) -> bool:

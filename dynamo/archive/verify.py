@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 
 from dynamo.archive.listing import ProductFilter
 from dynamo.errors import InputError
-from dynamo.files import sha256_file
+from dynamo.places.base import FilePlace, PlaceAwayError, PlaceRefusedError
+from dynamo.places.opening import open_place
 from dynamo.runs.ledger import run_at
 from dynamo.runs.publish import INDEX, SIDECARS, Publication, read_publication
 from dynamo.store.engine import Store
@@ -29,7 +30,7 @@ class Damage:
     """One file or folder that is not as it was published."""
 
     run: str
-    path: Path
+    path: str
     problem: Wrong
     detail: str
 
@@ -70,15 +71,19 @@ def verify(store: Store, which: ProductFilter) -> Iterator[Verified]:
 
 def verify_run(run: Run, rows: list[Product]) -> Verified:
     """Compare the product folder of one run with its rows in the store."""
-    folder = Path(run.product_dir or "")
     stored = {row.lfn: (row.sha256, row.bytes) for row in rows}
-    found = [_check_file(run.id, folder / lfn, *facts) for lfn, facts in stored.items()]
-    found += _check_index(run, folder, stored)
-    found += [
-        Damage(run.id, path, "extra", "not published by DyNamo")
-        for path in files_in(folder)
-        if path.relative_to(folder).as_posix() not in {*stored, *SIDECARS}
-    ]
+    place = open_place(run.product_dir or "")
+    try:
+        found = [_check_file(run.id, place, lfn, *facts) for lfn, facts in stored.items()]
+        found += _check_index(run, place, stored)
+        found += [
+            Damage(run.id, f"{place.location}/{name}", "extra", "not published by DyNamo")
+            for name in place.names()
+            if name not in {*stored, *SIDECARS}
+        ]
+    except (PlaceAwayError, PlaceRefusedError) as error:
+        # What cannot be looked at is not as published, as far as anybody knows.
+        found = [Damage(run.id, place.location, "missing", f"cannot be read: {error}")]
     return Verified(run.id, len(stored) + 1, tuple(item for item in found if item is not None))
 
 
@@ -92,7 +97,7 @@ def strays(root: Path, store: Store) -> Iterator[Damage]:
                     run.state != "succeeded" or session.get(ProductMove, run.id) is not None
                 )
             if folder.is_dir() and not on_its_way and (run is None or run.product_dir != str(folder)):
-                yield Damage("" if run is None else run.id, folder, "extra", _stray(run))
+                yield Damage("" if run is None else run.id, str(folder), "extra", _stray(run))
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -114,11 +119,12 @@ def _again(store: Store, run: Run, before: Verified) -> Verified:
     return before if same else verify_run(now, rows)
 
 
-def _check_file(run: str, path: Path, sha256: str, size: int) -> Damage | None:
+def _check_file(run: str, place: FilePlace, lfn: str, sha256: str, size: int) -> Damage | None:
+    path = f"{place.location}/{lfn}"
     try:
-        if path.stat().st_size != size:
-            return Damage(run, path, "changed", f"has {path.stat().st_size} bytes, not {size}")
-        if sha256_file(path) != sha256:
+        if (found := place.size(lfn)) != size:
+            return Damage(run, path, "changed", f"has {found} bytes, not {size}")
+        if place.sha256(lfn) != sha256:
             return Damage(run, path, "changed", "its checksum is another")
     except (FileNotFoundError, NotADirectoryError):
         return Damage(run, path, "missing", "")
@@ -127,10 +133,10 @@ def _check_file(run: str, path: Path, sha256: str, size: int) -> Damage | None:
     return None
 
 
-def _check_index(run: Run, folder: Path, stored: Mapping[str, tuple[str, int]]) -> list[Damage]:
-    path = folder / INDEX
+def _check_index(run: Run, place: FilePlace, stored: Mapping[str, tuple[str, int]]) -> list[Damage]:
+    path = f"{place.location}/{INDEX}"
     try:
-        index: Publication | None = read_publication(folder, run.key)
+        index: Publication | None = read_publication(place.location, run.key)
     except (InputError, OSError) as error:
         return [Damage(run.id, path, "changed", str(error).removeprefix(f"{path}: "))]
     if index is None:

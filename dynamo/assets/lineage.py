@@ -12,17 +12,18 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dynamo.errors import InputError, NotFoundError
+from dynamo.errors import DynamoError, InputError, NotFoundError
 from dynamo.files import sha256_file
-from dynamo.runs.ledger import SHA, run_at
+from dynamo.places.opening import is_there
+from dynamo.runs.ledger import SHA
 from dynamo.runs.publish import read_publication
 from dynamo.runs.series import FEED, WORKFLOW
+from dynamo.runs.whereabouts import product_at
 from dynamo.store.models import Arrival, Product, Run, RunInput, Series
 from dynamo.times import to_iso
 
-#: The time in a product's name, and a publication's folder, whose name ends with the beginning of the run key.
+#: The time in a product's name.
 _TIME = re.compile(r"(\d{8})-(\d{6})")
-_FOLDER = re.compile(r"^\d{6}-[0-9a-f]+$")
 #: Runs shown of those that read one file, and generations in both directions.
 _MOST_RUNS, _MOST_STEPS = 200, 20
 
@@ -64,10 +65,11 @@ class Lineage:
     made: Sequence[Node]
 
 
-def lineage_of(session: Session, path: Path) -> Lineage:
+def lineage_of(session: Session, file: Path | str) -> Lineage:
     """Return the lineage of a product, or of a file that runs have read.
 
-    The file may be anywhere: a copy is known by its checksum. A product that was removed is known by its path.
+    The file may be anywhere: a copy is known by its checksum. A product that was removed, or that is in a bucket, is
+    known by its path.
 
     Raises
     ------
@@ -76,10 +78,11 @@ def lineage_of(session: Session, path: Path) -> Lineage:
     InputError
         If it is not a file.
     """
+    path = Path(file)
     if path.is_dir():
         raise InputError("a folder", where=path, expected="a file")
     digest = sha256_file(path) if path.is_file() else None
-    product = _product_at(session, path) if digest is None else _product_with(session, path, digest)
+    product = product_at(session, str(file)) if digest is None else _product_with(session, path, digest)
     if product is not None:
         up = _made(session, product, 0)
     elif digest is not None and (known := _given(session, digest)) is not None:
@@ -87,7 +90,7 @@ def lineage_of(session: Session, path: Path) -> Lineage:
     else:
         raise NotFoundError(
             "no run of this store read or made this file",
-            where=path,
+            where=file,
             expected="a product, or an input of a run",
             hint="dynamo assets list",
         )
@@ -111,20 +114,10 @@ def _json(node: Node) -> dict[str, Any]:
     }
 
 
-def _product_at(session: Session, path: Path) -> Product | None:
-    """Return the product that was published at a path."""
-    for folder in (path.absolute().parent, *path.absolute().parent.parents):
-        if not _FOLDER.match(folder.name) or (run := run_at(session, folder)) is None:
-            continue
-        lfn = path.absolute().relative_to(folder).as_posix()
-        return session.scalar(select(Product).where(Product.run_id == run.id, Product.lfn == lfn))
-    return None
-
-
 def _product_with(session: Session, path: Path, digest: str) -> Product | None:
     """Return the product with this content: at this path, through a link, or beside a copied index."""
     for place in (path, path.resolve()):
-        product = _product_at(session, place)
+        product = product_at(session, str(place))
         if product is not None and product.sha256 == digest:
             return product
     try:
@@ -173,7 +166,7 @@ def _made(session: Session, product: Product, depth: int) -> Node:
 def _input(session: Session, run: Run, item: dict[str, Any], depth: int) -> Node:
     """Return an input of a run, with what made it if it is a product of this store."""
     path, digest = str(item["path"]), str(item["sha256"])
-    product = _product_at(session, Path(path))
+    product = product_at(session, path)
     if product is not None and product.sha256 == digest:
         return _made(session, product, depth)
     arrival = session.get(Arrival, run.arrival_id) if run.arrival_id is not None else None
@@ -231,8 +224,16 @@ def _product_facts(product: Product) -> dict[str, Any]:
         "output": product.output,
         "lead_min": product.lead_min,
         "valid_at": None if product.valid_at is None else to_iso(product.valid_at),
-        "there": Path(product.path).exists(),
+        "there": _is_there(product.path),
     }
+
+
+def _is_there(path: str) -> bool | None:
+    """Tell whether a product is there; None if its bucket does not say."""
+    try:
+        return is_there(path)
+    except (DynamoError, OSError):
+        return None
 
 
 def _run_json(run: Run) -> dict[str, Any]:
@@ -256,7 +257,7 @@ def _run_json(run: Run) -> dict[str, Any]:
 def _modules(run: Run) -> dict[str, str]:
     """Return the versions of the modules that made a run's products, from their index; empty if it is gone."""
     try:
-        publication = None if run.product_dir is None else read_publication(Path(run.product_dir), run.key)
-    except (InputError, OSError):
+        publication = None if run.product_dir is None else read_publication(run.product_dir, run.key)
+    except (DynamoError, OSError):
         return {}
     return {} if publication is None else dict(publication.index.get("modules", {}))

@@ -15,10 +15,12 @@ from dynamo.backfill.order import Order
 from dynamo.backfill.source import Slot
 from dynamo.errors import InputError
 from dynamo.files import sha256_file
+from dynamo.places.opening import is_there
 from dynamo.runs.keys import SHORT
 from dynamo.runs.ledger import RunRequest
 from dynamo.runs.service import has_products
 from dynamo.runs.states import UNFINISHED
+from dynamo.runs.whereabouts import where_now
 from dynamo.store.models import Arrival, Cursor, Run
 from dynamo.triggers.base import Due
 from dynamo.triggers.book import Book, TriggerNote
@@ -90,7 +92,7 @@ def _outcome(session: Session, due: Due, order: Order, now: datetime, backfill: 
         run = session.get(Run, request.key[:SHORT])
     if run is not None and (run.state in UNFINISHED or (run.state == "succeeded" and has_products(run))):
         return SlotOutcome("have", f"run {run.id} is {run.state}")
-    if missing := _missing(due.arrivals):
+    if missing := _missing(session, due.arrivals):
         return SlotOutcome("gone", missing)
     if run is None:
         return SlotOutcome("make", due.verdict.reason, request)
@@ -98,9 +100,12 @@ def _outcome(session: Session, due: Due, order: Order, now: datetime, backfill: 
     return SlotOutcome("make", f"run {run.id} again: {left}", request, run.id)
 
 
-def _missing(arrivals: Sequence[Arrival]) -> str:
-    """Return which file is not there any more as it arrived; empty if all are."""
+def _missing(session: Session, arrivals: Sequence[Arrival]) -> str:
+    """Return which file is not there any more as it arrived; empty if all are, or are products that only moved."""
     for arrival in arrivals:
+        now = where_now(session, arrival.path, arrival.sha256)
+        if now != arrival.path and is_there(now):
+            continue
         path = Path(arrival.path)
         try:
             found = path.stat()

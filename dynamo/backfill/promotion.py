@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from dynamo.backfill.control import find_backfill
 from dynamo.backfill.states import ACTIVE
 from dynamo.errors import InputError, UsageError
+from dynamo.places.opening import as_folder
 from dynamo.runs.keys import run_key
 from dynamo.runs.ledger import decide
 from dynamo.runs.provenance.prov import prov_json
@@ -35,6 +36,7 @@ from dynamo.runs.series import CURRENT, count_publication, slot_of, withdraw
 from dynamo.runs.service import RunService, publication_of
 from dynamo.store.backfills import Backfill
 from dynamo.store.models import Product, Run, StoredDocument
+from dynamo.store.retention import COPIED, ProductMove
 from dynamo.times import utc_now
 
 _BATCH = 20
@@ -119,18 +121,20 @@ def _prepared(service: RunService, run: Run) -> _Move | None:
         return None
     key = _plain_key(service, run)
     facts = {name: value for name, value in found.index.items() if name not in ("key", "products")}
-    publication = publish(
-        found.folder,
-        [item.lfn for item in found.products],
-        root=service.settings.products_dir,
-        workflow=line_folder(run.workflow, ""),
-        key=key,
-        valid_at=slot_of(run),
-        facts=facts,
-        fsync=service.settings.fsync,
-        old=True,
-        describe_origin=prov_json if service.settings.prov else None,
-    )
+    lfns, root = [item.lfn for item in found.products], service.settings.products_dir
+    with as_folder(found.place, lfns, root / ".fetched") as folder:
+        publication = publish(
+            folder,
+            lfns,
+            root=root,
+            workflow=line_folder(run.workflow, ""),
+            key=key,
+            valid_at=slot_of(run),
+            facts=facts,
+            fsync=service.settings.fsync,
+            old=True,
+            describe_origin=prov_json if service.settings.prov else None,
+        )
     return _Move(run.id, key, publication)
 
 
@@ -162,17 +166,25 @@ def _plain_key(service: RunService, run: Run) -> str:
 def _commit(service: RunService, row: Backfill, moves: Sequence[_Move]) -> int:
     """Make prepared runs current in one transaction, then remove their folders beside; return how many."""
     left: list[Path] = []
+    promoted = 0
     with service.store.transaction() as session:
         for move in moves:
             run = session.get_one(Run, move.run, with_for_update=True)
             taken = move.key != run.key and session.scalar(select(Run.id).where(Run.key == move.key)) is not None
             if run.variant != row.variant or run.standing != CURRENT or taken:
                 continue
-            withdraw(session, run)
-            if run.product_dir is not None:
+            folder, now = move.publication.folder, utc_now()
+            if run.tier == "warm":
+                if session.get(ProductMove, run.id) is not None:
+                    # Retention is at it; promotion can be repeated.
+                    continue
+                session.add(_leaving(run, str(folder), now))
+            elif run.product_dir is not None:
                 left.append(Path(run.product_dir))
-            folder = move.publication.folder
-            run.key, run.variant, run.product_dir, run.published_at = move.key, "", str(folder), utc_now()
+            withdraw(session, run)
+            promoted += 1
+            run.key, run.variant, run.product_dir, run.published_at = move.key, "", str(folder), now
+            run.tier = "hot"
             session.flush()
             products = session.scalars(select(Product).where(Product.run_id == run.id)).all()
             for product in products:
@@ -181,7 +193,22 @@ def _commit(service: RunService, row: Backfill, moves: Sequence[_Move]) -> int:
             decide(session, run.id, "promote", f"backfill {row.id}: no longer published as {row.variant}")
     for path in left:
         shutil.rmtree(path, ignore_errors=True)
-    return len(left)
+    return promoted
+
+
+def _leaving(run: Run, target: str, now: datetime) -> ProductMove:
+    """Return a move from the warm tier that lacks only its last step: retention removes what is there."""
+    return ProductMove(
+        run_id=run.id,
+        source=run.product_dir or "",
+        target=target,
+        tier="hot",
+        state=COPIED,
+        rule="promotion",
+        bytes=run.bytes,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _sweep(service: RunService, row: Backfill) -> None:

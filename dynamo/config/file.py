@@ -243,11 +243,14 @@ def parse_config(data: Mapping[str, Any], *, base: Path, where: object = None) -
     if "base" in data:
         raise InputError("base: unknown option", where=where)
     try:
-        return Config.model_validate({**data, "base": base})
+        config = Config.model_validate({**data, "base": base})
     except ValidationError as error:
         problems = describe_all(error, Config, data)
         rest, more = _rest(data, error, base)
         raise ConfigError([*problems, *more], rest, data, where=where) from error
+    if config.retention.warm is not None:
+        config.retention.warm.declare()
+    return config
 
 
 class ConfigError(MistakesError):

@@ -51,6 +51,9 @@ def toml_example(found: Iterable[Table], values: Values) -> str:
         given = values.given.get(table.header, {})
         idle = "# " if table.header in values.idle else ""
         own = table.kind not in ("", default_kind)
+        several = table.header.startswith("[[")
+        # Where a file has only one such table, one of another kind stands in place of that above.
+        mark = "#   " if own and not several else "# "
         if not table.kind:
             default_kind = table.default_kind or given.get("kind", "")
             name = values.names.get(table.header, values.name)
@@ -62,15 +65,15 @@ def toml_example(found: Iterable[Table], values: Values) -> str:
         if own:
             # A table of its own, with what it needs to be read.
             needed = {name: given[name] for name in values.needed if name in given}
-            header = {"name": table.kind, "kind": table.kind, **needed}
-            lines += [f"# {table.header}", *(f"# {name} = {in_toml(value)}" for name, value in header.items())]
+            header = {**({"name": table.kind} if several else {}), "kind": table.kind, **needed}
+            lines += [f"{mark}{table.header}", *(f"{mark}{name} = {in_toml(value)}" for name, value in header.items())]
             given = {}
         for name, info in table.options.items():
             if any(form == "list" or kinds for form, _, kinds in nested(info.annotation)):
                 continue  # tables of their own
             lines += _comment(info.description or "")
             value = given[name] if name in given else _value(table, name, info, values)
-            lines.append(f"{idle if name in given else '# '}{name} = {in_toml(value)}")
+            lines.append(f"{idle if name in given else mark}{name} = {in_toml(value)}")
         lines.append("")
     return "\n".join(lines)
 

@@ -19,6 +19,7 @@ from sqlalchemy import select
 
 from dynamo.config.feeds import FeedSection
 from dynamo.feeds.base import Candidate, FeedKind, FeedParts, Sink
+from dynamo.places.opening import is_remote
 from dynamo.runs.events import RunEvent, RunEvents
 from dynamo.store.engine import Store
 from dynamo.store.models import Product, Run
@@ -96,7 +97,8 @@ class ProductFeed:
             .order_by(Product.id)
         )
         with self._store.reading() as session:
-            paths = [Path(text) for text in session.scalars(query)]
+            # What is in a bucket already was handed over when it was here.
+            paths = [Path(text) for text in session.scalars(query) if not is_remote(text)]
         return sum(self._offer(path, sink) for path in paths)
 
     def healthy(self) -> bool:

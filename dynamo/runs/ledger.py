@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from sqlalchemy import CursorResult, delete, or_, select, update
@@ -272,7 +272,7 @@ def find_run(session: Session, name: str) -> Run:
     return matches[0]
 
 
-def run_at(session: Session, folder: Path) -> Run | None:
+def run_at(session: Session, folder: PurePath) -> Run | None:
     """Return the run whose products a folder has, by its name; None if there is none.
 
     The name ends with the beginning of the run's key. That need not be the run's ID: a promotion changes the key.

@@ -31,6 +31,8 @@ import orjson
 
 from dynamo.errors import InputError, RunFailedError
 from dynamo.files import beside, copy_file, public_mode, sha256_file, sync_directory, write_bytes
+from dynamo.places.base import FilePlace
+from dynamo.places.opening import is_remote, open_place
 from dynamo.runs.keys import SHORT
 from dynamo.times import ahead_of, to_iso, utc_now
 
@@ -66,10 +68,15 @@ class Published:
 class Publication:
     """What was published, and whether an earlier attempt had already done it."""
 
-    folder: Path
+    place: FilePlace
     products: tuple[Published, ...]
     index: Mapping[str, Any]
     found: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder of one that is in the products folder."""
+        return Path(self.place.location)
 
 
 def publish(
@@ -127,16 +134,20 @@ def line_folder(workflow: str, variant: str) -> str:
     return f"{workflow}{BESIDE}{variant}" if variant else workflow
 
 
-def read_publication(folder: Path, key: str | None = None) -> Publication | None:
-    """Return the publication in a product folder; None if nothing was published there.
+def read_publication(location: Path | str, key: str | None = None) -> Publication | None:
+    """Return the publication at a location; None if nothing was published there.
 
     Raises
     ------
     InputError
         If it holds anything but the publication of ``key``.
+    PlaceAwayError, PlaceRefusedError
+        If it is in a bucket that cannot be read now.
     """
+    place = open_place(location)
+    where = f"{place.location}/{INDEX}"
     try:
-        index = orjson.loads((folder / INDEX).read_bytes())
+        index = orjson.loads(place.read(INDEX))
         products = tuple(
             Published(
                 lfn=item["name"],
@@ -151,20 +162,20 @@ def read_publication(folder: Path, key: str | None = None) -> Publication | None
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"not an index: {error}", where=folder / INDEX, hint="move the folder away") from error
+        raise InputError(f"not an index: {error}", where=where, hint="move the folder away") from error
     if key is not None and owner != key:
-        raise InputError(f"holds the products of run {owner}", where=folder, expected=key)
-    return Publication(folder, products, index, found=True)
+        raise InputError(f"holds the products of run {owner}", where=place.location, expected=key)
+    return Publication(place, products, index, found=True)
 
 
 def is_gone(publication: Publication) -> bool:
     """Return whether any published file is not there any more."""
-    return any(_size(publication.folder / item.lfn) is None for item in publication.products)
+    return any(_size(publication.place, item.lfn) is None for item in publication.products)
 
 
 def is_whole(publication: Publication) -> bool:
     """Return whether every published file is still there, with the size it had."""
-    return all(_size(publication.folder / item.lfn) == item.bytes for item in publication.products)
+    return all(_size(publication.place, item.lfn) == item.bytes for item in publication.products)
 
 
 def point_latest(base: Path, target: Path, *, old: bool = False) -> bool:
@@ -249,16 +260,17 @@ def export(publication: Publication, out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError("is not a folder", where=out, expected="a folder for the products")
     out.mkdir(parents=True, exist_ok=True)
-    if out.samefile(publication.folder):
+    place = publication.place
+    if not is_remote(place.location) and out.samefile(place.location):
         return
-    sidecars = [name for name in sorted(SIDECARS) if (publication.folder / name).is_file()]
+    sidecars = [name for name in sorted(SIDECARS) if _size(place, name) is not None]
     for name in (*(item.lfn for item in publication.products), *sidecars):
         goal = out / name
         goal.parent.mkdir(parents=True, exist_ok=True)
         partial = beside(goal)
         partial.unlink(missing_ok=True)
         # Not a link: whoever edits the copy must not edit the publication.
-        copy_file(publication.folder / name, partial)
+        place.copy(name, partial)
         partial.replace(goal)
 
 
@@ -328,7 +340,7 @@ def _stage_and_rename(
     if fsync:
         for folder in (target.parent, base, base.parent):
             sync_directory(folder)
-    return Publication(target, products, index)
+    return Publication(open_place(target), products, index)
 
 
 def _into_place(staging: Path, target: Path) -> None:
@@ -360,9 +372,9 @@ def _stage(work: Path, lfn: str, staging: Path, valid_at: datetime) -> Published
     return Published(lfn, sha256_file(goal), goal.stat().st_size, lead, valid)
 
 
-def _size(path: Path) -> int | None:
+def _size(place: FilePlace, name: str) -> int | None:
     try:
-        return path.stat().st_size
+        return place.size(name)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import update
 
 from dynamo.engines.base import Engine, RunFolder
-from dynamo.errors import InputError, UsageError
+from dynamo.errors import InputError, MissingPartError, RetryableError, UsageError
+from dynamo.places.base import PlaceRefusedError
 from dynamo.runs.engines import EngineFactory, Engines
 from dynamo.runs.events import RunEvents
 from dynamo.runs.execution.disk import check_disk
@@ -253,7 +253,10 @@ def products_state(run: Run) -> ProductsState:
 
 def lost_products(run: Run) -> str:
     """Return in words what became of a succeeded run's products, and what to do; empty if they are as published."""
-    state = products_state(run) if run.state == "succeeded" else "whole"
+    try:
+        state = products_state(run) if run.state == "succeeded" else "whole"
+    except (RetryableError, PlaceRefusedError, MissingPartError) as error:
+        return f"out of reach: {error}"
     if state == "whole":
         return ""
     try:
@@ -265,4 +268,4 @@ def lost_products(run: Run) -> str:
 
 def publication_of(run: Run) -> Publication | None:
     """Return what a succeeded run published; None if nothing."""
-    return None if run.product_dir is None else read_publication(Path(run.product_dir), run.key)
+    return None if run.product_dir is None else read_publication(run.product_dir, run.key)

@@ -11,6 +11,8 @@ from dynamo.store.inserts import insert_new
 from dynamo.store.models import Base
 from dynamo.times import utc_now
 
+INTENDED, COPIED, REFUSED = "intended", "copied", "refused"
+
 
 class ProductMove(Base):
     """A move of a run's products to another tier, stored before anything is copied or removed.

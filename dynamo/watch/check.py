@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dynamo.archive.tiers import tier_problem
 from dynamo.config.file import Config, ConfigError
 from dynamo.config.problems import named
 from dynamo.documents.problems import mistakes_in
@@ -78,6 +79,13 @@ def _mistakes(config: Config) -> Iterator[Mistake]:
             yield from map(Mistake, option_mistakes(name, engine.options))
         except DynamoError as error:
             yield from _of(error, f"engines.{name}")
+    try:
+        problem = tier_problem(config)
+    except DynamoError as error:
+        yield from _of(error, "retention.warm")
+    else:
+        if problem:
+            yield Mistake(f"retention.warm: {problem}")
     yield from _alerts(config)
     if config.pulse.wanted:
         from dynamo.assets.pulse import pulse_address

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from sqlalchemy import select
 
 from dynamo.archive.caretaker import Caretaker
+from dynamo.archive.tiers import tier_problem
 from dynamo.backfill.worker import BackfillWorker
 from dynamo.config.file import Config
 from dynamo.config.retention import RetentionSection
@@ -323,7 +324,8 @@ class Watcher:
         caretaker = Caretaker(self._service.store, self.config, self._stop.is_set)
 
         def tend() -> None:
-            waits = caretaker.tend(utc_now()).waits
+            # Said when the daemon starts, and not only once something is due.
+            waits = caretaker.tend(utc_now()).waits or tier_problem(self.config)
             if waits:
                 _log.warning("retention waits", extra={"reason": waits})
                 self.events.emit("trouble", "retention", reason=waits, retry_s=section.every_h * 3600.0)

@@ -233,9 +233,7 @@ def gaps(
 
 
 def lineage(
-    file: Path = typer.Argument(
-        metavar="FILE", help="A product, or a file that runs have read; copies are known, too."
-    ),
+    file: str = typer.Argument(metavar="FILE", help="A product, or a file that runs have read; copies are known, too."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:

@@ -24,6 +24,7 @@ SinceOption = typer.Option(
 WorkflowOption = typer.Option(
     None, "--workflow", "-w", help="Only products of this workflow.", autocompletion=complete_workflows
 )
+RadarOption = typer.Option(None, "--radar", "-r", metavar="ID", help="Only products of this radar.")
 #: Files are not what they were: bad input for whoever reads them.
 _DAMAGED = 3
 
@@ -41,6 +42,7 @@ def list_(
     since: str | None = SinceOption,
     workflow: str | None = WorkflowOption,
     tier: str | None = typer.Option(None, "--tier", help="Only products that are hot (local) or warm."),
+    radar: str | None = RadarOption,
     limit: int = typer.Option(100, "--limit", "-n", min=1, max=1_000_000, help="Show at most N, newest first."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
@@ -54,7 +56,7 @@ def list_(
     from dynamo.store.engine import existing_store
     from dynamo.times import to_iso
 
-    which = _filter(since, workflow, tier)
+    which = _filter(since, workflow, tier, radar)
     store = existing_store(_settings(config).store_url)
     with store.reading() as session:
         found = list_products(session, which, limit)
@@ -68,12 +70,13 @@ def list_(
             last = run.id
             published = "" if run.published_at is None else to_iso(run.published_at.replace(microsecond=0))
             valid = "" if run.valid_at is None else f" of {to_iso(run.valid_at.replace(microsecond=0))}"
+            valid += f", {run.radar}" if run.radar else ""
             where = f"{run.product_dir}{' (warm)' if run.tier == 'warm' else ''}"
             out.print(f"{published} {run.workflow}{valid}, run {run.id}: {where}", markup=False)
         out.print(f"{product.bytes:>12,}  {product.lfn}", markup=False)
     if not found:
         err.print(
-            f"no such products in {store.url}" if since or workflow or tier else f"no products in {store.url}",
+            f"no such products in {store.url}" if since or workflow or tier or radar else f"no products in {store.url}",
             markup=False,
         )
     elif len(found) == limit:
@@ -103,8 +106,7 @@ def verify(
         store.close()
     if as_json:
         wrong = [
-            {"run": item.run, "path": str(item.path), "problem": item.problem, "detail": item.detail}
-            for item in findings
+            {"run": item.run, "path": item.path, "problem": item.problem, "detail": item.detail} for item in findings
         ]
         print_json({"publications": publications, "files": files, "wrong": wrong})
     else:
@@ -138,7 +140,7 @@ def _verified(store: Store, settings: Config, which: ProductFilter, *, quiet: bo
     return publications, files, findings
 
 
-def _filter(since: str | None, workflow: str | None, tier: str | None) -> ProductFilter:
+def _filter(since: str | None, workflow: str | None, tier: str | None, radar: str | None = None) -> ProductFilter:
     from dynamo.archive.listing import ProductFilter
     from dynamo.cli.fleet.common import past
     from dynamo.errors import UsageError
@@ -147,7 +149,7 @@ def _filter(since: str | None, workflow: str | None, tier: str | None) -> Produc
     if tier not in (None, "hot", "warm"):
         raise UsageError(f"unknown tier {tier!r:.40}", where="--tier", expected="hot or warm")
     moment = None if since is None else past(since, utc_now(), where="--since")
-    return ProductFilter(since=moment, workflow=workflow, tier=tier)
+    return ProductFilter(since=moment, workflow=workflow, tier=tier, radar=radar)
 
 
 def _settings(config: Path | None) -> Config:

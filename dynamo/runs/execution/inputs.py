@@ -8,23 +8,28 @@ from typing import Any
 
 from dynamo.errors import InputError
 from dynamo.files import beside, sha256_file
+from dynamo.places.opening import is_remote, open_place
 from dynamo.runs.publish import link_or_copy
 from dynamo.store.models import Run
 
 
-def keep_inputs(run: Run) -> dict[str, tuple[Path, ...]]:
+def keep_inputs(run: Run, now: Mapping[str, str] | None = None) -> dict[str, tuple[Path, ...]]:
     """Link (or copy) the input files into the run folder and return them by input; may be repeated.
+
+    ``now`` says of paths where their files are now.
 
     Raises
     ------
     InputError
         If a file is gone, or has changed since the run was requested.
+    PlaceAwayError, PlaceRefusedError
+        If one is in a bucket that cannot be read now.
     """
     found: dict[str, tuple[Path, ...]] = {}
     for item in run.inputs:
-        source, kept = Path(item["path"]), _place(run, item)
+        path, kept = str(item["path"]), _place(run, item)
         if not kept.exists():
-            _keep(source, kept, item)
+            _keep((now or {}).get(path, path), kept, item)
         found[item["port"]] = (*found.get(item["port"], ()), kept)
     return found
 
@@ -63,12 +68,16 @@ def _is_same(path: Path, item: Mapping[str, Any]) -> bool:
     return bool(facts.st_mtime_ns == item["mtime_ns"]) or sha256_file(path) == item["sha256"]
 
 
-def _keep(source: Path, kept: Path, item: Mapping[str, Any]) -> None:
+def _keep(source: str, kept: Path, item: Mapping[str, Any]) -> None:
     kept.parent.mkdir(parents=True, exist_ok=True)
     partial = beside(kept)
     partial.unlink(missing_ok=True)
     try:
-        link_or_copy(source, partial)
+        if is_remote(source):
+            folder, _, name = source.rpartition("/")
+            open_place(folder).copy(name, partial)
+        else:
+            link_or_copy(Path(source), partial)
         same = _is_same(partial, item)
     except FileNotFoundError as error:
         raise InputError("the input was removed after it arrived", where=source) from error

@@ -12,6 +12,7 @@ from dynamo.runs.journal import RunJournal
 from dynamo.runs.learning import LearnedCosts
 from dynamo.runs.planning import Planner
 from dynamo.runs.shedding import pool_priority
+from dynamo.runs.whereabouts import inputs_now
 from dynamo.store.models import Arrival, Run, StoredDocument
 from dynamo.times import utc_now
 
@@ -38,7 +39,9 @@ class PlanStep:
     def take(self, run: Run, _stop: threading.Event) -> None:
         """Write the plan of a created run."""
         planner = self._planner
-        paths = keep_inputs(run)
+        with self._journal.store.reading() as session:
+            now = inputs_now(session, run.inputs)
+        paths = keep_inputs(run, now)
         with self._journal.store.reading() as session:
             document = session.get_one(StoredDocument, run.document)
             arrival = None if run.arrival_id is None else session.get_one(Arrival, run.arrival_id)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from dynamo.errors import InputError
+from dynamo.errors import DynamoError
 from dynamo.runs.publish import read_publication
 from dynamo.runs.record import stored_index
 from dynamo.store.models import Product, Run, StoredDocument
@@ -20,8 +19,8 @@ def facts_of(session: Session, run: Run, products: Sequence[Product]) -> dict[st
     ``folder`` is where its products are. Only an index has the versions of modules.
     """
     try:
-        publication = None if run.product_dir is None else read_publication(Path(run.product_dir), run.key)
-    except (InputError, OSError):
+        publication = None if run.product_dir is None else read_publication(run.product_dir, run.key)
+    except (DynamoError, OSError):
         publication = None
     folder = run.product_dir or ""
     if publication is not None:
