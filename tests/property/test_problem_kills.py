@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from dynamo.assets.freshness import Freshness, State
@@ -45,6 +46,7 @@ def live(folder: Path, deadly: int) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_a_problem_opens_and_closes_once_wherever_the_daemon_is_killed(tmp_path: Path) -> None:
     empty = tmp_path / "store.sqlite"
     open_store(empty).close()

@@ -257,6 +257,7 @@ def killed_at(store: Store, point: int) -> Iterator[Callable[[], bool]]:
         event.remove(store.engine, "commit", listener)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("removal", [False, True])
 def test_killed_anywhere_nothing_is_lost_doubled_or_left(endpoint: str, tmp_path: Path, removal: bool) -> None:
     for point in range(1, 200):

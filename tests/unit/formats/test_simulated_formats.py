@@ -267,6 +267,7 @@ def _overwrite(data: bytearray, rng: random.Random) -> None:
     data[place : place + length] = rng.randbytes(length)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [_flip, _overwrite], ids=lambda damage: damage.__name__[1:])
 @pytest.mark.parametrize("name", ["nexrad", "odim", "cfradial", "gamic"])
 def test_damaged_files_are_refused_or_flagged_quietly(
@@ -291,6 +292,7 @@ def test_damaged_files_are_refused_or_flagged_quietly(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
 @pytest.mark.parametrize("name", ["casa", "odim", "cfradial", "gamic"])
 def test_a_truncated_file_is_refused(name: FormatName, share: float, written: Written, tmp_path: Path) -> None:
@@ -323,6 +325,7 @@ def hail_of(volume: Volume, folder: Path) -> RadarProduct:
     return hail_product(volume, temperatures_of(chosen))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_hail_is_found_where_it_falls(name: FormatName, tmp_path: Path) -> None:
     simulator = network(name, sweeps_per_minute=1, shape=fine(name))
