@@ -58,14 +58,21 @@ def _held(store: Store) -> ProcessLease | None:
 
 def _suspend(daemon: DaemonProcess, store: Store) -> None:
     """Suspend a daemon while it does not hold SQLite's lock: with that, all others just wait for the store."""
-    while True:
+    daemon.suspend()
+    while not _is_free(store):
+        daemon.wake()
+        # Suspended again at once, it would never get to the end of its transaction.
+        wait_for(lambda: _is_free(store), what="the end of the daemon's transaction")
         daemon.suspend()
-        try:
-            with store.transaction() as session:
-                session.execute(update(ProcessLease).values(token=ProcessLease.token))
-            return
-        except StoreUnavailableError:
-            daemon.wake()
+
+
+def _is_free(store: Store) -> bool:
+    try:
+        with store.transaction() as session:
+            session.execute(update(ProcessLease).values(token=ProcessLease.token))
+    except StoreUnavailableError:
+        return False
+    return True
 
 
 def _suspend_past_its_lease(daemon: DaemonProcess, store: Store) -> None:
