@@ -64,7 +64,8 @@ class _Writer(threading.Thread):
                 continue
             if minute % 10 == 9:
                 (self._folder / f"broken{minute}.nc").write_bytes(b"CDF\x01 and then nothing")
-            self.written.append(write_small(self._folder, minute))
+            # Each of its own: a nowcast that repeats another one is kept back.
+            self.written.append(write_small(self._folder, minute, peak_dbz=60.0 - minute / 100))
 
     def finish(self) -> None:
         self._end.set()
