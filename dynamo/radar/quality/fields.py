@@ -212,9 +212,12 @@ def flat_field(view: FieldView) -> Measure:
 
 
 def constant(view: FieldView) -> Measure:
-    """Return 1 if a field with data has the same value everywhere, else 0: what a failed writer leaves."""
+    """Return 1 if a field has the same value everywhere, else 0: what a failed writer leaves.
+
+    In clear air all values are the same, too: the one that stands for no echo, which is not above 0.
+    """
     low, high = np.fmin.reduce(view.thin, axis=None), np.fmax.reduce(view.thin, axis=None)
-    return Measure(float(bool(low == high and low != 0.0)), view.label)
+    return Measure(float(bool(low == high and low > 0.0)), view.label)
 
 
 def image(view: FieldView) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from benchmarks.damage_files import DamagedSweep
 from benchmarks.damage_kinds import SWEEPS
 from dynamo.checks.examine import examine_fields, examine_volume
+from dynamo.checks.files import examine_file
 from dynamo.checks.judging import CheckRule, SeriesMemory, judge
 from dynamo.checks.model import Examination, Flag
 from dynamo.checks.products import examine_product
 from dynamo.formats.radar.model import Site, make_sweep
 from dynamo.formats.radar.volume import make_volume
 from dynamo.radar.quality.fields import DBZ, FieldView, image
+from dynamo.simulate.nowcast import NowcastSimulator
 
 RAYS, GATES = 360, 400
 START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -268,3 +271,12 @@ SQUARE_KM2 = 103.6
 def test_products_are_checked(collection: dict[str, Any], field_km2: float, expected: set[str]) -> None:
     found = examine_product(collection, series="STORM", file="product", field_km2={45.0: field_km2})
     assert alarms(found) == expected
+
+
+def test_clear_air_is_no_damage(tmp_path: Path) -> None:
+    simulator = NowcastSimulator("clear", (51, 51), datetime(2026, 5, 20, 18, 0, tzinfo=UTC), leads=3)
+    memory = SeriesMemory()
+    for minute in range(3):
+        found = examine_file(simulator.write(tmp_path, minute))
+        assert found.values["constant_field"][0] == 0.0
+        assert [verdict.check for verdict in judge(found, memory, {}) if verdict.blocks] == []
