@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -21,6 +22,8 @@ from dynamo.errors import DynamoError
 LONGEST_WAIT_S = 2_000_000.0
 #: Time for a killed process to exit, in seconds.
 _GRACE_S = 2.0
+#: Of Linux, in <linux/prctl.h>.
+_PR_SET_PDEATHSIG = 1
 # Not multiprocessing's own start method, which imports the main program again: scripts may not tolerate that.
 _START = "import sys; sys.path[:] = sys.argv[4:]; import dynamo.processes as p; p.begin(*sys.argv[1:4])"
 
@@ -32,6 +35,12 @@ def yield_to_others() -> None:
     except (AttributeError, OSError):
         # Not on Linux, or forbidden in a container.
         os.nice(19)
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends, even while it stands still."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class HelperEndedError(DynamoError):
@@ -91,10 +100,7 @@ class HelperProcess:
         return self._process.pid
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process, if it is there.
-
-        One that is stopped does not outlive us: the kernel ends stopped process groups that nobody is left to continue.
-        """
+        """Send a signal to the process, if it is there."""
         with contextlib.suppress(OSError):
             self._process.send_signal(number)
 

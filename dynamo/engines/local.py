@@ -32,7 +32,7 @@ from dynamo.engines.output import JobLog, Pump, append_to
 from dynamo.engines.results import count_results
 from dynamo.errors import passes
 from dynamo.files import write_bytes
-from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess, yield_to_others
+from dynamo.processes import HelperEndedError, HelperLateError, HelperProcess, end_with_parent, yield_to_others
 from dynamo.workflows.model import Layout, Plan, Task
 
 _log = logging.getLogger("dynamo.engines")
@@ -303,6 +303,8 @@ class _Worker:
 
 def _work_in_background(pipe: Connection) -> None:
     """Serve tasks in time that nobody else wants."""
+    # One that stands still when the daemon is killed does not notice that its pipe closes.
+    end_with_parent()
     yield_to_others()
     _work(pipe)
 

@@ -17,7 +17,7 @@ import pytest
 
 from dynamo.engines import local
 from dynamo.engines.base import BACKGROUND
-from dynamo.processes import HelperProcess, yield_to_others
+from dynamo.processes import HelperProcess, end_with_parent, yield_to_others
 from tests.waiting import wait_for
 
 
@@ -96,6 +96,7 @@ def test_the_most_urgent_task_goes_first(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def policy_of(pipe: Connection) -> None:
     """Serve the scheduling policy of this process, once it yields."""
+    end_with_parent()
     yield_to_others()
     with contextlib.suppress(EOFError, OSError):
         while True:
