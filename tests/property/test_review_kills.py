@@ -89,6 +89,7 @@ def blocked(before: Path) -> Path:
     return now.rename(before.parent / "blocked")
 
 
+@pytest.mark.slow
 def test_killed_at_any_commit_until_it_waits(before: Path) -> None:
     assert for_each_point(before, execute, waits) > 3
 
@@ -98,6 +99,7 @@ def test_killed_at_any_commit_of_its_release(blocked: Path) -> None:
     assert for_each_point(blocked, release, is_published_once) > 3
 
 
+@pytest.mark.slow
 def test_killed_at_any_commit_while_it_is_dropped(blocked: Path) -> None:
     assert for_each_point(blocked, drop, is_dropped) > 0
 
