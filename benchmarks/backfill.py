@@ -36,6 +36,7 @@ GOAL = 1.1
 NETWORKS = 2
 _OLD_FILES = 120
 _DRAIN_S = 120.0
+_LAST_RUN_S = 5.0
 
 
 @dataclass
@@ -139,7 +140,8 @@ def _backfill(watcher: Watcher, config: Any, old: Path, number: int) -> Iterator
         yield
     finally:
         control.cancel(watcher.service, name, "the phase is over")
-        time.sleep(5.0)
+        # Its last run ends; the daemon does not count runs of backfills among those that keep it busy.
+        time.sleep(_LAST_RUN_S)
 
 
 def _phase(watcher: Watcher, listener: _Listener, root: Path, load: Load, seconds: float) -> None:
