@@ -17,6 +17,9 @@ EXTRAS := alerts,api,chameleon,dev,hail,metrics,nowcast,openstack,postgres,s3
 # The versions that the tests passed with.
 INSTALL = $(BIN)/python tools/install.py --constraint constraints.txt
 
+# Tests start hundreds of processes of this tree: none compiles it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast test-oldest test-newest test-bare test-containers test-openstack peers constraints \
 	bench bench-elastic bench-sustained coverage docs lint format clean help
 
@@ -66,7 +69,7 @@ test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
 FAST := $(FAST_ARGS) -m "not slow" tests/property tests/unit
-test-fast: $(VENV)/.ready ## Run the unit and property tests that are not slow, without daemons (2 to 3 min)
+test-fast: $(VENV)/.ready ## Run the unit and property tests that are not slow, without daemons (2 min)
 	$(BIN)/python -m pytest $(FAST)
 
 test-oldest: $(VENV)/.uv ## Run the fast tests with the oldest versions that setup.cfg allows (VERSION_ARGS: other tests)

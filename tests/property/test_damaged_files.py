@@ -25,6 +25,9 @@ from tests.property.damage import Original, Outcome, serve, take
 from tests.simulated import composite_files, radar_files, sounding_file
 from tests.waiting import PATIENCE
 
+#: Every file is damaged, then read in a process of its own.
+pytestmark = pytest.mark.slow
+
 COUNT = int(os.environ.get("DYNAMO_DAMAGED_FILES", "300"))
 #: For one file, on any machine.
 _LIMIT_S = 60.0 * PATIENCE
@@ -105,7 +108,6 @@ def test_good_files_are_published(originals: dict[str, Original], tmp_path: Path
         assert take(original, original.path, folder) == Outcome("published")
 
 
-@pytest.mark.slow
 def test_damage_is_refused_or_leaves_possible_weather(
     originals: dict[str, Original], helper: HelperProcess, tmp_path: Path
 ) -> None:
@@ -115,7 +117,6 @@ def test_damage_is_refused_or_leaves_possible_weather(
     assert {f"{chain} {word}" for chain in chains for word in ("refused", "published")} <= set(fared)
 
 
-@pytest.mark.slow
 def test_damage_to_real_files(data_dir: Path, helper: HelperProcess, tmp_path: Path) -> None:
     real = {path: Original(chain, data_dir / path) for chain, paths in REAL.items() for path in paths}
     harm(real, helper, tmp_path, max(12, COUNT // 10))

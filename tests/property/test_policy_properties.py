@@ -17,6 +17,9 @@ from dynamo.autoscale.policies import make_policy, policy_names
 from dynamo.provision.deciding.lifecycle import SERVING, WorkerState
 from tests.unit.autoscale.policy_world import BEGIN, Arrival, World, group
 
+#: Hundreds of simulated hours.
+pytestmark = pytest.mark.slow
+
 NAMES = st.sampled_from(policy_names())
 STATES = st.sampled_from(
     [WorkerState.REQUESTED, WorkerState.BOOTING, WorkerState.JOINING, WorkerState.READY, WorkerState.DRAINING]
@@ -213,7 +216,6 @@ def load_shapes(draw: st.DrawFn) -> tuple[list[Arrival], float]:
     return arrivals, draw(st.sampled_from([0.0, 0.3, 1.0]))
 
 
-@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(load_shapes(), st.sampled_from([5.0, 100.0, 400.0]))
 def test_predictive_turns_only_as_often_as_its_window_allows(shape: tuple[list[Arrival], float], boot_s: float) -> None:
@@ -242,7 +244,6 @@ def test_predictive_turns_only_as_often_as_its_window_allows(shape: tuple[list[A
         assert not before or fall_s - before[-1] >= window_s - 1e-6
 
 
-@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     st.floats(30, 600),

@@ -21,6 +21,9 @@ from dynamo.autoscale.demand.bands import (
     track_from_json,
 )
 
+#: Whole synthetic days.
+pytestmark = pytest.mark.slow
+
 MIDNIGHT = datetime(2026, 5, 20, tzinfo=UTC)
 
 

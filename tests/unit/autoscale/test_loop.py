@@ -22,6 +22,9 @@ from dynamo.store.engine import StoreUnavailableError
 from tests.unit.autoscale.autoscale_world import SITE, ScaledWorld, work
 from tests.waiting import wait_for
 
+#: Hours of fleets, cycle by cycle.
+pytestmark = pytest.mark.slow
+
 
 class Wants:
     """A policy that wants what it is told, and remembers how often it was asked."""

@@ -85,6 +85,7 @@ def test_jobs_that_fail_on_every_worker_cost_no_worker(tmp_path: Path) -> None:
     assert world.loop.health.of("Sim:A").failures == 0
 
 
+@pytest.mark.slow
 def test_a_lone_worker_is_replaced_once_and_then_the_jobs_are_blamed(tmp_path: Path) -> None:
     spec = {**ONE, "compute": [{"name": "a", "site": "Sim:A", "count": 1, "max": 1}]}
     world = World(tmp_path, spec)
@@ -96,6 +97,7 @@ def test_a_lone_worker_is_replaced_once_and_then_the_jobs_are_blamed(tmp_path: P
     assert "check the jobs" in report.held["jobs bad.sh"]
 
 
+@pytest.mark.slow
 def test_no_more_than_a_share_is_replaced_within_half_an_hour_even_after_a_restart(tmp_path: Path) -> None:
     world = World(tmp_path, {**ONE, "compute": [{"name": "a", "site": "Sim:A", "count": 8, "max": 8}]})
     world.run(90)

@@ -38,6 +38,9 @@ from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import WorkerUse
 from dynamo.store.models import Run, StoredDocument
 
+#: Whole simulated days.
+pytestmark = pytest.mark.slow
+
 CLOUD = Cloud("Quick:one", "quick", 1, 6, 60.0, 90.0)
 PNG = b"\x89PNG"
 
@@ -240,7 +243,6 @@ def test_the_same_seed_gives_the_same_outcome() -> None:
     assert same(first) == same(again)
 
 
-@pytest.mark.slow
 def test_cycles_that_are_left_out_make_no_difference() -> None:
     failing = replace(CLOUD, failure_rate=0.3)
     trace = replace(burst(), outages=(TraceOutage(0, 1300.0, 1700.0),))
@@ -278,7 +280,6 @@ def test_turns_are_counted_by_group() -> None:
     assert turns(made) == 3
 
 
-@pytest.mark.slow
 def test_every_policy_plays_a_day() -> None:
     trace = burst()
     outcomes = {name: play(trace, name, clouds=[CLOUD]) for name in ("static", "reactive", "linear", "predictive")}
@@ -413,7 +414,6 @@ def test_a_real_run_is_played_again_within_the_tolerance(tmp_path: Path, named: 
     store.close()
 
 
-@pytest.mark.slow
 def test_the_commands_print_tables_and_json(tmp_path: Path) -> None:
     real_store(tmp_path).close()
     store = str(tmp_path / "store.sqlite")
