@@ -1,7 +1,7 @@
 """Tables as people read them: what every list of the two commands looks like on a terminal of any width.
 
-One row is one line. Identifiers, states, times and numbers are shown whole; a text, such as a cause, gives way first to
-the width, with an ellipsis, and a path before it. `--wide`, and a pipe, show everything.
+One row is one line. Identifiers, states, times and numbers are shown whole; where there is no room, a path gives way
+first, then a text such as a cause, both with an ellipsis. `--wide` shows everything, and a pipe cuts nothing.
 """
 
 from __future__ import annotations
@@ -16,25 +16,36 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from dynamo.cli import console
 from dynamo.texts import visible
-from dynamo.times import to_iso, utc_now
+from dynamo.times import parse_time, to_iso, utc_now
 
 _MORE = "\N{HORIZONTAL ELLIPSIS}"
 #: Between two columns.
 _GAP = 2
-#: The least width of a text and of a path that are cut; below it, a path is left out.
-_LEAST_TEXT, _LEAST_PATH = 16, 10
-#: The least width of an identifier, where not even all identifiers have room.
-_LEAST_NAME = 12
+#: A text of this width can be read; of the other one, what is cut can be recognized at least.
+_EASY, _LEAST = 24, 12
 
 
 class Fit(Enum):
-    """What becomes of a column that has no room."""
+    """What becomes of a column if there is no room."""
 
+    #: Nothing: identifiers, states, times, numbers.
     WHOLE = "whole"
+    #: The last to be cut: names that people give, of any length.
+    NAME = "name"
+    #: Loses its end: a cause.
     TEXT = "text"
+    #: Loses its beginning, or goes: a path.
     PATH = "path"
+    #: Goes, from the right.
     EXTRA = "extra"
+    #: Takes more lines: a description in a table that is read, not searched.
+    PROSE = "prose"
+
+
+#: Columns that are left out if all their cells are empty.
+_OPTIONAL = (Fit.EXTRA, Fit.TEXT, Fit.PATH)
 
 
 @dataclass(frozen=True)
@@ -44,42 +55,47 @@ class Column:
     Attributes
     ----------
     fit
-        What becomes of it if there is no room: texts lose their end, paths their beginning, extras go, from the right.
+        What becomes of it if there is no room.
     wide
         Shown with ``--wide`` only.
     right
         Right-aligned, as columns of numbers always are.
     """
 
-    name: str
+    title: str
     fit: Fit = Fit.WHOLE
     wide: bool = False
     right: bool = False
 
 
-def text(name: str) -> Column:
+def named(title: str) -> Column:
+    """Return a column of names that people give, such as those of workflows."""
+    return Column(title, Fit.NAME)
+
+
+def worded(title: str) -> Column:
     """Return a column of sentences, such as causes, which may lose their end."""
-    return Column(name, Fit.TEXT)
+    return Column(title, Fit.TEXT)
 
 
-def path(name: str) -> Column:
+def located(title: str) -> Column:
     """Return a column of paths, which may lose their beginning; it stands behind the cause."""
-    return Column(name, Fit.PATH)
+    return Column(title, Fit.PATH)
 
 
-def extra(name: str) -> Column:
+def extra(title: str) -> Column:
     """Return a column that a narrow terminal does without."""
-    return Column(name, Fit.EXTRA)
+    return Column(title, Fit.EXTRA)
 
 
-def wide(name: str, fit: Fit = Fit.WHOLE) -> Column:
-    """Return a column that only ``--wide`` shows."""
-    return Column(name, fit, wide=True)
-
-
-def right(name: str) -> Column:
+def right(title: str) -> Column:
     """Return a right-aligned column."""
-    return Column(name, right=True)
+    return Column(title, right=True)
+
+
+def prose(title: str) -> Column:
+    """Return a column of descriptions, which may take several lines."""
+    return Column(title, Fit.PROSE)
 
 
 class Rows:
@@ -121,22 +137,29 @@ class Rows:
         ]
         self._rows = [[_cell(row[index], now, whole=whole) for index in kept] for row in cells]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the table at the console's width."""
-        names = [visible(column.name) for column in self._columns]
+        names = [visible(column.title) for column in self._columns]
         natural = [
-            max([len(name), *(line.cell_len for row in self._rows for line in row[index].split(allow_blank=True))])
-            for index, name in enumerate(names)
+            max([len(title), *(line.cell_len for row in self._rows for line in row[index].split(allow_blank=True))])
+            for index, title in enumerate(names)
         ]
+        if not self._whole:
+            natural = [
+                0 if column.fit in _OPTIONAL and self._rows and not any(row[index] for row in self._rows) else size
+                for index, (column, size) in enumerate(zip(self._columns, natural, strict=True))
+            ]
         widths = natural if self._whole else fitted(self._columns, natural, options.max_width)
-        table = Table(header_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP, 0, 0))
+        table = Table(
+            header_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0)
+        )
         shown = [index for index, width in enumerate(widths) if width]
         for index in shown:
             table.add_column(
                 Text(names[index]),
                 width=widths[index],
-                no_wrap=True,
-                overflow="ellipsis",
+                no_wrap=self._columns[index].fit is not Fit.PROSE,
+                overflow="fold" if self._columns[index].fit is Fit.PROSE else "ellipsis",
                 justify="right" if self._right[index] else "left",
             )
         for row in self._rows:
@@ -150,12 +173,18 @@ class Rows:
 def fitted(columns: Sequence[Column], natural: Sequence[int], width: int) -> list[int]:
     """Return the width of each column on a terminal: at most the natural ones, 0 for a column that is left out.
 
+    Columns of a natural width of 0 are left out from the beginning.
+
     Examples
     --------
-    >>> fitted([Column("run"), text("why"), path("file")], [12, 60, 40], 80)
-    [12, 54, 10]
+    >>> fitted([Column("run"), worded("why"), located("file")], [12, 60, 40], 80)
+    [12, 52, 12]
     """
-    widths = list(natural)
+    # Whatever cannot be shown at once is no loss.
+    widths = [
+        min(size, width) if column.fit in (Fit.TEXT, Fit.PATH, Fit.PROSE) else size
+        for column, size in zip(columns, natural, strict=True)
+    ]
 
     def excess() -> int:
         shown = [one for one in widths if one]
@@ -175,29 +204,62 @@ def fitted(columns: Sequence[Column], natural: Sequence[int], width: int) -> lis
             if excess() > 0 and columns[index].fit is fit:
                 widths[index] = 0
 
-    shrink(Fit.PATH, _LEAST_PATH)
-    shrink(Fit.TEXT, _LEAST_TEXT)
-    drop(Fit.PATH)
+    shrink(Fit.PATH, _LEAST)
+    shrink(Fit.PROSE, _EASY)
+    shrink(Fit.TEXT, _EASY)
     drop(Fit.EXTRA)
-    shrink(Fit.WHOLE, _LEAST_NAME)
-    shrink(Fit.TEXT, 1)
+    for fit in (Fit.PROSE, Fit.TEXT, Fit.NAME):
+        shrink(fit, _LEAST)
+    drop(Fit.PATH)
+    for fit in (Fit.PROSE, Fit.TEXT):
+        shrink(fit, 1)
+    # What went leaves more room than was needed.
+    for fit in (Fit.NAME, Fit.PROSE, Fit.TEXT, Fit.PATH):
+        for index, column in enumerate(columns):
+            if column.fit is fit and widths[index] and excess() < 0:
+                widths[index] = min(natural[index], widths[index] - excess())
     return widths
 
 
 def clock(time: datetime | None, now: datetime | None = None) -> str:
-    """Return a UTC time as tables show it: its time of day if that is today, else its date and minute.
+    """Return a UTC time as tables show it: ``HH:MM:SS`` if it is today; its date and minute otherwise.
 
     Examples
     --------
     >>> from datetime import UTC
     >>> now = datetime(2026, 5, 20, 21, tzinfo=UTC)
-    >>> clock(datetime(2026, 5, 20, 18, 4, 9, tzinfo=UTC), now), clock(datetime(2026, 5, 19, 18, 4, tzinfo=UTC), now)
-    ('18:04:09', '2026-05-19 18:04')
+    >>> clock(datetime(2026, 5, 20, 18, 4, 9, tzinfo=UTC), now)
+    '18:04:09'
+    >>> clock(datetime(2026, 5, 19, 18, 4, tzinfo=UTC), now), clock(datetime(2024, 5, 20, 18, 4, tzinfo=UTC), now)
+    ('05-19 18:04', '2024-05-20 18:04')
     """
     if time is None:
         return ""
-    today = time.date() == (now or utc_now()).date()
-    return f"{time:%H:%M:%S}" if today else f"{time:%Y-%m-%d %H:%M}"
+    now = now or utc_now()
+    if time.date() == now.date():
+        return f"{time:%H:%M:%S}"
+    return f"{time:%m-%d %H:%M}" if time.year == now.year else f"{time:%Y-%m-%d %H:%M}"
+
+
+def when(iso: str | None) -> datetime | None:
+    """Return a time for a table from the ISO 8601 text of a record; None for none."""
+    return parse_time(iso) if iso else None
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str | Column],
+    rows: Iterable[Sequence[object]],
+    *,
+    empty: str = "",
+    whole: bool = False,
+) -> None:
+    """Print rows as a table, see `Rows`; without rows, ``empty`` in its place on standard error."""
+    cells = list(rows)
+    if empty and not cells:
+        console.err.print(empty, markup=False)
+    else:
+        console.out.print(Rows(columns, cells, title=title, whole=whole))
 
 
 def _cell(value: object, now: datetime, *, whole: bool) -> Text:
