@@ -31,6 +31,7 @@ COMMANDS = (
     "keeping.retention",
     "runs",
     "simulate",
+    "status",
     "store",
     "submit",
     "triggers",
