@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.backfill.states import STATES
-from dynamo.cli.completion import complete_backfills, complete_engines, complete_triggers
+from dynamo.cli.completion import (
+    complete_backfills,
+    complete_engines,
+    complete_feeds,
+    complete_radars,
+    complete_startable,
+)
 from dynamo.cli.console import err, out, print_json, progress
 from dynamo.cli.given import given_values
 from dynamo.cli.options import FeedOption as OfFeedOption
@@ -34,18 +40,20 @@ IdArgument = typer.Argument(help="ID of a backfill, or its beginning.", metavar=
 WhatArgument = typer.Argument(
     help="A trigger of the configuration; or a workflow, with --feed or --from.",
     metavar="TRIGGER|WORKFLOW",
-    autocompletion=complete_triggers,
+    autocompletion=complete_startable,
 )
 SinceOption = typer.Option(..., "--since", help="Start of the range of valid times, such as 2026-05-20T22:00Z.")
 UntilOption = typer.Option(..., "--until", help="Its end, which does not belong to it.")
-RadarOption = typer.Option([], "--radar", "-r", help="Only data of this radar (repeatable).")
+RadarOption = typer.Option(
+    [], "--radar", "-r", help="Only data of this radar (repeatable).", autocompletion=complete_radars
+)
 FromOption = typer.Option(
     None, "--from", metavar="FOLDER", help="Take the files in a folder and those below, not what has arrived."
 )
 ParamOption = typer.Option([], "--param", "-p", metavar="NAME=VALUE", help="Change a parameter (repeatable).")
 AsOption = typer.Option("", "--as", metavar="NAME", help="Publish beside the current products, as WORKFLOW@NAME.")
 AtMostOption = typer.Option(1, "--at-most", min=1, max=1000, metavar="N", help="Runs at once.")
-FeedOption = typer.Option(None, "--feed", help="Feed whose arrivals a workflow takes.")
+FeedOption = typer.Option(None, "--feed", help="Feed whose arrivals a workflow takes.", autocompletion=complete_feeds)
 PortOption = typer.Option(None, "--input", "-i", metavar="NAME", help="Workflow input that gets the file.")
 EngineOption = typer.Option(
     None, "--engine", "-e", help="Instead of the configured engine.", autocompletion=complete_engines

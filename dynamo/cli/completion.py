@@ -59,6 +59,30 @@ def complete_radars(ctx: typer.Context, incomplete: str) -> list[str]:
     return _matching(incomplete, lambda: radars_in(_named(ctx)))
 
 
+def complete_startable(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return what a backfill can make again: triggers and templates."""
+    return _matching(incomplete, lambda: [*triggers_in(_named(ctx)), *_templates()])
+
+
+def complete_assets(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of assets, as their list shows them."""
+    from dynamo.assets.catalog import assets_of
+    from dynamo.runs.setup import make_planner
+
+    def ask(session: Session) -> list[str]:
+        settings = _config(ctx)
+        return [asset.name for asset in assets_of(settings, make_planner(settings), session)]
+
+    return from_store(ctx, incomplete, ask)
+
+
+def complete_waiting(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the numbers and runs that wait for a person, newest first."""
+    from dynamo.watch.quarantined import QUARANTINED, waiting
+
+    return from_store(ctx, incomplete, lambda session: [item.id for item in waiting(session, QUARANTINED, _MOST)])
+
+
 def complete_known_workflows(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of workflows that have run, and of templates."""
     return _matching(incomplete, lambda: workflows_in(_named(ctx)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_assets
 from dynamo.cli.console import err, out, print_json
 from dynamo.cli.options import RadarOption, SinceOption, WideOption, since_of
 from dynamo.cli.runs import JsonOption
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from dynamo.assets.model import Asset
     from dynamo.store.models import Series
 
-NameArgument = typer.Argument(metavar="ASSET", help="Name of the asset, as `dynamo assets list` shows it.")
+NameArgument = typer.Argument(
+    metavar="ASSET",
+    help="Name of the asset, as `dynamo assets list` shows it.",
+    autocompletion=complete_assets,
+)
 UntilOption = typer.Option(None, "--until", metavar="WHEN", help="End of the range, like --since. Default: now.")
 VariantOption = typer.Option("", "--as", metavar="NAME", help="Data published beside the current ones under NAME.")
 #: Range of `gaps` and of the history in `show` if none is given.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_waiting
 from dynamo.cli.console import err, out, print_json
 from dynamo.cli.options import FeedOption, SinceOption, WideOption, choose, completing
 from dynamo.cli.runs import JsonOption
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from dynamo.store.engine import Store
     from dynamo.watch.waiting import Waiting
 
-NumberArgument = typer.Argument(metavar="NUMBER|RUN", help="Number or run in `dynamo quarantine list`.")
+NumberArgument = typer.Argument(
+    metavar="NUMBER|RUN", help="Number or run in `dynamo quarantine list`.", autocompletion=complete_waiting
+)
 _STATES = ("quarantined", "released", "dropped")
 
 
