@@ -172,9 +172,9 @@ def _daemons(seen: Overview) -> Text:
 
 def _daemon(daemon: DaemonSeen) -> Text:
     if not daemon.alive:
-        return Text(f"{visible(daemon.name)} down", style="bold red")
+        return Text(f"{visible(daemon.called)} down", style="bold red")
     since = "" if daemon.since is None else f" since {clock(daemon.since)}"
-    return Text(f"{visible(daemon.name)} up{since}", style="green")
+    return Text(f"{visible(daemon.called)} up{since}", style="green")
 
 
 def _runs(seen: Overview) -> Text:
