@@ -159,7 +159,7 @@ class Overview:
     @property
     def troubles(self) -> tuple[str, ...]:
         """What somebody should look at, a few words each; empty if all is well."""
-        found = [f"{daemon.called} is not running" for daemon in self.daemons if daemon.needed and not daemon.alive]
+        found = [f"{daemon.called} is down" for daemon in self.daemons if daemon.needed and not daemon.alive]
         if self.problems:
             found.append(f"{self.problems} open problem{'s' if self.problems > 1 else ''}")
         elif bad := sum(item.is_problem for item in self.data):
