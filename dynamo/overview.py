@@ -164,7 +164,7 @@ class Overview:
             found.append(f"{self.problems} open problem{'s' if self.problems > 1 else ''}")
         elif bad := sum(item.is_problem for item in self.data):
             # Nobody opens problems while the daemon is down.
-            found.append(f"{bad} not as expected")
+            found.append(f"{bad} overdue or failed")
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:

@@ -183,5 +183,5 @@ def test_data_that_are_late_are_told_while_the_daemon_is_down(store: Store, tmp_
             count_arrival(session, arrival)
     seen = seen_in(store, config_of(tmp_path, radars=1), now)
     assert [(item.subject, item.state, item.is_problem) for item in seen.data] == [("feed:sweeps/K000", "silent", True)]
-    assert seen.troubles == ("dynamo watch is down", "1 not as expected")
+    assert seen.troubles == ("dynamo watch is down", "1 overdue or failed")
     store.close()
