@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import typer
 from dynamo.cli.console import out, print_json, print_json_line
 from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened
 from dynamo.cli.fleet.completion import complete_all
-from dynamo.cli.options import SinceOption, WideOption, past, since_of
+from dynamo.cli.fleet.progress import WORKER_STATES
+from dynamo.cli.options import SinceOption, WideOption, choose, past, since_of, state_option
 from dynamo.cli.tables import named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from dynamo.store.fleets import FleetEvent
 
 _FOLLOW_S = 0.5
+StateOption = state_option(WORKER_STATES, "workers in this state")
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +37,7 @@ def status(
     watch: bool = typer.Option(False, "--watch", "-w", help="Refresh until Ctrl-C."),
     every_s: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="Refresh interval of --watch."),
     workers: bool = typer.Option(True, "--workers/--no-workers", help="Show each worker."),
+    state: list[str] = StateOption,
     ended: bool = typer.Option(False, "--ended", help="Include workers that ended in the last 15 minutes."),
     wide: bool = WideOption,
     config: Path | None = ConfigOption,
@@ -48,18 +52,25 @@ def status(
     `dynamo-provision status --json`; with `--watch`, one JSON object per line.
     """
     from dynamo.cli.fleet.tables import status_tables
-    from dynamo.provision.status import fleet_status
+    from dynamo.provision.status import FleetStatus, fleet_status
+
+    chosen = choose(states=state, known=WORKER_STATES)
+
+    def looked() -> FleetStatus:
+        found = fleet_status(here.store, name)
+        shown = tuple(worker for worker in found.workers if not chosen.states or worker.state in chosen.states)
+        return replace(found, workers=shown)
 
     with opened(config) as here:
         name = fleet_of(here.store, fleet)
         if as_json:
             while watch:
-                print_json_line(fleet_status(here.store, name).to_json())
+                print_json_line(looked().to_json())
                 time.sleep(every_s)
-            print_json(fleet_status(here.store, name).to_json())
+            print_json(looked().to_json())
             return
         if not watch:
-            out.print(status_tables(fleet_status(here.store, name), workers=workers, ended=ended, wide=wide))
+            out.print(status_tables(looked(), workers=workers, ended=ended or bool(state), wide=wide))
             return
         from rich.live import Live
 
@@ -67,7 +78,7 @@ def status(
         try:
             with live:
                 while True:
-                    shown = status_tables(fleet_status(here.store, name), workers=workers, ended=ended, wide=wide)
+                    shown = status_tables(looked(), workers=workers, ended=ended or bool(state), wide=wide)
                     if out.is_terminal:
                         live.update(shown, refresh=True)
                     else:
