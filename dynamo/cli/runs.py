@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynamo.cli.completion import complete_runs
-from dynamo.cli.console import out, print_json, print_table, short_time
+from dynamo.cli.console import out, print_json
+from dynamo.cli.options import (
+    FeedOption,
+    RadarOption,
+    SinceOption,
+    TriggerOption,
+    WideOption,
+    WorkflowOption,
+    choose,
+    state_option,
+)
 from dynamo.cli.stores import look, no_runs
+from dynamo.cli.tables import Column, extra, named, print_table, worded
 from dynamo.cli.watch import ConfigOption
+from dynamo.runs.states import TRANSITIONS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -19,6 +31,7 @@ if TYPE_CHECKING:
     from dynamo.store.models import Run
 
 JsonOption = typer.Option(False, "--json", help="Print JSON.")
+StateOption = state_option(TRANSITIONS)
 RunArgument = typer.Argument(help="Run ID, or a unique prefix of it.", metavar="RUN", autocompletion=complete_runs)
 _TAIL = 50
 #: Said of an unfinished run whose process is gone.
@@ -43,28 +56,34 @@ def register(app: typer.Typer) -> None:
 
 def list_runs(
     config: Path | None = ConfigOption,
-    state: list[str] = typer.Option([], "--state", "-s", help="Only runs in this state (repeatable)."),
-    workflow: str | None = typer.Option(None, "--workflow", "-w", help="Only runs of this workflow."),
+    state: list[str] = StateOption,
+    since: str | None = SinceOption,
+    feed: str | None = FeedOption,
+    trigger: str | None = TriggerOption,
+    workflow: str | None = WorkflowOption,
+    radar: str | None = RadarOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
-    wide: bool = typer.Option(False, "--wide", help="Also show trigger, engine, and seconds from file to products."),
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List runs, newest first. Every command takes a run's ID, or its first characters if no other ID has them."""
     from sqlalchemy import select
 
-    from dynamo.errors import UsageError
     from dynamo.runs.record import latencies, run_json
-    from dynamo.runs.states import TRANSITIONS
     from dynamo.store.models import Run
 
-    unknown = [name for name in state if name not in TRANSITIONS]
-    if unknown:
-        raise UsageError(f"unknown state {unknown[0]!r:.40}", where="--state", expected=", ".join(TRANSITIONS))
-    query = select(Run).order_by(Run.created_at.desc(), Run.id).limit(limit)
-    if state:
-        query = query.where(Run.state.in_(state))
-    if workflow is not None:
-        query = query.where(Run.workflow == workflow)
+    chosen = choose(
+        since=since,
+        feed=feed,
+        trigger=trigger,
+        workflow=workflow,
+        radar=radar,
+        states=state,
+        known=TRANSITIONS,
+    )
+    query = select(Run).where(*chosen.of_runs()).order_by(Run.created_at.desc(), Run.id).limit(limit)
+    if chosen.since is not None:
+        query = query.where(Run.created_at >= chosen.since)
     store = look(config)
     with store.reading() as session:
         found = session.scalars(query).all()
@@ -73,15 +92,37 @@ def list_runs(
     if as_json:
         print_json([{**run_json(run), "attended": attended[run.id]} for run in found])
         return
-    rows = []
-    for run in found:
-        reason = (_LEFT if attended[run.id] is False else run.reason)[:80]
-        said = f"{run.state}: {reason}" if reason else run.state
-        more = (run.trigger, run.engine, latencies(run).get("total_s", "")) if wide else ()
-        rows.append((run.id, run.workflow, short_time(run.valid_at), f"{run.jobs_done}/{run.jobs_total}", *more, said))
-    columns = ("run", "workflow", "valid", "jobs", *(("trigger", "engine", "total s") if wide else ()), "state")
-    empty = "" if found else no_runs(store, config)
-    print_table("", columns, rows, empty=f"no such runs in {store.url}" if state or workflow is not None else empty)
+    columns = (
+        "run",
+        named("workflow"),
+        "valid",
+        extra("radar"),
+        "state",
+        extra("jobs"),
+        Column("trigger", wide=True),
+        Column("engine", wide=True),
+        Column("created", wide=True),
+        Column("total s", wide=True),
+        worded("why"),
+    )
+    rows = [
+        (
+            run.id,
+            run.workflow,
+            run.valid_at,
+            run.radar,
+            run.state,
+            f"{run.jobs_done}/{run.jobs_total}",
+            run.trigger,
+            run.engine,
+            run.created_at,
+            round(total_s, 1) if (total_s := latencies(run).get("total_s")) is not None else None,
+            _LEFT if attended[run.id] is False else run.reason,
+        )
+        for run in found
+    ]
+    empty = "" if found else chosen.none("runs", store.url, config) if chosen else no_runs(store, config)
+    print_table("", columns, rows, empty=empty, whole=wide)
 
 
 def show(

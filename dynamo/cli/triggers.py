@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.completion import complete_triggers
-from dynamo.cli.console import out, print_json, print_table, short_time
+from dynamo.cli.console import out, print_json
+from dynamo.cli.options import FeedOption, WideOption, choose, state_option
+from dynamo.cli.tables import Column, named, print_table, when, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ JsonOption = typer.Option(False, "--json", help="Print JSON.")
 TriggerArgument = typer.Argument(
     help="Name of a trigger in the configuration.", metavar="TRIGGER", autocompletion=complete_triggers
 )
+
+_STATES = ("active", "paused")
+StateOption = state_option(_STATES)
 
 
 def register(app: typer.Typer) -> None:
@@ -32,9 +37,11 @@ def register(app: typer.Typer) -> None:
 
 
 def list_triggers(
+    feed: str | None = FeedOption,
+    state: list[str] = StateOption,
     config: Path | None = ConfigOption,
     count: int = typer.Option(1, "--next", "-n", min=1, max=1000, help="Show the next N runs of each schedule."),
-    wide: bool = typer.Option(False, "--wide", help="Also show each trigger's kind."),
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List the configured triggers: what starts them, whether they are paused, their last run and next runs.
@@ -64,23 +71,36 @@ def list_triggers(
                 "next": [to_iso(time) for time in upcoming],
             }
         )
+    chosen = choose(feed=feed, states=state, known=_STATES)
+    data = [item for item in data if (feed is None or item["feed"] == feed) and (not state or item["state"] in state)]
     if as_json:
         print_json(data)
         return
-    columns = ("trigger", *(("kind",) if wide else ()), "feed", "workflow", "last run", "next", "state")
+    where = _named(config, settings)
+    columns = (
+        named("trigger"),
+        Column("kind", wide=True),
+        named("feed"),
+        named("workflow"),
+        "last run",
+        "next",
+        "state",
+        worded("why"),
+    )
     rows = [
         (
             item["name"],
-            *((item["kind"],) if wide else ()),
+            item["kind"],
             item["feed"],
             item["workflow"],
-            _minute(item["last_run"]),
-            "\n".join(map(_minute, item["next"])),
-            item["paused"] or item["state"],
+            when(item["last_run"]),
+            [when(time) for time in item["next"]],
+            item["state"],
+            item["paused"].removeprefix("paused "),
         )
         for item in data
     ]
-    print_table("", columns, rows, empty=f"no [[triggers]] in {_named(config, settings)}")
+    print_table("", columns, rows, empty=chosen.none("[[triggers]]", where, config), whole=wide)
 
 
 def pause(
@@ -127,12 +147,6 @@ def _named(config: Path | None, settings: Config) -> str:
     return str(file) if file.is_file() else f"the built-in defaults: no {CONFIG_FILE} in this folder or above"
 
 
-def _minute(time: str | None) -> str:
-    from datetime import datetime
-
-    return short_time(None if time is None else datetime.fromisoformat(time))
-
-
 def _tell(name: str, state: str, changed: bool, as_json: bool) -> None:
     if as_json:
         print_json({"trigger": name, "state": state.partition(" ")[0], "changed": changed})
@@ -142,20 +156,14 @@ def _tell(name: str, state: str, changed: bool, as_json: bool) -> None:
 
 def _store(config: Path | None, name: str) -> Store:
     from dynamo.config.file import find_config
-    from dynamo.documents.problems import nearest
+    from dynamo.documents.problems import unknown
     from dynamo.errors import NotFoundError
     from dynamo.store.engine import open_store
 
     settings = find_config(config)
     known = [section.name for section in settings.triggers]
     if name not in known:
-        near = nearest(name, known)
-        raise NotFoundError(
-            f"no trigger {name!r:.80}",
-            where=config or settings.base,
-            expected=", ".join(known) or "a [[triggers]] section",
-            hint=f"did you mean {near}?" if near else None,
-        )
+        raise unknown(NotFoundError, "trigger", name, known, where=config or settings.base)
     return open_store(settings.store_url)
 
 

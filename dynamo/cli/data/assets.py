@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import err, make_table, out, print_json, print_table, short_time
+from dynamo.cli.completion import complete_assets
+from dynamo.cli.console import err, out, print_json
+from dynamo.cli.options import RadarOption, SinceOption, WideOption, since_of
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.tables import extra, named, print_table, right
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -23,10 +26,10 @@ if TYPE_CHECKING:
     from dynamo.assets.model import Asset
     from dynamo.store.models import Series
 
-NameArgument = typer.Argument(metavar="ASSET", help="Name of the asset, as `dynamo assets list` shows it.")
-RadarOption = typer.Option(None, "--radar", "-r", metavar="ID", help="Only data of this radar.")
-SinceOption = typer.Option(
-    None, "--since", "-s", metavar="WHEN", help="Only valid times since: an age such as 6h or 2d, or an ISO 8601 time."
+NameArgument = typer.Argument(
+    metavar="ASSET",
+    help="Name of the asset, as `dynamo assets list` shows it.",
+    autocompletion=complete_assets,
 )
 UntilOption = typer.Option(None, "--until", metavar="WHEN", help="End of the range, like --since. Default: now.")
 VariantOption = typer.Option("", "--as", metavar="NAME", help="Data published beside the current ones under NAME.")
@@ -57,6 +60,7 @@ def list_assets(
     since: str | None = SinceOption,
     variant: str = VariantOption,
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List feeds and workflow outputs with their newest data.
@@ -67,7 +71,7 @@ def list_assets(
     from dynamo.assets.coverage import count_between, series_of
     from dynamo.times import utc_now
 
-    begin = _moment(since, "--since")
+    begin = since_of(since)
     with _opened(config) as opened:
         found = []
         for asset in opened.assets:
@@ -89,18 +93,19 @@ def list_assets(
         return
     print_table(
         "",
-        ("asset", "radars", "slots", "newest", "size"),
+        (named("asset"), extra("radars"), "slots", "newest", right("size")),
         [
             (
                 asset.name,
                 _radars(series),
                 sum(counts[one.id] for one in series),
-                short_time(max((one.newest_at for one in series), default=None)),
+                max((one.newest_at for one in series), default=None),
                 _size(sum(one.bytes for one in series)),
             )
             for asset, series, counts in found
         ],
         empty="no data of that kind" if radar or since or variant else "no feed, workflow, or run yet",
+        whole=wide,
     )
 
 
@@ -110,6 +115,7 @@ def show(
     since: str | None = SinceOption,
     variant: str = VariantOption,
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show an asset: what it is made from, its counts by radar, and how its newest partitions were made."""
@@ -117,7 +123,7 @@ def show(
     from dynamo.assets.coverage import cadence_of, series_of
     from dynamo.assets.history import history_of
 
-    begin = _moment(since, "--since")
+    begin = since_of(since)
     with _opened(config) as opened:
         asset = find_asset(opened.assets, name)
         series = series_of(opened.session, asset, radar=radar, variant=variant)
@@ -139,35 +145,39 @@ def show(
             out.print(f"  {label:<11} {text}", markup=False)
     print_table(
         "",
-        ("radar", "slots", "made", "every", "oldest", "newest", "size"),
+        ("radar", "slots", "made", "every", extra("oldest"), "newest", right("size")),
         [
             (
                 one.radar or "-",
                 one.slots,
                 one.made,
                 _every(cadences[one.id]),
-                short_time(one.oldest_at),
-                short_time(one.newest_at),
+                one.oldest_at,
+                one.newest_at,
                 _size(one.bytes),
             )
             for one in series
         ],
         empty="no data yet",
+        whole=wide,
     )
     if history:
         rows = [
             (
-                short_time(item.valid_at),
+                item.valid_at,
                 item.radar or "-",
                 item.standing,
                 item.origin,
                 item.name,
-                short_time(item.made_at),
+                item.made_at,
             )
             for item in history
         ]
         print_table(
-            "newest first", ("valid", "radar", "standing", "by", "file" if asset.is_feed else "run", "made"), rows
+            "newest first",
+            ("valid", "radar", "standing", extra("by"), named("file") if asset.is_feed else "run", extra("made")),
+            rows,
+            whole=wide,
         )
 
 
@@ -178,6 +188,7 @@ def gaps(
     until: str | None = UntilOption,
     variant: str = VariantOption,
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show where valid times are missing; the last day by default.
@@ -190,8 +201,8 @@ def gaps(
     from dynamo.errors import UsageError
     from dynamo.times import to_iso, utc_now
 
-    end = _moment(until, "--until") or utc_now()
-    begin = _moment(since, "--since") or end - _DAY
+    end = since_of(until, "--until") or utc_now()
+    begin = since_of(since) or end - _DAY
     if begin >= end:
         raise UsageError("the range ends before it begins", where="--since", expected=f"a time before {to_iso(end)}")
     found: list[tuple[Series, float | None, list[Gap], int]] = []
@@ -228,8 +239,8 @@ def gaps(
         every = f"every {_every(cadence)}" if cadence else "cadence unknown: fewer than three valid times"
         out.print(f"{who}: {there} there, {missing} missing ({every})", markup=False)
         if several:
-            rows = [(short_time(gap.begin), short_time(gap.end), gap.missing) for gap in several]
-            out.print(make_table(("from", "to", "missing"), rows))
+            rows = [(gap.begin, gap.end, gap.missing) for gap in several]
+            print_table("", ("from", "to", "missing"), rows, whole=wide)
 
 
 def lineage(
@@ -298,13 +309,6 @@ def _opened(config: Path | None) -> Iterator[_Opened]:
             yield _Opened(session, assets_of(settings, make_planner(settings), session))
     finally:
         store.close()
-
-
-def _moment(text: str | None, where: str) -> datetime | None:
-    from dynamo.cli.fleet.common import past
-    from dynamo.times import utc_now
-
-    return None if text is None else past(text, utc_now(), where=where)
 
 
 def _asset_json(asset: Asset) -> dict[str, Any]:

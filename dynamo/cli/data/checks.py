@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.completion import complete_runs
+from dynamo.cli.console import out, print_json
+from dynamo.cli.options import TriggerOption, WideOption, past
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.tables import extra, named, print_table, prose, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="checks")
 
 
-def list_checks(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+def list_checks(config: Path | None = ConfigOption, wide: bool = WideOption, as_json: bool = JsonOption) -> None:
     """List all checks with their limits, as `[checks.NAME]` of the configuration sets them."""
     from dataclasses import replace
 
@@ -67,11 +69,12 @@ def list_checks(config: Path | None = ConfigOption, as_json: bool = JsonOption) 
         return
     print_table(
         "",
-        ("check", "of", "", "suspect", "bad", "what it measures"),
+        ("check", extra("of"), "severity", "suspect", "bad", prose("what it measures")),
         [
             (name, check.subject, _severity(check, on), *_limits(check), check.description)
             for name, check, on, _ in rows
         ],
+        whole=wide,
     )
     out.print("block: nothing is published that was made from bad data. sd: standard deviations from the usual value.")
 
@@ -116,7 +119,7 @@ def run(
     else:
         good = sum(verdict.flag == Flag.GOOD for verdict in verdicts)
         if shown:
-            print_table("", ("check", "flag", "value", "limit", "place"), [_shown(verdict) for verdict in shown])
+            print_table("", ("check", "flag", "value", "limit", prose("place")), [_shown(verdict) for verdict in shown])
         unknown = len(verdicts) - good - len(shown)
         out.print(f"{examination.file}: {good} good, {unknown} not evaluated, {len(shown)} not good", markup=False)
     if any(verdict.flag in (Flag.BAD, Flag.MISSING) for verdict in verdicts):
@@ -124,11 +127,15 @@ def run(
 
 
 def results(
-    since: str = typer.Option("24h", metavar="TIME", help="How far back, such as `90min`, `24h`, or `7d`."),
+    since: str = typer.Option(
+        "24h", metavar="TIME", help="Nothing older: an age such as 90min or 7d, or an ISO 8601 time."
+    ),
     series: str = typer.Option("", "--series", help="Only this radar or source."),
-    run_id: str = typer.Option("", "--run", metavar="RUN", help="Only this run."),
+    run_id: str = typer.Option("", "--run", metavar="RUN", help="Only this run.", autocompletion=complete_runs),
+    trigger: str | None = TriggerOption,
     limit: int = typer.Option(100, min=1, max=100_000, help="Show at most this many, newest first."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show what was not good in the data of runs, newest first, and how often all was."""
@@ -138,9 +145,10 @@ def results(
     from dynamo.runs.ledger import find_run
     from dynamo.store.checks import CheckDay, CheckResult
     from dynamo.store.engine import open_store
+    from dynamo.store.models import Run
     from dynamo.times import to_iso, utc_now
 
-    earliest = utc_now() - _span(since)
+    earliest = past(since, utc_now(), where="--since")
     store = open_store(find_config(config).store_url)
     with store.reading() as session:
         query = select(CheckResult).order_by(CheckResult.id.desc()).limit(limit)
@@ -148,11 +156,13 @@ def results(
             query = query.where(CheckResult.run_id == find_run(session, run_id).id)
         else:
             query = query.where(CheckResult.time >= earliest)
+        if trigger is not None:
+            query = query.where(select(Run.id).where(Run.id == CheckResult.run_id, Run.trigger == trigger).exists())
         days = select(CheckDay).where(CheckDay.day >= f"{earliest:%Y-%m-%d}").order_by(CheckDay.series, CheckDay.day)
         if series:
             query, days = query.where(CheckResult.series == series), days.where(CheckDay.series == series)
         rows = session.scalars(query).all()
-        counts = [] if run_id else session.scalars(days).all()
+        counts = [] if run_id or trigger else session.scalars(days).all()
     store.close()
     if as_json:
         names = ("run_id", "series", "file", "check", "severity", "flag", "value", "limit", "place")
@@ -167,27 +177,29 @@ def results(
     if rows:
         print_table(
             "",
-            ("time", "run", "series", "check", "flag", "value", "place"),
+            ("time", "run", named("series"), "check", "flag", "value", worded("place")),
             [
                 (
-                    f"{row.time:%m-%d %H:%M}",
-                    row.run_id[:8],
+                    row.time,
+                    row.run_id,
                     row.series,
                     row.check,
                     _FLAGS.get(row.flag, row.flag),
                     _number(row.value),
-                    row.place[:60],
+                    row.place,
                 )
                 for row in rows
             ],
+            whole=wide,
         )
     else:
         out.print("Nothing that was not good.")
     if counts:
         print_table(
             "",
-            ("series", "day", "good", "not evaluated", "suspect", "bad", "missing"),
+            (named("series"), "day", "good", "not evaluated", "suspect", "bad", "missing"),
             [(row.series, row.day, row.good, row.unknown, row.suspect, row.bad, row.missing) for row in counts],
+            whole=wide,
         )
 
 
@@ -220,21 +232,3 @@ def _check_json(name: str, check: Check, enabled: bool, origin: str) -> dict[str
         "enabled": enabled,
         "origin": origin,
     }
-
-
-def _span(text: str) -> timedelta:
-    """Return a length of time.
-
-    Raises
-    ------
-    UsageError
-        If it is none.
-    """
-    from dynamo.errors import UsageError
-
-    units = {"min": 60.0, "h": 3600.0, "d": 86_400.0}
-    for unit, seconds in units.items():
-        number = text.removesuffix(unit)
-        if text.endswith(unit) and number.replace(".", "", 1).isdecimal() and float(number) * seconds < 1e9:
-            return timedelta(seconds=float(number) * seconds)
-    raise UsageError(f"--since {text!r:.40} is no length of time", expected="such as 90min, 24h, or 7d")

@@ -36,6 +36,8 @@ COLOURS = {
     "ended": "dim",
 }
 _ORDER = tuple(COLOURS)
+#: The states of a worker among them; the others are of a fleet.
+WORKER_STATES = _ORDER[: _ORDER.index("active")]
 
 
 def states_text(counts: dict[str, int]) -> Text:

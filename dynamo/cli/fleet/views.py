@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import out, print_json, print_json_line, print_table
-from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened, past
+from dynamo.cli.console import out, print_json, print_json_line
+from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened
 from dynamo.cli.fleet.completion import complete_all
+from dynamo.cli.fleet.progress import WORKER_STATES
+from dynamo.cli.options import SinceOption, WideOption, choose, past, since_of, state_option
+from dynamo.cli.tables import named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from dynamo.store.fleets import FleetEvent
 
 _FOLLOW_S = 0.5
+StateOption = state_option(WORKER_STATES, "workers in this state")
 
 
 def register(app: typer.Typer) -> None:
@@ -32,8 +37,9 @@ def status(
     watch: bool = typer.Option(False, "--watch", "-w", help="Refresh until Ctrl-C."),
     every_s: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="Refresh interval of --watch."),
     workers: bool = typer.Option(True, "--workers/--no-workers", help="Show each worker."),
+    state: list[str] = StateOption,
     ended: bool = typer.Option(False, "--ended", help="Include workers that ended in the last 15 minutes."),
-    wide: bool = typer.Option(False, "--wide", help="Also show each worker's site, cost, and lease end."),
+    wide: bool = WideOption,
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
@@ -46,18 +52,25 @@ def status(
     `dynamo-provision status --json`; with `--watch`, one JSON object per line.
     """
     from dynamo.cli.fleet.tables import status_tables
-    from dynamo.provision.status import fleet_status
+    from dynamo.provision.status import FleetStatus, fleet_status
+
+    chosen = choose(states=state, known=WORKER_STATES)
+
+    def looked() -> FleetStatus:
+        found = fleet_status(here.store, name)
+        shown = tuple(worker for worker in found.workers if not chosen.states or worker.state in chosen.states)
+        return replace(found, workers=shown)
 
     with opened(config) as here:
         name = fleet_of(here.store, fleet)
         if as_json:
             while watch:
-                print_json_line(fleet_status(here.store, name).to_json())
+                print_json_line(looked().to_json())
                 time.sleep(every_s)
-            print_json(fleet_status(here.store, name).to_json())
+            print_json(looked().to_json())
             return
         if not watch:
-            out.print(status_tables(fleet_status(here.store, name), workers=workers, ended=ended, wide=wide))
+            out.print(status_tables(looked(), workers=workers, ended=ended or bool(state), wide=wide))
             return
         from rich.live import Live
 
@@ -65,7 +78,7 @@ def status(
         try:
             with live:
                 while True:
-                    shown = status_tables(fleet_status(here.store, name), workers=workers, ended=ended, wide=wide)
+                    shown = status_tables(looked(), workers=workers, ended=ended or bool(state), wide=wide)
                     if out.is_terminal:
                         live.update(shown, refresh=True)
                     else:
@@ -79,9 +92,11 @@ def events(
     fleet: str | None = FleetOption,
     about: str = typer.Option("", "--about", metavar="NAME", help="Worker or site.", autocompletion=complete_all),
     action: str = typer.Option("", "--action", help="Only this action, e.g. grow, drain, lost, hold."),
+    since: str | None = SinceOption,
     limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="Show the newest N."),
     follow: bool = typer.Option(False, "--follow", "-f", help="Keep printing new events until Ctrl-C."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show what happened and why, newest last.
@@ -94,30 +109,31 @@ def events(
     """
     from dynamo.provision import ledger
 
+    begin = since_of(since)
     with opened(config) as here:
         name = fleet_of(here.store, fleet)
         with here.store.reading() as session:
-            found = ledger.events(session, name, about=about, action=action, limit=limit)
+            found = ledger.events(session, name, about=about, action=action, limit=limit, since=begin)
         if as_json and not follow:
             print_json([event_json(item) for item in found])
             return
-        _print_events(found, as_json)
+        _print_events(found, as_json, wide=wide)
         if not follow:
             return
         try:
-            _follow(here.store, name, about, action, found[-1].id if found else 0, as_json)
+            _follow(here.store, name, about, action, found[-1].id if found else 0, as_json, wide=wide)
         except KeyboardInterrupt:
             return
 
 
-def _follow(store: Store, name: str, about: str, action: str, last: int, as_json: bool) -> None:
+def _follow(store: Store, name: str, about: str, action: str, last: int, as_json: bool, *, wide: bool) -> None:
     from dynamo.provision import ledger
 
     while True:
         time.sleep(_FOLLOW_S)
         with store.reading() as session:
             found = ledger.events(session, name, about=about, action=action, after_id=last, limit=10_000)
-        _print_events(found, as_json)
+        _print_events(found, as_json, wide=wide)
         last = found[-1].id if found else last
 
 
@@ -137,23 +153,23 @@ def event_json(event: FleetEvent) -> dict[str, Any]:
     }
 
 
-def _print_events(found: list[FleetEvent], as_json: bool) -> None:
-    for event in found:
-        if as_json:
+def _print_events(found: list[FleetEvent], as_json: bool, *, wide: bool) -> None:
+    if as_json:
+        for event in found:
             print_json_line(event_json(event))
-            continue
-        time_text = f"{event.time:%Y-%m-%d %H:%M:%S}Z"
-        out.print(f"{time_text}  {event.action:14} {event.worker or event.site or '-':20} {event.reason}", markup=False)
+        return
+    rows = [(event.time, event.action, event.worker or event.site or "-", event.reason) for event in found]
+    if rows:
+        print_table("", ("time", "action", "about", worded("why")), rows, whole=wide)
 
 
 def cost(
     fleet: str | None = FleetOption,
     by: str = typer.Option("site", "--by", help="site, day, workflow, worker, run or flavor."),
-    since: str | None = typer.Option(
-        None, "--since", metavar="TIME", help="Start: ISO 8601, or an age such as 2h, 7d."
-    ),
+    since: str | None = SinceOption,
     until: str | None = typer.Option(None, "--until", metavar="TIME", help="End: ISO 8601, or an age."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show a fleet's cost and idle share. Periods are rounded out to full hours.
@@ -199,5 +215,5 @@ def cost(
         )
         for row in (*report.rows, report.total)
     ]
-    columns = [by, "workers", "hours", "core hours", "busy", "idle", currency]
-    print_table(f"cost of {name}", columns, rows)
+    columns = (named(by), "workers", "hours", "core hours", "busy", "idle", currency)
+    print_table(f"cost of {name}", columns, rows, whole=wide)

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
-from dynamo.cli.fleet.common import duration, past
 from dynamo.cli.fleet.main import register_all
+from dynamo.cli.options import duration, past
 from dynamo.errors import BusyError, DynamoError, InputError, NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.fleets import scale, set_fleet_state
@@ -169,6 +169,15 @@ class TestCommands:
         assert run("destroy", "--no-wait", "--yes").exit_code == 0
         assert json.loads(run("status", "--json").stdout)["state"] == "ending"
         assert isinstance(failure(run("apply", str(path))), BusyError)
+
+    def test_the_status_shows_workers_in_the_states_asked_for(
+        self, run: Callable[..., Result], tmp_path: Path, store: Store
+    ) -> None:
+        put(store, tmp_path, spec_of("one", 2))
+        run_until_settled(store)
+        for words, count in (((), 2), (("--state", "ready"), 2), (("--state", "lost", "-s", "failed"), 0)):
+            assert len(json.loads(run("status", *words, "--json").stdout)["workers"]) == count
+        assert "did you mean ready?" in str(failure(run("status", "--state", "redy")))
 
     def test_leases_need_an_end_and_a_site_that_has_them(
         self, run: Callable[..., Result], tmp_path: Path, store: Store
