@@ -21,6 +21,7 @@ from dynamo.api.fleet import fleets, specs
 from dynamo.api.gate import Gate
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
+from dynamo.api.pages import Pages
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
 from dynamo.provision.spec.fleet import FleetSpec
@@ -88,6 +89,7 @@ def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None)
     def docs() -> Response:
         return HTMLResponse(docs_page(app.openapi()))
 
+    app.router.default = Pages()
     app.state.stopping = threading.Event()
     app.add_middleware(Gate, stopping=app.state.stopping)
     return app

@@ -14,6 +14,7 @@ from dynamo.api.problems import Refusal, told
 
 log = logging.getLogger(__name__)
 _LONGEST = 4096
+#: Of every response whose route does not say otherwise.
 _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -46,8 +47,12 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                more = [*_HEADERS, (b"connection", b"close")] if self._stopping.is_set() else _HEADERS
-                message = {**message, "headers": [*message.get("headers", ()), *more]}
+                given = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in given}
+                more = [header for header in _HEADERS if header[0] not in names]
+                if self._stopping.is_set():
+                    more.append((b"connection", b"close"))
+                message = {**message, "headers": [*given, *more]}
             await send(message)
 
         try:
