@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +50,7 @@ def api_types() -> str:
     from dynamo.api.app import make_app
     from dynamo.store.engine import open_store
 
-    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "store.sqlite") as store:
+    with tempfile.TemporaryDirectory() as folder, closing(open_store(Path(folder) / "store.sqlite")) as store:
         document = make_app(store, Path(folder)).openapi()
         described = Path(folder) / "openapi.json"
         described.write_text(json.dumps(document))
