@@ -24,6 +24,7 @@ from dynamo.api.models import ProblemDetails
 from dynamo.api.pages import Pages
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
+from dynamo.config.file import Config
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
 
@@ -46,22 +47,27 @@ _TAGS = [
 ]
 
 
-def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None) -> FastAPI:
+def make_app(
+    store: Store, state_dir: Path, settings: ApiSettings | None = None, config: Config | None = None
+) -> FastAPI:
     """Return the application.
 
     Parameters
     ----------
     store
-        The fleets.
+        Runs, products, fleets.
     state_dir
         The daemon's state folder; new fleets get a folder there.
     settings
         The API's settings.
+    config
+        What is watched, and where products and runs are. Default: nothing is watched, folders below the state folder.
     """
     settings = settings or ApiSettings()
+    config = config or Config(base=state_dir.absolute())
     # The framework's built-in pages load scripts from other hosts.
     app = FastAPI(
-        title="DyNamo provisioning",
+        title="DyNamo",
         version=dynamo.__version__,
         description=DESCRIPTION,
         openapi_tags=_TAGS,
@@ -70,7 +76,7 @@ def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None)
         lifespan=_lifespan,
         redirect_slashes=False,
     )
-    app.state.service = Service(store, state_dir.absolute(), settings)
+    app.state.service = Service(store, state_dir.absolute(), settings, config)
     app.state.doorkeeper = Doorkeeper(store, settings)
     problems.install(app)
     app.state.routers = (

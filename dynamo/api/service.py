@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
+from dynamo.config.file import Config
 from dynamo.errors import InputError
 from dynamo.provision import ledger
 from dynamo.provision.notes import FleetNote
@@ -35,6 +36,8 @@ class Service:
     store: Store
     state_dir: Path
     settings: ApiSettings = field(default_factory=ApiSettings)
+    #: What is watched, and where products and runs are.
+    config: Config = field(default_factory=Config)
     slow: SlowCalls = field(default_factory=SlowCalls)
     #: Of their own: a site that hangs holds one for as long as its own time limit.
     asking: SlowCalls = field(default_factory=SlowCalls)
