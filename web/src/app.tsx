@@ -65,7 +65,8 @@ function Tools({ status }: { status: Status | undefined }) {
   const { theme, clock } = usePreferences();
   const connection = useConnection();
   const told = { connecting: "connecting", live: "live", lost: "not connected" }[connection];
-  const themes = { system: "dark", dark: "light", light: "system" } as const;
+  // From the system's colors to the other ones, then back.
+  const turned = theme === "system" ? (isDark() ? "light" : "dark") : "system";
   return (
     <div class="tools">
       <span class={`connection ${connection}`} role="status" title="The stream of events from the server">
@@ -76,10 +77,10 @@ function Tools({ status }: { status: Status | undefined }) {
       </button>
       <button
         type="button"
-        onClick={() => prefer({ theme: theme === "system" ? (isDark() ? "light" : "dark") : themes[theme] })}
-        aria-label={`Colors: ${theme}`}
-        title={`Colors: ${theme} (t)`}
+        onClick={() => prefer({ theme: turned })}
+        title="t"
       >
+        <span class="hidden">Colors: </span>
         {theme === "system" ? "auto" : theme}
       </button>
       {status && <span class="you">{status.you.name}</span>}

@@ -1,4 +1,15 @@
-// What the API's answers hold, as far as screens use it; `schema.d.ts` is generated from the OpenAPI document.
+// Names for what the API answers, from its OpenAPI document.
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type RunItem = Schemas["RunItem"];
+export type RunDetail = Schemas["RunDetail"];
+export type JobShown = Schemas["JobShown"];
+export type LogFile = Schemas["LogFile"];
+export type ProductItem = Schemas["ProductItem"];
+export type DecisionItem = Schemas["DecisionItem"];
+
 export interface Daemon {
   name: string;
   alive: boolean;

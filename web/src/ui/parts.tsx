@@ -26,7 +26,10 @@ const SIGNS: Readonly<Record<string, readonly [string, string]>> = {
   late: ["!", "warn"],
   partial: ["!", "warn"],
   draining: ["‖", "warn"],
+  warn: ["!", "warn"],
   warning: ["!", "warn"],
+  block: ["✕", "bad"],
+  reject: ["✕", "bad"],
   review: ["?", "warn"],
   failed: ["✕", "bad"],
   missing: ["✕", "bad"],
@@ -112,7 +115,7 @@ export interface Column<T> {
   readonly kind?: "number" | "text" | "id";
 }
 
-/** A table whose rows open with a click, or with the link in their first cell. On a phone each row is a block. */
+/** A table whose rows open with a click, or with the link in a cell. On a phone each row is a block. */
 export function Table<T>(props: {
   label: string;
   columns: readonly Column<T>[];
