@@ -21,6 +21,7 @@ from dynamo.api.fleet import fleets, specs
 from dynamo.api.gate import Gate
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
+from dynamo.api.run import routes as run_routes
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
 from dynamo.config.file import Config
@@ -31,12 +32,13 @@ from dynamo.store.engine import Store
 _THREADS = 12
 _REF = "#/components/schemas/{model}"
 DESCRIPTION = (
-    "Fleets of HTCondor workers: desired and actual state, history and cost. Orders are stored and answered "
-    "immediately with 202; `dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; create "
+    "Runs, products, data and fleets of one store. Fleets: orders are stored and answered immediately with 202; "
+    "`dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; create "
     "tokens with `dynamo-provision token create`. Errors are `application/problem+json` and say what is wrong, where, "
     "what was expected, and what to do. `/mobius` has the resources of Mobius, in its envelope; jobs report to `/ping`."
 )
 _TAGS = [
+    {"name": "runs", "description": "Runs and what they published."},
     {"name": "fleets", "description": "Desired and actual state of fleets."},
     {"name": "specs", "description": "Check and plan specs; nothing is changed."},
     {"name": "mobius", "description": "The REST API 0.1 of Mobius: a workflow is a fleet."},
@@ -79,6 +81,7 @@ def make_app(
     app.state.doorkeeper = Doorkeeper(store, settings)
     problems.install(app)
     app.state.routers = (
+        run_routes.router,
         fleets.router,
         specs.router,
         mobius.router,
