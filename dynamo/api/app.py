@@ -15,6 +15,8 @@ from fastapi.responses import HTMLResponse
 
 import dynamo
 from dynamo.api import ping_routes, problems, token_routes
+from dynamo.api.asset import routes as asset_routes
+from dynamo.api.asset import telling
 from dynamo.api.auth import Doorkeeper
 from dynamo.api.docs_page import docs_page
 from dynamo.api.fleet import fleets, specs
@@ -39,6 +41,7 @@ DESCRIPTION = (
 )
 _TAGS = [
     {"name": "runs", "description": "Runs and what they published."},
+    {"name": "data", "description": "Feeds, arrivals, assets, checks, problems, decisions, alerts, places."},
     {"name": "fleets", "description": "Desired and actual state of fleets."},
     {"name": "specs", "description": "Check and plan specs; nothing is changed."},
     {"name": "mobius", "description": "The REST API 0.1 of Mobius: a workflow is a fleet."},
@@ -82,6 +85,8 @@ def make_app(
     problems.install(app)
     app.state.routers = (
         run_routes.router,
+        asset_routes.router,
+        telling.router,
         fleets.router,
         specs.router,
         mobius.router,
