@@ -15,6 +15,8 @@ from fastapi.responses import HTMLResponse
 
 import dynamo
 from dynamo.api import ping_routes, problems, token_routes
+from dynamo.api.asset import routes as asset_routes
+from dynamo.api.asset import telling
 from dynamo.api.auth import Doorkeeper
 from dynamo.api.docs_page import docs_page
 from dynamo.api.fleet import fleets, specs
@@ -22,6 +24,7 @@ from dynamo.api.gate import Gate
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
 from dynamo.api.pages import Pages
+from dynamo.api.run import routes as run_routes
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
 from dynamo.config.file import Config
@@ -32,12 +35,14 @@ from dynamo.store.engine import Store
 _THREADS = 12
 _REF = "#/components/schemas/{model}"
 DESCRIPTION = (
-    "Fleets of HTCondor workers: desired and actual state, history and cost. Orders are stored and answered "
-    "immediately with 202; `dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; create "
+    "Runs, products, data and fleets of one store. Fleets: orders are stored and answered immediately with 202; "
+    "`dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; create "
     "tokens with `dynamo-provision token create`. Errors are `application/problem+json` and say what is wrong, where, "
     "what was expected, and what to do. `/mobius` has the resources of Mobius, in its envelope; jobs report to `/ping`."
 )
 _TAGS = [
+    {"name": "runs", "description": "Runs and what they published."},
+    {"name": "data", "description": "Feeds, arrivals, assets, checks, problems, decisions, alerts, places."},
     {"name": "fleets", "description": "Desired and actual state of fleets."},
     {"name": "specs", "description": "Check and plan specs; nothing is changed."},
     {"name": "mobius", "description": "The REST API 0.1 of Mobius: a workflow is a fleet."},
@@ -80,6 +85,9 @@ def make_app(
     app.state.doorkeeper = Doorkeeper(store, settings)
     problems.install(app)
     app.state.routers = (
+        run_routes.router,
+        asset_routes.router,
+        telling.router,
         fleets.router,
         specs.router,
         mobius.router,

@@ -14,7 +14,6 @@ from dynamo.api.problems import Refusal, told
 
 log = logging.getLogger(__name__)
 _LONGEST = 4096
-#: Of every response whose route does not say otherwise.
 _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -49,10 +48,10 @@ class Gate:
                 status = message["status"]
                 given = list(message.get("headers", ()))
                 names = {name.lower() for name, _ in given}
-                more = [header for header in _HEADERS if header[0] not in names]
+                more = [(name, value) for name, value in _HEADERS if name not in names]
                 if self._stopping.is_set():
                     more.append((b"connection", b"close"))
-                message = {**message, "headers": [*given, *more]}
+                message = {**message, "headers": given + more}
             await send(message)
 
         try:

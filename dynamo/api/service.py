@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -13,12 +14,15 @@ from fastapi import Depends, Request
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
+from dynamo.api.asset.freshness import Judge
 from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
 from dynamo.config.file import Config
 from dynamo.errors import InputError
 from dynamo.provision import ledger
 from dynamo.provision.notes import FleetNote
+from dynamo.runs.setup import make_planner
+from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet
 from dynamo.times import utc_now
@@ -41,6 +45,16 @@ class Service:
     slow: SlowCalls = field(default_factory=SlowCalls)
     #: Of their own: a site that hangs holds one for as long as its own time limit.
     asking: SlowCalls = field(default_factory=SlowCalls)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Judges how data come."""
+        return Judge(self.config)
+
+    @cached_property
+    def planner(self) -> DocumentPlanner:
+        """Reads workflow documents."""
+        return make_planner(self.config)
 
     def order(self, fleet: str, caller: str, what: str, work: Callable[[Session, datetime], T]) -> T:
         """Do ``work`` in one transaction that locks the fleet, and record who requested it.

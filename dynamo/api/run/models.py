@@ -1,0 +1,155 @@
+"""Runs and products as the API shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from dynamo.api.paging import Page
+
+
+class RunItem(BaseModel):
+    """One run in a list."""
+
+    id: str
+    workflow: str
+    radar: Annotated[str, Field(description="The one radar whose data it has; empty for several or none.")]
+    state: str
+    reason: str
+    valid_at: Annotated[datetime | None, Field(description="Time of the data.")]
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    deadline_at: datetime | None
+    duration_s: Annotated[float | None, Field(description="From its creation to its end.")]
+    trigger: Annotated[str, Field(description="What started it; `submit` for a person.")]
+    engine: str
+    products: Annotated[int, Field(description="Published files.")]
+    background: Annotated[bool, Field(description="Whether it belongs to a backfill.")]
+
+
+class Runs(Page[RunItem]):
+    """A page of runs, newest first."""
+
+
+class RunInputFile(BaseModel):
+    """One input of a run."""
+
+    port: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+class JobShown(BaseModel):
+    """How one job of a run ended."""
+
+    job: str
+    module: str
+    state: Annotated[str, Field(description="`succeeded`, `failed` or `skipped`.")]
+    reason: Annotated[str, Field(description="Why it failed or was skipped.")]
+    wall_s: float
+    cpu_s: float
+    started_at: datetime | None
+    ended_at: datetime | None
+    metrics: dict[str, Any]
+
+
+class LogFile(BaseModel):
+    """One log of a run, of a task or of what executes it."""
+
+    name: Annotated[str, Field(examples=["logs/nowcast.out"])]
+    bytes: int
+
+
+class ProductItem(BaseModel):
+    """One published file."""
+
+    id: int
+    run: str
+    workflow: str
+    radar: str
+    name: str
+    output: Annotated[str, Field(description="The output of the document, as JOB.PORT.")]
+    path: str
+    tier: Annotated[str, Field(description="`hot`: here; `warm`: at another place; `gone`.")]
+    bytes: int
+    sha256: str
+    lead_min: int | None
+    valid_at: datetime | None
+    published_at: datetime | None
+
+
+class Products(Page[ProductItem]):
+    """A page of products, newest first."""
+
+
+class DecisionItem(BaseModel):
+    """What was decided about something, why, and with which numbers."""
+
+    id: int
+    time: datetime
+    subject: Annotated[str, Field(description="A run, or the path of a file.")]
+    action: str
+    reason: str
+    data: dict[str, Any]
+
+
+class CheckItem(BaseModel):
+    """One value that was not good, found by a check."""
+
+    id: int
+    run: str
+    series: str
+    file: str
+    check: str
+    severity: str
+    flag: Annotated[int, Field(description="3 suspect, 4 bad, 9 missing.")]
+    value: float | None
+    limit: float | None
+    place: str
+    time: datetime
+
+
+class JobCounts(BaseModel):
+    """Jobs of a run by how they stand."""
+
+    total: int
+    done: int
+    failed: int
+
+
+class RunDetail(RunItem):
+    """One run with everything about it."""
+
+    key: str
+    version: str
+    origin: str
+    backfill: str
+    variant: str
+    standing: str
+    priority: int
+    attempts: int
+    attended: Annotated[bool | None, Field(description="Whether a process works on it; null if it is over.")]
+    software: str
+    run_dir: str
+    product_dir: str | None
+    plan_reason: Annotated[str, Field(description="How its jobs were grouped into tasks, and why.")]
+    predicted_s: Annotated[float, Field(description="CPU time as predicted.")]
+    cpu_s: float
+    times: dict[str, datetime | None]
+    latencies: dict[str, float]
+    parameters: dict[str, Any]
+    counts: JobCounts
+    inputs: list[RunInputFile]
+    jobs: list[JobShown]
+    skipped: Annotated[dict[str, str], Field(description="Jobs that were left out, with the reasons.")]
+    logs: list[LogFile]
+    product_files: list[ProductItem]
+    decisions: list[DecisionItem]
+    remarks: list[str]
+    checks: list[CheckItem]
+    cost: Annotated[float | None, Field(description="Its share of what workers cost; null if not known.")]
+    currency: str
