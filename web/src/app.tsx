@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { setToken } from "./api/client";
 import { type Asked, useData, useNow } from "./api/data";
 import { useConnection } from "./api/live";
-import type { Status } from "./api/types";
+import type { StatusShown } from "./api/types";
 import { isDark, prefer, usePreferences } from "./preferences";
 import { go, useRoute } from "./route";
 import { screens } from "./screens/index";
@@ -29,7 +29,7 @@ export function App() {
   const { parts } = useRoute();
   const path = parts[0] ?? screens[0]?.path ?? "";
   const screen = screens.find((known) => known.path === path);
-  const status = useData<Status>("/v1/status", ["problem", "run"], 10_000);
+  const status = useData<StatusShown>("/v1/status", ["problem", "run"], 10_000);
   useKeys();
   useEffect(() => {
     document.title = [...parts.slice(1).reverse(), screen?.name ?? "Not found", "DyNamo"].join(" · ");
@@ -61,7 +61,7 @@ export function App() {
   );
 }
 
-function Tools({ status }: { status: Status | undefined }) {
+function Tools({ status }: { status: StatusShown | undefined }) {
   const { theme, clock } = usePreferences();
   const connection = useConnection();
   const told = { connecting: "connecting", live: "live", lost: "not connected" }[connection];
@@ -88,7 +88,7 @@ function Tools({ status }: { status: Status | undefined }) {
   );
 }
 
-function Banner({ status }: { status: Asked<Status> }) {
+function Banner({ status }: { status: Asked<StatusShown> }) {
   const now = useNow(5000);
   const { error, data } = status;
   if (error?.status === 401) return <Login />;

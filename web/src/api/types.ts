@@ -3,27 +3,21 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
-export type RunItem = Schemas["RunItem"];
-export type RunDetail = Schemas["RunDetail"];
-export type JobShown = Schemas["JobShown"];
-export type LogFile = Schemas["LogFile"];
-export type ProductItem = Schemas["ProductItem"];
+export type AlertItem = Schemas["AlertItem"];
+export type ArrivalItem = Schemas["ArrivalItem"];
+export type AssetDetail = Schemas["AssetDetail"];
+export type AssetItem = Schemas["AssetItem"];
+export type CheckItem = Schemas["CheckItem"];
 export type DecisionItem = Schemas["DecisionItem"];
-
-export interface Daemon {
-  name: string;
-  alive: boolean;
-  since: string | null;
-  seen_at: string | null;
-  host: string | null;
-}
-
-export interface Status {
-  now: string;
-  version: string;
-  store: string;
-  daemons: Daemon[];
-  problems: number;
-  runs: Record<string, number>;
-  you: { name: string; roles: string[] };
-}
+export type FeedItem = Schemas["FeedItem"];
+export type FeedRadar = Schemas["FeedRadar"];
+export type JobShown = Schemas["JobShown"];
+export type LoadShown = Schemas["LoadShown"];
+export type LogFile = Schemas["LogFile"];
+export type MakingItem = Schemas["MakingItem"];
+export type PlaceItem = Schemas["PlaceItem"];
+export type ProblemItem = Schemas["ProblemItem"];
+export type ProductItem = Schemas["ProductItem"];
+export type RunDetail = Schemas["RunDetail"];
+export type RunItem = Schemas["RunItem"];
+export type StatusShown = Schemas["StatusShown"];

@@ -1,5 +1,13 @@
 // The screens, in the order of the menu. One that is not whole is not here.
 import type { Screen } from "../app";
+import { DecisionsScreen } from "./decisions";
+import { FeedsScreen } from "./feeds";
+import { NowScreen } from "./now";
 import { RunsScreen } from "./runs";
 
-export const screens: readonly Screen[] = [{ name: "Runs", path: "runs", key: "r", show: RunsScreen }];
+export const screens: readonly Screen[] = [
+  { name: "Now", path: "now", key: "n", show: NowScreen },
+  { name: "Runs", path: "runs", key: "r", show: RunsScreen },
+  { name: "Feeds", path: "feeds", key: "f", show: FeedsScreen },
+  { name: "Decisions", path: "decisions", key: "d", show: DecisionsScreen },
+];

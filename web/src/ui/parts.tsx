@@ -33,6 +33,10 @@ const SIGNS: Readonly<Record<string, readonly [string, string]>> = {
   review: ["?", "warn"],
   failed: ["✕", "bad"],
   missing: ["✕", "bad"],
+  accepted: ["✓", "good"],
+  released: ["✓", "good"],
+  duplicate: ["–", "idle"],
+  dropped: ["–", "idle"],
   quarantined: ["✕", "bad"],
   silent: ["✕", "bad"],
   error: ["✕", "bad"],
@@ -73,9 +77,10 @@ export function Problem({ error }: { error: ApiError | undefined }) {
   );
 }
 
-export function Card({ title, children, more }: { title: string; children: ComponentChildren; more?: string }) {
+export function Card(props: { title: string; children: ComponentChildren; more?: string; wide?: boolean }) {
+  const { title, children, more, wide } = props;
   return (
-    <section class="card">
+    <section class={wide ? "card wide" : "card"}>
       <h2>{more === undefined ? title : <a href={more}>{title}</a>}</h2>
       {children}
     </section>
