@@ -21,6 +21,7 @@ from dynamo.api.auth import Doorkeeper
 from dynamo.api.docs_page import docs_page
 from dynamo.api.fleet import fleets, specs
 from dynamo.api.gate import Gate
+from dynamo.api.live import routes as live_routes
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
 from dynamo.api.pages import Pages
@@ -41,6 +42,7 @@ DESCRIPTION = (
     "what was expected, and what to do. `/mobius` has the resources of Mobius, in its envelope; jobs report to `/ping`."
 )
 _TAGS = [
+    {"name": "now", "description": "State of everything, load, timeline, costs."},
     {"name": "runs", "description": "Runs and what they published."},
     {"name": "data", "description": "Feeds, arrivals, assets, checks, problems, decisions, alerts, places."},
     {"name": "fleets", "description": "Desired and actual state of fleets."},
@@ -85,6 +87,7 @@ def make_app(
     app.state.doorkeeper = Doorkeeper(store, settings)
     problems.install(app)
     app.state.routers = (
+        live_routes.router,
         run_routes.router,
         asset_routes.router,
         telling.router,
