@@ -93,10 +93,13 @@ function Banner({ status }: { status: Asked<StatusShown> }) {
   const { error, data } = status;
   if (error?.status === 401) return <Login />;
   if (error) return <Problem error={error} />;
-  const down = data?.daemons.filter((daemon) => !daemon.alive) ?? [];
-  if (down.length === 0) return null;
+  if (!data) return null;
+  const down = data.daemons.filter((daemon) => !daemon.alive);
+  const none = data.daemons.length === 0;
+  if (down.length === 0 && !none) return null;
   return (
     <div class="problem" role="alert">
+      {none && <p>No daemon is running: what is shown is from the store, and nothing new comes.</p>}
       {down.map(({ name, seen_at }) => (
         <p key={name}>
           <strong>{name}</strong> is not running{seen_at ? `: last seen ${ago(seen_at, now)}` : ""}. What is shown is from

@@ -4,6 +4,86 @@
  */
 
 export interface paths {
+    "/v1/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * State of everything
+         * @description Show which daemons live, open problems, runs of the last day, and who you are. Scope `read`.
+         */
+        get: operations["status_v1_status_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Demand against capacity
+         * @description Show demand against capacity of the last hours, and the demand ahead. Scope `read`.
+         */
+        get: operations["load_v1_load_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Timeline
+         * @description Count runs by workflow and workers by site in parts of a range, the last day by default. Scope `read`.
+         */
+        get: operations["timeline_v1_timeline_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/costs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Costs
+         * @description Show what fleets cost in a range, the last 7 days by default, and their budgets. Scope `read`.
+         */
+        get: operations["costs_v1_costs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/runs": {
         parameters: {
             query?: never;
@@ -1194,6 +1274,37 @@ export interface components {
             next: string | null;
         };
         /**
+         * BudgetItem
+         * @description What a fleet may cost, and what it cost so far.
+         */
+        BudgetItem: {
+            /** Fleet */
+            fleet: string;
+            /** Currency */
+            currency: string;
+            /** Total */
+            total: number | null;
+            /** Per Day */
+            per_day: number | null;
+            /** Spent */
+            spent: number;
+            /** Spent Today */
+            spent_today: number;
+        };
+        /**
+         * Caller
+         * @description Who asks.
+         */
+        Caller: {
+            /** Name */
+            name: string;
+            /**
+             * Roles
+             * @description `viewer`, `operator`, `admin`, `reporter` of jobs.
+             */
+            roles: string[];
+        };
+        /**
          * CheckItem
          * @description One value that was not good, found by a check.
          */
@@ -1283,6 +1394,81 @@ export interface components {
              * @description Send it as `after` for the following page; null on the last.
              */
             next: string | null;
+        };
+        /**
+         * CostItem
+         * @description What one site, workflow or kind of product cost.
+         */
+        CostItem: {
+            /** Key */
+            key: string;
+            /** Fleet */
+            fleet: string;
+            /** Currency */
+            currency: string;
+            /** Cost */
+            cost: number;
+            /** Core Hours */
+            core_hours: number;
+            /** Busy Core Hours */
+            busy_core_hours: number;
+            /** Idle Share */
+            idle_share: number;
+            /**
+             * Products
+             * @description By product: how many were published.
+             */
+            products: number | null;
+            /** Cost Each */
+            cost_each: number | null;
+        };
+        /**
+         * CostsShown
+         * @description What fleets cost in a range, and what is left.
+         */
+        CostsShown: {
+            /** By */
+            by: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
+            /** Items */
+            items: components["schemas"]["CostItem"][];
+            /** Budgets */
+            budgets: components["schemas"]["BudgetItem"][];
+        };
+        /**
+         * DaemonItem
+         * @description A daemon of this store.
+         */
+        DaemonItem: {
+            /**
+             * Name
+             * @example watch
+             * @example fleet-daemon:*
+             */
+            name: string;
+            /** Alive */
+            alive: boolean;
+            /**
+             * Since
+             * @description When it began; null if not known.
+             */
+            since: string | null;
+            /**
+             * Seen At
+             * @description When it last said that it lives.
+             */
+            seen_at: string | null;
+            /** Host */
+            host: string;
         };
         /**
          * DecisionItem
@@ -1710,6 +1896,44 @@ export interface components {
             file: components["schemas"]["LineageNode"];
             /** Made */
             made: components["schemas"]["LineageNode"][];
+        };
+        /**
+         * LoadPoint
+         * @description Demand and capacity at a time, of all fleets.
+         */
+        LoadPoint: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Demand Cores */
+            demand_cores: number;
+            /**
+             * Capacity Cores
+             * @description Null ahead: nobody knows it yet.
+             */
+            capacity_cores: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "past" | "forecast";
+        };
+        /**
+         * LoadShown
+         * @description Demand against capacity, as the autoscaler saw and sees it.
+         */
+        LoadShown: {
+            /**
+             * Now
+             * Format: date-time
+             */
+            now: string;
+            /** Points */
+            points: components["schemas"]["LoadPoint"][];
+            /** Sentence */
+            sentence: string;
         };
         /**
          * LogFile
@@ -2277,6 +2501,85 @@ export interface components {
             error: string;
         };
         /**
+         * StatusShown
+         * @description State of everything at a glance.
+         */
+        StatusShown: {
+            /**
+             * Now
+             * Format: date-time
+             */
+            now: string;
+            /** Version */
+            version: string;
+            /**
+             * Store
+             * @description Its URL, without a password.
+             */
+            store: string;
+            /** Daemons */
+            daemons: components["schemas"]["DaemonItem"][];
+            /**
+             * Problems
+             * @description Open ones.
+             */
+            problems: number;
+            /**
+             * Runs
+             * @description Runs made in the last 24 hours by state.
+             */
+            runs: {
+                [key: string]: number;
+            };
+            you: components["schemas"]["Caller"];
+        };
+        /**
+         * Timeline
+         * @description Runs by workflow and workers by site on one axis.
+         */
+        Timeline: {
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
+            /** Bucket S */
+            bucket_s: number;
+            /** Runs */
+            runs: components["schemas"]["TimelineBucket"][];
+            /** Workers */
+            workers: components["schemas"]["WorkerBucket"][];
+        };
+        /**
+         * TimelineBucket
+         * @description Runs of one workflow and state that were created in a part of the range.
+         */
+        TimelineBucket: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Workflow */
+            workflow: string;
+            /** State */
+            state: string;
+            /** Count */
+            count: number;
+            /**
+             * P50 S
+             * @description Median time from creation to end.
+             */
+            p50_s: number | null;
+            /** P95 S */
+            p95_s: number | null;
+        };
+        /**
          * Token
          * @description A token's metadata, without the token.
          */
@@ -2318,6 +2621,21 @@ export interface components {
              * @description What it says that changes nothing.
              */
             not_acted_on: components["schemas"]["Ignored"][];
+        };
+        /**
+         * WorkerBucket
+         * @description Workers of a site that were there in a part of the range.
+         */
+        WorkerBucket: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Site */
+            site: string;
+            /** Workers */
+            workers: number;
         };
         /**
          * WorkerStatus
@@ -3369,6 +3687,306 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    status_v1_status_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatusShown"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    load_v1_load_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadShown"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    timeline_v1_timeline_get: {
+        parameters: {
+            query?: {
+                /** @description ISO 8601; only later ones. */
+                since?: string | null;
+                /** @description ISO 8601; only earlier ones. */
+                until?: string | null;
+                by?: "workflow";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Timeline"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    costs_v1_costs_get: {
+        parameters: {
+            query?: {
+                by?: "site" | "day" | "workflow" | "product";
+                /** @description ISO 8601; only later ones. */
+                since?: string | null;
+                /** @description ISO 8601; only earlier ones. */
+                until?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CostsShown"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     list_runs_v1_runs_get: {
         parameters: {
             query?: {

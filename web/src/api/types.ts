@@ -21,3 +21,5 @@ export type ProductItem = Schemas["ProductItem"];
 export type RunDetail = Schemas["RunDetail"];
 export type RunItem = Schemas["RunItem"];
 export type StatusShown = Schemas["StatusShown"];
+export type TimelineShown = Schemas["Timeline"];
+export type CostsShown = Schemas["CostsShown"];

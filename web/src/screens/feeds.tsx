@@ -37,9 +37,10 @@ function FeedList({ feeds }: { feeds: readonly FeedItem[] }) {
     {
       name: "Quarantined",
       kind: "number",
-      show: (feed) => (
-        <a href={address(pathOf("feeds", feed.name), { state: "quarantined" })}>{feed.quarantined || ""}</a>
-      ),
+      show: (feed) =>
+        feed.quarantined > 0 && (
+          <a href={address(pathOf("feeds", feed.name), { state: "quarantined" })}>{feed.quarantined}</a>
+        ),
     },
   ];
   return (

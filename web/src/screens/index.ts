@@ -4,10 +4,12 @@ import { DecisionsScreen } from "./decisions";
 import { FeedsScreen } from "./feeds";
 import { NowScreen } from "./now";
 import { RunsScreen } from "./runs";
+import { TimelineScreen } from "./timeline";
 
 export const screens: readonly Screen[] = [
   { name: "Now", path: "now", key: "n", show: NowScreen },
   { name: "Runs", path: "runs", key: "r", show: RunsScreen },
+  { name: "Timeline", path: "timeline", key: "l", show: TimelineScreen },
   { name: "Feeds", path: "feeds", key: "f", show: FeedsScreen },
   { name: "Decisions", path: "decisions", key: "d", show: DecisionsScreen },
 ];
