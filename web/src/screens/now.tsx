@@ -19,9 +19,9 @@ export function NowScreen() {
       <div class="cards">
         <Feeds />
         <Problems />
-        <Runs />
         <Load />
         <Alerts />
+        <Runs />
       </div>
     </>
   );
