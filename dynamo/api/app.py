@@ -22,6 +22,8 @@ from dynamo.api.docs_page import docs_page
 from dynamo.api.fleet import fleets, specs
 from dynamo.api.gate import Gate
 from dynamo.api.live import routes as live_routes
+from dynamo.api.live import stream
+from dynamo.api.live.hub import Hub
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
 from dynamo.api.pages import Pages
@@ -88,6 +90,7 @@ def make_app(
     problems.install(app)
     app.state.routers = (
         live_routes.router,
+        stream.router,
         run_routes.router,
         asset_routes.router,
         telling.router,
@@ -108,6 +111,7 @@ def make_app(
 
     app.router.default = Pages()
     app.state.stopping = threading.Event()
+    app.state.hub = Hub(store, app.state.stopping)
     app.add_middleware(Gate, stopping=app.state.stopping)
     return app
 
