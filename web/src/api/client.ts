@@ -44,14 +44,12 @@ export async function get<T>(path: string, options: RequestInit = {}): Promise<T
 }
 
 /** Send an order. The key lets the server carry it out once, however often the request is repeated. */
-export async function order<T>(path: string, body: unknown = {}): Promise<T> {
-  const response = await ask(path, {
-    method: "POST",
+export async function order(path: string, body: unknown = {}, method: "POST" | "PUT" = "POST"): Promise<void> {
+  await ask(path, {
+    method,
     headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
     body: JSON.stringify(body),
   });
-  const text = await response.text();
-  return (text ? JSON.parse(text) : null) as T;
 }
 
 async function failure(response: Response): Promise<ApiError> {

@@ -14,6 +14,13 @@ import { Problem } from "../ui/parts";
 /** Contiguous United States, until there is weather to look at. */
 const START = { center: [-97, 38] as [number, number], zoom: 3.6 };
 
+/** Observations before the nowcast. */
+const PASTS = [
+  ["0", "no past"],
+  ["12", "12 frames before"],
+  ["60", "60 frames before"],
+] as const;
+
 export function MapScreen() {
   const { query } = useRoute();
   usePreferences();
@@ -22,7 +29,12 @@ export function MapScreen() {
   const [drawn, setDrawn] = useState<{ map: MapLibre; layers: FrameLayers }>();
   const [failed, setFailed] = useState("");
   const [picked, setPicked] = useState<Pick>();
-  const { frames, error, first } = useFrames();
+  const past = query.get("past") ?? "12";
+  const { frames, error, first, lines, line } = useFrames({
+    line: query.get("line") ?? "",
+    run: query.get("run") ?? "",
+    past: Number(past) || 0,
+  });
   const overlays = useOverlays();
   const hidden = useMemo(() => (query.get("hide") ?? "").split(",").filter(Boolean), [query]);
   const speed = query.get("speed") ?? "5";
@@ -119,6 +131,31 @@ export function MapScreen() {
         {frames.length === 0 && !error && <p class="empty">No nowcast is published yet.</p>}
         <Player {...{ frames, index, playing, speed, show, play }} pace={(value) => setParameters({ speed: value })} />
         <div class="map-key">
+          {lines.length > 1 && (
+            <select
+              value={line}
+              aria-label="Nowcast"
+              onChange={(event) => setParameters({ line: event.currentTarget.value, run: "", at: "" })}
+            >
+              {lines.map((name) => (
+                <option key={name} value={name}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          )}
+          <select value={past} aria-label="Past" onChange={(event) => setParameters({ past: event.currentTarget.value })}>
+            {PASTS.map(([value, text]) => (
+              <option key={value} value={value}>
+                {text}
+              </option>
+            ))}
+          </select>
+          {query.get("run") && (
+            <button type="button" onClick={() => setParameters({ run: "", at: "" })}>
+              Newest nowcast
+            </button>
+          )}
           {LEVELS.map(([level, shade]) => (
             <span key={level}>
               <svg width="12" height="12" aria-hidden="true">
@@ -165,7 +202,7 @@ function viewOf(text: string | null): { center: [number, number]; zoom: number }
 
 /** Show where the weather is, once, unless the address says where to look. */
 function useStartView(map: MapLibre | undefined, frames: readonly Frame[], first: number): void {
-  const done = useRef<MapLibre>();
+  const done = useRef<MapLibre | undefined>(undefined);
   useEffect(() => {
     if (!map || done.current === map || new URLSearchParams(location.search).has("view")) return;
     const box = boundsOf(frames[first]?.contours ?? frames[0]?.contours);

@@ -1,6 +1,5 @@
 // One run: what it is, how it stands and why, its jobs, logs, inputs, products and decisions.
 import { useState } from "preact/hooks";
-import { ApiError, order } from "../api/client";
 import { useData } from "../api/data";
 import type { DecisionItem, JobShown, LogFile, ProductItem, RunDetail } from "../api/types";
 import { bytes, decimal } from "../numbers";
@@ -8,6 +7,7 @@ import { address, pathOf, setParameters, useRoute } from "../route";
 import { span } from "../times";
 import { Download, Picture } from "../ui/files";
 import { Log } from "../ui/log";
+import { Order } from "../ui/order";
 import { Card, type Column, Empty, Facts, Loading, Problem, State, Table, Time } from "../ui/parts";
 
 const OVER = ["succeeded", "failed", "cancelled", "skipped"];
@@ -37,6 +37,9 @@ export function RunPage({ id }: { id: string }) {
       <div class="bar">
         <State value={run.state} />
         <span>{run.reason}</span>
+        {run.product_files.some((product) => product.lead_min !== null && /\.geojson$/.test(product.name)) && (
+          <a href={address("/map", { run: run.id })}>On the map</a>
+        )}
         <Orders run={run} done={again} />
       </div>
       <About run={run} />
@@ -121,45 +124,14 @@ function About({ run }: { run: RunDetail }) {
   );
 }
 
-/** What may be done with it. Each asks once more before it acts. */
+/** What may be done with it. */
 function Orders({ run, done }: { run: RunDetail; done: () => void }) {
-  const [asked, setAsked] = useState("");
-  const [error, setError] = useState<ApiError>();
-  const [busy, setBusy] = useState(false);
-  const possible = [
-    ...(OVER.includes(run.state) ? [] : ["cancel"]),
-    ...(["failed", "held", "cancelled"].includes(run.state) || run.attended === false ? ["retry"] : []),
-  ];
-  const act = (name: string) => {
-    if (asked !== name) {
-      setAsked(name);
-      return;
-    }
-    setAsked("");
-    setBusy(true);
-    order(`/v1${pathOf("runs", run.id, name)}`)
-      .then(() => setError(undefined))
-      .catch((problem: unknown) => setError(problem instanceof ApiError ? problem : new ApiError(0, String(problem))))
-      .finally(() => {
-        setBusy(false);
-        done();
-      });
-  };
+  const stuck = ["failed", "held", "cancelled"].includes(run.state) || run.attended === false;
+  const path = (name: string) => `/v1${pathOf("runs", run.id, name)}`;
   return (
     <>
-      {possible.map((name) => (
-        <button
-          key={name}
-          type="button"
-          disabled={busy}
-          class={asked === name ? "strong" : ""}
-          onClick={() => act(name)}
-          onBlur={() => setAsked("")}
-        >
-          {asked === name ? `Really ${name}?` : name === "cancel" ? "Cancel" : "Retry"}
-        </button>
-      ))}
-      <Problem error={error} />
+      {!OVER.includes(run.state) && <Order text="Cancel" path={path("cancel")} done={done} />}
+      {stuck && <Order text="Retry" path={path("retry")} done={done} />}
     </>
   );
 }
