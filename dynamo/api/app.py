@@ -30,6 +30,7 @@ from dynamo.api.pages import Pages
 from dynamo.api.run import routes as run_routes
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
+from dynamo.api.weather import routes as weather_routes
 from dynamo.config.file import Config
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
@@ -47,6 +48,7 @@ _TAGS = [
     {"name": "now", "description": "State of everything, load, timeline, costs."},
     {"name": "runs", "description": "Runs and what they published."},
     {"name": "data", "description": "Feeds, arrivals, assets, checks, problems, decisions, alerts, places."},
+    {"name": "map", "description": "Nowcasts, hail and radars for a map."},
     {"name": "fleets", "description": "Desired and actual state of fleets."},
     {"name": "specs", "description": "Check and plan specs; nothing is changed."},
     {"name": "mobius", "description": "The REST API 0.1 of Mobius: a workflow is a fleet."},
@@ -94,6 +96,7 @@ def make_app(
         run_routes.router,
         asset_routes.router,
         telling.router,
+        weather_routes.router,
         fleets.router,
         specs.router,
         mobius.router,

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from dynamo.api.asset.freshness import Judge
 from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
+from dynamo.api.weather.pictures import Pictures
 from dynamo.config.file import Config
 from dynamo.errors import InputError
 from dynamo.provision import ledger
@@ -45,6 +46,7 @@ class Service:
     slow: SlowCalls = field(default_factory=SlowCalls)
     #: Of their own: a site that hangs holds one for as long as its own time limit.
     asking: SlowCalls = field(default_factory=SlowCalls)
+    pictures: Pictures = field(default_factory=Pictures)
 
     @cached_property
     def judge(self) -> Judge:

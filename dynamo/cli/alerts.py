@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.completion import complete_channels
-from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.console import err, out, print_json
+from dynamo.cli.options import WideOption
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.tables import named, print_table, when, worded
 from dynamo.cli.watch import ConfigOption
 from dynamo.texts import counted
 
@@ -142,6 +144,7 @@ def places(
     hail: float | None = HailOption,
     lead: int | None = LeadOption,
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Check a file of places and list the alert settings of each."""
@@ -153,7 +156,7 @@ def places(
         return
     print_table(
         counted(len(read), "place"),
-        ("id", "locality", "km", "dBZ", "hail mm", "lead min", "products", "channels"),
+        (named("id"), named("locality"), "km", "dBZ", "hail mm", "lead min", worded("products"), worded("channels")),
         [
             (
                 place.id,
@@ -167,6 +170,7 @@ def places(
             )
             for place in read.places
         ],
+        whole=wide,
     )
     for warning in read.warnings:
         err.print(f"warning: {warning}", markup=False)
@@ -176,6 +180,7 @@ def list_(
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N messages, newest first."),
     open_only: bool = typer.Option(False, "--open", help="List open events instead of messages."),
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List messages and their delivery status, newest first."""
@@ -189,12 +194,29 @@ def list_(
     if as_json:
         print_json(data)
         return
-    columns = ["place", "hazard", "began", "seen", "strongest", "messages"]
-    if not open_only:
-        columns = ["created_at", "kind", "text", "deliveries"]
-        data = [{**item, "deliveries": _fared(item["deliveries"])} for item in data]
     empty = f"no {'open events' if open_only else 'messages'} in {store.url}"
-    print_table("", columns, [[item[column] for column in columns] for item in data], empty=empty)
+    if open_only:
+        print_table(
+            "",
+            (named("place"), "hazard", "began", "seen", "strongest", "messages"),
+            [
+                (one["place"], one["hazard"], when(one["began"]), when(one["seen"]), one["strongest"], one["messages"])
+                for one in data
+            ],
+            empty=empty,
+            whole=wide,
+        )
+    else:
+        print_table(
+            "",
+            ("sent", "kind", named("place"), worded("text"), worded("deliveries")),
+            [
+                (when(one["created_at"]), one["kind"], one["place"], one["text"], _fared(one["deliveries"]))
+                for one in data
+            ],
+            empty=empty,
+            whole=wide,
+        )
 
 
 def try_channel(

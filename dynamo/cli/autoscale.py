@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.completion import complete_policies
-from dynamo.cli.console import err, out, print_json, print_json_line, print_table
+from dynamo.cli.console import err, out, print_json, print_json_line
 from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened
+from dynamo.cli.options import WideOption
+from dynamo.cli.tables import named, print_table, prose, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ def _tell(found: Look, as_json: bool) -> None:
         goal = wanted if change is None else change.after
         rows.append((option.group, option.site, here, wanted, goal, change.sentence if change else why))
     goal_title = "decided" if found.applied else "would be"
-    print_table(f"{observed.fleet}", ["group", "site", "there", "wanted", goal_title, "why"], rows)
+    print_table(f"{observed.fleet}", [named("group"), named("site"), "there", "wanted", goal_title, prose("why")], rows)
     sources = {**found.demand.by_source(), **dict.fromkeys(found.demand.missing, None)}
     words = ", ".join(
         f"{source} {'silent' if seconds is None else f'{seconds:.0f} core-s'}" for source, seconds in sources.items()
@@ -169,6 +171,7 @@ def decisions(
     fleet: str | None = FleetOption,
     limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="Show the newest N."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show decisions and their reasons, newest last; `--json` adds all inputs."""
@@ -182,8 +185,13 @@ def decisions(
     if as_json:
         print_json([{"id": d.id, "time": to_iso(d.time), "reason": d.reason, **d.data} for d in found])
         return
-    for decision in found:
-        out.print(f"{decision.time:%Y-%m-%d %H:%M:%S}Z  {decision.reason}", markup=False)
+    print_table(
+        "",
+        ("time", worded("why")),
+        [(decision.time, decision.reason) for decision in found],
+        empty=f"{name}: no decisions",
+        whole=wide,
+    )
 
 
 def policies(
@@ -202,4 +210,4 @@ def policies(
             (option, str(field.get_default(call_default_factory=True)), field.description or "")
             for option, field in model.model_fields.items()
         ]
-        print_table(policy, ["option", "default", "meaning"], rows)
+        print_table(policy, ["option", named("default"), prose("meaning")], rows)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.completion import complete_backfills, complete_engines, complete_triggers
-from dynamo.cli.console import err, out, print_json, print_table, progress
+from dynamo.cli.console import err, out, print_json, progress
 from dynamo.cli.given import given_values
+from dynamo.cli.options import WideOption
+from dynamo.cli.tables import extra, named, print_table, prose, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def plan(
             ("hours", f"{found.hours:.3g}, {at_most} at once, without live work"),
             ("cost", "no price known" if found.cost is None else f"{found.cost:.2f}"),
         ]
-        print_table("", ("", order.rule.name), rows)
+        print_table("", ("", prose(order.rule.name)), rows)
         for reason in found.gone_inputs[:5]:
             err.print(f"input gone: {reason}", markup=False)
 
@@ -164,12 +166,14 @@ def start(
 def list_all(
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List backfills, newest first."""
 
     def work(service: RunService, _settings: Config) -> None:
         from dynamo.backfill.control import backfill_json, list_backfills
+        from dynamo.times import in_words
 
         with service.store.reading() as session:
             rows = list_backfills(session, limit)
@@ -179,19 +183,22 @@ def list_all(
             return
         print_table(
             "",
-            ("id", "state", "trigger", "range", "runs", "failed"),
+            ("id", "state", named("trigger"), "from", extra("length"), "runs", "failed", worded("why")),
             [
                 (
                     row.id,
                     row.state,
                     row.trigger + (f"@{row.variant}" if row.variant else ""),
-                    _range(row.since, row.until),
+                    row.since,
+                    in_words(row.until - row.since),
                     f"{one['runs'].get('succeeded', 0)}/{row.made}",
                     one["runs"].get("failed", 0),
+                    row.reason,
                 )
                 for row, one in zip(rows, data, strict=True)
             ],
             empty=f"no backfills in {service.store.url}",
+            whole=wide,
         )
 
     _with_service(config, work)
@@ -213,7 +220,7 @@ def show(name: str = IdArgument, config: Path | None = ConfigOption, as_json: bo
         shown["runs"] = ", ".join(f"{count} {state}" for state, count in data["runs"].items()) or "none"
         shown["parameters"] = ", ".join(f"{key} = {value}" for key, value in row.parameters.items())
         shown["radars"] = ", ".join(row.radars) or "all"
-        print_table("", ("", "backfill"), list(shown.items()))
+        print_table("", ("", prose("backfill")), list(shown.items()))
 
     _with_service(config, work)
 

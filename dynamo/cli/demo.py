@@ -28,7 +28,8 @@ def demo(
     table and saves one picture. Each call creates a new folder inside `--out`.
     """
     from dynamo.cli.console import out as console
-    from dynamo.cli.console import print_json, print_table
+    from dynamo.cli.console import print_json
+    from dynamo.cli.tables import named, print_table
     from dynamo.demo.show import as_json as to_json
     from dynamo.demo.show import run_demo
     from dynamo.demo.sources import MrmsSource, SimulatedSource
@@ -49,7 +50,7 @@ def demo(
         return
     print_table(
         f"{source.title}, engine {engine}",
-        ("nowcast", "weather", "latency, s", "polygons", "products"),
+        (named("nowcast"), "weather", "latency, s", "polygons", "products"),
         (
             (result.path.name, result.label, round(result.latency_s, 3), result.polygons, result.products)
             for result in results

@@ -22,9 +22,9 @@ COMMANDS = (
     "data.checks",
     "demo",
     "data.freshness",
-    "modules",
+    "parts.modules",
     "nowcast",
-    "plugins",
+    "parts.plugins",
     "pool",
     "keeping.products",
     "keeping.quarantine",
@@ -36,7 +36,7 @@ COMMANDS = (
     "submit",
     "triggers",
     "watch",
-    "workflow",
+    "parts.workflow",
 )
 
 #: The operating system refused (see `dynamo.errors`): something is missing or does not respond.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from dynamo.cli.console import err, out, print_json, print_table, progress
+from dynamo.cli.console import err, out, print_json, progress
+from dynamo.cli.tables import located, named, print_table, worded
 from dynamo.texts import counted
 
 pool = typer.Typer(no_args_is_help=True, help="Run a personal HTCondor pool on this machine.")
@@ -99,11 +100,17 @@ def status(state_dir: Path | None = _State, as_json: bool = _Json) -> None:
         out.print(f"CONDOR_CONFIG={found['config']}", markup=False)
         containers = found["containers"] or "no runtime; see `dynamo pool install --containers`"
         out.print(f"containers: {containers}", markup=False)
-        print_table("daemons", ["name", "pid"], [(d["name"], d["pid"]) for d in found["daemons"]])
+        print_table("daemons", [named("name"), "pid"], [(d["name"], d["pid"]) for d in found["daemons"]])
         columns = ["name", "state", "activity", "cpus", "memory_mb"]
-        print_table("slots", columns, [[slot[column] for column in columns] for slot in found["slots"]])
+        print_table(
+            "slots", [named("name"), *columns[1:]], [[slot[column] for column in columns] for slot in found["slots"]]
+        )
         columns = ["id", "state", "batch", "command", "reason"]
-        print_table("jobs", columns, [[job[column] for column in columns] for job in found["jobs"]])
+        print_table(
+            "jobs",
+            ["id", "state", "batch", located("command"), worded("reason")],
+            [[job[column] for column in columns] for job in found["jobs"]],
+        )
     else:
         ended = " (it stopped without `dynamo pool down`)" if found["state"] == "dead" else ""
         out.print(f"down{ended}; start it with `dynamo pool up`", markup=False)

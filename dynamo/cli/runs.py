@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynamo.cli.completion import complete_runs
-from dynamo.cli.console import out, print_json, print_table, short_time
+from dynamo.cli.console import out, print_json
+from dynamo.cli.options import WideOption
 from dynamo.cli.stores import look, no_runs
+from dynamo.cli.tables import Column, extra, named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def list_runs(
     state: list[str] = typer.Option([], "--state", "-s", help="Only runs in this state (repeatable)."),
     workflow: str | None = typer.Option(None, "--workflow", "-w", help="Only runs of this workflow."),
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
-    wide: bool = typer.Option(False, "--wide", help="Also show trigger, engine, and seconds from file to products."),
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List runs, newest first. Every command takes a run's ID, or its first characters if no other ID has them."""
@@ -73,15 +75,39 @@ def list_runs(
     if as_json:
         print_json([{**run_json(run), "attended": attended[run.id]} for run in found])
         return
-    rows = []
-    for run in found:
-        reason = (_LEFT if attended[run.id] is False else run.reason)[:80]
-        said = f"{run.state}: {reason}" if reason else run.state
-        more = (run.trigger, run.engine, latencies(run).get("total_s", "")) if wide else ()
-        rows.append((run.id, run.workflow, short_time(run.valid_at), f"{run.jobs_done}/{run.jobs_total}", *more, said))
-    columns = ("run", "workflow", "valid", "jobs", *(("trigger", "engine", "total s") if wide else ()), "state")
+    columns = (
+        "run",
+        named("workflow"),
+        "valid",
+        extra("radar"),
+        "state",
+        extra("jobs"),
+        Column("trigger", wide=True),
+        Column("engine", wide=True),
+        Column("created", wide=True),
+        Column("total s", wide=True),
+        worded("why"),
+    )
+    rows = [
+        (
+            run.id,
+            run.workflow,
+            run.valid_at,
+            run.radar,
+            run.state,
+            f"{run.jobs_done}/{run.jobs_total}",
+            run.trigger,
+            run.engine,
+            run.created_at,
+            latencies(run).get("total_s"),
+            _LEFT if attended[run.id] is False else run.reason,
+        )
+        for run in found
+    ]
     empty = "" if found else no_runs(store, config)
-    print_table("", columns, rows, empty=f"no such runs in {store.url}" if state or workflow is not None else empty)
+    if state or workflow is not None:
+        empty = f"no such runs in {store.url}"
+    print_table("", columns, rows, empty=empty, whole=wide)
 
 
 def show(

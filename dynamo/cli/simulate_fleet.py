@@ -36,7 +36,8 @@ def fleet(
     Example: `dynamo simulate fleet --day line --policy reactive --policy predictive -o day/`
     """
     from dynamo.cli.console import out as console
-    from dynamo.cli.console import print_json, print_table, progress
+    from dynamo.cli.console import print_json, progress
+    from dynamo.cli.tables import print_table
     from dynamo.errors import UsageError
     from dynamo.files import write_bytes
     from dynamo.simulate.fleet.comparison import PLAYED, as_bytes, play, table
@@ -96,7 +97,8 @@ def _stored(store: str, since: str, until: str) -> Trace:
 
 def _calibrate(store: str, fleet_name: str, policy: str, *, as_json: bool) -> None:
     from dynamo.autoscale.policies.registry import make_policy
-    from dynamo.cli.console import print_json, print_table
+    from dynamo.cli.console import print_json
+    from dynamo.cli.tables import print_table
     from dynamo.simulate.fleet.calibrate import compare
     from dynamo.store.engine import existing_store
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import out, print_json, print_table, short_time
+from dynamo.cli.console import out, print_json
+from dynamo.cli.options import WideOption
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.stores import look
+from dynamo.cli.tables import Column, extra, located, named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ def arrivals(
     state: str | None = typer.Option(
         None, "--state", "-s", help="accepted, duplicate, quarantined, released, dropped."
     ),
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List arrivals, newest first."""
@@ -123,15 +126,39 @@ def arrivals(
     if as_json:
         print_json(data)
         return
-    columns = ("feed", "path", "state", "valid", "reason")
-    rows = [(item.feed, item.path, item.state, short_time(item.valid_at), item.reason) for item in found]
+    columns = (
+        "arrived",
+        named("feed"),
+        extra("radar"),
+        extra("valid"),
+        "state",
+        Column("bytes", wide=True),
+        Column("sha256", wide=True),
+        worded("why"),
+        located("path"),
+    )
+    rows = [
+        (
+            item.detected_at,
+            item.feed,
+            item.radar,
+            item.valid_at,
+            item.state,
+            item.size,
+            item.sha256,
+            item.reason,
+            item.path,
+        )
+        for item in found
+    ]
     such = "such arrivals" if state is not None else "arrivals"
-    print_table("", columns, rows, empty=f"no {such} in {store.url}")
+    print_table("", columns, rows, empty=f"no {such} in {store.url}", whole=wide)
 
 
 def decisions(
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List decisions and their reasons, newest first."""
@@ -148,9 +175,9 @@ def decisions(
     if as_json:
         print_json(data)
         return
-    columns = ("time", "action", "subject", "reason")
-    rows = [(short_time(item.time), item.action, item.subject, item.reason) for item in found]
-    print_table("", columns, rows, empty=f"no decisions in {store.url}")
+    columns = ("time", "action", worded("why"), located("subject"))
+    rows = [(item.time, item.action, item.reason, item.subject) for item in found]
+    print_table("", columns, rows, empty=f"no decisions in {store.url}", whole=wide)
 
 
 def _counts(session: Session, column: Any) -> dict[str, int]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.completion import complete_triggers
-from dynamo.cli.console import out, print_json, print_table, short_time
+from dynamo.cli.console import out, print_json
+from dynamo.cli.options import WideOption
+from dynamo.cli.tables import Column, named, print_table, when, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def list_triggers(
     config: Path | None = ConfigOption,
     count: int = typer.Option(1, "--next", "-n", min=1, max=1000, help="Show the next N runs of each schedule."),
-    wide: bool = typer.Option(False, "--wide", help="Also show each trigger's kind."),
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List the configured triggers: what starts them, whether they are paused, their last run and next runs.
@@ -67,20 +69,30 @@ def list_triggers(
     if as_json:
         print_json(data)
         return
-    columns = ("trigger", *(("kind",) if wide else ()), "feed", "workflow", "last run", "next", "state")
+    columns = (
+        named("trigger"),
+        Column("kind", wide=True),
+        named("feed"),
+        named("workflow"),
+        "last run",
+        "next",
+        "state",
+        worded("why"),
+    )
     rows = [
         (
             item["name"],
-            *((item["kind"],) if wide else ()),
+            item["kind"],
             item["feed"],
             item["workflow"],
-            _minute(item["last_run"]),
-            "\n".join(map(_minute, item["next"])),
-            item["paused"] or item["state"],
+            when(item["last_run"]),
+            [when(time) for time in item["next"]],
+            item["state"],
+            item["paused"].removeprefix("paused "),
         )
         for item in data
     ]
-    print_table("", columns, rows, empty=f"no [[triggers]] in {_named(config, settings)}")
+    print_table("", columns, rows, empty=f"no [[triggers]] in {_named(config, settings)}", whole=wide)
 
 
 def pause(
@@ -125,12 +137,6 @@ def _named(config: Path | None, settings: Config) -> str:
     named = config or os.environ.get(ENVIRONMENT)
     file = Path(named) if named else settings.base / CONFIG_FILE
     return str(file) if file.is_file() else f"the built-in defaults: no {CONFIG_FILE} in this folder or above"
-
-
-def _minute(time: str | None) -> str:
-    from datetime import datetime
-
-    return short_time(None if time is None else datetime.fromisoformat(time))
 
 
 def _tell(name: str, state: str, changed: bool, as_json: bool) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dynamo.cli.console import VisibleConsole, print_json, print_table
+from dynamo.cli.console import VisibleConsole, print_json
+from dynamo.cli.tables import print_table
 from dynamo.errors import InputError
 from dynamo.feeds.quarantine import move_aside
 from dynamo.files import LONGEST_NAME, beside, fitting, write_bytes

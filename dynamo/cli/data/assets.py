@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import err, make_table, out, print_json, print_table, short_time
+from dynamo.cli.console import err, out, print_json
+from dynamo.cli.options import WideOption
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.tables import extra, named, print_table, right
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def list_assets(
     since: str | None = SinceOption,
     variant: str = VariantOption,
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List feeds and workflow outputs with their newest data.
@@ -89,18 +92,19 @@ def list_assets(
         return
     print_table(
         "",
-        ("asset", "radars", "slots", "newest", "size"),
+        (named("asset"), extra("radars"), "slots", "newest", right("size")),
         [
             (
                 asset.name,
                 _radars(series),
                 sum(counts[one.id] for one in series),
-                short_time(max((one.newest_at for one in series), default=None)),
+                max((one.newest_at for one in series), default=None),
                 _size(sum(one.bytes for one in series)),
             )
             for asset, series, counts in found
         ],
         empty="no data of that kind" if radar or since or variant else "no feed, workflow, or run yet",
+        whole=wide,
     )
 
 
@@ -110,6 +114,7 @@ def show(
     since: str | None = SinceOption,
     variant: str = VariantOption,
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show an asset: what it is made from, its counts by radar, and how its newest partitions were made."""
@@ -139,35 +144,39 @@ def show(
             out.print(f"  {label:<11} {text}", markup=False)
     print_table(
         "",
-        ("radar", "slots", "made", "every", "oldest", "newest", "size"),
+        ("radar", "slots", "made", "every", extra("oldest"), "newest", right("size")),
         [
             (
                 one.radar or "-",
                 one.slots,
                 one.made,
                 _every(cadences[one.id]),
-                short_time(one.oldest_at),
-                short_time(one.newest_at),
+                one.oldest_at,
+                one.newest_at,
                 _size(one.bytes),
             )
             for one in series
         ],
         empty="no data yet",
+        whole=wide,
     )
     if history:
         rows = [
             (
-                short_time(item.valid_at),
+                item.valid_at,
                 item.radar or "-",
                 item.standing,
                 item.origin,
                 item.name,
-                short_time(item.made_at),
+                item.made_at,
             )
             for item in history
         ]
         print_table(
-            "newest first", ("valid", "radar", "standing", "by", "file" if asset.is_feed else "run", "made"), rows
+            "newest first",
+            ("valid", "radar", "standing", extra("by"), named("file") if asset.is_feed else "run", extra("made")),
+            rows,
+            whole=wide,
         )
 
 
@@ -178,6 +187,7 @@ def gaps(
     until: str | None = UntilOption,
     variant: str = VariantOption,
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show where valid times are missing; the last day by default.
@@ -228,8 +238,8 @@ def gaps(
         every = f"every {_every(cadence)}" if cadence else "cadence unknown: fewer than three valid times"
         out.print(f"{who}: {there} there, {missing} missing ({every})", markup=False)
         if several:
-            rows = [(short_time(gap.begin), short_time(gap.end), gap.missing) for gap in several]
-            out.print(make_table(("from", "to", "missing"), rows))
+            rows = [(gap.begin, gap.end, gap.missing) for gap in several]
+            print_table("", ("from", "to", "missing"), rows, whole=wide)
 
 
 def lineage(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.console import out, print_json
+from dynamo.cli.options import WideOption
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.tables import extra, named, print_table, prose, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="checks")
 
 
-def list_checks(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+def list_checks(config: Path | None = ConfigOption, wide: bool = WideOption, as_json: bool = JsonOption) -> None:
     """List all checks with their limits, as `[checks.NAME]` of the configuration sets them."""
     from dynamo.checks.listing import configured_checks
     from dynamo.config.file import find_config
@@ -43,7 +45,7 @@ def list_checks(config: Path | None = ConfigOption, as_json: bool = JsonOption) 
         return
     print_table(
         "",
-        ("check", "of", "", "suspect", "bad", "what it measures"),
+        ("check", extra("of"), "severity", "suspect", "bad", prose("what it measures")),
         [
             (
                 item.name,
@@ -54,6 +56,7 @@ def list_checks(config: Path | None = ConfigOption, as_json: bool = JsonOption) 
             )
             for item in found
         ],
+        whole=wide,
     )
     out.print("block: nothing is published that was made from bad data. sd: standard deviations from the usual value.")
 
@@ -98,7 +101,7 @@ def run(
     else:
         good = sum(verdict.flag == Flag.GOOD for verdict in verdicts)
         if shown:
-            print_table("", ("check", "flag", "value", "limit", "place"), [_shown(verdict) for verdict in shown])
+            print_table("", ("check", "flag", "value", "limit", prose("place")), [_shown(verdict) for verdict in shown])
         unknown = len(verdicts) - good - len(shown)
         out.print(f"{examination.file}: {good} good, {unknown} not evaluated, {len(shown)} not good", markup=False)
     if any(verdict.flag in (Flag.BAD, Flag.MISSING) for verdict in verdicts):
@@ -111,6 +114,7 @@ def results(
     run_id: str = typer.Option("", "--run", metavar="RUN", help="Only this run."),
     limit: int = typer.Option(100, min=1, max=100_000, help="Show at most this many, newest first."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show what was not good in the data of runs, newest first, and how often all was."""
@@ -149,27 +153,29 @@ def results(
     if rows:
         print_table(
             "",
-            ("time", "run", "series", "check", "flag", "value", "place"),
+            ("time", "run", named("series"), "check", "flag", "value", worded("place")),
             [
                 (
-                    f"{row.time:%m-%d %H:%M}",
-                    row.run_id[:8],
+                    row.time,
+                    row.run_id,
                     row.series,
                     row.check,
                     _FLAGS.get(row.flag, row.flag),
                     _number(row.value),
-                    row.place[:60],
+                    row.place,
                 )
                 for row in rows
             ],
+            whole=wide,
         )
     else:
         out.print("Nothing that was not good.")
     if counts:
         print_table(
             "",
-            ("series", "day", "good", "not evaluated", "suspect", "bad", "missing"),
+            (named("series"), "day", "good", "not evaluated", "suspect", "bad", "missing"),
             [(row.series, row.day, row.good, row.unknown, row.suspect, row.bad, row.missing) for row in counts],
+            whole=wide,
         )
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import print_json, print_table, short_time
+from dynamo.cli.console import print_json
+from dynamo.cli.options import WideOption
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.tables import named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def freshness(
         None, "--since", "-s", metavar="WHEN", help=f"Only what has data, or a job's success, since: {_WHEN}."
     ),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show whether feeds, workflows and jobs come as they should, by valid time.
@@ -71,9 +74,10 @@ def freshness(
         return
     print_table(
         "",
-        ("subject", "state", "why"),
+        (named("subject"), "state", worded("why")),
         [(subject, found.state, found.reason) for subject, found in shown],
         empty="nothing of that kind is watched" if states else "no feed, trigger or job is configured",
+        whole=wide,
     )
 
 
@@ -85,6 +89,7 @@ def list_problems(
     radar: str | None = RadarOption,
     limit: int = typer.Option(50, "--limit", "-n", min=1, max=10_000, help="At most N."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List the problems that are open, the newest first: what is late, silent or failed, since when, and why.
@@ -120,9 +125,10 @@ def list_problems(
     what = "problem" if everything or since else "open problem"
     print_table(
         "",
-        ("subject", "state", "since", "lasted", "why"),
-        [(p.subject, p.kind, short_time(p.opened_at), _lasted(p), p.ending or p.reason) for p in found],
+        (named("subject"), "state", "since", "lasted", worded("why")),
+        [(p.subject, p.kind, p.opened_at, _lasted(p), p.ending or p.reason) for p in found],
         empty=f"no {what}{' of that kind' if radar or since else ''} in {store}",
+        whole=wide,
     )
 
 

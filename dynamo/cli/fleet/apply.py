@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.console import err, out, print_json
 from dynamo.cli.fleet.common import (
     FleetOption,
     JsonOption,
@@ -18,6 +18,7 @@ from dynamo.cli.fleet.common import (
     opened,
 )
 from dynamo.cli.fleet.waiting import TIMEOUT_S, say_how_to_use, say_who_goes_on, wait_for, warn_nothing_happens
+from dynamo.cli.tables import Column, extra, named, print_table
 from dynamo.cli.watch import ConfigOption
 from dynamo.texts import counted
 
@@ -83,7 +84,8 @@ def _planned(here: Opened, wanted: FleetSpec) -> FleetPlan:
 
 
 def _print_plan(found: FleetPlan) -> None:
-    columns = ["group", "site", "flavor", "cpus", "MB", "there", "wanted", f"{found.currency}/h"]
+    columns: list[str | Column] = [named("group"), named("site"), named("flavor"), "cpus", extra("MB")]
+    columns += ["there", "wanted", f"{found.currency}/h"]
     rows = [
         (g.group, g.site, g.flavor, g.cpus, g.ram_mb, g.there, g.wanted, round(g.wanted * g.cost_per_hour, 4))
         for g in found.groups

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dynamo.cli.console import out, print_json, print_table
+from dynamo.cli.console import out, print_json
 from dynamo.cli.fleet.common import (
     FleetOption,
     JsonOption,
@@ -20,6 +20,7 @@ from dynamo.cli.fleet.common import (
 )
 from dynamo.cli.fleet.completion import complete_all, complete_groups, complete_workers
 from dynamo.cli.fleet.waiting import TIMEOUT_S, say_who_goes_on, wait_for, warn_nothing_happens
+from dynamo.cli.tables import named, print_table, when, worded
 from dynamo.cli.watch import ConfigOption
 from dynamo.texts import counted
 
@@ -195,7 +196,7 @@ def extend(
     if as_json:
         print_json({"fleet": name, "leases": [asdict(item) for item in found]})
     else:
-        rows = [(item.worker or "(spec)", item.group, item.site, item.until, item.error) for item in found]
-        print_table("", ["worker", "group", "site", "ends", "refused because"], rows)
+        rows = [(item.worker or "(spec)", item.group, item.site, when(item.until), item.error) for item in found]
+        print_table("", ["worker", named("group"), named("site"), "ends", worded("refused because")], rows)
     if any(item.error for item in found):
         raise typer.Exit(_REFUSED_EXIT_CODE)

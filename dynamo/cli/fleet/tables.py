@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from dynamo.cli.console import make_table, short_time
 from dynamo.cli.fleet.progress import COLOURS, states_text
+from dynamo.cli.tables import Column, Rows, extra, named, right, when, worded
 from dynamo.texts import counted
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ _GONE = ("released", "lost")
 
 def status_tables(status: FleetStatus, *, workers: bool, ended: bool, wide: bool = False) -> RenderableType:
     """Return the complete output of `dynamo-provision status`."""
-    parts: list[RenderableType] = [_head(status), _groups(status)]
+    parts: list[RenderableType] = [_head(status), _groups(status, wide)]
     bad = [site for site in status.sites if site.left_alone_until or site.error]
     for site in bad:
         until = f" paused until {site.left_alone_until}" if site.left_alone_until else ""
@@ -39,7 +37,7 @@ def status_tables(status: FleetStatus, *, workers: bool, ended: bool, wide: bool
     return Group(*parts)
 
 
-def _groups(status: FleetStatus) -> Table:
+def _groups(status: FleetStatus, wide: bool) -> Rows:
     rows = [
         (
             group.group,
@@ -51,8 +49,8 @@ def _groups(status: FleetStatus) -> Table:
         )
         for group in status.groups
     ]
-    columns = ("group", "site", "wanted", "by", "busy", "workers")
-    return make_table(columns, rows, right=("wanted", "busy"))
+    columns = (named("group"), named("site"), right("wanted"), "by", right("busy"), worded("workers"))
+    return Rows(columns, rows, whole=wide)
 
 
 def _head(status: FleetStatus) -> Text:
@@ -73,24 +71,31 @@ def _head(status: FleetStatus) -> Text:
     return text
 
 
-def _workers(workers: Sequence[WorkerStatus], currency: str, wide: bool) -> Table:
-    leased = wide or any(worker.lease_end for worker in workers)
-    columns = ["worker", "state", "since", "busy", "jobs"]
-    columns += [*(["site", f"{currency}/h"] if wide else []), *(["lease end"] if leased else []), "why"]
-    rows = []
-    for worker in workers:
-        row: list[object] = [
+def _workers(workers: Sequence[WorkerStatus], currency: str, wide: bool) -> Rows:
+    leased = any(worker.lease_end for worker in workers)
+    columns = (
+        "worker",
+        "state",
+        "since",
+        right("busy"),
+        extra("jobs"),
+        Column("site", wide=True),
+        Column(f"{currency}/h", wide=True),
+        Column("lease end", wide=not leased),
+        worded("why"),
+    )
+    rows = [
+        (
             worker.name,
             Text(worker.state, style=COLOURS.get(worker.state, "")),
-            _minute(worker.since),
+            when(worker.since),
             f"{worker.busy_cpus}/{worker.cpus}",
             worker.jobs,
-        ]
-        row += [worker.site, f"{worker.cost_per_hour:g}"] if wide else []
-        row += [_minute(worker.lease_end)] if leased else []
-        rows.append([*row, worker.reason])
-    return make_table(columns, rows, right=("busy", f"{currency}/h"))
-
-
-def _minute(time: str | None) -> str:
-    return short_time(None if time is None else datetime.fromisoformat(time))
+            worker.site,
+            worker.cost_per_hour,
+            when(worker.lease_end),
+            worker.reason,
+        )
+        for worker in workers
+    ]
+    return Rows(columns, rows, whole=wide)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import typer
 
-from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.console import err, out, print_json
 from dynamo.cli.fleet.common import JsonOption, opened
+from dynamo.cli.options import WideOption
+from dynamo.cli.tables import extra, named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
 
@@ -50,30 +52,34 @@ def create(
     out.print(token, markup=False)
 
 
-def list_all(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> None:
+def list_all(config: Path | None = ConfigOption, wide: bool = WideOption, as_json: bool = JsonOption) -> None:
     """List tokens by name, with scopes and times; never the tokens themselves."""
     from dynamo.api.tokens import list_tokens
     from dynamo.times import to_iso
 
     with opened(config) as here, here.store.reading() as session:
-        data = [
-            {
-                "name": token.name,
-                "scopes": list(token.scopes),
-                "created_at": to_iso(token.created_at),
-                "expires_at": to_iso(token.expires_at) if token.expires_at else None,
-                "last_used_at": to_iso(token.last_used_at) if token.last_used_at else None,
-            }
-            for token in list_tokens(session)
-        ]
+        found = list_tokens(session)
     if as_json:
-        print_json(data)
+        print_json(
+            [
+                {
+                    "name": token.name,
+                    "scopes": list(token.scopes),
+                    "created_at": to_iso(token.created_at),
+                    "expires_at": to_iso(token.expires_at) if token.expires_at else None,
+                    "last_used_at": to_iso(token.last_used_at) if token.last_used_at else None,
+                }
+                for token in found
+            ]
+        )
         return
-    columns = ("name", "scopes", "created_at", "expires_at", "last_used_at")
-    rows = [
-        [", ".join(item["scopes"] or []) if column == "scopes" else item[column] for column in columns] for item in data
-    ]
-    print_table("", columns, rows)
+    print_table(
+        "",
+        (named("name"), worded("scopes"), extra("created"), "expires", "last used"),
+        [(one.name, ", ".join(one.scopes), one.created_at, one.expires_at, one.last_used_at) for one in found],
+        empty="no tokens",
+        whole=wide,
+    )
 
 
 def revoke(

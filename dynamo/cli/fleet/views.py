@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import out, print_json, print_json_line, print_table
+from dynamo.cli.console import out, print_json, print_json_line
 from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened, past
 from dynamo.cli.fleet.completion import complete_all
+from dynamo.cli.options import WideOption
+from dynamo.cli.tables import named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def status(
     every_s: float = typer.Option(2.0, "--every", min=0.2, metavar="SECONDS", help="Refresh interval of --watch."),
     workers: bool = typer.Option(True, "--workers/--no-workers", help="Show each worker."),
     ended: bool = typer.Option(False, "--ended", help="Include workers that ended in the last 15 minutes."),
-    wide: bool = typer.Option(False, "--wide", help="Also show each worker's site, cost, and lease end."),
+    wide: bool = WideOption,
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
 ) -> None:
@@ -82,6 +84,7 @@ def events(
     limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="Show the newest N."),
     follow: bool = typer.Option(False, "--follow", "-f", help="Keep printing new events until Ctrl-C."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show what happened and why, newest last.
@@ -101,23 +104,23 @@ def events(
         if as_json and not follow:
             print_json([event_json(item) for item in found])
             return
-        _print_events(found, as_json)
+        _print_events(found, as_json, wide=wide)
         if not follow:
             return
         try:
-            _follow(here.store, name, about, action, found[-1].id if found else 0, as_json)
+            _follow(here.store, name, about, action, found[-1].id if found else 0, as_json, wide=wide)
         except KeyboardInterrupt:
             return
 
 
-def _follow(store: Store, name: str, about: str, action: str, last: int, as_json: bool) -> None:
+def _follow(store: Store, name: str, about: str, action: str, last: int, as_json: bool, *, wide: bool) -> None:
     from dynamo.provision import ledger
 
     while True:
         time.sleep(_FOLLOW_S)
         with store.reading() as session:
             found = ledger.events(session, name, about=about, action=action, after_id=last, limit=10_000)
-        _print_events(found, as_json)
+        _print_events(found, as_json, wide=wide)
         last = found[-1].id if found else last
 
 
@@ -137,13 +140,14 @@ def event_json(event: FleetEvent) -> dict[str, Any]:
     }
 
 
-def _print_events(found: list[FleetEvent], as_json: bool) -> None:
-    for event in found:
-        if as_json:
+def _print_events(found: list[FleetEvent], as_json: bool, *, wide: bool) -> None:
+    if as_json:
+        for event in found:
             print_json_line(event_json(event))
-            continue
-        time_text = f"{event.time:%Y-%m-%d %H:%M:%S}Z"
-        out.print(f"{time_text}  {event.action:14} {event.worker or event.site or '-':20} {event.reason}", markup=False)
+        return
+    rows = [(event.time, event.action, event.worker or event.site or "-", event.reason) for event in found]
+    if rows:
+        print_table("", ("time", "action", "about", worded("why")), rows, whole=wide)
 
 
 def cost(
@@ -154,6 +158,7 @@ def cost(
     ),
     until: str | None = typer.Option(None, "--until", metavar="TIME", help="End: ISO 8601, or an age."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show a fleet's cost and idle share. Periods are rounded out to full hours.
@@ -199,5 +204,5 @@ def cost(
         )
         for row in (*report.rows, report.total)
     ]
-    columns = [by, "workers", "hours", "core hours", "busy", "idle", currency]
-    print_table(f"cost of {name}", columns, rows)
+    columns = (named(by), "workers", "hours", "core hours", "busy", "idle", currency)
+    print_table(f"cost of {name}", columns, rows, whole=wide)

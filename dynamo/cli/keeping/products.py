@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynamo.cli.completion import complete_workflows
-from dynamo.cli.console import err, out, print_json, print_table, progress
+from dynamo.cli.console import err, out, print_json, progress
+from dynamo.cli.options import WideOption
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.tables import Column, extra, located, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def list_(
     radar: str | None = RadarOption,
     limit: int = typer.Option(100, "--limit", "-n", min=1, max=1_000_000, help="Show at most N, newest first."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List published files, the newest publication first, wherever they are now.
@@ -54,7 +57,6 @@ def list_(
     """
     from dynamo.archive.listing import list_products, listed_json
     from dynamo.store.engine import existing_store
-    from dynamo.times import to_iso
 
     which = _filter(since, workflow, tier, radar)
     store = existing_store(_settings(config).store_url)
@@ -64,22 +66,36 @@ def list_(
     if as_json:
         print_json([listed_json(product, run) for product, run in found])
         return
-    last = None
-    for product, run in found:
-        if run.id != last:
-            last = run.id
-            published = "" if run.published_at is None else to_iso(run.published_at.replace(microsecond=0))
-            valid = "" if run.valid_at is None else f" of {to_iso(run.valid_at.replace(microsecond=0))}"
-            valid += f", {run.radar}" if run.radar else ""
-            where = f"{run.product_dir}{' (warm)' if run.tier == 'warm' else ''}"
-            out.print(f"{published} {run.workflow}{valid}, run {run.id}: {where}", markup=False)
-        out.print(f"{product.bytes:>12,}  {product.lfn}", markup=False)
-    if not found:
-        err.print(
-            f"no such products in {store.url}" if since or workflow or tier or radar else f"no products in {store.url}",
-            markup=False,
-        )
-    elif len(found) == limit:
+    such = "such products" if since or workflow or tier or radar else "products"
+    print_table(
+        "",
+        (
+            "published",
+            "run",
+            extra("radar"),
+            "valid",
+            "bytes",
+            Column("workflow", wide=True),
+            Column("tier", wide=True),
+            located("product"),
+        ),
+        [
+            (
+                run.published_at,
+                run.id,
+                run.radar,
+                product.valid_at or run.valid_at,
+                product.bytes,
+                run.workflow,
+                run.tier,
+                product.path if wide else product.lfn,
+            )
+            for product, run in found
+        ],
+        empty=f"no {such} in {store.url}",
+        whole=wide,
+    )
+    if found and len(found) == limit:
         err.print(f"only the newest {limit}: --limit shows more", markup=False)
 
 
@@ -112,7 +128,9 @@ def verify(
     else:
         if findings:
             print_table(
-                "", ("run", "problem", "path", "detail"), [(f.run, f.problem, f.path, f.detail) for f in findings]
+                "",
+                ("run", "problem", worded("detail"), located("path")),
+                [(f.run, f.problem, f.detail, f.path) for f in findings],
             )
         state = f"{len(findings)} not as published" if findings else "all as published"
         out.print(f"{publications} publications, {files} files: {state}", markup=False)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.console import err, out, print_json
+from dynamo.cli.options import WideOption
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.tables import located, named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def list_(
     state: str = typer.Option(_STATES[0], "--state", "-s", help="quarantined, released (not examined yet) or dropped."),
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List the files that intake refused, and the runs that a check kept from being published; newest first."""
@@ -53,12 +56,13 @@ def list_(
         return
     print_table(
         "",
-        ("number, run", "since", "from", "file", "reason"),
+        ("number, run", "since", named("from"), worded("why"), located("file")),
         [
-            (item.id, f"{item.since:%m-%d %H:%M}", item.source, Path(item.path).name, _shortened(item.reason))
+            (item.id, item.since, item.source, item.reason, item.path if wide else Path(item.path).name)
             for item in found
         ],
         empty=f"no {state} files or runs in {store.url}",
+        whole=wide,
     )
 
 
@@ -203,7 +207,3 @@ def _answer(item: Waiting, as_json: bool) -> None:
     out.print(f"{item.id} {item.state}: {item.path}", markup=False)
     if item.kind == "file" and item.state == "dropped" and item.at is not None:
         err.print(f"{item.at} stays where it is: it is a published product", markup=False)
-
-
-def _shortened(text: str, length: int = 120) -> str:
-    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dynamo.cli.console import err, out, print_json, print_table
+from dynamo.cli.console import err, out, print_json
+from dynamo.cli.options import WideOption
 from dynamo.cli.runs import JsonOption
+from dynamo.cli.tables import named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def register(app: typer.Typer) -> None:
 def plan(
     each: bool = typer.Option(False, "--each", help="Show each publication, not only the sums."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """Show what the rules would do now, and change nothing.
@@ -60,11 +63,14 @@ def plan(
     elif each:
         print_table(
             "",
-            ("run", "workflow", "to", "MB", "rule", "why"),
+            ("run", named("workflow"), "to", "MB", named("rule"), worded("why")),
             [(s.run, s.workflow, _verb(s.to, why), _mb(s.bytes), s.rule, why or s.why) for s, why in steps],
+            empty="nothing is due",
+            whole=wide,
         )
     else:
-        print_table("", ("workflow", "rule", "what", "runs", "MB", "why"), _sums(steps))
+        columns = (named("workflow"), named("rule"), "what", "runs", "MB", worded("why"))
+        print_table("", columns, _sums(steps), empty="nothing is due", whole=wide)
     for item in under_way:
         err.print(f"run {item['run']} to {item['to']}: {item['state']} since {item['since']}: {item['reason']}")
 
@@ -132,6 +138,7 @@ def keep(
 def days(
     limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     config: Path | None = ConfigOption,
+    wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List the important days and why: days with hail or alerts, and those that `keep` named."""
@@ -147,7 +154,11 @@ def days(
         print_json([{"day": item.day, "reason": item.reason} for item in found])
         return
     print_table(
-        "", ("day", "reason"), [(item.day, item.reason) for item in found], empty=f"no important days in {store.url}"
+        "",
+        ("day", worded("why")),
+        [(item.day, item.reason) for item in found],
+        empty=f"no important days in {store.url}",
+        whole=wide,
     )
 
 

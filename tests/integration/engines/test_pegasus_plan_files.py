@@ -23,7 +23,7 @@ from Pegasus import yaml as pegasus_yaml
 from Pegasus.api import Properties
 from typer.testing import CliRunner
 
-from dynamo.cli.workflow import register
+from dynamo.cli.parts.workflow import register
 from dynamo.documents.problems import Problem
 from dynamo.formats.nowcast import NowcastHeader, write_nowcast
 from dynamo.modules.registry import contracts
@@ -211,7 +211,7 @@ def test_clusters_become_labels(nowcast: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_plan_gives_the_same_bytes(nowcast: Path, tmp_path: Path) -> None:
-    code = "import typer; from dynamo.cli.workflow import register; app = typer.Typer(); register(app); app()"
+    code = "import typer; from dynamo.cli.parts.workflow import register; app = typer.Typer(); register(app); app()"
     texts = []
     for seed in ("1", "2"):
         command = [

@@ -48,6 +48,7 @@ def run_row(number: int, **values: Any) -> dict[str, Any]:
         "state": "succeeded",
         "reason": "",
         "priority": 0,
+        "standing": "current",
         "attempts": 1,
         "inputs": [],
         "parameters": {},

@@ -5,8 +5,8 @@ import errno
 import pytest
 import typer
 
-from dynamo.cli.console import print_table
 from dynamo.cli.main import run
+from dynamo.cli.tables import print_table
 
 
 @pytest.mark.parametrize(

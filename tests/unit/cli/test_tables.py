@@ -11,10 +11,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from dynamo.cli import console
-from dynamo.cli.console import VisibleConsole, make_table, print_table
+from dynamo.cli.console import VisibleConsole
 from dynamo.cli.fleet.main import register_all as provision
 from dynamo.cli.fleet.tables import status_tables
 from dynamo.cli.main import register_all
+from dynamo.cli.tables import Column, Rows, extra, fitted, located, named, print_table, prose, worded
 from dynamo.errors import NotFoundError
 from dynamo.provision.status import FleetStatus, GroupStatus, WorkerStatus
 from dynamo.runs import ledger
@@ -74,15 +75,39 @@ def put_runs(file: Path, *runs: tuple[str, str]) -> None:
     store.close()
 
 
-def test_only_texts_are_broken() -> None:
-    rows = [("68" * 16, "composite-nowcast", "2026-05-20 00:00Z", REASON)]
-    lines = text_of(make_table(("run", "workflow", "valid", "reason"), rows))
-    assert any(
-        line.startswith(f"{rows[0][0]}  composite-nowcast  2026-05-20 00:00Z  ") for line in map(str.strip, lines)
-    )
-    lines = text_of(make_table(("run", "valid", "reason"), [(*rows[0][:1], rows[0][2], REASON)]))
-    assert max(map(len, lines)) <= 80
-    assert " ".join(line[54:].strip() for line in lines[3:]).strip() == REASON
+def test_one_row_is_one_line_and_the_path_gives_way_before_the_cause() -> None:
+    run, path = "68" * 6, "/data/incoming/KFWS_20260520_000000.nc"
+    columns = ("run", named("workflow"), "valid", worded("why"), located("path"))
+    rows = [(run, "nowcast", NOW, REASON, path), (run, "nowcast", NOW - timedelta(days=400), "", None)]
+    head, _, *lines = text_of(Rows(columns, rows, now=NOW))
+    assert head.split() == ["run", "workflow", "valid", "why", "path"]
+    assert [len(line) for line in lines] == [80, 80]
+    assert lines[0].startswith(f"{run}  nowcast   00:00:00          {REASON[:20]}")
+    assert "\N{HORIZONTAL ELLIPSIS}" in lines[0]
+    assert lines[0].endswith("  \N{HORIZONTAL ELLIPSIS}" + path[-11:])
+    assert lines[1].split() == [run, "nowcast", "2025-04-15", "00:00"]
+    (_, _, line, _) = text_of(Rows(columns, rows, now=NOW, whole=True))
+    assert line == f"{run}  nowcast   2026-05-20T00:00:00Z  {REASON}  {path}"
+
+
+def test_what_goes_first_where_there_is_no_room() -> None:
+    columns = (Column("run"), named("workflow"), extra("radar"), worded("why"), located("path"))
+    natural = (12, 20, 4, 60, 40)
+    assert fitted(columns, natural, 200) == [12, 20, 4, 60, 40]
+    assert fitted(columns, natural, 120) == [12, 20, 4, 60, 16]
+    assert fitted(columns, natural, 80) == [12, 20, 4, 24, 12]
+    assert fitted(columns, natural, 75) == [12, 20, 0, 25, 12]
+    assert fitted(columns, natural, 50) == [12, 20, 0, 14, 0]
+    assert fitted(columns, natural, 30) == [12, 12, 0, 2, 0]
+    # Descriptions take more lines instead.
+    lines = text_of(Rows(("module", prose("what it does")), [("contour", "word " * 40)]))
+    assert sum(line.count("word") for line in lines) == 40
+
+
+def test_columns_without_contents_take_no_room() -> None:
+    rows = [("a", "", None), ("b", "", "")]
+    assert text_of(Rows(("run", extra("radar"), worded("why")), rows))[0].split() == ["run"]
+    assert text_of(Rows(("run", extra("radar"), worded("why")), rows, whole=True))[0].split() == ["run", "radar", "why"]
 
 
 def test_an_empty_table_says_so_beside_the_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +122,7 @@ def test_ids_of_runs_can_be_copied_from_the_list(tmp_path: Path) -> None:
     assert result.exception is None
     lines = result.output.splitlines()
     assert max(map(len, lines)) <= 80
-    copied = [line.split()[0] for line in lines if line.startswith(" 680c")]
+    copied = [line.split()[0] for line in lines if line.startswith("680c")]
     assert copied == ["680cd4aaeb1d", "680cd4aaeb1c"]
     store = open_store(file)
     with store.reading() as session:

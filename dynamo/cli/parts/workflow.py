@@ -28,7 +28,8 @@ _JSON = typer.Option(False, "--json", help="Print JSON.")
 @workflow_app.command("list")
 def list_workflows(as_json: bool = _JSON) -> None:
     """List the shipped templates with their inputs and parameters."""
-    from dynamo.cli.console import print_json, print_table
+    from dynamo.cli.console import print_json
+    from dynamo.cli.tables import print_table, prose
     from dynamo.modules.registry import contracts
     from dynamo.workflows.workflow import read_workflow, templates
 
@@ -50,7 +51,7 @@ def list_workflows(as_json: bool = _JSON) -> None:
         return
     print_table(
         "",
-        ("workflow", "version", "inputs", "parameters", "what it does"),
+        ("workflow", "version", prose("inputs"), prose("parameters"), prose("what it does")),
         (
             (item.name, item.version, ", ".join(item.inputs), ", ".join(item.parameters), item.description)
             for _, item in rows

@@ -20,7 +20,8 @@ def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the c
 
     Broken modules are reported on standard error; `dynamo plugins --check` fails for them.
     """
-    from dynamo.cli.console import err, print_json, print_table
+    from dynamo.cli.console import err, print_json
+    from dynamo.cli.tables import extra, print_table, prose
     from dynamo.doors import MODULES
 
     listed = MODULES.listed()
@@ -32,7 +33,7 @@ def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the c
         return
     print_table(
         "",
-        ("module", "from", "inputs", "outputs", "what it does"),
+        ("module", extra("from"), prose("inputs"), prose("outputs"), prose("what it does")),
         (
             (
                 module.name,
@@ -54,7 +55,8 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="Print the contract as JSON."),
 ) -> None:
     """Show one module's contract: ports, parameters with unit, default and range, and the numbers it records."""
-    from dynamo.cli.console import out, print_json, print_table
+    from dynamo.cli.console import out, print_json
+    from dynamo.cli.tables import named, print_table, prose
     from dynamo.doors import MODULES
     from dynamo.modules.registry import find_module
 
@@ -68,7 +70,7 @@ def show(
     ports = [("input", port) for port in module.inputs] + [("output", port) for port in module.outputs]
     print_table(
         "",
-        ("port", "name", "format", "files", "required", "description"),
+        ("port", "name", "format", "files", "required", prose("description")),
         (
             (role, port.name, port.format, "1 or more" if port.many else "1", port.required, port.description)
             for role, port in ports
@@ -76,7 +78,7 @@ def show(
     )
     print_table(
         "",
-        ("parameter", "accepts", "default", "description"),
+        ("parameter", prose("accepts"), named("default"), prose("description")),
         (
             (
                 parameter.name,
@@ -90,7 +92,7 @@ def show(
     if module.numbers:
         print_table(
             "",
-            ("number", "unit", "description"),
+            ("number", "unit", prose("description")),
             ((number.name, number.unit, number.description) for number in module.numbers),
         )
 

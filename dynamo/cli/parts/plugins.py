@@ -17,7 +17,8 @@ def plugins(
     """
     from dataclasses import asdict
 
-    from dynamo.cli.console import err, print_json, print_table
+    from dynamo.cli.console import err, print_json
+    from dynamo.cli.tables import named, print_table
     from dynamo.doors import doors
 
     found = [(door, part) for door in doors() for part in door.listed()]
@@ -26,7 +27,7 @@ def plugins(
         print_json([{"part": door.word, "group": door.group, **asdict(part)} for door, part in found])
     else:
         good = ((door.word, part.name, part.origin) for door, part in found if not part.problem)
-        print_table("", ("part", "name", "from"), good)
+        print_table("", ("part", named("name"), named("from")), good)
         for door, part in broken:
             err.print(f"{door.word} {part.name} of {part.origin} cannot be used: {part.problem}", markup=False)
     if check and broken:

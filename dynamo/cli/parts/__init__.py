@@ -1,0 +1,1 @@
+"""Commands about the parts that runs are made of: modules, workflows, and what plugins add."""
