@@ -60,12 +60,18 @@ def frames(request: Request, service: Served, caller: Reader, since: Since = Non
 
 @router.get("/nowcasts/{run}", summary="A nowcast with all leads", responses=shown(NowcastShown, 404, 410))
 def nowcast(
-    request: Request, service: Served, caller: Reader, run: Annotated[str, Path(max_length=64, description="Its run.")]
+    request: Request,
+    service: Served,
+    caller: Reader,
+    run: Annotated[str, Path(max_length=64, description="Its run.")],
+    lead: Annotated[int | None, Query(ge=0, le=10_000, description="Only this lead, in minutes.")] = None,
 ) -> Response:
     """Send the contours of all leads in one answer. Scope `read`."""
     with service.store.reading() as session:
         found = find_run(session, run)
         products = _of("storm", products_of(session, found.id))
+    if lead is not None:
+        products = [product for product in products if (product.lead_min or 0) == lead]
     if not products:
         raise NotFoundError("no nowcast among its products", where=found.id)
     picture = service.pictures.nowcast(found, products)

@@ -486,6 +486,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/map/frames": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Times that there are
+         * @description List nowcasts and hail products by valid time, at most the newest 300 runs of each workflow. Scope `read`.
+         */
+        get: operations["frames_v1_map_frames_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/map/nowcasts/{run}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A nowcast with all leads
+         * @description Send the contours of all leads in one answer. Scope `read`.
+         */
+        get: operations["nowcast_v1_map_nowcasts__run__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/map/hail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Hail areas
+         * @description Send the hail areas of runs; without any, the newest of each workflow and radar. Scope `read`.
+         */
+        get: operations["hail_v1_map_hail_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/map/radars": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Radars
+         * @description List the radars whose place is known from their data, with how these come. Scope `read`.
+         */
+        get: operations["radars_v1_map_radars_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fleets": {
         parameters: {
             query?: never;
@@ -1603,6 +1683,21 @@ export interface components {
             next_after_id: number;
         };
         /**
+         * FeatureCollection
+         * @description GeoJSON (RFC 7946).
+         */
+        FeatureCollection: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "FeatureCollection";
+            /** Features */
+            features: {
+                [key: string]: unknown;
+            }[];
+        };
+        /**
          * FeedItem
          * @description A feed, and how its data come.
          */
@@ -1779,6 +1874,16 @@ export interface components {
             fleets: components["schemas"]["FleetSummary"][];
         };
         /**
+         * Frames
+         * @description The times that the map can show, the oldest first.
+         */
+        Frames: {
+            /** Nowcasts */
+            nowcasts: components["schemas"]["NowcastFrame"][];
+            /** Hail */
+            hail: components["schemas"]["HailFrame"][];
+        };
+        /**
          * GroupStatus
          * @description One group: requested and actual workers.
          */
@@ -1799,6 +1904,53 @@ export interface components {
             cpus: number;
             /** Busy Cpus */
             busy_cpus: number;
+        };
+        /**
+         * HailAreas
+         * @description Hail areas of several products.
+         */
+        HailAreas: {
+            /** Items */
+            items: components["schemas"]["HailShown"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
+        };
+        /**
+         * HailFrame
+         * @description A hail product that there is.
+         */
+        HailFrame: {
+            /** Run */
+            run: string;
+            /** Product */
+            product: number;
+            /** Workflow */
+            workflow: string;
+            /** Radar */
+            radar: string;
+            /** Valid At */
+            valid_at: string | null;
+        };
+        /**
+         * HailShown
+         * @description The hail areas of one product.
+         */
+        HailShown: {
+            /** Run */
+            run: string;
+            /** Product */
+            product: number;
+            /** Workflow */
+            workflow: string;
+            /** Radar */
+            radar: string;
+            /** Valid At */
+            valid_at: string;
+            /** @description Properties as in the product, such as `size_mm`. Rounded to 11 m. */
+            areas: components["schemas"]["FeatureCollection"];
         };
         /**
          * Health
@@ -1885,6 +2037,23 @@ export interface components {
             metrics: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * LeadShown
+         * @description One lead of a nowcast.
+         */
+        LeadShown: {
+            /** Lead Min */
+            lead_min: number;
+            /** Valid At */
+            valid_at: string;
+            /**
+             * Product
+             * @description Where the whole file is: `/v1/products/{product}/file`.
+             */
+            product: number;
+            /** @description By level; properties `level_dbz`, `max_dbz`, `area_km2`. Rounded to 11 m. */
+            contours: components["schemas"]["FeatureCollection"];
         };
         /**
          * LineageNode
@@ -2005,6 +2174,38 @@ export interface components {
             name: string;
             /** Token */
             token: string;
+        };
+        /**
+         * NowcastFrame
+         * @description A nowcast that there is.
+         */
+        NowcastFrame: {
+            /** Run */
+            run: string;
+            /** Workflow */
+            workflow: string;
+            /** Radar */
+            radar: string;
+            /** Issued At */
+            issued_at: string | null;
+            /** Leads Min */
+            leads_min: number[];
+        };
+        /**
+         * NowcastShown
+         * @description All leads of a nowcast.
+         */
+        NowcastShown: {
+            /** Run */
+            run: string;
+            /** Workflow */
+            workflow: string;
+            /** Issued At */
+            issued_at: string;
+            /** Levels Dbz */
+            levels_dbz: number[];
+            /** Leads */
+            leads: components["schemas"]["LeadShown"][];
         };
         /**
          * Ordered
@@ -2236,6 +2437,47 @@ export interface components {
         Products: {
             /** Items */
             items: components["schemas"]["ProductItem"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
+        };
+        /**
+         * RadarItem
+         * @description A radar, where it is, and how its data come.
+         */
+        RadarItem: {
+            /** Radar */
+            radar: string;
+            /** Feed */
+            feed: string;
+            /**
+             * State
+             * @description `fresh`, `late`, `silent`, `not expected`; empty if not watched.
+             */
+            state: string;
+            /** Reason */
+            reason: string;
+            /** Latitude */
+            latitude: number;
+            /** Longitude */
+            longitude: number;
+            /** Range Km */
+            range_km: number | null;
+            /**
+             * Last Valid At
+             * Format: date-time
+             */
+            last_valid_at: string;
+        };
+        /**
+         * RadarList
+         * @description All radars whose place is known.
+         */
+        RadarList: {
+            /** Items */
+            items: components["schemas"]["RadarItem"][];
             /**
              * Next
              * @description Send it as `after` for the following page; null on the last.
@@ -5632,6 +5874,344 @@ export interface operations {
             };
             /** @description Not found. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    frames_v1_map_frames_get: {
+        parameters: {
+            query?: {
+                /** @description ISO 8601; only later ones. */
+                since?: string | null;
+                /** @description ISO 8601; only earlier ones. */
+                until?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Frames"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    nowcast_v1_map_nowcasts__run__get: {
+        parameters: {
+            query?: {
+                /** @description Only this lead, in minutes. */
+                lead?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description Its run. */
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NowcastShown"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Gone, or at another place. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    hail_v1_map_hail_get: {
+        parameters: {
+            query?: {
+                /** @description Of these runs; may be repeated. */
+                run?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HailAreas"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Gone, or at another place. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    radars_v1_map_radars_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RadarList"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -46,8 +46,8 @@ export function useFrames(asked: { line: string; run: string; past: number }): S
   const line = asRun ? lineOf(asRun) : lines.includes(asked.line) ? asked.line : newest ? lineOf(newest) : "";
   const inLine = nowcasts.filter((nowcast) => lineOf(nowcast) === line);
   const shown = asRun ?? inLine.at(-1);
-  const before = shown ? inLine.slice(0, inLine.indexOf(shown)).slice(-asked.past || inLine.length) : [];
-  const names = asked.past > 0 ? before.map((nowcast) => nowcast.run).join() : "";
+  const before = shown && asked.past > 0 ? inLine.slice(0, inLine.indexOf(shown)).slice(-asked.past) : [];
+  const names = before.map((nowcast) => nowcast.run).join();
   const leads = useData<NowcastShown>(shown ? `/v1/map/nowcasts/${encodeURIComponent(shown.run)}` : null);
   const past = useObserved(names);
   // While the next nowcast loads, the one before stays.

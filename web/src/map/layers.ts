@@ -68,6 +68,7 @@ export class FrameLayers {
         id: fillOf(frame.key),
         type: "fill",
         source,
+        layout: { "fill-sort-key": ["get", "level_dbz"] },
         paint: { "fill-color": byLevel, "fill-opacity": 0, "fill-opacity-transition": hidden },
       },
       BELOW_NAMES,

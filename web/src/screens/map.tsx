@@ -77,7 +77,7 @@ export function MapScreen() {
         map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
         map.addControl(new maplibre.ScaleControl({ unit: "metric" }), "bottom-left");
         const made = map;
-        made.once("load", () => {
+        made.once("style.load", () => {
           addOverlays(made, isDark());
           setDrawn({ map: made, layers: new FrameLayers(made) });
         });
