@@ -74,7 +74,7 @@ class Pages:
         index = self._bundle / "index.html"
         if not index.is_file():
             return HTMLResponse(_NOT_BUILT, 503, {**_HEADERS, "Cache-Control": "no-store"})
-        asset = path.startswith("assets/")
+        asset = path.startswith("static/")
         found = _files(self._bundle, index.stat().st_mtime_ns).get(path, None if asset else index)
         if found is None:
             raise Refusal(404, "Not Found", where=request.url.path)

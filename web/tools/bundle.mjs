@@ -10,18 +10,18 @@ import { writeBasemap } from "./basemap.mjs";
 const require = createRequire(import.meta.url);
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const OUT = process.argv[2] ?? join(ROOT, "..", "dynamo", "_data", "web");
-const ASSETS = join(OUT, "assets");
+const STATIC = join(OUT, "static");
 const LIMIT_BYTES = 500_000;
 /** Smaller files gain nothing. */
 const LEAST_BYTES = 1024;
 
 rmSync(OUT, { recursive: true, force: true });
-mkdirSync(ASSETS, { recursive: true });
+mkdirSync(STATIC, { recursive: true });
 writeBasemap(join(ROOT, "build", "basemap"));
 const result = await build({
   absWorkingDir: ROOT,
   entryPoints: ["src/main.tsx"],
-  outdir: ASSETS,
+  outdir: STATIC,
   bundle: true,
   splitting: true,
   format: "esm",
@@ -34,7 +34,7 @@ const result = await build({
   chunkNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",
   loader: { ".geojson": "file", ".svg": "file" },
-  publicPath: "/assets/",
+  publicPath: "/static/",
   plugins: [mapWorker()],
   legalComments: "none",
   logLevel: "warning",
@@ -63,7 +63,7 @@ function mapWorker() {
 function writePage(metafile) {
   const names = Object.entries(metafile.outputs).filter(([, output]) => output.entryPoint === "src/main.tsx");
   const [name, entry] = names[0];
-  const link = (path) => `/assets/${relative(ASSETS, join(ROOT, path))}`;
+  const link = (path) => `/static/${relative(STATIC, join(ROOT, path))}`;
   const page = readFileSync(join(ROOT, "src", "index.html"), "utf8")
     .replace("SCRIPT", link(name))
     .replace("STYLE", link(entry.cssBundle));

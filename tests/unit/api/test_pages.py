@@ -17,14 +17,14 @@ SCRIPT = b"console.log('hello')\n" * 99
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    assets = tmp_path / "web" / "assets"
-    assets.mkdir(parents=True)
-    (assets.parent / "index.html").write_text("<!doctype html><title>DyNamo</title>")
-    (assets.parent / "licenses.txt").write_text("preact (MIT)")
-    (assets / "main-ABC.js").write_bytes(SCRIPT)
-    (assets / "main-ABC.js.gz").write_bytes(gzip.compress(SCRIPT))
+    static = tmp_path / "web" / "static"
+    static.mkdir(parents=True)
+    (static.parent / "index.html").write_text("<!doctype html><title>DyNamo</title>")
+    (static.parent / "licenses.txt").write_text("preact (MIT)")
+    (static / "main-ABC.js").write_bytes(SCRIPT)
+    (static / "main-ABC.js.gz").write_bytes(gzip.compress(SCRIPT))
     (tmp_path / "secret.txt").write_text("secret")
-    return assets.parent
+    return static.parent
 
 
 @pytest.fixture
@@ -34,7 +34,10 @@ def client(bundle: Path, tmp_path: Path) -> TestClient:
     return TestClient(app, raise_server_exceptions=False)
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/runs/nowcast-1", "/map?lead=5", "/no/such/page", "/v1x"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/runs", "/runs/nowcast-1", "/assets/dfw/KFWS", "/map?at=2026-06-10T23:00:00Z", "/no/such/page", "/v1x"],
+)
 def test_every_other_path_is_the_page(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
@@ -44,7 +47,7 @@ def test_every_other_path_is_the_page(client: TestClient, path: str) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/v1/no-such", "/mobius/no-such", "/assets/no.js"])
+@pytest.mark.parametrize("path", ["/v1/no-such", "/mobius/no-such", "/static/no.js"])
 def test_what_is_missing_elsewhere_is_an_error(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
@@ -54,9 +57,9 @@ def test_what_is_missing_elsewhere_is_an_error(client: TestClient, path: str) ->
 
 def test_dots_and_slashes_lead_nowhere(client: TestClient) -> None:
     for path in (
-        "/assets/../../secret.txt",
+        "/static/../../secret.txt",
         "/..%2fsecret.txt",
-        "/assets/..%2f..%2fsecret.txt",
+        "/static/..%2f..%2fsecret.txt",
         "/%2e%2e/secret.txt",
         "//secret.txt",
     ):
@@ -69,7 +72,7 @@ def test_only_reading_gets_a_page(client: TestClient) -> None:
 
 
 def test_assets_are_kept_for_good(client: TestClient) -> None:
-    answer = client.get("/assets/main-ABC.js")
+    answer = client.get("/static/main-ABC.js")
     assert answer.content == SCRIPT
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -78,7 +81,7 @@ def test_assets_are_kept_for_good(client: TestClient) -> None:
 
 @pytest.mark.parametrize("accepted", ["identity", "gzip;q=0", ""])
 def test_a_client_that_takes_no_compression_gets_none(client: TestClient, accepted: str) -> None:
-    answer = client.get("/assets/main-ABC.js", headers={"Accept-Encoding": accepted})
+    answer = client.get("/static/main-ABC.js", headers={"Accept-Encoding": accepted})
     assert answer.content == SCRIPT
     assert "content-encoding" not in answer.headers
     assert answer.headers["vary"] == "Accept-Encoding"
@@ -91,12 +94,12 @@ def test_an_unchanged_page_is_not_sent_again(client: TestClient) -> None:
 
 
 def test_a_new_build_is_served_at_once(client: TestClient, bundle: Path) -> None:
-    assert client.get("/assets/main-XYZ.js").status_code == 404
-    (bundle / "assets" / "main-XYZ.js").write_text("1")
+    assert client.get("/static/main-XYZ.js").status_code == 404
+    (bundle / "static" / "main-XYZ.js").write_text("1")
     index = bundle / "index.html"
     index.unlink()
     index.write_text("<!doctype html>new")
-    assert client.get("/assets/main-XYZ.js").text == "1"
+    assert client.get("/static/main-XYZ.js").text == "1"
 
 
 def test_without_a_build_one_page_says_how_to_get_it(tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ export interface PlayerProps {
   readonly show: (index: number) => void;
   readonly play: (playing: boolean) => void;
   readonly pace: (speed: string) => void;
+  /** Whether the map has drawn what it was given: an animation waits for it. */
+  readonly ready: () => boolean;
 }
 
-export function Player({ frames, index, playing, speed, show, play, pace }: PlayerProps) {
+export function Player({ frames, index, playing, speed, show, play, pace, ready }: PlayerProps) {
   const at = useRef(index);
   at.current = index;
   const last = frames.length - 1;
@@ -33,7 +35,7 @@ export function Player({ frames, index, playing, speed, show, play, pace }: Play
     let request = 0;
     let due = performance.now() + frameMs;
     const draw = (now: number) => {
-      if (now >= due) {
+      if (now >= due && ready()) {
         const next = at.current >= last ? 0 : at.current + 1;
         show(next);
         due = now + frameMs * (next === last ? REST : 1);
@@ -42,7 +44,7 @@ export function Player({ frames, index, playing, speed, show, play, pace }: Play
     };
     request = requestAnimationFrame(draw);
     return () => cancelAnimationFrame(request);
-  }, [playing, speed, last, show]);
+  }, [playing, speed, last, show, ready]);
   const frame = frames[index];
   if (!frame) return null;
   const step = (by: number) => {

@@ -53,6 +53,7 @@ export function MapScreen() {
     },
     [frames, playing],
   );
+  const ready = useCallback(() => drawn?.map.areTilesLoaded() ?? false, [drawn]);
   const play = (on: boolean) =>
     setParameters(on ? { play: "1", at: "" } : { play: "", at: frames[running ?? index]?.validAt ?? "" });
 
@@ -129,7 +130,10 @@ export function MapScreen() {
         <Problem error={error} />
         {failed && <p class="problem">{failed}</p>}
         {frames.length === 0 && !error && <p class="empty">No nowcast is published yet.</p>}
-        <Player {...{ frames, index, playing, speed, show, play }} pace={(value) => setParameters({ speed: value })} />
+        <Player
+          {...{ frames, index, playing, speed, show, play, ready }}
+          pace={(value) => setParameters({ speed: value })}
+        />
         <div class="map-key">
           {lines.length > 1 && (
             <select
