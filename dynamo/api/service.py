@@ -14,10 +14,10 @@ from fastapi import Depends, Request
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
-from dynamo.api.asset.freshness import Judge
+from dynamo.api.kept.judge import Judge
+from dynamo.api.kept.pictures import Pictures
 from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
-from dynamo.api.weather.pictures import Pictures
 from dynamo.config.file import Config
 from dynamo.errors import InputError
 from dynamo.provision import ledger

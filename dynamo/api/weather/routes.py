@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.alerts.hazards import hazard_of
 from dynamo.api.auth import Reader
+from dynamo.api.kept.pictures import hail_areas
 from dynamo.api.paging import Since, Until, time_in
 from dynamo.api.service import Served
 from dynamo.api.showing import show, show_bytes, shown
@@ -27,7 +28,6 @@ from dynamo.api.weather.models import (
     RadarItem,
     RadarList,
 )
-from dynamo.api.weather.pictures import hail_areas
 from dynamo.assets.watched import Subject
 from dynamo.config.alerts import Hazard
 from dynamo.errors import NotFoundError
