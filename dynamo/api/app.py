@@ -27,6 +27,7 @@ from dynamo.api.live.hub import Hub
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
 from dynamo.api.pages import Pages
+from dynamo.api.run import orders as run_orders
 from dynamo.api.run import routes as run_routes
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
@@ -94,6 +95,7 @@ def make_app(
         live_routes.router,
         stream.router,
         run_routes.router,
+        run_orders.router,
         asset_routes.router,
         telling.router,
         weather_routes.router,

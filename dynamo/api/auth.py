@@ -21,9 +21,9 @@ from fastapi import Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 from fastapi.security.http import HTTPAuthorizationCredentials
 
-from dynamo.api.browsers import refuse_foreign
+from dynamo.api.access.browsers import refuse_foreign
+from dynamo.api.access.neighbors import is_own_user
 from dynamo.api.limits import RateLimit
-from dynamo.api.neighbors import is_own_user
 from dynamo.api.problems import MOBIUS, Refusal
 from dynamo.api.settings import ApiSettings
 from dynamo.api.tokens import READ, WRITE, TokenInfo, find_token

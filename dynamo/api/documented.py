@@ -26,6 +26,7 @@ _WORDS = {
     404: "Not found.",
     409: "Conflict: the fleet is about to end, or the name is taken.",
     410: "Gone, or at another place.",
+    413: "Too large.",
     422: "The body or a parameter is invalid; `errors` lists every reason with its JSON path.",
     429: "Too many requests; see Retry-After.",
     501: "It would not be carried out: nothing here can do it.",

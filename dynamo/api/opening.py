@@ -21,6 +21,7 @@ def open_api(
     certificate: Path | None = None,
     key: Path | None = None,
     behind_proxy: bool = False,
+    config_file: Path | None = None,
 ) -> ApiServer:
     """Serve the whole application on an address.
 
@@ -34,6 +35,8 @@ def open_api(
         PEM files for TLS.
     behind_proxy
         Whether a reverse proxy in front of the server ends TLS.
+    config_file
+        The configuration file if one was named: processes that execute runs read it, too.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def open_api(
     own = is_loopback(host) and not behind_proxy
     if not own:
         _refuse_unsafe(store, host, secured=certificate is not None or behind_proxy)
-    settings = ApiSettings(open_to_user=own)
+    settings = ApiSettings(open_to_user=own, config_file=config_file)
     return start(
         store, config.state_dir, host, port, certificate=certificate, key=key, settings=settings, config=config
     )

@@ -14,15 +14,16 @@ from fastapi import Depends, Request
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
-from dynamo.api.asset.freshness import Judge
+from dynamo.api.kept.judge import Judge
+from dynamo.api.kept.pictures import Pictures
 from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
-from dynamo.api.weather.pictures import Pictures
 from dynamo.config.file import Config
 from dynamo.errors import InputError
 from dynamo.provision import ledger
 from dynamo.provision.notes import FleetNote
-from dynamo.runs.setup import make_planner
+from dynamo.runs.service import RunService
+from dynamo.runs.setup import make_planner, make_service
 from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet
@@ -57,6 +58,11 @@ class Service:
     def planner(self) -> DocumentPlanner:
         """Reads workflow documents."""
         return make_planner(self.config)
+
+    @cached_property
+    def runs(self) -> RunService:
+        """Makes runs and takes orders about them; other processes execute them."""
+        return make_service(self.config, store=self.store, planner=self.planner)
 
     def order(self, fleet: str, caller: str, what: str, work: Callable[[Session, datetime], T]) -> T:
         """Do ``work`` in one transaction that locks the fleet, and record who requested it.

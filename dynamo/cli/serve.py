@@ -64,7 +64,9 @@ def serve(
         signal.signal(number, ask_to_stop)
     store = open_store(settings.store_url)
     try:
-        server = open_api(store, settings, listen, certificate=cert, key=key, behind_proxy=behind_proxy)
+        server = open_api(
+            store, settings, listen, certificate=cert, key=key, behind_proxy=behind_proxy, config_file=config
+        )
         try:
             _say_where(server, as_json)
             while server.running and not stop.wait(_LOOK_S):

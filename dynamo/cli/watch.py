@@ -106,7 +106,7 @@ def watch(
         if serve is not None:
             from dynamo.api.opening import open_api
 
-            beside.callback(open_api(watcher.service.store, settings, serve).stop)
+            beside.callback(open_api(watcher.service.store, settings, serve, config_file=config).stop)
         watcher.run(stop)
 
 

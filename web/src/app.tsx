@@ -95,11 +95,13 @@ function Banner({ status }: { status: Asked<StatusShown> }) {
   if (error) return <Problem error={error} />;
   if (!data) return null;
   const down = data.daemons.filter((daemon) => !daemon.alive);
-  const none = data.daemons.length === 0;
+  const none = !data.daemons.some((daemon) => daemon.name.startsWith("watch"));
   if (down.length === 0 && !none) return null;
   return (
     <div class="problem" role="alert">
-      {none && <p>No daemon is running: what is shown is from the store, and nothing new comes.</p>}
+      {none && <p>
+          <strong>dynamo watch</strong> is not running. What is shown is from the store, and nothing new comes.
+        </p>}
       {down.map(({ name, seen_at }) => (
         <p key={name}>
           <strong>{name}</strong> is not running{seen_at ? `: last seen ${ago(seen_at, now)}` : ""}. What is shown is from

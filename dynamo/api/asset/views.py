@@ -9,7 +9,6 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dynamo.api.asset.freshness import worst
 from dynamo.api.asset.models import (
     AlertItem,
     AssetDay,
@@ -22,6 +21,7 @@ from dynamo.api.asset.models import (
     LineageNode,
     SeriesItem,
 )
+from dynamo.api.kept.judge import worst
 from dynamo.assets.coverage import cadence_of, gaps_between, series_of, valid_times
 from dynamo.assets.freshness import Freshness
 from dynamo.assets.lineage import Node

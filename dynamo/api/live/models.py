@@ -7,15 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-
-class DaemonItem(BaseModel):
-    """A daemon of this store."""
-
-    name: Annotated[str, Field(examples=["watch", "fleet-daemon:*"])]
-    alive: bool
-    since: Annotated[datetime | None, Field(description="When it began; null if not known.")]
-    seen_at: Annotated[datetime | None, Field(description="When it last said that it lives.")]
-    host: str
+from dynamo.overview import DaemonSeen, DataSeen, FleetSeen, ProblemSeen, RunSeen
 
 
 class Caller(BaseModel):
@@ -26,14 +18,21 @@ class Caller(BaseModel):
 
 
 class StatusShown(BaseModel):
-    """State of everything at a glance."""
+    """State of everything at a glance: what `dynamo status` shows, and who asks."""
 
     now: datetime
     version: str
     store: Annotated[str, Field(description="Its URL, without a password.")]
-    daemons: list[DaemonItem]
-    problems: Annotated[int, Field(description="Open ones.")]
+    daemons: list[DaemonSeen]
     runs: Annotated[dict[str, int], Field(description="Runs made in the last 24 hours by state.")]
+    waiting: Annotated[int, Field(description="Runs that nobody has begun.")]
+    at_work: Annotated[int, Field(description="Runs that are worked on.")]
+    running: Annotated[list[RunSeen], Field(description="The newest of these.")]
+    data: Annotated[list[DataSeen], Field(description="How data come, the worst first.")]
+    problems: Annotated[int, Field(description="Open ones.")]
+    open_problems: Annotated[list[ProblemSeen], Field(description="The newest of these.")]
+    fleets: list[FleetSeen]
+    troubles: Annotated[list[str], Field(description="What somebody should look at; empty if all is well.")]
     you: Caller
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from dynamo.api.models import Order, Text
 from dynamo.api.paging import Page
 
 
@@ -153,3 +154,65 @@ class RunDetail(RunItem):
     checks: list[CheckItem]
     cost: Annotated[float | None, Field(description="Its share of what workers cost; null if not known.")]
     currency: str
+
+
+class WorkflowItem(BaseModel):
+    """A workflow that may be run on request."""
+
+    name: str
+    version: str
+    description: str
+    inputs: Annotated[dict[str, str], Field(description="Inputs and their formats.")]
+    optional: Annotated[list[str], Field(description="Inputs that may be left out.")]
+    many: Annotated[list[str], Field(description="Inputs that take several files.")]
+    parameters: Annotated[dict[str, Any], Field(description="With their defaults.")]
+
+
+class WorkflowList(Page[WorkflowItem]):
+    """All workflows."""
+
+
+class Uploaded(BaseModel):
+    """A stored file."""
+
+    upload: Annotated[str, Field(description="Names it in an order.")]
+    name: str
+
+
+class InputRef(Order):
+    """One file: an upload, an arrival, a product, or, for callers on the server itself, a path there."""
+
+    upload: Text | None = None
+    arrival: Annotated[int | None, Field(ge=1, le=2**62)] = None
+    product: Annotated[int | None, Field(ge=1, le=2**62)] = None
+    path: Annotated[str | None, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("one of upload, arrival, product, path")
+        return self
+
+
+class RunOrder(Order):
+    """What to run."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"workflow": "nowcast", "inputs": {"nowcast": [{"arrival": 17}]}}}
+    )
+    workflow: Text
+    inputs: Annotated[
+        dict[Text, Annotated[list[InputRef], Field(max_length=1000)]], Field(max_length=100, default_factory=dict)
+    ]
+    parameters: Annotated[dict[Text, Any], Field(max_length=100, default_factory=dict)]
+    engine: Text | None = None
+    force: Annotated[bool, Field(description="Make the products again even if they are there.")] = False
+
+
+class RunOrdered(BaseModel):
+    """A stored order."""
+
+    id: str
+    state: str
+    new: Annotated[bool, Field(description="Whether the run was made by this order.")]
+    run: Annotated[str, Field(description="Path of the run.", examples=["/v1/runs/3f9a21bc00de"])]

@@ -79,7 +79,7 @@ class HailShown(BaseModel):
     ]
 
 
-class HailAreas(Page[HailShown]):
+class HailList(Page[HailShown]):
     """Hail areas of several products."""
 
 

@@ -14,20 +14,20 @@ from sqlalchemy.orm import Session
 
 from dynamo.alerts.hazards import hazard_of
 from dynamo.api.auth import Reader
+from dynamo.api.kept.pictures import hail_areas
 from dynamo.api.paging import Since, Until, time_in
 from dynamo.api.service import Served
 from dynamo.api.showing import show, show_bytes, shown
 from dynamo.api.weather.models import (
     Frames,
-    HailAreas,
     HailFrame,
+    HailList,
     HailShown,
     NowcastFrame,
     NowcastShown,
     RadarItem,
     RadarList,
 )
-from dynamo.api.weather.pictures import hail_areas
 from dynamo.assets.watched import Subject
 from dynamo.config.alerts import Hazard
 from dynamo.errors import NotFoundError
@@ -82,7 +82,7 @@ def nowcast(
     return show_bytes(request, picture.body, "application/json", {"Vary": "Accept-Encoding"})
 
 
-@router.get("/hail", summary="Hail areas", responses=shown(HailAreas, 404, 410))
+@router.get("/hail", summary="Hail areas", responses=shown(HailList, 404, 410))
 def hail(
     request: Request,
     service: Served,
@@ -98,7 +98,7 @@ def hail(
             newest = {(one.workflow, one.radar): (one, _of("hail", all_)) for one, all_ in _newest(session, None, None)}
             several = list(newest.values())
     items = [HailShown(**hail_areas(one, product)) for one, products in several for product in products]
-    return show(request, HailAreas(items=items, next=None))
+    return show(request, HailList(items=items, next=None))
 
 
 @router.get("/radars", summary="Radars", responses=shown(RadarList))

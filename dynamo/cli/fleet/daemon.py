@@ -154,11 +154,11 @@ def daemon(
             if metrics is not None:
                 measured = _measure(here, metrics, settings)
             if api is not None:
-                served = _serve(here, settings, api, api_cert, api_key, local_files=api_local_files)
+                served = _serve(here, settings, api, (api_cert, api_key), file=config, local_files=api_local_files)
             if serve is not None:
                 from dynamo.api.opening import open_api
 
-                shown = open_api(here.store, settings, serve)
+                shown = open_api(here.store, settings, serve, config_file=config)
             caretaker.claim()
             scaler = start_beside(settings, here.store, stop)
             caretaker.run(stop)
@@ -184,7 +184,13 @@ def _measure(here: Opened, address: str, config: Config) -> MetricsServer:
 
 
 def _serve(
-    here: Opened, config: Config, address: str, certificate: Path | None, key: Path | None, *, local_files: bool
+    here: Opened,
+    config: Config,
+    address: str,
+    tls: tuple[Path | None, Path | None],
+    *,
+    file: Path | None,
+    local_files: bool,
 ) -> ApiServer:
     from dynamo.extras import need
 
@@ -193,7 +199,8 @@ def _serve(
     from dynamo.api.settings import ApiSettings
 
     host, port = parse_address(address)
-    settings = ApiSettings(local_files=local_files)
+    settings = ApiSettings(local_files=local_files, config_file=file)
+    certificate, key = tls
     return start(
         here.store, here.state_dir, host, port, certificate=certificate, key=key, settings=settings, config=config
     )

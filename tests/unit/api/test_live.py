@@ -85,15 +85,16 @@ def client(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
 
 
 def test_the_status_knows_daemons_runs_and_who_asks(client: TestClient, store: Store) -> None:
-    found = client.get("/v1/status").json()
-    assert found["daemons"] == []
-    assert found["runs"] == {"running": 1}
-    assert found["you"] == {"name": "test", "roles": ["viewer", "operator"]}
     lease = StoreLease(store)
     lease.take()
-    (daemon,) = client.get("/v1/status").json()["daemons"]
-    assert (daemon["name"], daemon["alive"]) == ("watch", True)
+    found = client.get("/v1/status").json()
     lease.give_back()
+    daemons = {daemon["name"]: (daemon["alive"], daemon["needed"]) for daemon in found["daemons"]}
+    assert daemons == {"watch": (True, False), "fleet-daemon:*": (False, True)}
+    assert found["troubles"] == ["fleet-daemon:* is not running"]
+    assert (found["runs"], found["at_work"]) == ({"running": 1}, 2)
+    assert [fleet["cpus"] for fleet in found["fleets"]] == [8]
+    assert found["you"] == {"name": "test", "roles": ["viewer", "operator"]}
 
 
 def test_a_timeline_counts_runs_and_workers_in_the_same_buckets(client: TestClient) -> None:

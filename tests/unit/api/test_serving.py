@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dynamo.api import neighbors
-from dynamo.api.neighbors import is_own_user
+from dynamo.api.access import neighbors
+from dynamo.api.access.neighbors import is_own_user
 from dynamo.api.opening import open_api
 from dynamo.api.server import ApiServer
 from dynamo.api.tokens import create_token

@@ -1,6 +1,7 @@
 // What was decided, why, and with which numbers; and why something did not happen.
 import { useList, useNow } from "../api/data";
 import type { DecisionItem } from "../api/types";
+import { RUN } from "../names";
 import { address, pathOf, setParameters, useRoute } from "../route";
 import { since } from "../times";
 import { Choice, type Column, Empty, Filter, Loading, Problem, Table, Time } from "../ui/parts";
@@ -18,8 +19,6 @@ const FIELDS = [
   ["verdict", "decision"],
   ["run", "run or file"],
 ] as const;
-/** A run's id; all other subjects are files, fleets and the like. */
-const RUN = /^[0-9a-f]{12}$/;
 
 export function DecisionsScreen() {
   const { query } = useRoute();

@@ -26,7 +26,7 @@ _KEPT = 64
 
 
 @dataclass(frozen=True)
-class Picture:
+class PackedJson:
     """JSON as it is sent."""
 
     body: bytes
@@ -37,10 +37,10 @@ class Pictures:
     """Pictures by the checksums of what they were made from; those not asked for the longest are forgotten."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, ...], Picture] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], PackedJson] = OrderedDict()
         self._lock = threading.Lock()
 
-    def nowcast(self, run: Run, products: Sequence[Product]) -> Picture:
+    def nowcast(self, run: Run, products: Sequence[Product]) -> PackedJson:
         """Return all leads of a nowcast.
 
         Raises
@@ -54,7 +54,7 @@ class Pictures:
                 self._known.move_to_end(key)
                 return found
         body = orjson.dumps(_nowcast(run, products))
-        made = Picture(body, gzip.compress(body, 6, mtime=0))
+        made = PackedJson(body, gzip.compress(body, 6, mtime=0))
         with self._lock:
             self._known[key] = made
             while len(self._known) > _KEPT:
