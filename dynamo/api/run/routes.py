@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from dynamo.api.auth import Reader
 from dynamo.api.documented import failures
@@ -56,13 +56,12 @@ def list_runs(
     query = views.runs_matching(
         workflow=workflow,
         trigger=trigger,
-        states=state,
         radar=radar,
         since=time_in("since", since),
         until=time_in("until", until),
     )
     with service.store.reading() as session:
-        rows, following = read_page(session, query, (Run.created_at, Run.id), after, limit)
+        rows, following = views.runs_page(session, query, state, after, limit)
         return show(request, Runs(items=views.run_items(session, rows), next=following))
 
 
@@ -117,8 +116,11 @@ def list_products(
     after: After = None,
 ) -> Response:
     """List published files, the newest first. Scope `read`."""
-    conditions = ProductFilter(time_in("since", since), workflow, radar=radar).conditions()
-    query = select(Product).join(Run, Run.id == Product.run_id).where(*conditions)
+    query = select(Product)
+    which = ProductFilter(time_in("since", since), workflow, radar=radar)
+    if which != ProductFilter():
+        # Not a join: products are to be walked from the newest on, until the page is full.
+        query = query.where(exists().where(Run.id == Product.run_id, *which.conditions()))
     if kind is not None:
         query = query.where(Product.output == kind)
     with service.store.reading() as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from dynamo.api.live.costs import cost_of_run
+from dynamo.api.paging import cursor, read_page
 from dynamo.api.run.models import (
     CheckItem,
     DecisionItem,
@@ -44,23 +45,35 @@ def runs_matching(
     *,
     workflow: str | None,
     trigger: str | None,
-    states: Sequence[str],
     radar: str | None,
     since: datetime | None,
     until: datetime | None,
 ) -> Select[Run]:
-    """Return the query for runs; None and an empty list match all."""
+    """Return the query for runs; None matches all."""
     query = select(Run)
     for column, value in ((Run.workflow, workflow), (Run.trigger, trigger), (Run.radar, radar)):
         if value is not None:
             query = query.where(column == value)
-    if states:
-        query = query.where(Run.state.in_(states))
     if since is not None:
         query = query.where(Run.created_at >= since)
     if until is not None:
         query = query.where(Run.created_at < until)
     return query
+
+
+def runs_page(
+    session: Session, query: Select[Run], states: Collection[str], after: str | None, limit: int
+) -> tuple[Sequence[Run], str | None]:
+    """Return a page of runs in any of several states, or in all, the newest first, and the cursor of the next one."""
+    keys = (Run.created_at, Run.id)
+    if not states:
+        return read_page(session, query, keys, after, limit)
+    # One by one, each by its index: a database would sort all that have one of several states.
+    pages = [read_page(session, query.where(Run.state == state), keys, after, limit) for state in sorted(set(states))]
+    rows = sorted((run for page, _ in pages for run in page), key=lambda run: (run.created_at, run.id), reverse=True)
+    if len(rows) <= limit and not any(following for _, following in pages):
+        return rows, None
+    return rows[:limit], cursor([rows[limit - 1].created_at, rows[limit - 1].id])
 
 
 def run_detail(session: Session, name: str) -> RunDetail:

@@ -49,6 +49,16 @@ def test_pages_have_every_run_once_the_newest_first(client: TestClient) -> None:
     assert len(pages) == 5
 
 
+def test_pages_of_several_states_have_every_run_once(client: TestClient) -> None:
+    asked = {"state": ["failed", "succeeded", "running", "failed"], "limit": 4}
+    page = client.get("/v1/runs", params=asked).json()
+    seen = [page]
+    while page["next"] is not None:
+        page = client.get("/v1/runs", params={**asked, "after": page["next"]}).json()
+        seen.append(page)
+    assert [int(item["id"], 16) for page in seen for item in page["items"]] == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("asked", "numbers"),
     [
