@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from dynamo.api.models import Envelope
 from dynamo.api.problems import MEDIA_TYPE
 
+_PARTS = "#/components/schemas"
 #: Location of the fleet spec schema in the document.
-SPEC_REF = "#/components/schemas/FleetSpec"
+SPEC_REF = f"{_PARTS}/FleetSpec"
 #: Location of the error schema in the document.
-PROBLEM_REF = "#/components/schemas/ProblemDetails"
+PROBLEM_REF = f"{_PARTS}/ProblemDetails"
 EXAMPLE_SPEC = {
     "name": "storms",
     "sites": {"Chameleon:CHI@UC": {"max_workers": 20}},
@@ -52,8 +53,10 @@ def mobius_failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the documentation of an order's body."""
-    return _body(model.model_json_schema())
+    """Return the documentation of an order's body; models in it must be among the parts of the document."""
+    schema = model.model_json_schema(ref_template=f"{_PARTS}/{{model}}")
+    schema.pop("$defs", None)
+    return _body(schema)
 
 
 def spec_body() -> dict[str, Any]:

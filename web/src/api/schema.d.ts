@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * State of everything
-         * @description Show which daemons live, open problems, runs of the last day, and who you are. Scope `read`.
+         * @description Show daemons, data, problems, runs and fleets at a glance, and who you are. Scope `read`.
          */
         get: operations["status_v1_status_get"];
         put?: never;
@@ -119,7 +119,13 @@ export interface paths {
          */
         get: operations["list_runs_v1_runs_get"];
         put?: never;
-        post?: never;
+        /**
+         * Submit a run
+         * @description Run a workflow once, in the background. Scope `write`.
+         *
+         *     The same workflow with the same inputs and parameters is the same run, unless `force` is set.
+         */
+        post: operations["submit_v1_runs_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -220,6 +226,86 @@ export interface paths {
         get: operations["show_file_v1_products__number__file_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/workflows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Workflows
+         * @description List the workflows that may be run on request, with their inputs and parameters. Scope `read`.
+         */
+        get: operations["workflows_v1_workflows_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload a file
+         * @description Send a file for a run; it is kept for 7 days. Scope `write`.
+         */
+        post: operations["upload_v1_uploads_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{name}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a run
+         * @description Cancel an unfinished run; whoever works on it stops within about a second. Scope `write`.
+         */
+        post: operations["cancel_v1_runs__name__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{name}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry a run
+         * @description Retry a run that ended without products, or goes on nowhere; what succeeded is not repeated. Scope `write`.
+         */
+        post: operations["retry_v1_runs__name__retry_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1547,30 +1633,59 @@ export interface components {
             budgets: components["schemas"]["BudgetItem"][];
         };
         /**
-         * DaemonItem
-         * @description A daemon of this store.
+         * DaemonSeen
+         * @description A process that holds a lease of the store, or one that is missing.
+         *
+         *     Attributes
+         *     ----------
+         *     name
+         *         Its lease: ``watch``, ``alerts``, ``fleet-daemon:*``, ``fleet:NAME``, ``autoscale:NAME``.
+         *     needed
+         *         Whether nothing goes on without it: feeds are configured, or there are fleets.
+         *     since
+         *         When it began; None if that cannot be seen from here.
+         *     seen_at
+         *         When it last renewed its lease; None if it has none.
          */
-        DaemonItem: {
-            /**
-             * Name
-             * @example watch
-             * @example fleet-daemon:*
-             */
+        DaemonSeen: {
+            /** Name */
             name: string;
             /** Alive */
             alive: boolean;
-            /**
-             * Since
-             * @description When it began; null if not known.
-             */
+            /** Needed */
+            needed: boolean;
+            /** Since */
             since: string | null;
-            /**
-             * Seen At
-             * @description When it last said that it lives.
-             */
+            /** Seen At */
             seen_at: string | null;
             /** Host */
             host: string;
+            /** Pid */
+            pid: number | null;
+        };
+        /**
+         * DataSeen
+         * @description How the data of a feed and radar, a workflow's products, or a job's reports come.
+         */
+        DataSeen: {
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Trigger */
+            trigger: string;
+            /** Radar */
+            radar: string;
+            /** Subject */
+            subject: string;
+            /** State */
+            state: string;
+            /** Reason */
+            reason: string;
+            /** Age S */
+            age_s: number | null;
+            /** Is Problem */
+            is_problem: boolean;
         };
         /**
          * DecisionItem
@@ -1795,6 +1910,30 @@ export interface components {
             not_acted_on: components["schemas"]["Ignored"][];
         };
         /**
+         * FleetSeen
+         * @description A fleet that has not ended, with its workers by state and its cost since midnight UTC.
+         */
+        FleetSeen: {
+            /** Name */
+            name: string;
+            /** State */
+            state: string;
+            /** Workers */
+            workers: {
+                [key: string]: number;
+            };
+            /** Cpus */
+            cpus: number;
+            /** Busy Cpus */
+            busy_cpus: number;
+            /** Cost Per Hour */
+            cost_per_hour: number;
+            /** Cost Today */
+            cost_today: number;
+            /** Currency */
+            currency: string;
+        };
+        /**
          * FleetStatus
          * @description The state of a fleet.
          *
@@ -1906,19 +2045,6 @@ export interface components {
             busy_cpus: number;
         };
         /**
-         * HailAreas
-         * @description Hail areas of several products.
-         */
-        HailAreas: {
-            /** Items */
-            items: components["schemas"]["HailShown"][];
-            /**
-             * Next
-             * @description Send it as `after` for the following page; null on the last.
-             */
-            next: string | null;
-        };
-        /**
          * HailFrame
          * @description A hail product that there is.
          */
@@ -1933,6 +2059,19 @@ export interface components {
             radar: string;
             /** Valid At */
             valid_at: string | null;
+        };
+        /**
+         * HailList
+         * @description Hail areas of several products.
+         */
+        HailList: {
+            /** Items */
+            items: components["schemas"]["HailShown"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
         };
         /**
          * HailShown
@@ -2393,6 +2532,25 @@ export interface components {
             next: string | null;
         };
         /**
+         * ProblemSeen
+         * @description An open problem.
+         */
+        ProblemSeen: {
+            /** Id */
+            id: number;
+            /** Subject */
+            subject: string;
+            /** State */
+            state: string;
+            /**
+             * Opened At
+             * Format: date-time
+             */
+            opened_at: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
          * ProductItem
          * @description One published file.
          */
@@ -2693,6 +2851,50 @@ export interface components {
             background: boolean;
         };
         /**
+         * RunOrdered
+         * @description A stored order.
+         */
+        RunOrdered: {
+            /** Id */
+            id: string;
+            /** State */
+            state: string;
+            /**
+             * New
+             * @description Whether the run was made by this order.
+             */
+            new: boolean;
+            /**
+             * Run
+             * @description Path of the run.
+             * @example /v1/runs/3f9a21bc00de
+             */
+            run: string;
+        };
+        /**
+         * RunSeen
+         * @description A run that is worked on.
+         */
+        RunSeen: {
+            /** Id */
+            id: string;
+            /** Workflow */
+            workflow: string;
+            /** Radar */
+            radar: string;
+            /** State */
+            state: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /** Jobs Done */
+            jobs_done: number;
+            /** Jobs Total */
+            jobs_total: number;
+        };
+        /**
          * Runs
          * @description A page of runs, newest first.
          */
@@ -2766,7 +2968,7 @@ export interface components {
         };
         /**
          * StatusShown
-         * @description State of everything at a glance.
+         * @description State of everything at a glance: what `dynamo status` shows, and who asks.
          */
         StatusShown: {
             /**
@@ -2782,12 +2984,7 @@ export interface components {
              */
             store: string;
             /** Daemons */
-            daemons: components["schemas"]["DaemonItem"][];
-            /**
-             * Problems
-             * @description Open ones.
-             */
-            problems: number;
+            daemons: components["schemas"]["DaemonSeen"][];
             /**
              * Runs
              * @description Runs made in the last 24 hours by state.
@@ -2795,6 +2992,43 @@ export interface components {
             runs: {
                 [key: string]: number;
             };
+            /**
+             * Waiting
+             * @description Runs that nobody has begun.
+             */
+            waiting: number;
+            /**
+             * At Work
+             * @description Runs that are worked on.
+             */
+            at_work: number;
+            /**
+             * Running
+             * @description The newest of these.
+             */
+            running: components["schemas"]["RunSeen"][];
+            /**
+             * Data
+             * @description How data come, the worst first.
+             */
+            data: components["schemas"]["DataSeen"][];
+            /**
+             * Problems
+             * @description Open ones.
+             */
+            problems: number;
+            /**
+             * Open Problems
+             * @description The newest of these.
+             */
+            open_problems: components["schemas"]["ProblemSeen"][];
+            /** Fleets */
+            fleets: components["schemas"]["FleetSeen"][];
+            /**
+             * Troubles
+             * @description What somebody should look at; empty if all is well.
+             */
+            troubles: string[];
             you: components["schemas"]["Caller"];
         };
         /**
@@ -2866,6 +3100,19 @@ export interface components {
         Tokens: {
             /** Tokens */
             tokens: components["schemas"]["Token"][];
+        };
+        /**
+         * Uploaded
+         * @description A stored file.
+         */
+        Uploaded: {
+            /**
+             * Upload
+             * @description Names it in an order.
+             */
+            upload: string;
+            /** Name */
+            name: string;
         };
         /**
          * Validated
@@ -2944,6 +3191,55 @@ export interface components {
             lease_end: string | null;
             /** Jobs Killed */
             jobs_killed: number;
+        };
+        /**
+         * WorkflowItem
+         * @description A workflow that may be run on request.
+         */
+        WorkflowItem: {
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /** Description */
+            description: string;
+            /**
+             * Inputs
+             * @description Inputs and their formats.
+             */
+            inputs: {
+                [key: string]: string;
+            };
+            /**
+             * Optional
+             * @description Inputs that may be left out.
+             */
+            optional: string[];
+            /**
+             * Many
+             * @description Inputs that take several files.
+             */
+            many: string[];
+            /**
+             * Parameters
+             * @description With their defaults.
+             */
+            parameters: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * WorkflowList
+         * @description All workflows.
+         */
+        WorkflowList: {
+            /** Items */
+            items: components["schemas"]["WorkflowItem"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
         };
         /**
          * BlackHolePolicy
@@ -3876,6 +4172,32 @@ export interface components {
             budget: components["schemas"]["BudgetSpec"];
         };
         /**
+         * InputRef
+         * @description One file: an upload, an arrival, a product, or, for callers on the server itself, a path there.
+         */
+        InputRef: {
+            /**
+             * Upload
+             * @default null
+             */
+            upload: string | null;
+            /**
+             * Arrival
+             * @default null
+             */
+            arrival: number | null;
+            /**
+             * Product
+             * @default null
+             */
+            product: number | null;
+            /**
+             * Path
+             * @default null
+             */
+            path: string | null;
+        };
+        /**
          * SpecProblem
          * @description One problem in a spec or an order.
          */
@@ -4406,6 +4728,115 @@ export interface operations {
             };
         };
     };
+    submit_v1_runs_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the client. An order with the key of one of the last 24 hours is not carried out again, but answered in the same way. */
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Workflow */
+                    workflow: string;
+                    /** Inputs */
+                    inputs?: {
+                        [key: string]: components["schemas"]["InputRef"][];
+                    };
+                    /** Parameters */
+                    parameters?: {
+                        [key: string]: unknown;
+                    };
+                    /** Engine */
+                    engine?: string | null;
+                    /**
+                     * Force
+                     * @description Make the products again even if they are there.
+                     * @default false
+                     */
+                    force?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOrdered"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     show_run_v1_runs__name__get: {
         parameters: {
             query?: never;
@@ -4803,6 +5234,343 @@ export interface operations {
             };
             /** @description Gone, or at another place. */
             410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    workflows_v1_workflows_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkflowList"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    upload_v1_uploads_post: {
+        parameters: {
+            query: {
+                /** @description Name of the file: its format may depend on it. */
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Uploaded"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    cancel_v1_runs__name__cancel_post: {
+        parameters: {
+            query?: {
+                /** @description Kept with the decision. */
+                reason?: string;
+            };
+            header?: {
+                /** @description Chosen by the client. An order with the key of one of the last 24 hours is not carried out again, but answered in the same way. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description ID of the run, or a unique prefix of it. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOrdered"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    retry_v1_runs__name__retry_post: {
+        parameters: {
+            query?: {
+                /** @description Kept with the decision. */
+                reason?: string;
+            };
+            header?: {
+                /** @description Chosen by the client. An order with the key of one of the last 24 hours is not carried out again, but answered in the same way. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description ID of the run, or a unique prefix of it. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOrdered"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6101,7 +6869,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HailAreas"];
+                    "application/json": components["schemas"]["HailList"];
                 };
             };
             /** @description As the client has it. */
