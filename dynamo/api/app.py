@@ -15,8 +15,8 @@ from fastapi.responses import HTMLResponse
 
 import dynamo
 from dynamo.api import ping_routes, problems, token_routes
+from dynamo.api.asset import reviews, telling
 from dynamo.api.asset import routes as asset_routes
-from dynamo.api.asset import telling
 from dynamo.api.auth import Doorkeeper
 from dynamo.api.docs_page import docs_page
 from dynamo.api.fleet import fleets, specs
@@ -96,6 +96,7 @@ def make_app(
         run_routes.router,
         run_orders.router,
         asset_routes.router,
+        reviews.router,
         telling.router,
         weather_routes.router,
         fleets.router,
