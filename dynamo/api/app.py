@@ -28,6 +28,7 @@ from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
 from dynamo.api.run import orders as run_orders
 from dynamo.api.run import routes as run_routes
+from dynamo.api.run.models import RunOrder
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
 from dynamo.api.weather import routes as weather_routes
@@ -132,7 +133,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS
         )
         parts = made["components"]["schemas"]
-        for model in (FleetSpec, ProblemDetails):
+        for model in (FleetSpec, ProblemDetails, RunOrder):
             schema = model.model_json_schema(by_alias=True, ref_template=_REF)
             parts |= schema.pop("$defs", {})
             parts[model.__name__] = schema

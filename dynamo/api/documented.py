@@ -56,6 +56,11 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     return _body(model.model_json_schema())
 
 
+def named_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the documentation of an order's body that has parts: the document has it among its models."""
+    return _body({"$ref": f"#/components/schemas/{model.__name__}"}, model.model_json_schema()["example"])
+
+
 def spec_body() -> dict[str, Any]:
     """Return the documentation of a fleet spec as the body."""
     requests: dict[str, Any] = {"type": "array", "items": {"type": "object"}, "description": "Plain Mobius requests."}
