@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.report import console, show
-from dynamo.cli.console import out, print_table
+from dynamo.cli.console import out
+from dynamo.cli.tables import print_table
 from dynamo.extras import need, quiet
 from dynamo.formats.composites import BBox, read_composite
 from dynamo.formats.nowcast import NowcastReader

@@ -15,8 +15,8 @@ from fastapi.responses import HTMLResponse
 
 import dynamo
 from dynamo.api import ping_routes, problems, token_routes
+from dynamo.api.asset import reviews, telling
 from dynamo.api.asset import routes as asset_routes
-from dynamo.api.asset import telling
 from dynamo.api.auth import Doorkeeper
 from dynamo.api.docs_page import docs_page
 from dynamo.api.fleet import fleets, specs
@@ -29,7 +29,7 @@ from dynamo.api.models import ProblemDetails
 from dynamo.api.pages import Pages
 from dynamo.api.run import orders as run_orders
 from dynamo.api.run import routes as run_routes
-from dynamo.api.run.models import InputRef
+from dynamo.api.run.models import RunOrder
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
 from dynamo.api.weather import routes as weather_routes
@@ -98,6 +98,7 @@ def make_app(
         run_routes.router,
         run_orders.router,
         asset_routes.router,
+        reviews.router,
         telling.router,
         weather_routes.router,
         fleets.router,
@@ -134,7 +135,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS
         )
         parts = made["components"]["schemas"]
-        for model in (FleetSpec, InputRef, ProblemDetails):
+        for model in (FleetSpec, ProblemDetails, RunOrder):
             schema = model.model_json_schema(by_alias=True, ref_template=_REF)
             parts |= schema.pop("$defs", {})
             parts[model.__name__] = schema

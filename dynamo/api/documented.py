@@ -9,11 +9,10 @@ from pydantic import BaseModel
 from dynamo.api.models import Envelope
 from dynamo.api.problems import MEDIA_TYPE
 
-_PARTS = "#/components/schemas"
 #: Location of the fleet spec schema in the document.
-SPEC_REF = f"{_PARTS}/FleetSpec"
+SPEC_REF = "#/components/schemas/FleetSpec"
 #: Location of the error schema in the document.
-PROBLEM_REF = f"{_PARTS}/ProblemDetails"
+PROBLEM_REF = "#/components/schemas/ProblemDetails"
 EXAMPLE_SPEC = {
     "name": "storms",
     "sites": {"Chameleon:CHI@UC": {"max_workers": 20}},
@@ -53,10 +52,13 @@ def mobius_failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the documentation of an order's body; models in it must be among the parts of the document."""
-    schema = model.model_json_schema(ref_template=f"{_PARTS}/{{model}}")
-    schema.pop("$defs", None)
-    return _body(schema)
+    """Return the documentation of an order's body."""
+    return _body(model.model_json_schema())
+
+
+def named_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the documentation of an order's body that has parts: the document has it among its models."""
+    return _body({"$ref": f"#/components/schemas/{model.__name__}"}, model.model_json_schema()["example"])
 
 
 def spec_body() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from dynamo.runs.record import product_json
-from dynamo.store.models import Product, Run
+from dynamo.store.models import Arrival, Product, Run
 from dynamo.times import to_iso
 
 
@@ -25,12 +25,16 @@ class ProductFilter:
         Published at this time or later.
     workflow, tier, radar
         Of this workflow; in this tier; of this radar.
+    feed, trigger
+        Of a run that a file of this feed started; that this trigger started.
     """
 
     since: datetime | None = None
     workflow: str | None = None
     tier: str | None = None
     radar: str | None = None
+    feed: str | None = None
+    trigger: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the conditions on runs that have products."""
@@ -43,6 +47,10 @@ class ProductFilter:
             found.append(Run.tier == self.tier)
         if self.radar is not None:
             found.append(func.upper(Run.radar) == self.radar.upper())
+        if self.feed is not None:
+            found.append(select(Arrival.id).where(Arrival.id == Run.arrival_id, Arrival.feed == self.feed).exists())
+        if self.trigger is not None:
+            found.append(Run.trigger == self.trigger)
         return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dynamo.assets.freshness import (
@@ -64,6 +64,18 @@ States = dict[Subject, Freshness]
 def about_radar(subject: InstrumentedAttribute[str], radar: str) -> ColumnElement[bool]:
     """Return the condition that a stored subject is a radar's; jobs have none."""
     return and_(subject.endswith(f"/{radar}", autoescape=True), ~subject.startswith(f"{JOB}:"))
+
+
+def about_feed(subject: InstrumentedAttribute[str], feed: str) -> ColumnElement[bool]:
+    """Return the condition that a stored subject is a feed, or one of its radars."""
+    return or_(subject == f"{FEED}:{feed}", subject.startswith(f"{FEED}:{feed}/", autoescape=True))
+
+
+def about_trigger(subject: InstrumentedAttribute[str], trigger: str) -> ColumnElement[bool]:
+    """Return the condition that a stored subject are products of what a trigger started."""
+    named = f"/{trigger}"
+    here = or_(subject.endswith(named, autoescape=True), subject.contains(f"{named}/", autoescape=True))
+    return and_(subject.startswith(f"{WORKFLOW}:", autoescape=True), here)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from dynamo.backfill.making import run_states, unfinished_runs
@@ -29,9 +29,10 @@ def find_backfill(session: Session, name: str) -> Backfill:
     return rows[0]
 
 
-def list_backfills(session: Session, limit: int) -> Sequence[Backfill]:
-    """Return backfills, newest first."""
-    return session.scalars(select(Backfill).order_by(Backfill.created_at.desc(), Backfill.id).limit(limit)).all()
+def list_backfills(session: Session, limit: int, *conditions: ColumnElement[bool]) -> Sequence[Backfill]:
+    """Return backfills that meet all conditions, newest first."""
+    query = select(Backfill).where(*conditions).order_by(Backfill.created_at.desc(), Backfill.id).limit(limit)
+    return session.scalars(query).all()
 
 
 def pause(store: Store, name: str, reason: str) -> Backfill:

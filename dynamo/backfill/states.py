@@ -6,6 +6,7 @@ ACTIVE = "active"
 PAUSED = "paused"
 DONE = "done"
 CANCELLED = "cancelled"
+STATES = (ACTIVE, PAUSED, DONE, CANCELLED)
 #: Something is still to be done.
 OPEN = frozenset({ACTIVE, PAUSED})
 

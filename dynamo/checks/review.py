@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.store.checks import CheckReview
+from dynamo.store.models import Arrival, Run
 from dynamo.times import utc_now
 
 
-def reviews_in(session: Session, state: str, limit: int = 1000) -> Sequence[CheckReview]:
-    """Return the reviews in a state (waiting, released, dropped), the newest first."""
+def reviews_in(
+    session: Session, state: str, limit: int = 1000, *, feed: str | None = None, since: datetime | None = None
+) -> Sequence[CheckReview]:
+    """Return the reviews in a state (waiting, released, dropped), the newest first.
+
+    Parameters
+    ----------
+    feed, since
+        Only of runs that a file of this feed started; only those opened at this time or later.
+    """
     statement = select(CheckReview).where(CheckReview.state == state).order_by(CheckReview.opened_at.desc())
+    if since is not None:
+        statement = statement.where(CheckReview.opened_at >= since)
+    if feed is not None:
+        of_feed = select(Run.id).join(Arrival, Arrival.id == Run.arrival_id).where(Arrival.feed == feed)
+        statement = statement.where(of_feed.where(Run.id == CheckReview.run_id).exists())
     return session.scalars(statement.limit(limit)).all()
 
 

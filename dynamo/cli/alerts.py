@@ -9,13 +9,15 @@ import typer
 
 from dynamo.cli.completion import complete_channels
 from dynamo.cli.console import err, out, print_json
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import SinceOption, WideOption, since_of
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import named, print_table, when, worded
 from dynamo.cli.watch import ConfigOption
 from dynamo.texts import counted
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dynamo.alerts.hazards import HazardProduct
     from dynamo.alerts.matching import Finding
     from dynamo.alerts.places import Places
@@ -179,6 +181,7 @@ def places(
 def list_(
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N messages, newest first."),
+    since: str | None = SinceOption,
     open_only: bool = typer.Option(False, "--open", help="List open events instead of messages."),
     wide: bool = WideOption,
     as_json: bool = JsonOption,
@@ -186,9 +189,10 @@ def list_(
     """List messages and their delivery status, newest first."""
     from dynamo.cli.stores import look
 
+    begin = since_of(since)
     store = look(config)
     try:
-        data = _open_events(store, limit) if open_only else _messages(store, limit)
+        data = _open_events(store, limit, begin) if open_only else _messages(store, limit, begin)
     finally:
         store.close()
     if as_json:
@@ -229,7 +233,7 @@ def try_channel(
     from dynamo.alerts.channels.base import Note
     from dynamo.alerts.channels.registry import make_channels
     from dynamo.config.file import find_config
-    from dynamo.documents.problems import near_hint
+    from dynamo.documents.problems import unknown
     from dynamo.errors import NotFoundError
     from dynamo.times import to_iso, utc_now
 
@@ -237,12 +241,7 @@ def try_channel(
     sections = [section for section in _section(settings).channels if section.name == channel]
     if not sections:
         known = [section.name for section in _section(settings).channels]
-        raise NotFoundError(
-            f"unknown channel {channel!r:.80}",
-            where="alerts.channels",
-            expected=", ".join(known) or "none configured",
-            hint=near_hint(channel, known),
-        )
+        raise unknown(NotFoundError, "channel", channel, known, where="alerts.channels")
     key, text = secrets.token_hex(16), f"Test of DyNamo's channel {channel}: storm and hail alerts will arrive here"
     payload = {"key": key, "kind": "test", "text": text, "made": to_iso(utc_now())}
     for target in make_channels(sections, settings.base):
@@ -337,14 +336,17 @@ def _until_told(service: Any) -> None:
         raise service.failure
 
 
-def _messages(store: Any, limit: int) -> list[dict[str, Any]]:
+def _messages(store: Any, limit: int, since: datetime | None) -> list[dict[str, Any]]:
     from sqlalchemy import select
 
     from dynamo.store.alerts import AlertDelivery, AlertMessage
     from dynamo.times import to_iso
 
+    messages = select(AlertMessage).order_by(AlertMessage.id.desc()).limit(limit)
+    if since is not None:
+        messages = messages.where(AlertMessage.created_at >= since)
     with store.reading() as session:
-        found = session.scalars(select(AlertMessage).order_by(AlertMessage.id.desc()).limit(limit)).all()
+        found = session.scalars(messages).all()
         by_message: dict[int, list[dict[str, Any]]] = {message.id: [] for message in found}
         least = min(by_message, default=0)
         query = select(AlertDelivery).where(AlertDelivery.message_id >= least).order_by(AlertDelivery.id)
@@ -365,13 +367,15 @@ def _messages(store: Any, limit: int) -> list[dict[str, Any]]:
     ]
 
 
-def _open_events(store: Any, limit: int) -> list[dict[str, Any]]:
+def _open_events(store: Any, limit: int, since: datetime | None) -> list[dict[str, Any]]:
     from sqlalchemy import select
 
     from dynamo.store.alerts import AlertEvent
     from dynamo.times import to_iso
 
     query = select(AlertEvent).where(AlertEvent.open).order_by(AlertEvent.seen.desc(), AlertEvent.place).limit(limit)
+    if since is not None:
+        query = query.where(AlertEvent.seen >= since)
     with store.reading() as session:
         found = session.scalars(query).all()
     return [

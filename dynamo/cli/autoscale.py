@@ -14,7 +14,7 @@ import typer
 from dynamo.cli.completion import complete_policies
 from dynamo.cli.console import err, out, print_json, print_json_line
 from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import SinceOption, WideOption, since_of
 from dynamo.cli.tables import named, print_table, prose, worded
 from dynamo.cli.watch import ConfigOption
 
@@ -169,6 +169,7 @@ def _tell(found: Look, as_json: bool) -> None:
 
 def decisions(
     fleet: str | None = FleetOption,
+    since: str | None = SinceOption,
     limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="Show the newest N."),
     config: Path | None = ConfigOption,
     wide: bool = WideOption,
@@ -178,10 +179,11 @@ def decisions(
     from dynamo.autoscale.decisions import stored_decisions
     from dynamo.times import to_iso
 
+    begin = since_of(since)
     with opened(config) as here:
         name = fleet_of(here.store, fleet)
         with here.store.reading() as session:
-            found = stored_decisions(session, name, limit=limit)
+            found = stored_decisions(session, name, since=begin, limit=limit)
     if as_json:
         print_json([{"id": d.id, "time": to_iso(d.time), "reason": d.reason, **d.data} for d in found])
         return

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynamo.cli.completion import complete_backfills, complete_engines, complete_triggers
+from dynamo.backfill.states import STATES
+from dynamo.cli.completion import (
+    complete_backfills,
+    complete_engines,
+    complete_feeds,
+    complete_radars,
+    complete_startable,
+)
 from dynamo.cli.console import err, out, print_json, progress
 from dynamo.cli.given import given_values
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import FeedOption as OfFeedOption
+from dynamo.cli.options import SinceOption as SinceMadeOption
+from dynamo.cli.options import TriggerOption, WideOption, choose, state_option
 from dynamo.cli.tables import extra, named, print_table, prose, worded
 from dynamo.cli.watch import ConfigOption
 
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from dynamo.runs.service import RunService
     from dynamo.store.backfills import Backfill
 
+StateOption = state_option(STATES)
 _LOOK_S = 0.5
 _INTERRUPTED = 130
 
@@ -30,18 +40,20 @@ IdArgument = typer.Argument(help="ID of a backfill, or its beginning.", metavar=
 WhatArgument = typer.Argument(
     help="A trigger of the configuration; or a workflow, with --feed or --from.",
     metavar="TRIGGER|WORKFLOW",
-    autocompletion=complete_triggers,
+    autocompletion=complete_startable,
 )
 SinceOption = typer.Option(..., "--since", help="Start of the range of valid times, such as 2026-05-20T22:00Z.")
 UntilOption = typer.Option(..., "--until", help="Its end, which does not belong to it.")
-RadarOption = typer.Option([], "--radar", "-r", help="Only data of this radar (repeatable).")
+RadarOption = typer.Option(
+    [], "--radar", "-r", help="Only data of this radar (repeatable).", autocompletion=complete_radars
+)
 FromOption = typer.Option(
     None, "--from", metavar="FOLDER", help="Take the files in a folder and those below, not what has arrived."
 )
 ParamOption = typer.Option([], "--param", "-p", metavar="NAME=VALUE", help="Change a parameter (repeatable).")
 AsOption = typer.Option("", "--as", metavar="NAME", help="Publish beside the current products, as WORKFLOW@NAME.")
 AtMostOption = typer.Option(1, "--at-most", min=1, max=1000, metavar="N", help="Runs at once.")
-FeedOption = typer.Option(None, "--feed", help="Feed whose arrivals a workflow takes.")
+FeedOption = typer.Option(None, "--feed", help="Feed whose arrivals a workflow takes.", autocompletion=complete_feeds)
 PortOption = typer.Option(None, "--input", "-i", metavar="NAME", help="Workflow input that gets the file.")
 EngineOption = typer.Option(
     None, "--engine", "-e", help="Instead of the configured engine.", autocompletion=complete_engines
@@ -164,19 +176,30 @@ def start(
 
 
 def list_all(
+    state: list[str] = StateOption,
+    since: str | None = SinceMadeOption,
+    feed: str | None = OfFeedOption,
+    trigger: str | None = TriggerOption,
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List backfills, newest first."""
+    chosen = choose(since=since, feed=feed, trigger=trigger, states=state, known=STATES)
 
     def work(service: RunService, _settings: Config) -> None:
         from dynamo.backfill.control import backfill_json, list_backfills
+        from dynamo.store.backfills import Backfill
         from dynamo.times import in_words
 
+        conditions = [Backfill.created_at >= chosen.since] if chosen.since is not None else []
+        conditions += [Backfill.state.in_(state)] if state else []
+        conditions += [Backfill.feed == feed] if feed is not None else []
+        conditions += [Backfill.trigger == trigger] if trigger is not None else []
+
         with service.store.reading() as session:
-            rows = list_backfills(session, limit)
+            rows = list_backfills(session, limit, *conditions)
             data = [backfill_json(session, row) for row in rows]
         if as_json:
             print_json(data)
@@ -197,7 +220,7 @@ def list_all(
                 )
                 for row, one in zip(rows, data, strict=True)
             ],
-            empty=f"no backfills in {service.store.url}",
+            empty=chosen.none("backfills", service.store.url, config),
             whole=wide,
         )
 

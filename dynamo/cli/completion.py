@@ -46,7 +46,82 @@ def complete_policies(incomplete: str) -> list[str]:
 
 def complete_triggers(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the configured triggers."""
-    return _matching(incomplete, lambda: [trigger.name for trigger in _config(ctx).triggers])
+    return _matching(incomplete, lambda: triggers_in(_named(ctx)))
+
+
+def complete_feeds(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the configured feeds."""
+    return _matching(incomplete, lambda: feeds_in(_named(ctx)))
+
+
+def complete_radars(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the radars that data came from, and those that are expected."""
+    return _matching(incomplete, lambda: radars_in(_named(ctx)))
+
+
+def complete_startable(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return what a backfill can make again: triggers and templates."""
+    return _matching(incomplete, lambda: [*triggers_in(_named(ctx)), *_templates()])
+
+
+def complete_assets(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of assets, as their list shows them."""
+    from dynamo.assets.catalog import assets_of
+    from dynamo.runs.setup import make_planner
+
+    def ask(session: Session) -> list[str]:
+        settings = _config(ctx)
+        return [asset.name for asset in assets_of(settings, make_planner(settings), session)]
+
+    return from_store(ctx, incomplete, ask)
+
+
+def complete_waiting(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the numbers and runs that wait for a person, newest first."""
+    from dynamo.watch.quarantined import QUARANTINED, waiting
+
+    return from_store(ctx, incomplete, lambda session: [item.id for item in waiting(session, QUARANTINED, _MOST)])
+
+
+def complete_known_workflows(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of workflows that have run, and of templates."""
+    return _matching(incomplete, lambda: workflows_in(_named(ctx)))
+
+
+def feeds_in(config: Path | None) -> Iterable[str]:
+    """Return the feeds of a configuration."""
+    from dynamo.config.file import find_config
+
+    return [feed.name for feed in find_config(config).feeds]
+
+
+def triggers_in(config: Path | None) -> Iterable[str]:
+    """Return the triggers of a configuration."""
+    from dynamo.config.file import find_config
+
+    return [trigger.name for trigger in find_config(config).triggers]
+
+
+def radars_in(config: Path | None) -> Iterable[str]:
+    """Return the radars that feeds expect, and those that data came from."""
+    from sqlalchemy import select
+
+    from dynamo.config.file import find_config
+    from dynamo.store.models import Series
+
+    expected = {radar.upper() for feed in find_config(config).feeds for radar in feed.expect}
+    seen = _asked(config, lambda session: session.scalars(select(Series.radar).distinct()).all())
+    return sorted({*expected, *seen} - {""})
+
+
+def workflows_in(config: Path | None) -> Iterable[str]:
+    """Return the workflows that published anything, and the templates."""
+    from sqlalchemy import select
+
+    from dynamo.store.models import Series
+
+    query = select(Series.name).where(Series.kind == "workflow").distinct()
+    return sorted({*_templates(), *_asked(config, lambda session: session.scalars(query).all())})
 
 
 def complete_backfills(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -62,20 +137,22 @@ def complete_channels(ctx: typer.Context, incomplete: str) -> list[str]:
 def from_store(ctx: typer.Context, incomplete: str, ask: Callable[[Session], Iterable[str]]) -> list[str]:
     """Return the names that ``ask`` finds in an existing store."""
 
-    def names() -> list[str]:
-        from dynamo.store.engine import open_store
+    return _matching(incomplete, lambda: _asked(_named(ctx), ask))
 
-        url = _config(ctx).store_url
-        if isinstance(url, Path) and not url.exists():
-            return []
-        store = open_store(url, busy_timeout_s=0.5)
-        try:
-            with store.reading() as session:
-                return list(ask(session))
-        finally:
-            store.close()
 
-    return _matching(incomplete, names)
+def _asked(config: Path | None, ask: Callable[[Session], Iterable[str]]) -> list[str]:
+    from dynamo.config.file import find_config
+    from dynamo.store.engine import open_store
+
+    url = find_config(config).store_url
+    if isinstance(url, Path) and not url.exists():
+        return []
+    store = open_store(url, busy_timeout_s=0.5)
+    try:
+        with store.reading() as session:
+            return list(ask(session))
+    finally:
+        store.close()
 
 
 def _matching(incomplete: str, names: Callable[[], Iterable[str]]) -> list[str]:
@@ -86,11 +163,15 @@ def _matching(incomplete: str, names: Callable[[], Iterable[str]]) -> list[str]:
     return [name for name in dict.fromkeys(found) if name.startswith(incomplete)][:_MOST]
 
 
+def _named(ctx: typer.Context) -> Path | None:
+    named = ctx.params.get("config")
+    return Path(named) if named else None
+
+
 def _config(ctx: typer.Context) -> Config:
     from dynamo.config.file import find_config
 
-    named = ctx.params.get("config")
-    return find_config(Path(named) if named else None)
+    return find_config(_named(ctx))
 
 
 def _runs(session: Session) -> Iterable[str]:

@@ -32,6 +32,7 @@ COMMANDS = (
     "runs",
     "serve",
     "simulate",
+    "status",
     "store",
     "submit",
     "triggers",

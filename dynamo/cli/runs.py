@@ -9,10 +9,20 @@ import typer
 
 from dynamo.cli.completion import complete_runs
 from dynamo.cli.console import out, print_json
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import (
+    FeedOption,
+    RadarOption,
+    SinceOption,
+    TriggerOption,
+    WideOption,
+    WorkflowOption,
+    choose,
+    state_option,
+)
 from dynamo.cli.stores import look, no_runs
 from dynamo.cli.tables import Column, extra, named, print_table, worded
 from dynamo.cli.watch import ConfigOption
+from dynamo.runs.states import TRANSITIONS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
     from dynamo.store.models import Run
 
 JsonOption = typer.Option(False, "--json", help="Print JSON.")
+StateOption = state_option(TRANSITIONS)
 RunArgument = typer.Argument(help="Run ID, or a unique prefix of it.", metavar="RUN", autocompletion=complete_runs)
 _TAIL = 50
 #: Said of an unfinished run whose process is gone.
@@ -45,8 +56,12 @@ def register(app: typer.Typer) -> None:
 
 def list_runs(
     config: Path | None = ConfigOption,
-    state: list[str] = typer.Option([], "--state", "-s", help="Only runs in this state (repeatable)."),
-    workflow: str | None = typer.Option(None, "--workflow", "-w", help="Only runs of this workflow."),
+    state: list[str] = StateOption,
+    since: str | None = SinceOption,
+    feed: str | None = FeedOption,
+    trigger: str | None = TriggerOption,
+    workflow: str | None = WorkflowOption,
+    radar: str | None = RadarOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     wide: bool = WideOption,
     as_json: bool = JsonOption,
@@ -54,19 +69,21 @@ def list_runs(
     """List runs, newest first. Every command takes a run's ID, or its first characters if no other ID has them."""
     from sqlalchemy import select
 
-    from dynamo.errors import UsageError
     from dynamo.runs.record import latencies, run_json
-    from dynamo.runs.states import TRANSITIONS
     from dynamo.store.models import Run
 
-    unknown = [name for name in state if name not in TRANSITIONS]
-    if unknown:
-        raise UsageError(f"unknown state {unknown[0]!r:.40}", where="--state", expected=", ".join(TRANSITIONS))
-    query = select(Run).order_by(Run.created_at.desc(), Run.id).limit(limit)
-    if state:
-        query = query.where(Run.state.in_(state))
-    if workflow is not None:
-        query = query.where(Run.workflow == workflow)
+    chosen = choose(
+        since=since,
+        feed=feed,
+        trigger=trigger,
+        workflow=workflow,
+        radar=radar,
+        states=state,
+        known=TRANSITIONS,
+    )
+    query = select(Run).where(*chosen.of_runs()).order_by(Run.created_at.desc(), Run.id).limit(limit)
+    if chosen.since is not None:
+        query = query.where(Run.created_at >= chosen.since)
     store = look(config)
     with store.reading() as session:
         found = session.scalars(query).all()
@@ -104,9 +121,7 @@ def list_runs(
         )
         for run in found
     ]
-    empty = "" if found else no_runs(store, config)
-    if state or workflow is not None:
-        empty = f"no such runs in {store.url}"
+    empty = "" if found else chosen.none("runs", store.url, config) if chosen else no_runs(store, config)
     print_table("", columns, rows, empty=empty, whole=wide)
 
 

@@ -50,6 +50,7 @@ def serve(
     """
     from dynamo.api.opening import open_api
     from dynamo.config.file import find_config
+    from dynamo.inspection import process as inspection
     from dynamo.store.engine import open_store
     from dynamo.watch.logs import set_up_logging
 
@@ -74,6 +75,7 @@ def serve(
         finally:
             server.stop()
     finally:
+        inspection.close()
         store.close()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.console import out, print_json
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import FeedOption, RadarOption, SinceOption, TriggerOption, WideOption, choose, state_option
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.stores import look
 from dynamo.cli.tables import Column, extra, located, named, print_table, worded
@@ -16,6 +16,9 @@ from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+ARRIVAL_STATES = ("accepted", "duplicate", "quarantined", "released", "dropped")
+ArrivalStateOption = state_option(ARRIVAL_STATES)
 
 
 def register(app: typer.Typer) -> None:
@@ -90,21 +93,29 @@ def status(config: Path | None = ConfigOption, as_json: bool = JsonOption) -> No
 def arrivals(
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
-    state: str | None = typer.Option(
-        None, "--state", "-s", help="accepted, duplicate, quarantined, released, dropped."
-    ),
+    state: list[str] = ArrivalStateOption,
+    since: str | None = SinceOption,
+    feed: str | None = FeedOption,
+    radar: str | None = RadarOption,
     wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List arrivals, newest first."""
-    from sqlalchemy import select
+    from sqlalchemy import func, select
 
     from dynamo.store.models import Arrival
     from dynamo.times import to_iso
 
+    chosen = choose(since=since, feed=feed, radar=radar, states=state, known=ARRIVAL_STATES)
     query = select(Arrival).order_by(Arrival.id.desc()).limit(limit)
-    if state is not None:
-        query = query.where(Arrival.state == state)
+    if chosen.states:
+        query = query.where(Arrival.state.in_(chosen.states))
+    if chosen.since is not None:
+        query = query.where(Arrival.detected_at >= chosen.since)
+    if feed is not None:
+        query = query.where(Arrival.feed == feed)
+    if radar is not None:
+        query = query.where(func.upper(Arrival.radar) == radar.upper())
     store = look(config)
     with store.reading() as session:
         found = session.scalars(query).all()
@@ -151,25 +162,36 @@ def arrivals(
         )
         for item in found
     ]
-    such = "such arrivals" if state is not None else "arrivals"
-    print_table("", columns, rows, empty=f"no {such} in {store.url}", whole=wide)
+    print_table("", columns, rows, empty=chosen.none("arrivals", store.url, config), whole=wide)
 
 
 def decisions(
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
+    since: str | None = SinceOption,
+    feed: str | None = FeedOption,
+    trigger: str | None = TriggerOption,
     wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List decisions and their reasons, newest first."""
     from sqlalchemy import select
 
+    from dynamo.runs.ledger import about_feed, about_trigger
     from dynamo.runs.record import decision_json
     from dynamo.store.models import RunDecision
 
+    chosen = choose(since=since, feed=feed, trigger=trigger)
+    query = select(RunDecision).order_by(RunDecision.id.desc()).limit(limit)
+    if chosen.since is not None:
+        query = query.where(RunDecision.time >= chosen.since)
+    if feed is not None:
+        query = query.where(about_feed(feed))
+    if trigger is not None:
+        query = query.where(about_trigger(trigger))
     store = look(config)
     with store.reading() as session:
-        found = session.scalars(select(RunDecision).order_by(RunDecision.id.desc()).limit(limit)).all()
+        found = session.scalars(query).all()
     store.close()
     data = [decision_json(item) for item in found]
     if as_json:
@@ -177,7 +199,7 @@ def decisions(
         return
     columns = ("time", "action", worded("why"), located("subject"))
     rows = [(item.time, item.action, item.reason, item.subject) for item in found]
-    print_table("", columns, rows, empty=f"no decisions in {store.url}", whole=wide)
+    print_table("", columns, rows, empty=chosen.none("decisions", store.url, config), whole=wide)
 
 
 def _counts(session: Session, column: Any) -> dict[str, int]:

@@ -10,7 +10,7 @@ import typer
 
 from dynamo.cli.completion import complete_triggers
 from dynamo.cli.console import out, print_json
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import FeedOption, WideOption, choose, state_option
 from dynamo.cli.tables import Column, named, print_table, when, worded
 from dynamo.cli.watch import ConfigOption
 
@@ -23,6 +23,9 @@ TriggerArgument = typer.Argument(
     help="Name of a trigger in the configuration.", metavar="TRIGGER", autocompletion=complete_triggers
 )
 
+_STATES = ("active", "paused")
+StateOption = state_option(_STATES)
+
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
@@ -34,6 +37,8 @@ def register(app: typer.Typer) -> None:
 
 
 def list_triggers(
+    feed: str | None = FeedOption,
+    state: list[str] = StateOption,
     config: Path | None = ConfigOption,
     count: int = typer.Option(1, "--next", "-n", min=1, max=1000, help="Show the next N runs of each schedule."),
     wide: bool = WideOption,
@@ -66,9 +71,12 @@ def list_triggers(
                 "next": [to_iso(time) for time in upcoming],
             }
         )
+    chosen = choose(feed=feed, states=state, known=_STATES)
+    data = [item for item in data if (feed is None or item["feed"] == feed) and (not state or item["state"] in state)]
     if as_json:
         print_json(data)
         return
+    where = _named(config, settings)
     columns = (
         named("trigger"),
         Column("kind", wide=True),
@@ -92,7 +100,7 @@ def list_triggers(
         )
         for item in data
     ]
-    print_table("", columns, rows, empty=f"no [[triggers]] in {_named(config, settings)}", whole=wide)
+    print_table("", columns, rows, empty=chosen.none("[[triggers]]", where, config), whole=wide)
 
 
 def pause(
@@ -148,20 +156,14 @@ def _tell(name: str, state: str, changed: bool, as_json: bool) -> None:
 
 def _store(config: Path | None, name: str) -> Store:
     from dynamo.config.file import find_config
-    from dynamo.documents.problems import nearest
+    from dynamo.documents.problems import unknown
     from dynamo.errors import NotFoundError
     from dynamo.store.engine import open_store
 
     settings = find_config(config)
     known = [section.name for section in settings.triggers]
     if name not in known:
-        near = nearest(name, known)
-        raise NotFoundError(
-            f"no trigger {name!r:.80}",
-            where=config or settings.base,
-            expected=", ".join(known) or "a [[triggers]] section",
-            hint=f"did you mean {near}?" if near else None,
-        )
+        raise unknown(NotFoundError, "trigger", name, known, where=config or settings.base)
     return open_store(settings.store_url)
 
 

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dynamo.errors import DynamoError, InputError
 
@@ -15,6 +16,7 @@ _MAX_CANDIDATES = 1000
 _MAX_SHOWN = 80
 #: Mistakes in a message of one line.
 _MAX_TOLD = 12
+_E = TypeVar("_E", bound=DynamoError)
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_]*\Z")
 
 
@@ -180,6 +182,21 @@ def near_hint(name: str, known: Iterable[str]) -> str | None:
     """Return the same question as the hint of an error; None if no known name is near."""
     near = nearest(name, known)
     return f"did you mean {near}?" if near else None
+
+
+def unknown(
+    kind: type[_E], what: str, name: str, known: Iterable[str], *, where: object = None, expected: str = ""
+) -> _E:
+    """Return the error for a name that is not known: it lists those that are, and asks for the nearest.
+
+    Parameters
+    ----------
+    expected
+        What to say instead of the known names.
+    """
+    names = list(known)
+    listed = expected or ", ".join(names) or "none: there is no " + what
+    return kind(f"unknown {what} {name!r:.80}", where=where, expected=listed, hint=near_hint(name, names))
 
 
 def shown(value: object) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from sqlalchemy import CursorResult, delete, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 import dynamo
@@ -20,7 +20,7 @@ from dynamo.runs.series import withdraw
 from dynamo.runs.states import ENGAGED, TOLD, UNFINISHED, RunState, sources
 from dynamo.store.inserts import insert_new
 from dynamo.store.lineage import UntoldStep
-from dynamo.store.models import Product, Run, RunDecision, RunInput, StoredDocument
+from dynamo.store.models import Arrival, Product, Run, RunDecision, RunInput, StoredDocument
 from dynamo.store.url import store_of
 from dynamo.times import CLOCK_TOLERANCE, utc_now
 
@@ -251,6 +251,23 @@ BRANCH = "branch"
 def decide(session: Session, subject: str, action: str, reason: str, **data: Any) -> None:
     """Record what was decided about ``subject``, why, and the numbers behind it."""
     session.add(RunDecision(time=utc_now(), subject=subject[:400], action=action, reason=reason, data=data))
+
+
+def about_trigger(trigger: str) -> ColumnElement[bool]:
+    """Return the condition that a decision is about a trigger: made by it, about it, or about a run that it started."""
+    started = select(Run.id).where(Run.id == RunDecision.subject, Run.trigger == trigger).exists()
+    return or_(RunDecision.data["trigger"].as_string() == trigger, RunDecision.subject == f"trigger {trigger}", started)
+
+
+def about_feed(feed: str) -> ColumnElement[bool]:
+    """Return the condition that a decision is about a feed's files, or about a run that one of them started."""
+    started = (
+        select(Run.id)
+        .join(Arrival, Arrival.id == Run.arrival_id)
+        .where(Run.id == RunDecision.subject, Arrival.feed == feed)
+        .exists()
+    )
+    return or_(RunDecision.data["feed"].as_string() == feed, started)
 
 
 def find_run(session: Session, name: str) -> Run:

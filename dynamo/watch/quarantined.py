@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import or_, select, update
@@ -28,22 +29,31 @@ QUARANTINED, RELEASED, DROPPED = "quarantined", "released", "dropped"
 AGAIN = frozenset({QUARANTINED, RELEASED})
 
 
-#: Returns the newest of one kind in a state; more kinds are more functions in `KINDS`.
-Lister = Callable[[Session, str, int], Sequence[Waiting]]
+#: Returns the newest of one kind in a state, of a feed and since a time if they are given; more kinds are more
+#: functions in `KINDS`.
+Lister = Callable[[Session, str, int, str | None, datetime | None], Sequence[Waiting]]
 
 
-def refused_files(session: Session, state: str, limit: int) -> Sequence[Waiting]:
+def refused_files(
+    session: Session, state: str, limit: int, feed: str | None = None, since: datetime | None = None
+) -> Sequence[Waiting]:
     """Return the files in a state, the newest first."""
     query = select(Arrival).where(Arrival.state == state).order_by(Arrival.id.desc()).limit(limit)
+    if feed is not None:
+        query = query.where(Arrival.feed == feed)
+    if since is not None:
+        query = query.where(Arrival.recorded_at >= since)
     return [waiting_of(arrival) for arrival in session.scalars(query)]
 
 
 KINDS: tuple[Lister, ...] = (refused_files, held_back)
 
 
-def waiting(session: Session, state: str, limit: int) -> Sequence[Waiting]:
+def waiting(
+    session: Session, state: str, limit: int, feed: str | None = None, since: datetime | None = None
+) -> Sequence[Waiting]:
     """Return what is in a state, of every kind, the newest first."""
-    found = [item for kind in KINDS for item in kind(session, state, limit)]
+    found = [item for kind in KINDS for item in kind(session, state, limit, feed, since)]
     return sorted(found, key=lambda item: item.since, reverse=True)[:limit]
 
 

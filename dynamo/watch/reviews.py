@@ -7,6 +7,7 @@ other that is retried.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
@@ -28,9 +29,12 @@ _STATES = {"quarantined": "waiting", "released": "released", "dropped": "dropped
 _NAMES = {state: name for name, state in _STATES.items()}
 
 
-def held_back(session: Session, state: str, limit: int) -> Sequence[Waiting]:
+def held_back(
+    session: Session, state: str, limit: int, feed: str | None = None, since: datetime | None = None
+) -> Sequence[Waiting]:
     """Return the runs in a state, the newest first."""
-    return [waiting_of_review(session, review) for review in reviews_in(session, _STATES[state], limit)]
+    found = reviews_in(session, _STATES[state], limit, feed=feed, since=since)
+    return [waiting_of_review(session, review) for review in found]
 
 
 def find_review(session: Session, name: str) -> CheckReview:

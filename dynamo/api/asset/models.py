@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -250,3 +250,21 @@ class PlaceItem(BaseModel):
 
 class PlaceList(Page[PlaceItem]):
     """All places that are alerted."""
+
+
+class ReviewItem(BaseModel):
+    """A file that intake refused, or a run that a check kept back."""
+
+    kind: Literal["file", "run"]
+    id: Annotated[str, Field(description="The file's number, or the run.")]
+    state: str
+    source: Annotated[str, Field(description="The feed, or the workflow.")]
+    path: str
+    bytes: int
+    reason: str
+    since: datetime
+    drawable: Annotated[bool, Field(description="Whether there is a file to draw: `/v1/reviews/{id}/picture`.")]
+
+
+class ReviewList(Page[ReviewItem]):
+    """What waits for a person."""

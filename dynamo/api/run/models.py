@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dynamo.api.models import Order, Text
+from dynamo.api.models import OrderBody, Text
 from dynamo.api.paging import Page
 
 
@@ -179,7 +179,7 @@ class Uploaded(BaseModel):
     name: str
 
 
-class InputRef(Order):
+class InputRef(OrderBody):
     """One file: an upload, an arrival, a product, or, for callers on the server itself, a path there."""
 
     upload: Text | None = None
@@ -194,7 +194,7 @@ class InputRef(Order):
         return self
 
 
-class RunOrder(Order):
+class RunOrder(OrderBody):
     """What to run."""
 
     model_config = ConfigDict(

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from dynamo.api.auth import Reader, Writer
 from dynamo.api.bodies import Body, read_order
-from dynamo.api.documented import body_of, failures
+from dynamo.api.documented import failures, named_body
 from dynamo.api.problems import Refusal, answer
 from dynamo.api.run.models import InputRef, RunOrder, RunOrdered, Uploaded, WorkflowItem, WorkflowList
 from dynamo.api.run.ordering import IdempotencyKey, Repeatable
@@ -59,7 +59,9 @@ def workflows(request: Request, service: Served, caller: Reader) -> Response:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "..."}
+            },
         }
     },
 )
@@ -80,7 +82,7 @@ async def upload(
     summary="Submit a run",
     status_code=202,
     responses={202: {"model": RunOrdered}, **failures(400, 404)},
-    openapi_extra=body_of(RunOrder),
+    openapi_extra=named_body(RunOrder),
 )
 def submit(service: Served, caller: Writer, body: Body, idempotency_key: IdempotencyKey = None) -> Response:
     """Run a workflow once, in the background. Scope `write`.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_assets
 from dynamo.cli.console import err, out, print_json
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import RadarOption, SinceOption, WideOption, since_of
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import extra, named, print_table, right
 from dynamo.cli.watch import ConfigOption
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from dynamo.assets.model import Asset
     from dynamo.store.models import Series
 
-NameArgument = typer.Argument(metavar="ASSET", help="Name of the asset, as `dynamo assets list` shows it.")
-RadarOption = typer.Option(None, "--radar", "-r", metavar="ID", help="Only data of this radar.")
-SinceOption = typer.Option(
-    None, "--since", "-s", metavar="WHEN", help="Only valid times since: an age such as 6h or 2d, or an ISO 8601 time."
+NameArgument = typer.Argument(
+    metavar="ASSET",
+    help="Name of the asset, as `dynamo assets list` shows it.",
+    autocompletion=complete_assets,
 )
 UntilOption = typer.Option(None, "--until", metavar="WHEN", help="End of the range, like --since. Default: now.")
 VariantOption = typer.Option("", "--as", metavar="NAME", help="Data published beside the current ones under NAME.")
@@ -70,7 +71,7 @@ def list_assets(
     from dynamo.assets.coverage import count_between, series_of
     from dynamo.times import utc_now
 
-    begin = _moment(since, "--since")
+    begin = since_of(since)
     with _opened(config) as opened:
         found = []
         for asset in opened.assets:
@@ -122,7 +123,7 @@ def show(
     from dynamo.assets.coverage import cadence_of, series_of
     from dynamo.assets.history import history_of
 
-    begin = _moment(since, "--since")
+    begin = since_of(since)
     with _opened(config) as opened:
         asset = find_asset(opened.assets, name)
         series = series_of(opened.session, asset, radar=radar, variant=variant)
@@ -200,8 +201,8 @@ def gaps(
     from dynamo.errors import UsageError
     from dynamo.times import to_iso, utc_now
 
-    end = _moment(until, "--until") or utc_now()
-    begin = _moment(since, "--since") or end - _DAY
+    end = since_of(until, "--until") or utc_now()
+    begin = since_of(since) or end - _DAY
     if begin >= end:
         raise UsageError("the range ends before it begins", where="--since", expected=f"a time before {to_iso(end)}")
     found: list[tuple[Series, float | None, list[Gap], int]] = []
@@ -308,13 +309,6 @@ def _opened(config: Path | None) -> Iterator[_Opened]:
             yield _Opened(session, assets_of(settings, make_planner(settings), session))
     finally:
         store.close()
-
-
-def _moment(text: str | None, where: str) -> datetime | None:
-    from dynamo.cli.fleet.common import past
-    from dynamo.times import utc_now
-
-    return None if text is None else past(text, utc_now(), where=where)
 
 
 def _asset_json(asset: Asset) -> dict[str, Any]:

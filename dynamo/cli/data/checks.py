@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_runs
 from dynamo.cli.console import out, print_json
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import TriggerOption, WideOption, past
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import extra, named, print_table, prose, worded
 from dynamo.cli.watch import ConfigOption
@@ -109,9 +109,12 @@ def run(
 
 
 def results(
-    since: str = typer.Option("24h", metavar="TIME", help="How far back, such as `90min`, `24h`, or `7d`."),
+    since: str = typer.Option(
+        "24h", metavar="TIME", help="Nothing older: an age such as 90min or 7d, or an ISO 8601 time."
+    ),
     series: str = typer.Option("", "--series", help="Only this radar or source."),
-    run_id: str = typer.Option("", "--run", metavar="RUN", help="Only this run."),
+    run_id: str = typer.Option("", "--run", metavar="RUN", help="Only this run.", autocompletion=complete_runs),
+    trigger: str | None = TriggerOption,
     limit: int = typer.Option(100, min=1, max=100_000, help="Show at most this many, newest first."),
     config: Path | None = ConfigOption,
     wide: bool = WideOption,
@@ -124,9 +127,10 @@ def results(
     from dynamo.runs.ledger import find_run
     from dynamo.store.checks import CheckDay, CheckResult
     from dynamo.store.engine import open_store
+    from dynamo.store.models import Run
     from dynamo.times import to_iso, utc_now
 
-    earliest = utc_now() - _span(since)
+    earliest = past(since, utc_now(), where="--since")
     store = open_store(find_config(config).store_url)
     with store.reading() as session:
         query = select(CheckResult).order_by(CheckResult.id.desc()).limit(limit)
@@ -134,11 +138,13 @@ def results(
             query = query.where(CheckResult.run_id == find_run(session, run_id).id)
         else:
             query = query.where(CheckResult.time >= earliest)
+        if trigger is not None:
+            query = query.where(select(Run.id).where(Run.id == CheckResult.run_id, Run.trigger == trigger).exists())
         days = select(CheckDay).where(CheckDay.day >= f"{earliest:%Y-%m-%d}").order_by(CheckDay.series, CheckDay.day)
         if series:
             query, days = query.where(CheckResult.series == series), days.where(CheckDay.series == series)
         rows = session.scalars(query).all()
-        counts = [] if run_id else session.scalars(days).all()
+        counts = [] if run_id or trigger else session.scalars(days).all()
     store.close()
     if as_json:
         names = ("run_id", "series", "file", "check", "severity", "flag", "value", "limit", "place")
@@ -196,21 +202,3 @@ def _limits(check: Check) -> tuple[str, str]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
-
-
-def _span(text: str) -> timedelta:
-    """Return a length of time.
-
-    Raises
-    ------
-    UsageError
-        If it is none.
-    """
-    from dynamo.errors import UsageError
-
-    units = {"min": 60.0, "h": 3600.0, "d": 86_400.0}
-    for unit, seconds in units.items():
-        number = text.removesuffix(unit)
-        if text.endswith(unit) and number.replace(".", "", 1).isdecimal() and float(number) * seconds < 1e9:
-            return timedelta(seconds=float(number) * seconds)
-    raise UsageError(f"--since {text!r:.40} is no length of time", expected="such as 90min, 24h, or 7d")

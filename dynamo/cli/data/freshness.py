@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.assets.freshness import State
 from dynamo.cli.console import print_json
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import FeedOption, RadarOption, SinceOption, TriggerOption, WideOption, choose, state_option
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import named, print_table, worded
 from dynamo.cli.watch import ConfigOption
+from dynamo.runs.series import FEED
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from dynamo.config.file import Config
     from dynamo.store.problems import ProblemRecord
 
-RadarOption = typer.Option(None, "--radar", "-r", metavar="ID", help="Only of this radar.")
-_WHEN = "an age such as 6h or 2d, or an ISO 8601 time"
+_BAD = (State.LATE, State.SILENT, State.FAILED)
+FreshStateOption = state_option(State)
+ProblemStateOption = state_option(_BAD)
 
 
 def register(app: typer.Typer) -> None:
@@ -37,9 +40,10 @@ def register(app: typer.Typer) -> None:
 
 def freshness(
     radar: str | None = RadarOption,
-    since: str | None = typer.Option(
-        None, "--since", "-s", metavar="WHEN", help=f"Only what has data, or a job's success, since: {_WHEN}."
-    ),
+    since: str | None = SinceOption,
+    feed: str | None = FeedOption,
+    trigger: str | None = TriggerOption,
+    state: list[str] = FreshStateOption,
     config: Path | None = ConfigOption,
     wide: bool = WideOption,
     as_json: bool = JsonOption,
@@ -55,37 +59,43 @@ def freshness(
     `dynamo freshness --radar KFWS --since 2d`: without what has been dead for longer.
     """
     from dynamo.assets.watched import Watched
-    from dynamo.cli.fleet.common import past
     from dynamo.times import utc_now
 
     now = utc_now()
-    begin = None if since is None else past(since, now, where="--since")
-    with _opened(config) as (settings, _, session):
+    chosen = choose(since=since, feed=feed, trigger=trigger, radar=radar, states=state, known=tuple(State))
+    begin = chosen.since
+    with _opened(config) as (settings, url, session):
         states = Watched(settings, now).judge(session, now)
     oldest_s = float("inf") if begin is None else (now - begin).total_seconds()
+    of_feed = {section.name for section in settings.triggers if section.feed == feed}
     shown = [
         (subject, found)
         for subject, found in states.items()
         if (radar is None or subject.radar == radar.upper())
+        and (feed is None or (subject.kind == FEED and subject.name == feed) or subject.trigger in of_feed)
+        and (trigger is None or subject.trigger == trigger)
+        and (not state or found.state in state)
         and (begin is None or (found.age_s is not None and found.age_s <= oldest_s))
     ]
     if as_json:
         print_json([_state_json(subject, found) for subject, found in shown])
         return
+    empty = chosen.none("feeds, workflows or jobs", url, config)
     print_table(
         "",
         (named("subject"), "state", worded("why")),
         [(subject, found.state, found.reason) for subject, found in shown],
-        empty="nothing of that kind is watched" if states else "no feed, trigger or job is configured",
+        empty=empty if states else "no feed, trigger or job is configured",
         whole=wide,
     )
 
 
 def list_problems(
     everything: bool = typer.Option(False, "--all", "-a", help="Also those that are over."),
-    since: str | None = typer.Option(
-        None, "--since", "-s", metavar="WHEN", help=f"Those that were open at any time since: {_WHEN}."
-    ),
+    since: str | None = SinceOption,
+    feed: str | None = FeedOption,
+    trigger: str | None = TriggerOption,
+    state: list[str] = ProblemStateOption,
     radar: str | None = RadarOption,
     limit: int = typer.Option(50, "--limit", "-n", min=1, max=10_000, help="At most N."),
     config: Path | None = ConfigOption,
@@ -104,30 +114,35 @@ def list_problems(
     """
     from sqlalchemy import or_, select
 
-    from dynamo.assets.watched import about_radar
-    from dynamo.cli.fleet.common import past
+    from dynamo.assets.watched import about_feed, about_radar, about_trigger
     from dynamo.store.problems import ProblemRecord
-    from dynamo.times import utc_now
 
+    chosen = choose(since=since, feed=feed, trigger=trigger, radar=radar, states=state, known=_BAD)
     query = select(ProblemRecord).order_by(ProblemRecord.opened_at.desc(), ProblemRecord.id.desc()).limit(limit)
     still_open = ProblemRecord.closed_at.is_(None)
-    if since is not None:
-        query = query.where(or_(still_open, ProblemRecord.closed_at >= past(since, utc_now(), where="--since")))
+    if chosen.since is not None:
+        query = query.where(or_(still_open, ProblemRecord.closed_at >= chosen.since))
     elif not everything:
         query = query.where(still_open)
     if radar is not None:
         query = query.where(about_radar(ProblemRecord.subject, radar.upper()))
+    if feed is not None:
+        query = query.where(about_feed(ProblemRecord.subject, feed))
+    if trigger is not None:
+        query = query.where(about_trigger(ProblemRecord.subject, trigger))
+    if state:
+        query = query.where(ProblemRecord.kind.in_(state))
     with _opened(config) as (_, store, session):
         found = session.scalars(query).all()
     if as_json:
         print_json([_problem_json(problem) for problem in found])
         return
-    what = "problem" if everything or since else "open problem"
+    what = "problems" if everything or since else "open problems"
     print_table(
         "",
         (named("subject"), "state", "since", "lasted", worded("why")),
         [(p.subject, p.kind, p.opened_at, _lasted(p), p.ending or p.reason) for p in found],
-        empty=f"no {what}{' of that kind' if radar or since else ''} in {store}",
+        empty=chosen.none(what, store, config),
         whole=wide,
     )
 

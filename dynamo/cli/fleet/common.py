@@ -1,11 +1,10 @@
-"""Shared by the fleet commands: options, the open store, parsing of human-written times."""
+"""Shared by the fleet commands: options and the open store."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -80,41 +79,3 @@ def fleet_of(store: Store, name: str | None) -> str:
 
     with store.reading() as session:
         return the_fleet(session, name)
-
-
-def duration(text: str, *, where: str) -> timedelta:
-    """Parse a duration such as ``90``, ``45m``, ``2h`` or ``1d12h``.
-
-    Raises
-    ------
-    UsageError
-        If the text is not a duration.
-    """
-    from pydantic_core import PydanticCustomError
-
-    from dynamo.errors import UsageError
-    from dynamo.provision.spec.types import parse_moment
-
-    plain = text.strip().removeprefix("+")
-    try:
-        seconds = parse_moment(f"+{plain}s" if plain.isdigit() else f"+{plain}").offset_s
-    except PydanticCustomError:
-        seconds = 0
-    if seconds <= 0:
-        raise UsageError(f"not a duration: {text!r:.40}", where=where, expected="e.g. 90s, 45m, 2h or 1d12h")
-    return timedelta(seconds=seconds)
-
-
-def past(text: str, now: datetime, *, where: str) -> datetime:
-    """Parse a time: ISO 8601, or an age such as ``2h`` or ``7d``."""
-    from dynamo.errors import InputError, UsageError
-    from dynamo.times import parse_time
-
-    if text[:1].isdigit() and text[-1:] in "smhd":
-        return now - duration(text, where=where)
-    try:
-        return parse_time(text, where=where)
-    except InputError as error:
-        raise UsageError(
-            error.what, where=where, expected="ISO 8601 (2026-06-10T00:00:00Z) or an age (2h, 7d)"
-        ) from None

@@ -14,12 +14,12 @@ from dynamo.cli.fleet.common import (
     JsonOption,
     TimeoutOption,
     WaitOption,
-    duration,
     fleet_of,
     opened,
 )
 from dynamo.cli.fleet.completion import complete_all, complete_groups, complete_workers
 from dynamo.cli.fleet.waiting import TIMEOUT_S, say_who_goes_on, wait_for, warn_nothing_happens
+from dynamo.cli.options import duration
 from dynamo.cli.tables import named, print_table, when, worded
 from dynamo.cli.watch import ConfigOption
 from dynamo.texts import counted

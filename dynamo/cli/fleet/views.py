@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dynamo.cli.console import out, print_json, print_json_line
-from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened, past
+from dynamo.cli.fleet.common import FleetOption, JsonOption, fleet_of, opened
 from dynamo.cli.fleet.completion import complete_all
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import SinceOption, WideOption, past, since_of
 from dynamo.cli.tables import named, print_table, worded
 from dynamo.cli.watch import ConfigOption
 
@@ -81,6 +81,7 @@ def events(
     fleet: str | None = FleetOption,
     about: str = typer.Option("", "--about", metavar="NAME", help="Worker or site.", autocompletion=complete_all),
     action: str = typer.Option("", "--action", help="Only this action, e.g. grow, drain, lost, hold."),
+    since: str | None = SinceOption,
     limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="Show the newest N."),
     follow: bool = typer.Option(False, "--follow", "-f", help="Keep printing new events until Ctrl-C."),
     config: Path | None = ConfigOption,
@@ -97,10 +98,11 @@ def events(
     """
     from dynamo.provision import ledger
 
+    begin = since_of(since)
     with opened(config) as here:
         name = fleet_of(here.store, fleet)
         with here.store.reading() as session:
-            found = ledger.events(session, name, about=about, action=action, limit=limit)
+            found = ledger.events(session, name, about=about, action=action, limit=limit, since=begin)
         if as_json and not follow:
             print_json([event_json(item) for item in found])
             return
@@ -153,9 +155,7 @@ def _print_events(found: list[FleetEvent], as_json: bool, *, wide: bool) -> None
 def cost(
     fleet: str | None = FleetOption,
     by: str = typer.Option("site", "--by", help="site, day, workflow, worker, run or flavor."),
-    since: str | None = typer.Option(
-        None, "--since", metavar="TIME", help="Start: ISO 8601, or an age such as 2h, 7d."
-    ),
+    since: str | None = SinceOption,
     until: str | None = typer.Option(None, "--until", metavar="TIME", help="End: ISO 8601, or an age."),
     config: Path | None = ConfigOption,
     wide: bool = WideOption,

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dynamo.cli.completion import complete_workflows
 from dynamo.cli.console import err, out, print_json, progress
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import (
+    Chosen,
+    FeedOption,
+    RadarOption,
+    SinceOption,
+    TriggerOption,
+    WideOption,
+    WorkflowOption,
+    choose,
+    completing,
+)
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import Column, extra, located, print_table, worded
 from dynamo.cli.watch import ConfigOption
@@ -20,13 +29,7 @@ if TYPE_CHECKING:
     from dynamo.config.file import Config
     from dynamo.store.engine import Store
 
-SinceOption = typer.Option(
-    None, "--since", metavar="WHEN", help="Published since: an age such as 1h or 2d, or an ISO 8601 time."
-)
-WorkflowOption = typer.Option(
-    None, "--workflow", "-w", help="Only products of this workflow.", autocompletion=complete_workflows
-)
-RadarOption = typer.Option(None, "--radar", "-r", metavar="ID", help="Only products of this radar.")
+TIERS = ("hot", "warm")
 #: Files are not what they were: bad input for whoever reads them.
 _DAMAGED = 3
 
@@ -43,7 +46,11 @@ def register(app: typer.Typer) -> None:
 def list_(
     since: str | None = SinceOption,
     workflow: str | None = WorkflowOption,
-    tier: str | None = typer.Option(None, "--tier", help="Only products that are hot (local) or warm."),
+    feed: str | None = FeedOption,
+    trigger: str | None = TriggerOption,
+    tier: str | None = typer.Option(
+        None, "--tier", help="Only products that are hot (local) or warm.", autocompletion=completing(TIERS)
+    ),
     radar: str | None = RadarOption,
     limit: int = typer.Option(100, "--limit", "-n", min=1, max=1_000_000, help="Show at most N, newest first."),
     config: Path | None = ConfigOption,
@@ -58,7 +65,8 @@ def list_(
     from dynamo.archive.listing import list_products, listed_json
     from dynamo.store.engine import existing_store
 
-    which = _filter(since, workflow, tier, radar)
+    chosen = choose(since=since, feed=feed, trigger=trigger, workflow=workflow, radar=radar)
+    which = _filter(chosen, tier)
     store = existing_store(_settings(config).store_url)
     with store.reading() as session:
         found = list_products(session, which, limit)
@@ -66,7 +74,9 @@ def list_(
     if as_json:
         print_json([listed_json(product, run) for product, run in found])
         return
-    such = "such products" if since or workflow or tier or radar else "products"
+    empty = chosen.none("products", store.url, config)
+    if tier and not chosen:
+        empty = f"no {tier} products in {store.url}"
     print_table(
         "",
         (
@@ -92,7 +102,7 @@ def list_(
             )
             for product, run in found
         ],
-        empty=f"no {such} in {store.url}",
+        empty=empty,
         whole=wide,
     )
     if found and len(found) == limit:
@@ -114,7 +124,7 @@ def verify(
     """
     from dynamo.store.engine import existing_store
 
-    which, settings = _filter(since, workflow, None), _settings(config)
+    which, settings = _filter(choose(since=since, workflow=workflow), None), _settings(config)
     store = existing_store(settings.store_url)
     try:
         publications, files, findings = _verified(store, settings, which, quiet=as_json)
@@ -158,16 +168,21 @@ def _verified(store: Store, settings: Config, which: ProductFilter, *, quiet: bo
     return publications, files, findings
 
 
-def _filter(since: str | None, workflow: str | None, tier: str | None, radar: str | None = None) -> ProductFilter:
+def _filter(chosen: Chosen, tier: str | None) -> ProductFilter:
     from dynamo.archive.listing import ProductFilter
-    from dynamo.cli.fleet.common import past
+    from dynamo.documents.problems import unknown
     from dynamo.errors import UsageError
-    from dynamo.times import utc_now
 
-    if tier not in (None, "hot", "warm"):
-        raise UsageError(f"unknown tier {tier!r:.40}", where="--tier", expected="hot or warm")
-    moment = None if since is None else past(since, utc_now(), where="--since")
-    return ProductFilter(since=moment, workflow=workflow, tier=tier, radar=radar)
+    if tier is not None and tier not in TIERS:
+        raise unknown(UsageError, "tier", tier, TIERS, where="--tier")
+    return ProductFilter(
+        since=chosen.since,
+        workflow=chosen.workflow,
+        tier=tier,
+        radar=chosen.radar,
+        feed=chosen.feed,
+        trigger=chosen.trigger,
+    )
 
 
 def _settings(config: Path | None) -> Config:

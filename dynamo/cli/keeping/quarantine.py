@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dynamo.cli.completion import complete_waiting
 from dynamo.cli.console import err, out, print_json
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import FeedOption, SinceOption, WideOption, choose, completing
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import located, named, print_table, worded
 from dynamo.cli.watch import ConfigOption
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from dynamo.store.engine import Store
     from dynamo.watch.waiting import Waiting
 
-NumberArgument = typer.Argument(metavar="NUMBER|RUN", help="Number or run in `dynamo quarantine list`.")
+NumberArgument = typer.Argument(
+    metavar="NUMBER|RUN", help="Number or run in `dynamo quarantine list`.", autocompletion=complete_waiting
+)
 _STATES = ("quarantined", "released", "dropped")
 
 
@@ -35,21 +39,27 @@ def register(app: typer.Typer) -> None:
 
 
 def list_(
-    state: str = typer.Option(_STATES[0], "--state", "-s", help="quarantined, released (not examined yet) or dropped."),
+    state: str = typer.Option(
+        _STATES[0],
+        "--state",
+        "-s",
+        help="quarantined, released (not examined yet) or dropped.",
+        autocompletion=completing(_STATES),
+    ),
+    since: str | None = SinceOption,
+    feed: str | None = FeedOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     config: Path | None = ConfigOption,
     wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List the files that intake refused, and the runs that a check kept from being published; newest first."""
-    from dynamo.errors import UsageError
     from dynamo.watch.quarantined import waiting
 
-    if state not in _STATES:
-        raise UsageError(f"unknown state {state!r:.40}", where="--state", expected=", ".join(_STATES))
+    chosen = choose(since=since, feed=feed, states=[state], known=_STATES)
     _, store = _opened(config)
     with store.reading() as session:
-        found = waiting(session, state, limit)
+        found = waiting(session, state, limit, feed, chosen.since)
     store.close()
     if as_json:
         print_json([item.as_json() for item in found])
@@ -61,7 +71,7 @@ def list_(
             (item.id, item.since, item.source, item.reason, item.path if wide else Path(item.path).name)
             for item in found
         ],
-        empty=f"no {state} files or runs in {store.url}",
+        empty=replace(chosen, states=()).none(f"{state} files or runs", store.url, config),
         whole=wide,
     )
 

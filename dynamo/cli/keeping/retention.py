@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynamo.cli.console import err, out, print_json
-from dynamo.cli.options import WideOption
+from dynamo.cli.options import SinceOption, WideOption, since_of
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import named, print_table, worded
 from dynamo.cli.watch import ConfigOption
@@ -136,6 +136,7 @@ def keep(
 
 
 def days(
+    since: str | None = SinceOption,
     limit: int = typer.Option(50, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     config: Path | None = ConfigOption,
     wide: bool = WideOption,
@@ -146,9 +147,13 @@ def days(
 
     from dynamo.store.retention import ImportantDay
 
+    begin = since_of(since)
+    query = select(ImportantDay).order_by(ImportantDay.day.desc()).limit(limit)
+    if begin is not None:
+        query = query.where(ImportantDay.day >= f"{begin:%Y-%m-%d}")
     _, store = _opened(config)
     with store.reading() as session:
-        found = session.scalars(select(ImportantDay).order_by(ImportantDay.day.desc()).limit(limit)).all()
+        found = session.scalars(query).all()
     store.close()
     if as_json:
         print_json([{"day": item.day, "reason": item.reason} for item in found])

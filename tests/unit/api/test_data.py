@@ -10,15 +10,18 @@ from typing import Any
 import orjson
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 
 from dynamo.config.file import parse_config
 from dynamo.files import sha256_file
+from dynamo.inspection import process
 from dynamo.store.alerts import AlertDelivery, AlertMessage
 from dynamo.store.checks import CheckResult
 from dynamo.store.engine import Store, open_store
 from dynamo.store.models import Arrival, RunDecision, Series, SeriesDay
 from dynamo.store.problems import ProblemRecord
 from dynamo.times import utc_now
+from tests.integration.watch.watch_support import write_small
 from tests.unit.api.serving import NOON, add_product, add_runs, client_of, run_row
 
 PLACES = {
@@ -128,6 +131,29 @@ def test_arrivals_are_listed_and_filtered(client: TestClient) -> None:
     (refused,) = items(client, "arrivals?state=quarantined")
     assert (refused["reason"], refused["bytes"], refused["valid_at"]) == ("no sweep", 9, None)
     assert len(items(client, "arrivals?radar=KFWS&feed=dfw&since=2026-06-10T12:01:00Z")) == 2
+
+
+def test_what_was_refused_waits_for_a_person(client: TestClient) -> None:
+    (item,) = items(client, "reviews")
+    assert (item["kind"], item["reason"], item["drawable"]) == ("file", "no sweep", False)
+    assert client.get(f"/v1/reviews/{item['id']}/picture").status_code == 410
+    assert client.get("/v1/reviews/999/picture").status_code == 404
+    assert items(client, "reviews?state=dropped") == []
+
+
+def test_a_refused_file_is_drawn_as_far_as_it_can_be(client: TestClient, store: Store, tmp_path: Path) -> None:
+    path = write_small(tmp_path, 0)
+    with store.transaction() as session:
+        arrival = session.scalars(select(Arrival).where(Arrival.state == "quarantined")).one()
+        arrival.moved_to = str(path)
+    try:
+        answer = client.get(f"/v1/reviews/{arrival.id}/picture")
+    finally:
+        process.close()
+        with store.transaction() as session:
+            session.get_one(Arrival, arrival.id).moved_to = None
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.content.startswith(b"\x89PNG")
 
 
 def test_problems_are_open_or_over(client: TestClient) -> None:

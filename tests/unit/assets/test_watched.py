@@ -282,7 +282,7 @@ def test_both_lists_fit_80_columns_and_can_be_narrowed(world: World, monkeypatch
         assert result.exception is None, result.exception
         return result.output
 
-    assert "no open problem in " in ask("problems", "list")
+    assert "no open problems in " in ask("problems", "list")
     world.arrive(*(now - minutes(5 * number) for number in range(10)))
     world.arrive(*(now - minutes(3000 + 5 * number) for number in range(10)), radar="KLBB")
     world.publish(now, now)
@@ -292,7 +292,7 @@ def test_both_lists_fit_80_columns_and_can_be_narrowed(world: World, monkeypatch
         assert f" {subject} " in f" {text} ".replace("\n", " ")
     assert ask("freshness", "--radar", "klbb").count("sweeps/") == 1
     assert ask("freshness", "--since", "1d", "--json").count('"subject"') == 2
-    assert "nothing of that kind" in ask("freshness", "--radar", "KTLX")
+    assert "no such feeds, workflows or jobs in " in ask("freshness", "--radar", "KTLX")
     book = ProblemBook(world.store)
     with world.store.reading() as session:
         states = Watched(world.config(), now).judge(session, now)
@@ -305,4 +305,4 @@ def test_both_lists_fit_80_columns_and_can_be_narrowed(world: World, monkeypatch
     assert text.count("KLBB") == 2
     assert ask("problems", "list", "--since", "1d").count("KLBB") == 2
     assert ask("problems", "list", "--since", "2h", "--json").count('"subject"') == 1
-    assert "no problem of that kind" in ask("problems", "list", "--radar", "KFWS", "--all")
+    assert "no such problems in" in ask("problems", "list", "--radar", "KFWS", "--all")

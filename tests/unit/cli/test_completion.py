@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from dynamo.cli.main import register_all
+from dynamo.runs.series import count_arrival
 from dynamo.store.engine import open_store
-from dynamo.store.models import Run, StoredDocument
+from dynamo.store.models import Arrival, Run, StoredDocument
 
 CONFIG = """
 [alerts]
@@ -94,6 +95,36 @@ def test_runs_of_an_existing_store(here: Path) -> None:
     store.close()
     assert sorted(complete("runs show ab")) == ["abc123", "abd456"]
     assert complete("runs cancel abc") == ["abc123"]
+
+
+def test_what_lists_are_narrowed_by(here: Path) -> None:
+    assert complete("runs list --state s") == ["submitted", "succeeded", "skipped"]
+    assert complete("store arrivals --state d") == ["duplicate", "dropped"]
+    assert complete("freshness --state s") == ["silent"]
+    assert complete("backfill list --state a") == ["active"]
+    assert complete("products list --tier ") == ["hot", "warm"]
+    assert complete("runs list --feed ") == ["nowcasts"]
+    assert complete("store decisions --trigger ") == ["storms"]
+    assert complete("runs list --workflow n") == ["nowcast"]
+    assert complete("backfill start n") == ["nowcast"]
+    assert complete("backfill start s") == ["storms"]
+    assert complete("runs list --radar ") == []
+    assert complete("assets show ") == []
+    store = open_store(here / ".dynamo" / "store.sqlite")
+    when = datetime(2026, 5, 20, tzinfo=UTC)
+    times = dict.fromkeys(("valid_at", "closed_at", "detected_at", "recorded_at"), when)
+    with store.transaction() as session:
+        for number, state in enumerate(("accepted", "quarantined")):
+            words = {"feed": "nowcasts", "path": f"{number}", "state": state, "radar": "KFWS"}
+            arrival = Arrival(size=1, mtime_ns=1, **words, **times)
+            session.add(arrival)
+            session.flush()
+            count_arrival(session, arrival)
+    store.close()
+    assert complete("runs list --radar K") == ["KFWS"]
+    assert complete("backfill start storms --radar ") == ["KFWS"]
+    assert complete("assets show nowcasts") == ["nowcasts"]
+    assert complete("quarantine show ") == ["2"]
 
 
 @pytest.mark.parametrize("words", ["runs show ", "alerts test "])

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
-from dynamo.cli.fleet.common import duration, past
 from dynamo.cli.fleet.main import register_all
+from dynamo.cli.options import duration, past
 from dynamo.errors import BusyError, DynamoError, InputError, NotFoundError, UsageError
 from dynamo.provision import ledger
 from dynamo.provision.fleets import scale, set_fleet_state

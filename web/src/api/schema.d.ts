@@ -492,6 +492,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/reviews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What waits for a person
+         * @description List files that intake refused and runs that a check kept back, the newest first. Scope `read`.
+         */
+        get: operations["reviews_v1_reviews_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reviews/{number}/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Picture of a file that waits
+         * @description Draw what can be read of a refused file, in a process of its own: it may be hostile. Scope `read`.
+         */
+        get: operations["picture_v1_reviews__number__picture_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/decisions": {
         parameters: {
             query?: never;
@@ -2643,6 +2683,58 @@ export interface components {
             next: string | null;
         };
         /**
+         * ReviewItem
+         * @description A file that intake refused, or a run that a check kept back.
+         */
+        ReviewItem: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "file" | "run";
+            /**
+             * Id
+             * @description The file's number, or the run.
+             */
+            id: string;
+            /** State */
+            state: string;
+            /**
+             * Source
+             * @description The feed, or the workflow.
+             */
+            source: string;
+            /** Path */
+            path: string;
+            /** Bytes */
+            bytes: number;
+            /** Reason */
+            reason: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Drawable
+             * @description Whether there is a file to draw: `/v1/reviews/{id}/picture`.
+             */
+            drawable: boolean;
+        };
+        /**
+         * ReviewList
+         * @description What waits for a person.
+         */
+        ReviewList: {
+            /** Items */
+            items: components["schemas"]["ReviewItem"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
+        };
+        /**
          * RunDetail
          * @description One run with everything about it.
          */
@@ -4172,32 +4264,6 @@ export interface components {
             budget: components["schemas"]["BudgetSpec"];
         };
         /**
-         * InputRef
-         * @description One file: an upload, an arrival, a product, or, for callers on the server itself, a path there.
-         */
-        InputRef: {
-            /**
-             * Upload
-             * @default null
-             */
-            upload: string | null;
-            /**
-             * Arrival
-             * @default null
-             */
-            arrival: number | null;
-            /**
-             * Product
-             * @default null
-             */
-            product: number | null;
-            /**
-             * Path
-             * @default null
-             */
-            path: string | null;
-        };
-        /**
          * SpecProblem
          * @description One problem in a spec or an order.
          */
@@ -4263,6 +4329,69 @@ export interface components {
              * @default null
              */
             errors: components["schemas"]["SpecProblem"][] | null;
+        };
+        /**
+         * InputRef
+         * @description One file: an upload, an arrival, a product, or, for callers on the server itself, a path there.
+         */
+        InputRef: {
+            /**
+             * Upload
+             * @default null
+             */
+            upload: string | null;
+            /**
+             * Arrival
+             * @default null
+             */
+            arrival: number | null;
+            /**
+             * Product
+             * @default null
+             */
+            product: number | null;
+            /**
+             * Path
+             * @default null
+             */
+            path: string | null;
+        };
+        /**
+         * RunOrder
+         * @description What to run.
+         * @example {
+         *       "inputs": {
+         *         "nowcast": [
+         *           {
+         *             "arrival": 17
+         *           }
+         *         ]
+         *       },
+         *       "workflow": "nowcast"
+         *     }
+         */
+        RunOrder: {
+            /** Workflow */
+            workflow: string;
+            /** Inputs */
+            inputs?: {
+                [key: string]: components["schemas"]["InputRef"][];
+            };
+            /** Parameters */
+            parameters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Engine
+             * @default null
+             */
+            engine: string | null;
+            /**
+             * Force
+             * @description Make the products again even if they are there.
+             * @default false
+             */
+            force: boolean;
         };
     };
     responses: never;
@@ -4740,26 +4869,19 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": {
-                    /** Workflow */
-                    workflow: string;
-                    /** Inputs */
-                    inputs?: {
-                        [key: string]: components["schemas"]["InputRef"][];
-                    };
-                    /** Parameters */
-                    parameters?: {
-                        [key: string]: unknown;
-                    };
-                    /** Engine */
-                    engine?: string | null;
-                    /**
-                     * Force
-                     * @description Make the products again even if they are there.
-                     * @default false
-                     */
-                    force?: boolean;
-                };
+                /**
+                 * @example {
+                 *       "inputs": {
+                 *         "nowcast": [
+                 *           {
+                 *             "arrival": 17
+                 *           }
+                 *         ]
+                 *       },
+                 *       "workflow": "nowcast"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RunOrder"];
             };
         };
         responses: {
@@ -5354,6 +5476,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example ... */
                 "application/octet-stream": string;
             };
         };
@@ -6314,6 +6437,169 @@ export interface operations {
             };
             /** @description Not found. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    reviews_v1_reviews_get: {
+        parameters: {
+            query?: {
+                state?: "quarantined" | "released" | "dropped";
+                /** @description Items of a page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewList"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    picture_v1_reviews__number__picture_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the file, or the run. */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What can be read of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "image/png": unknown;
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Gone, or at another place. */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
