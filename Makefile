@@ -20,7 +20,7 @@ INSTALL = $(BIN)/python tools/install.py --constraint constraints.txt
 # Tests start hundreds of processes of this tree: none compiles it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast test-oldest test-newest test-bare test-containers test-openstack peers constraints \
+.PHONY: demo web web-types test test-fast test-oldest test-newest test-bare test-containers test-openstack peers constraints \
 	bench bench-elastic bench-sustained coverage docs lint format clean help
 
 help: ## Say what can be made
@@ -55,6 +55,21 @@ $(VENV)/.peers: $(VENV)/.ready
 $(VENV)/.uv: $(VENV)/.ready
 	@$(INSTALL) uv
 	@touch $@
+
+$(VENV)/.web: $(VENV)/.core
+	@echo "What builds the dashboard"
+	@$(INSTALL) --editable '.[web]'
+	@touch $@
+
+# By its sources: a change builds it again.
+WEB := dynamo/_data/web/index.html
+$(WEB): $(VENV)/.web tools/web.py web/package-lock.json $(shell find web/src web/tools -type f)
+	@$(BIN)/python tools/web.py build
+
+web: $(WEB) ## Build the dashboard that `dynamo serve` shows
+
+web-types: $(VENV)/.web $(VENV)/.ready ## Renew what the dashboard's code knows of the API
+	$(BIN)/python tools/web.py types
 
 $(VENV)/.docs: $(VENV)/.core
 	@echo "What the documentation site needs"

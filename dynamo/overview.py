@@ -25,7 +25,7 @@ from dynamo.provision.fleets import stored_spec
 from dynamo.provision.keeping.presence import ANY_FLEET
 from dynamo.provision.states import ENDED, lease_name
 from dynamo.runs.series import FEED
-from dynamo.runs.states import ENGAGED
+from dynamo.runs.states import ENGAGED, TRANSITIONS
 from dynamo.store.fleets import Fleet, Worker
 from dynamo.store.lease import NAME, TERM_S, is_free, machine
 from dynamo.store.models import ProcessLease, Run
@@ -183,7 +183,9 @@ def overview(config: Config, session: Session, now: datetime, *, watched: Watche
         Judges data; one that is kept remembers habits, which saves reading them again.
     """
     fleets = session.scalars(select(Fleet).where(Fleet.state != ENDED).order_by(Fleet.name)).all()
-    recent = select(Run.state, func.count()).where(Run.created_at >= now - _DAY).group_by(Run.state)
+    # All states, for the index: it leaves out what is older in each.
+    newer = (Run.state.in_(sorted(TRANSITIONS)), Run.created_at >= now - _DAY)
+    recent = select(Run.state, func.count()).where(*newer).group_by(Run.state)
     open_states = ("created", "planned", *_AT_WORK)
     unfinished = dict(
         session.execute(select(Run.state, func.count()).where(Run.state.in_(open_states)).group_by(Run.state)).all()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ class _Read:
     facts: Mapping[str, Any]
 
 
-def hazard_of(path: Path) -> Hazard | None:
+def hazard_of(path: PurePath) -> Hazard | None:
     """Return the hazard that a file name stands for, or None if it is no alert product."""
     if STORM_FILE.match(path.name):
         return "storm"

@@ -15,14 +15,25 @@ from fastapi.responses import HTMLResponse
 
 import dynamo
 from dynamo.api import ping_routes, problems, token_routes
+from dynamo.api.asset import reviews, telling
+from dynamo.api.asset import routes as asset_routes
 from dynamo.api.auth import Doorkeeper
 from dynamo.api.docs_page import docs_page
 from dynamo.api.fleet import fleets, specs
 from dynamo.api.gate import Gate
+from dynamo.api.live import routes as live_routes
+from dynamo.api.live import stream
+from dynamo.api.live.hub import Hub
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
+from dynamo.api.pages import Pages
+from dynamo.api.run import orders as run_orders
+from dynamo.api.run import routes as run_routes
+from dynamo.api.run.models import RunOrder
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
+from dynamo.api.weather import routes as weather_routes
+from dynamo.config.file import Config
 from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.store.engine import Store
 
@@ -30,12 +41,16 @@ from dynamo.store.engine import Store
 _THREADS = 12
 _REF = "#/components/schemas/{model}"
 DESCRIPTION = (
-    "Fleets of HTCondor workers: desired and actual state, history and cost. Orders are stored and answered "
-    "immediately with 202; `dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; create "
+    "Runs, products, data and fleets of one store. Fleets: orders are stored and answered immediately with 202; "
+    "`dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; create "
     "tokens with `dynamo-provision token create`. Errors are `application/problem+json` and say what is wrong, where, "
     "what was expected, and what to do. `/mobius` has the resources of Mobius, in its envelope; jobs report to `/ping`."
 )
 _TAGS = [
+    {"name": "now", "description": "State of everything, load, timeline, costs."},
+    {"name": "runs", "description": "Runs and what they published."},
+    {"name": "data", "description": "Feeds, arrivals, assets, checks, problems, decisions, alerts, places."},
+    {"name": "map", "description": "Nowcasts, hail and radars for a map."},
     {"name": "fleets", "description": "Desired and actual state of fleets."},
     {"name": "specs", "description": "Check and plan specs; nothing is changed."},
     {"name": "mobius", "description": "The REST API 0.1 of Mobius: a workflow is a fleet."},
@@ -45,22 +60,27 @@ _TAGS = [
 ]
 
 
-def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None) -> FastAPI:
+def make_app(
+    store: Store, state_dir: Path, settings: ApiSettings | None = None, config: Config | None = None
+) -> FastAPI:
     """Return the application.
 
     Parameters
     ----------
     store
-        The fleets.
+        Runs, products, fleets.
     state_dir
         The daemon's state folder; new fleets get a folder there.
     settings
         The API's settings.
+    config
+        What is watched, and where products and runs are. Default: nothing is watched, folders below the state folder.
     """
     settings = settings or ApiSettings()
+    config = config or Config(base=state_dir.absolute())
     # The framework's built-in pages load scripts from other hosts.
     app = FastAPI(
-        title="DyNamo provisioning",
+        title="DyNamo",
         version=dynamo.__version__,
         description=DESCRIPTION,
         openapi_tags=_TAGS,
@@ -69,10 +89,18 @@ def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None)
         lifespan=_lifespan,
         redirect_slashes=False,
     )
-    app.state.service = Service(store, state_dir.absolute(), settings)
+    app.state.service = Service(store, state_dir.absolute(), settings, config)
     app.state.doorkeeper = Doorkeeper(store, settings)
     problems.install(app)
     app.state.routers = (
+        live_routes.router,
+        stream.router,
+        run_routes.router,
+        run_orders.router,
+        asset_routes.router,
+        reviews.router,
+        telling.router,
+        weather_routes.router,
         fleets.router,
         specs.router,
         mobius.router,
@@ -88,7 +116,9 @@ def make_app(store: Store, state_dir: Path, settings: ApiSettings | None = None)
     def docs() -> Response:
         return HTMLResponse(docs_page(app.openapi()))
 
+    app.router.default = Pages()
     app.state.stopping = threading.Event()
+    app.state.hub = Hub(store, app.state.stopping)
     app.add_middleware(Gate, stopping=app.state.stopping)
     return app
 
@@ -105,7 +135,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS
         )
         parts = made["components"]["schemas"]
-        for model in (FleetSpec, ProblemDetails):
+        for model in (FleetSpec, ProblemDetails, RunOrder):
             schema = model.model_json_schema(by_alias=True, ref_template=_REF)
             parts |= schema.pop("$defs", {})
             parts[model.__name__] = schema

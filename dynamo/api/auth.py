@@ -4,23 +4,31 @@ The token may also be the password of HTTP Basic. Mobius has no authentication, 
 ``~/.netrc`` or in the URL they are given; and once a host is in ``~/.netrc``, curl and Python's requests send it
 to all paths there, in place of a bearer token. ``/v1`` accepts it but does not ask for it: a browser that was asked
 would send it with the requests of other sites' pages.
+
+Where the server is open to its user (`dynamo serve` on loopback), that user's programs on the same machine need no
+token.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import getpass
+import os
 from typing import Annotated
 
 from fastapi import Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 from fastapi.security.http import HTTPAuthorizationCredentials
 
+from dynamo.api.access.browsers import refuse_foreign
+from dynamo.api.access.neighbors import is_own_user
 from dynamo.api.limits import RateLimit
 from dynamo.api.problems import MOBIUS, Refusal
 from dynamo.api.settings import ApiSettings
-from dynamo.api.tokens import TokenInfo, find_token
+from dynamo.api.tokens import READ, WRITE, TokenInfo, find_token
 from dynamo.store.engine import Store
+from dynamo.times import utc_now
 
 bearer = HTTPBearer(
     scheme_name="token",
@@ -46,6 +54,14 @@ class Doorkeeper:
         self._store = store
         self._by_token = RateLimit(settings.requests_per_s, settings.burst)
         self._failures = RateLimit(settings.failures_per_s, settings.failures_burst)
+        self._user = _user_of_server() if settings.open_to_user else None
+
+    def _neighbor(self, request: Request) -> TokenInfo | None:
+        """Return the user of the server if the request comes from one of this user's programs on this machine."""
+        if self._user is None or not is_own_user(request.client, request.scope.get("server")):
+            return None
+        refuse_foreign(request)
+        return self._user
 
     def admit(self, request: Request, scopes: SecurityScopes) -> TokenInfo:
         """Return the caller of a request.
@@ -57,7 +73,7 @@ class Doorkeeper:
         """
         mobius = request.url.path.startswith(f"{MOBIUS}/")
         token = _token_of(request.headers.get("authorization", ""))
-        caller = find_token(self._store, token) if token else None
+        caller = find_token(self._store, token) if token else self._neighbor(request)
         if caller is None:
             # Throttle only callers without a valid token: others may share their address behind a proxy.
             wait_s = self._failures.take(request.client.host if request.client else "")
@@ -100,6 +116,14 @@ Reader = Annotated[TokenInfo, Security(caller_of, scopes=["read"])]
 Writer = Annotated[TokenInfo, Security(caller_of, scopes=["write"])]
 Admin = Annotated[TokenInfo, Security(caller_of, scopes=["admin"])]
 Pinger = Annotated[TokenInfo, Security(caller_of, scopes=["ping"])]
+
+
+def _user_of_server() -> TokenInfo:
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = f"user {os.getuid()}"
+    return TokenInfo(name, (READ, WRITE), utc_now(), None, None)
 
 
 def _token_of(header: str) -> str:

@@ -16,7 +16,7 @@ from dynamo.errors import InputError
 from dynamo.provision.spec.errors import SpecError, add_validation_errors
 
 MAX_BYTES = 1024 * 1024
-Order = TypeVar("Order", bound=BaseModel)
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 async def json_body(request: Request) -> Any:
@@ -46,7 +46,7 @@ async def json_body(request: Request) -> Any:
 Body = Annotated[Any, Depends(json_body)]
 
 
-def read_order(model: type[Order], data: object) -> Order:
+def read_order(model: type[Asked], data: object) -> Asked:
     """Return the body as an order.
 
     Raises

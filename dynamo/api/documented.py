@@ -25,6 +25,8 @@ _WORDS = {
     403: "The token lacks a scope.",
     404: "Not found.",
     409: "Conflict: the fleet is about to end, or the name is taken.",
+    410: "Gone, or at another place.",
+    413: "Too large.",
     422: "The body or a parameter is invalid; `errors` lists every reason with its JSON path.",
     429: "Too many requests; see Retry-After.",
     501: "It would not be carried out: nothing here can do it.",
@@ -52,6 +54,11 @@ def mobius_failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """Return the documentation of an order's body."""
     return _body(model.model_json_schema())
+
+
+def named_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the documentation of an order's body that has parts: the document has it among its models."""
+    return _body({"$ref": f"#/components/schemas/{model.__name__}"}, model.model_json_schema()["example"])
 
 
 def spec_body() -> dict[str, Any]:

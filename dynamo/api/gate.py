@@ -46,8 +46,12 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                more = [*_HEADERS, (b"connection", b"close")] if self._stopping.is_set() else _HEADERS
-                message = {**message, "headers": [*message.get("headers", ()), *more]}
+                given = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in given}
+                more = [(name, value) for name, value in _HEADERS if name not in names]
+                if self._stopping.is_set():
+                    more.append((b"connection", b"close"))
+                message = {**message, "headers": given + more}
             await send(message)
 
         try:

@@ -14,18 +14,20 @@ from dynamo.provision.spec.types import MAX_SECONDS
 Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-class _Order(BaseModel):
+class OrderBody(BaseModel):
+    """The body of an order."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class ScaleOrder(_Order):
+class ScaleOrder(OrderBody):
     """The requested number of workers of a group."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"wanted": 6}})
     wanted: Annotated[int, Field(ge=0, le=MAX_WORKERS)]
 
 
-class DrainOrder(_Order):
+class DrainOrder(OrderBody):
     """What to drain: one worker, or all workers of a site."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"worker": "chi-3f9a21-4", "deadline_s": 600}})
@@ -42,7 +44,7 @@ class DrainOrder(_Order):
         return self
 
 
-class LeaseOrder(_Order):
+class LeaseOrder(OrderBody):
     """A lease extension for a worker, a group or a site: until a time, or by a number of seconds."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"target": "Chameleon:CHI@UC", "by_s": 7200}})
@@ -57,7 +59,7 @@ class LeaseOrder(_Order):
         return self
 
 
-class TokenOrder(_Order):
+class TokenOrder(OrderBody):
     """A new token."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"name": "dashboard", "scopes": ["read"], "days": 90}})

@@ -1,4 +1,4 @@
-"""Serve the API from a thread of the daemon, beside the loops that manage fleets."""
+"""Serve the API from a thread of this process: beside a daemon's loops, or alone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dynamo.api.settings import ApiSettings
+from dynamo.config.file import Config
 from dynamo.errors import BusyError, InputError, MissingPartError, UsageError
 from dynamo.extras import need
 from dynamo.store.engine import Store
@@ -75,8 +76,18 @@ def parse_address(text: str) -> tuple[str, int]:
     if not colon and not host:
         host, port = ("", text) if text.isdigit() else (text, "")
     if port and not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise UsageError(f"invalid address: {text!r:.80}", where="--api", expected="HOST:PORT, such as 127.0.0.1:8080")
+        raise UsageError(
+            f"invalid address: {text!r:.80}", where="address", expected="HOST:PORT, such as 127.0.0.1:8080"
+        )
     return host.strip("[]") or DEFAULT_HOST, int(port) if port else DEFAULT_PORT
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs on this machine reach a host."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def start(
@@ -88,6 +99,7 @@ def start(
     certificate: Path | None = None,
     key: Path | None = None,
     settings: ApiSettings | None = None,
+    config: Config | None = None,
 ) -> ApiServer:
     """Serve the API from a thread of this process; return once it responds.
 
@@ -99,6 +111,8 @@ def start(
         Address to listen on; port 0 selects a free one.
     certificate, key
         PEM files for TLS; the key may be in the certificate's file.
+    settings, config
+        Limits of the API; what is watched, and where products and runs are.
 
     Raises
     ------
@@ -120,8 +134,8 @@ def start(
     if key is not None and certificate is None:
         raise UsageError("key without certificate", where=key, expected="both")
     tls = None if certificate is None else _tls(certificate, key)
-    app = make_app(store, state_dir, settings)
-    config = uvicorn.Config(
+    app = make_app(store, state_dir, settings, config)
+    server_config = uvicorn.Config(
         app,
         log_config=None,
         # Its access log contains the query, which may hold a token by mistake; `Gate` writes ours.
@@ -139,7 +153,7 @@ def start(
     )
     listener = _listen(host, port)
     port = listener.getsockname()[1]
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config)
     thread = threading.Thread(target=server.run, args=([listener],), name="api", daemon=True)
     thread.start()
     _wait(server, thread, listener)
@@ -197,10 +211,6 @@ def _listen(host: str, port: int) -> socket.socket:
 def _warning(host: str, certificate: Path | None) -> str:
     if certificate is not None:
         return ""
-    try:
-        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        inside = False
-    if inside:
+    if is_loopback(host):
         return ""
     return f"the API listens on {host} without TLS, which exposes tokens; use a certificate or a proxy"

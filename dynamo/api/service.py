@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -13,11 +14,17 @@ from fastapi import Depends, Request
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
+from dynamo.api.kept.judge import Judge
+from dynamo.api.kept.pictures import Pictures
 from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
+from dynamo.config.file import Config
 from dynamo.errors import InputError
 from dynamo.provision import ledger
 from dynamo.provision.notes import FleetNote
+from dynamo.runs.service import RunService
+from dynamo.runs.setup import make_planner, make_service
+from dynamo.runs.workflow_planner import DocumentPlanner
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet
 from dynamo.times import utc_now
@@ -35,9 +42,27 @@ class Service:
     store: Store
     state_dir: Path
     settings: ApiSettings = field(default_factory=ApiSettings)
+    #: What is watched, and where products and runs are.
+    config: Config = field(default_factory=Config)
     slow: SlowCalls = field(default_factory=SlowCalls)
     #: Of their own: a site that hangs holds one for as long as its own time limit.
     asking: SlowCalls = field(default_factory=SlowCalls)
+    pictures: Pictures = field(default_factory=Pictures)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Judges how data come."""
+        return Judge(self.config)
+
+    @cached_property
+    def planner(self) -> DocumentPlanner:
+        """Reads workflow documents."""
+        return make_planner(self.config)
+
+    @cached_property
+    def runs(self) -> RunService:
+        """Makes runs and takes orders about them; other processes execute them."""
+        return make_service(self.config, store=self.store, planner=self.planner)
 
     def order(self, fleet: str, caller: str, what: str, work: Callable[[Session, datetime], T]) -> T:
         """Do ``work`` in one transaction that locks the fleet, and record who requested it.

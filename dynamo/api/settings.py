@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,11 @@ class ApiSettings:
     ----------
     local_files
         Whether remote specs may name files of this machine and run scripts on it.
+    open_to_user
+        Whether requests of the user who runs the server, from programs on the same machine, need no token: they may
+        view and order.
+    config_file
+        The configuration file for processes that execute runs. Default: they find the one that this process does.
     requests_per_s, burst
         Rate limit of each token: requests per second in the long run, and at once.
     failures_per_s, failures_burst
@@ -28,6 +34,8 @@ class ApiSettings:
     """
 
     local_files: bool = False
+    open_to_user: bool = False
+    config_file: Path | None = None
     requests_per_s: float = 50.0
     burst: float = 200.0
     failures_per_s: float = 1.0

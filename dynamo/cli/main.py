@@ -30,6 +30,7 @@ COMMANDS = (
     "keeping.quarantine",
     "keeping.retention",
     "runs",
+    "serve",
     "simulate",
     "status",
     "store",

@@ -318,7 +318,8 @@ def retry(
     Jobs that succeeded are not repeated. A succeeded run whose products are gone or were
     changed makes them again.
     """
-    from dynamo.cli.submit import detach, execute_and_show, finish
+    from dynamo.cli.submit import execute_and_show, finish
+    from dynamo.runs.submitting.apart import detach
 
     service = _service(config)
     try:

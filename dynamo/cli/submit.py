@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dynamo.cli.completion import complete_engines, complete_workflows
 from dynamo.cli.console import err, out, print_json, progress
-from dynamo.cli.given import given_files, given_values, require_files
+from dynamo.cli.given import given_files, given_values
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
-    from dynamo.config.file import Config
-    from dynamo.runs.ledger import RunRequest
     from dynamo.runs.service import RunService
     from dynamo.store.models import Run
 
@@ -58,23 +52,16 @@ def submit(
     canceled or skipped.
     """
     from dynamo.config.file import find_config
-    from dynamo.runs.service import has_products, products_state
     from dynamo.runs.setup import make_service
-    from dynamo.runs.states import RETRIED
+    from dynamo.runs.submitting.apart import detach
+    from dynamo.runs.submitting.requesting import request_run, submit_run
 
     settings = find_config(config)
     service = make_service(settings)
     try:
-        request = _request(service, settings, workflow, given_files(inputs), given_values(params, "--param"), engine)
-        request = _last_request(service, request, force=force)
-        run, new = service.create(request)
-        before = "" if new else "already run"
-        if not new and run.state in RETRIED:
-            before = "run again"
-            run = service.retry(run.id, "submitted again", request)
-        elif not new and run.state == "succeeded" and not has_products(run):
-            before = "run again"
-            run = service.retry(run.id, f"submitted again, its products are {products_state(run)}", request)
+        files, values = given_files(inputs), given_values(params, "--param")
+        request = request_run(service, workflow, files, values, engine or settings.runs.engine)
+        run, before = submit_run(service, request, force=force)
         if not wait:
             if run.state == "succeeded":
                 finish(run, out_dir)
@@ -93,17 +80,6 @@ def submit(
     finally:
         service.close()
         service.store.close()
-
-
-def _last_request(service: RunService, request: RunRequest, *, force: bool) -> RunRequest:
-    """Return the request as it was made last; with ``force`` the next one, unless that one is not over yet."""
-    from dataclasses import replace
-
-    from dynamo.runs.ledger import newest_of
-
-    with service.store.reading() as session:
-        last, run = newest_of(session, request)
-    return replace(last, again=last.again + 1) if force and run is not None and run.state == "succeeded" else last
 
 
 def _check_engine(service: RunService, run: Run) -> None:
@@ -128,10 +104,11 @@ def execute_and_show(
     If this process is interrupted or killed, another one goes on in the background.
     """
     from dynamo.runs.states import FINAL
+    from dynamo.runs.submitting.apart import release_guard, start_guard
 
     if run.state in FINAL:
         return run
-    guard = _guard(run, config, out_dir)
+    guard = start_guard(run, config, out_dir)
     try:
         ended = _execute_and_show(service, run, quiet)
     except KeyboardInterrupt:
@@ -142,9 +119,9 @@ def execute_and_show(
         )
         raise typer.Exit(_INTERRUPTED) from None
     except BaseException:
-        _release(guard)
+        release_guard(guard)
         raise
-    _release(guard)
+    release_guard(guard)
     return ended
 
 
@@ -210,121 +187,6 @@ def finish(run: Run, out_dir: Path | None) -> None:
         raise RunFailedError("its products are gone", where=run.product_dir, hint=f"dynamo runs retry {run.id}")
     if out_dir is not None:
         export(publication, out_dir)
-
-
-def detach(run: Run, config: Path | None, out_dir: Path | None = None) -> None:
-    """Start a process that executes the run and outlives this one."""
-    _start_apart(run, _work(run, config, out_dir), subprocess.DEVNULL)
-
-
-def _guard(run: Run, config: Path | None, out_dir: Path | None) -> subprocess.Popen[bytes]:
-    """Start a process that executes the run if this one ends without having released it."""
-    from dynamo.runs.execution import guard
-
-    return _start_apart(run, ["-m", guard.__name__, *_work(run, config, out_dir)], subprocess.PIPE)
-
-
-def _release(guard: subprocess.Popen[bytes]) -> None:
-    from dynamo.runs.execution.guard import DONE
-
-    with contextlib.suppress(OSError):
-        guard.communicate(DONE)
-
-
-def _work(run: Run, config: Path | None, out_dir: Path | None) -> list[str]:
-    """Return the arguments with which Python executes the run."""
-    command = ["-m", "dynamo", "runs", "work", run.id]
-    if config is not None:
-        command += ["--config", str(config.absolute())]
-    if out_dir is not None:
-        command += ["--out", str(out_dir.absolute())]
-    return command
-
-
-def _start_apart(run: Run, arguments: list[str], stdin: int) -> subprocess.Popen[bytes]:
-    """Start Python in a session of its own, so that no signal to this terminal reaches it."""
-    from dynamo.files import private_file, private_folder
-
-    folder = Path(run.run_dir)
-    with contextlib.ExitStack() as opened:
-        log: IO[bytes] | int = subprocess.DEVNULL
-        with contextlib.suppress(OSError):
-            # A disk that takes no log now is waited out by whoever executes the run.
-            private_folder(folder)
-            private_file(folder / "runner.log")
-            log = opened.enter_context((folder / "runner.log").open("ab"))
-        return subprocess.Popen(
-            [sys.executable, *arguments],
-            stdin=stdin,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=_environment(),
-        )
-
-
-def _environment() -> dict[str, str]:
-    """Make the detached process use this copy of DyNamo, installed or not."""
-    import dynamo
-
-    root = str(Path(dynamo.__file__).parent.parent)
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
-
-
-def _request(
-    service: RunService,
-    settings: Config,
-    name: str,
-    inputs: dict[str, list[str]],
-    params: dict[str, str],
-    engine: str | None,
-) -> Any:
-    from dynamo.doors import ENGINES
-    from dynamo.errors import InputError, UsageError
-    from dynamo.files import sha256_file
-    from dynamo.formats.sounding import read_sounding
-    from dynamo.inspection.process import inspect_port
-    from dynamo.runs.ledger import InputFile, RunRequest
-
-    engine = engine or settings.runs.engine
-    ENGINES.load(engine)
-    workflow = service.planner.load(name)
-    inputs = {**{port: [str(path)] for port, path in workflow.replicas.items()}, **inputs}
-    unknown = sorted(set(inputs) - set(workflow.inputs))
-    missing = sorted(set(workflow.inputs) - workflow.optional - set(inputs))
-    if unknown or missing:
-        what = f"unknown input {unknown[0]!r:.60}" if unknown else f"missing input {missing[0]}"
-        expected = ", ".join(f"--input {port}=PATH" for port in workflow.inputs) or "no inputs"
-        raise InputError(what, where=workflow.name, expected=expected)
-    parameters = service.planner.parameters(workflow, params)
-    files, times, radars = [], [], set()
-    for port, texts in inputs.items():
-        paths = [Path(text).absolute() for text in texts]
-        if len(paths) > 1 and port not in workflow.many:
-            raise UsageError(f"{port} given {len(paths)} times", where="--input", expected="one file")
-        require_files(paths, f"a file in format {workflow.inputs[port]}")
-        facts = inspect_port(workflow.inputs[port], paths, ())
-        for path in paths:
-            known = path.stat()
-            if workflow.inputs[port] == "sounding":
-                # A trigger's run falls back on the configured heights; whoever names a file now wants that file.
-                read_sounding(path)
-            files.append(InputFile(port, path, sha256_file(path), known.st_size, known.st_mtime_ns))
-        if facts is not None:
-            times.append(facts.issue_time)
-            radars.add(facts.radar)
-    return RunRequest(
-        workflow=workflow,
-        inputs=tuple(files),
-        parameters=parameters,
-        engine=engine,
-        trigger="submit",
-        origin="submit",
-        radar=radars.pop() if len(radars) == 1 else "",
-        priority=workflow.priority,
-        valid_at=max(times, default=None),
-    )
 
 
 def _report(service: RunService, run: Run, before: str, out_dir: Path | None, as_json: bool) -> None:

@@ -51,6 +51,9 @@ def watch(
     metrics: str | None = typer.Option(
         None, "--metrics", metavar="HOST:PORT", help="Serve read-only Prometheus metrics on this address."
     ),
+    serve: str | None = typer.Option(
+        None, "--serve", metavar="HOST:PORT", help="Also serve the dashboard and the API; only on a loopback address."
+    ),
     hold: bool = typer.Option(False, "--hold", help="Accept files and create runs, but start none (maintenance)."),
     check: bool = typer.Option(False, "--check", help="Check the configuration and its workflows, then exit."),
 ) -> None:
@@ -97,12 +100,14 @@ def watch(
         if failed := tally.counts["failed"]:
             raise RunFailedError(f"{counted(failed, 'run')} failed", hint="see `dynamo runs list --state failed`")
         return
-    served = _measure(watcher.service.store, metrics, settings) if metrics is not None else None
-    try:
+    with contextlib.ExitStack() as beside:
+        if metrics is not None:
+            beside.callback(_measure(watcher.service.store, metrics, settings).stop)
+        if serve is not None:
+            from dynamo.api.opening import open_api
+
+            beside.callback(open_api(watcher.service.store, settings, serve, config_file=config).stop)
         watcher.run(stop)
-    finally:
-        if served is not None:
-            served.stop()
 
 
 def show(

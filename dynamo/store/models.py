@@ -132,6 +132,8 @@ class Run(Base):
         Index(None, "workflow", "valid_at"),
         Index("ix_runs_line", "workflow", "trigger", "radar", "variant", "valid_at"),
         Index(None, "created_at"),
+        Index(None, "state", "created_at"),
+        Index(None, "workflow", "created_at"),
         Index(None, "backfill", "state"),
         Index(None, "published_at"),
         Index(None, "arrival_id"),

@@ -38,6 +38,7 @@ from dynamo.runs.shedding import Shedding
 from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.store.standing import STATE_LOOK_S, Standing
+from dynamo.store.stream import prune_stream
 from dynamo.times import utc_now
 from dynamo.triggers.rules import levels_of, make_rules
 from dynamo.watch.chores import Chore, Timer
@@ -58,6 +59,8 @@ _TIDY_S = 60.0
 _QUARANTINE_S = 2.0
 #: Seconds between looks for steps of runs that others are to be told of.
 _TELL_S = 2.0
+#: Seconds between removals of old rows of the stream.
+_STREAM_S = 600.0
 #: How long the start waits for the feeds' first scans, seconds; slow ones go on by themselves.
 _FIRST_SCANS_S = 10.0
 #: Seconds `run_once` waits for alerts to be delivered.
@@ -309,6 +312,7 @@ class Watcher:
             *self._retention(),
             *([Chore("openlineage", _TELL_S, self._lineage.deliver)] if self._lineage is not None else ()),
             Chore("freshness", FRESHNESS_LOOK_S, self._freshness.look),
+            Chore("stream", _STREAM_S, lambda: prune_stream(self._service.store, utc_now()), at_start=True),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules

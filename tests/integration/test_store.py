@@ -55,11 +55,13 @@ from dynamo.store.models import (
     Series,
     SeriesDay,
 )
+from dynamo.store.stream import StreamPlace, read_stream
 from dynamo.store.upgrade import upgrade
 from dynamo.times import utc_now
 from dynamo.triggers.rules import radar_of
 from dynamo.watch.watcher import Watcher
 from tests.integration.watch.watch_support import START, ThreadEngine, environment, factory, write_small
+from tests.unit.api.serving import add_runs, client_of, run_row
 from tests.waiting import wait_for
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
@@ -127,6 +129,59 @@ def request_for(service: RunService, folder: Path, minute: int = 0, **values: ob
 
 
 # -- the store itself
+
+
+def test_nothing_appears_in_the_stream_before_what_was_read(url: str) -> None:
+    store = open_store(url)
+    held = open_store(url)
+    seen: list[str] = []
+    place = StreamPlace(0, 0)
+
+    def look() -> int:
+        nonlocal place
+        with store.reading() as session:
+            for row in read_stream(session, place, 100):
+                seen.append(row.subject)
+                place = StreamPlace(row.xid, row.id)
+        return len(seen)
+
+    try:
+        with held.transaction() as early:
+            ledger.decide(early, "early", "start", "begun first, committed last")
+            early.flush()
+            if store.engine.dialect.name == "postgresql":
+                with store.transaction() as session:
+                    ledger.decide(session, "late", "start", "begun last, committed first")
+            assert look() == 0
+        if store.engine.dialect.name == "sqlite":
+            with store.transaction() as session:
+                ledger.decide(session, "late", "start", "there is one writer")
+        # A connection of the server's own work may keep the newest transaction back for a moment.
+        wait_for(lambda: look() == 2, what="both events")
+        assert seen == ["early", "late"]
+    finally:
+        held.close()
+        store.close()
+
+
+def test_the_api_reads_every_database_alike(store: Store, tmp_path: Path) -> None:
+    add_runs(store, *(run_row(number) for number in range(3)), run_row(3, state="failed", published_at=None))
+    with client_of(store, tmp_path) as client:
+        first = client.get("/v1/runs?limit=2").json()
+        second = client.get("/v1/runs", params={"limit": 2, "after": first["next"]}).json()
+        assert [int(item["id"], 16) for item in first["items"] + second["items"]] == [3, 2, 1, 0]
+        day = "since=2026-06-10T00:00:00Z&until=2026-06-11T00:00:00Z"
+        runs = client.get(f"/v1/timeline?{day}").json()["runs"]
+        assert [(one["at"], one["state"], one["count"], one["p50_s"]) for one in runs] == [
+            ("2026-06-10T12:00:00Z", "failed", 1, 9),
+            ("2026-06-10T12:00:00Z", "succeeded", 3, 10),
+        ]
+        with store.transaction() as session:
+            ledger.decide(session, "x", "start", "50 dBZ", trigger="storms")
+        found = client.get("/v1/decisions?trigger=storms&q=DBZ").json()["items"]
+        assert [item["subject"] for item in found] == ["x"]
+        for path in ("status", "load", "costs", "products", "feeds", "arrivals", "assets", "problems", "alerts"):
+            assert client.get(f"/v1/{path}").status_code == 200, path
 
 
 def test_migrations_make_exactly_the_tables_of_the_models(store: Store) -> None:

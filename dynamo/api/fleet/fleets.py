@@ -16,6 +16,7 @@ from dynamo.api.fleet.asking import refuse_unknown_names
 from dynamo.api.fleet.remote_specs import refuse_local, refuse_mixture, refuse_unreadable
 from dynamo.api.fleet.specs import SpecName, spec_from
 from dynamo.api.models import DrainOrder, Events, Fleets, LeaseOrder, Ordered, ScaleOrder
+from dynamo.api.paging import time_of
 from dynamo.api.problems import answer
 from dynamo.api.service import Served, Service
 from dynamo.provision import ledger, orders
@@ -146,7 +147,7 @@ def drain(service: Served, caller: Writer, name: Name, body: Body) -> Response:
 def extend(service: Served, caller: Writer, name: Name, body: Body) -> Response:
     """Extend the leases of a worker, a group or a site; takes seconds, since the sites are asked. Scope `write`."""
     order = read_order(LeaseOrder, body)
-    until = None if order.until is None else views.time_of("until", order.until)
+    until = None if order.until is None else time_of("until", order.until)
     by = None if order.by_s is None else timedelta(seconds=order.by_s)
     with service.slow.one():
         done = orders.extend_leases(service.store, name, order.target, until=until, by=by)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from dynamo.errors import InputError
+from dynamo.api.paging import time_of
 from dynamo.provision import ledger
 from dynamo.provision.cost_report import cost_report
 from dynamo.provision.deciding.lifecycle import LIVING
@@ -17,7 +16,7 @@ from dynamo.provision.spec.fleet import FleetSpec
 from dynamo.provision.status import looked_after_by
 from dynamo.store.engine import Store
 from dynamo.store.fleets import Fleet, FleetEvent, Worker
-from dynamo.times import parse_time, to_iso
+from dynamo.times import to_iso
 
 MAX_EVENTS = 1000
 
@@ -91,17 +90,6 @@ def check_store(store: Store) -> None:
     """Probe the store; raises `StoreUnavailableError` if it is unavailable."""
     with store.reading() as session:
         session.execute(text("SELECT 1"))
-
-
-def time_of(name: str, value: str) -> datetime:
-    """Return the time in a parameter; raises `InputError` if it is invalid or out of range."""
-    try:
-        time = parse_time(value, where=name)
-    except OverflowError:
-        time = datetime.max.replace(tzinfo=UTC)
-    if not 1970 <= time.year <= 3000:
-        raise InputError(f"out of range: {value!r:.60}", where=name, expected="a time from 1970 to 3000")
-    return time
 
 
 def _following(session: Session, name: str, after_id: int, about: str, action: str, limit: int) -> list[FleetEvent]:

@@ -36,43 +36,25 @@ def register(app: typer.Typer) -> None:
 
 def list_checks(config: Path | None = ConfigOption, wide: bool = WideOption, as_json: bool = JsonOption) -> None:
     """List all checks with their limits, as `[checks.NAME]` of the configuration sets them."""
-    from dataclasses import replace
-
-    from dynamo.checks.model import Check
+    from dynamo.checks.listing import configured_checks
     from dynamo.config.file import find_config
-    from dynamo.doors import CHECKS
 
-    sections = find_config(config).checks
-    checks = CHECKS.usable()
-    # Those that only a workflow module knows.
-    own = {name: Check(name, "series", "", "", None, None) for name in sections if name not in CHECKS}
-    rows = []
-    for name, check in {**checks, **own}.items():
-        section = sections.get(name)
-        if section is not None:
-            check = replace(  # noqa: PLW2901
-                check,
-                severity=section.severity or check.severity,
-                suspect=check.suspect if section.suspect is None else section.suspect,
-                fail=check.fail if section.fail is None else section.fail,
-            )
-        rows.append(
-            (
-                name,
-                check,
-                section is None or section.enabled,
-                CHECKS.origin(name) if name in checks else "a workflow module",
-            )
-        )
+    found = configured_checks(find_config(config))
     if as_json:
-        print_json([_check_json(*row) for row in rows])
+        print_json([item.to_json() for item in found])
         return
     print_table(
         "",
         ("check", extra("of"), "severity", "suspect", "bad", prose("what it measures")),
         [
-            (name, check.subject, _severity(check, on), *_limits(check), check.description)
-            for name, check, on, _ in rows
+            (
+                item.name,
+                item.check.subject,
+                _severity(item.check, item.enabled),
+                *_limits(item.check),
+                item.check.description,
+            )
+            for item in found
         ],
         whole=wide,
     )
@@ -220,15 +202,3 @@ def _limits(check: Check) -> tuple[str, str]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
-
-
-def _check_json(name: str, check: Check, enabled: bool, origin: str) -> dict[str, Any]:
-    names = ("subject", "description", "unit", "severity", "suspect", "fail", "low")
-    usual = check.usual is not None
-    return {
-        "name": name,
-        **{key: getattr(check, key) for key in names},
-        "usual": usual,
-        "enabled": enabled,
-        "origin": origin,
-    }

@@ -100,6 +100,9 @@ def daemon(
     api_local_files: bool = typer.Option(
         False, "--api-local-files", help="Allow specs sent over the API to name this machine's files and sites."
     ),
+    serve: str | None = typer.Option(
+        None, "--serve", metavar="HOST:PORT", help="Also serve the dashboard and the API; only on a loopback address."
+    ),
     metrics: str | None = typer.Option(
         None, "--metrics", metavar="HOST:PORT", help="Serve read-only Prometheus metrics on this address."
     ),
@@ -146,19 +149,24 @@ def daemon(
         caretaker = Daemon(here.store, fleets or (), state_dir=here.state_dir, keep_days=keep_days)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, ask_to_stop)
-        served = measured = scaler = None
+        served = shown = measured = scaler = None
         try:
             if metrics is not None:
                 measured = _measure(here, metrics, settings)
             if api is not None:
-                served = _serve(here, api, api_cert, api_key, local_files=api_local_files)
+                served = _serve(here, settings, api, (api_cert, api_key), file=config, local_files=api_local_files)
+            if serve is not None:
+                from dynamo.api.opening import open_api
+
+                shown = open_api(here.store, settings, serve, config_file=config)
             caretaker.claim()
             scaler = start_beside(settings, here.store, stop)
             caretaker.run(stop)
         finally:
             stop.set()
-            if served is not None:
-                served.stop()
+            for server in (served, shown):
+                if server is not None:
+                    server.stop()
             if measured is not None:
                 measured.stop()
             caretaker.close()
@@ -175,7 +183,15 @@ def _measure(here: Opened, address: str, config: Config) -> MetricsServer:
     return serve_metrics(here.store, address, config)
 
 
-def _serve(here: Opened, address: str, certificate: Path | None, key: Path | None, *, local_files: bool) -> ApiServer:
+def _serve(
+    here: Opened,
+    config: Config,
+    address: str,
+    tls: tuple[Path | None, Path | None],
+    *,
+    file: Path | None,
+    local_files: bool,
+) -> ApiServer:
     from dynamo.extras import need
 
     need("fastapi", extra="api")
@@ -183,5 +199,8 @@ def _serve(here: Opened, address: str, certificate: Path | None, key: Path | Non
     from dynamo.api.settings import ApiSettings
 
     host, port = parse_address(address)
-    settings = ApiSettings(local_files=local_files)
-    return start(here.store, here.state_dir, host, port, certificate=certificate, key=key, settings=settings)
+    settings = ApiSettings(local_files=local_files, config_file=file)
+    certificate, key = tls
+    return start(
+        here.store, here.state_dir, host, port, certificate=certificate, key=key, settings=settings, config=config
+    )

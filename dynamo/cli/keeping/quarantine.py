@@ -116,7 +116,7 @@ def release(
     A file goes back to where it came from. A daemon that runs takes it within seconds, otherwise the next one does. If
     it is still bad it is refused again, with a reason of its own. A run is published once, as any other.
     """
-    from dynamo.cli.submit import detach
+    from dynamo.runs.submitting.apart import detach
     from dynamo.watch.quarantined import release as order
     from dynamo.watch.reviews import release_run
 

@@ -21,6 +21,7 @@ from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.fleets import Fleet
 from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.store.standing import Standing
+from dynamo.store.stream import prune_stream
 from dynamo.times import utc_now
 
 log = logging.getLogger(__name__)
@@ -135,6 +136,7 @@ class Daemon:
                 events, workers = prune(self._store, self._clock(), keep_days=self._keep_days)
                 if events or workers:
                     log.info("old records removed", extra={"events": events, "workers": workers})
+                prune_stream(self._store, self._clock())
         except StoreGoneError:
             raise
         except DynamoError as error:

@@ -1,4 +1,4 @@
 """Migrations of the store, run by `dynamo.store.upgrade`."""
 
 #: The revision this DyNamo uses: the newest file in ``versions``.
-HEAD = "0011"
+HEAD = "0012"

@@ -1,0 +1,1 @@
+"""Data over REST: feeds, arrivals, assets, lineage, checks, problems, decisions, alerts."""

@@ -1,0 +1,1 @@
+"""What the service keeps between requests, so that many viewers cost little more than one."""

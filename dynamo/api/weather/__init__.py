@@ -1,0 +1,1 @@
+"""The map over REST: nowcasts with all their leads, hail, radars, places."""

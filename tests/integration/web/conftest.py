@@ -1,0 +1,114 @@
+"""A store filled by the demo, `dynamo serve` over it, and a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import create_autospec
+
+import pytest
+
+from dynamo.api.pages import BUNDLE
+from dynamo.demo.show import DemoDisplay, run_demo
+from dynamo.demo.sources import SimulatedSource
+from tests.needs import Part
+from tests.waiting import PATIENCE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+DASHBOARD = Part("dashboard", "make web")
+CHROMIUM = Part("Chromium", "install the package chromium")
+CONFIG = """
+[folders]
+state = "state"
+products = "products"
+
+[[feeds]]
+name = "nowcasts"
+path = "feed"
+
+[[triggers]]
+name = "storms"
+feed = "nowcasts"
+workflow = "nowcast"
+
+[triggers.parameters]
+levels = [35.0, 45.0, 55.0]
+"""
+#: Without a graphics card, and as root in containers.
+ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A served store with nowcasts of clear weather, cells, and widespread storms."""
+
+    url: str
+    folder: Path
+    #: Runs, the oldest first.
+    runs: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    if not (BUNDLE / "index.html").is_file():
+        DASHBOARD.lacking()
+    folder = tmp_path_factory.mktemp("storms")
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=3)
+    results, _ = run_demo(SimulatedSource(start, (60, 80), each=1), folder, create_autospec(DemoDisplay))
+    (folder / "dynamo.toml").write_text(CONFIG)
+    command = [sys.executable, "-m", "dynamo", "serve", "--json", "--listen", "127.0.0.1:0", "--config", "dynamo.toml"]
+    runs = tuple(json.loads((shown.product_dir / "index.json").read_bytes())["run"] for shown in results)
+    with subprocess.Popen(
+        [*command, "--config", str(folder / "dynamo.toml")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        yield Site(json.loads(server.stdout.readline())["url"], folder, runs)
+        server.terminate()
+        server.wait(10 * PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = os.environ.get("DYNAMO_TEST_CHROMIUM") or shutil.which("chromium")
+    if program is None:
+        CHROMIUM.lacking()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A page that must ask nobody else, and whose scripts must not fail."""
+    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900}, color_scheme="dark")
+    context.set_default_timeout(15_000 * PATIENCE)
+    page = context.new_page()
+    elsewhere: list[str] = []
+    broken: list[str] = []
+    page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url, site.url) else None)
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("console", lambda message: broken.append(message.text) if "Content Security" in message.text else None)
+    yield page
+    context.close()
+    assert elsewhere == []
+    assert broken == []
+
+
+def _leaves(url: str, own: str) -> bool:
+    return not url.startswith((f"{own}/", "blob:", "data:"))

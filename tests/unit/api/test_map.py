@@ -1,0 +1,141 @@
+"""The map: times, all leads of a nowcast in one answer, hail areas, radars."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from fastapi.testclient import TestClient
+
+from dynamo.config.file import parse_config
+from dynamo.store.engine import Store, open_store
+from dynamo.store.models import Arrival, Series
+from tests.unit.api.serving import NOON, add_product, add_runs, client_of, run_row
+
+STORMS = run_row(2, product_dir=None)
+HAIL = run_row(1, workflow="hail", radar="KTLX")
+
+
+def _geojson(properties: dict[str, Any], ring: list[list[float]], **facts: Any) -> bytes:
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": properties}
+    return orjson.dumps(
+        {"type": "FeatureCollection", **facts, "features": [feature, {"type": "Feature", "geometry": None}]}
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("map")
+
+
+@pytest.fixture(scope="module")
+def store(folder: Path) -> Iterator[Store]:
+    made = open_store(folder / "store.sqlite")
+    add_runs(made, STORMS, HAIL, run_row(3), run_row(4, standing="superseded"))
+    ring = [[-97.130431, 31.8], [-97.130432, 31.8], [-97.0, 31.80004], [-97.0, 31.9], [-97.130431, 31.8]]
+    times = {"issue_time": "2026-06-10T12:00:00Z", "levels_dbz": [45.0]}
+    for lead in (10, 0):
+        path = folder / f"mrt_STORM_CASA_{lead}_20260610-120000.geojson"
+        valid = f"2026-06-10T12:{lead:02}:00Z"
+        properties = {"ReflectivityLevel": 45.0, "max_dbz": 51.5, "timestamp": valid, "lead_min": lead}
+        path.write_bytes(_geojson(properties, ring, **times, valid_time=valid))
+        add_product(made, STORMS["id"], path, lead_min=lead)
+    path = folder / "hmt_HAIL_CASA_KTLX_20260610-115900.geojson"
+    tiny = [[-97.0, 31.0], [-97.00001, 31.0], [-97.00001, 31.00001], [-97.0, 31.0]]
+    path.write_bytes(_geojson({"size_mm": 30.0, "hazardType": "HAIL"}, tiny, valid_time="2026-06-10T11:59:00Z"))
+    add_product(made, HAIL["id"], path)
+    add_product(made, HAIL["id"], folder / "mesh.nc")
+    add_product(made, run_row(3)["id"], folder / "mrt_STORM_CASA_0_gone.geojson", lead_min=0)
+    counters = {"slots": 1, "made": 1, "bytes": 1, "oldest_at": NOON, "newest_at": NOON}
+    facts = {"position": [35.3, -97.3], "range_km": 230.0}
+    with made.transaction() as session:
+        session.add_all(
+            Series(kind="workflow", name=name, trigger="storms", **counters) for name in ("nowcast", "hail")
+        )
+        session.add_all(Series(kind="feed", name="dfw", radar=radar, **counters) for radar in ("KTLX", "KXXX"))
+        at = dict.fromkeys(("valid_at", "detected_at", "recorded_at"), NOON)
+        for radar in ("KTLX", "KXXX"):
+            known = facts if radar == "KTLX" else {"position": None}
+            arrival = Arrival(
+                feed="dfw", path=radar, size=1, mtime_ns=1, state="accepted", radar=radar, facts=known, **at
+            )
+            session.add(arrival)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def client(store: Store, folder: Path) -> Iterator[TestClient]:
+    with client_of(store, folder, parse_config({"feeds": [{"name": "dfw", "path": "in"}]}, base=folder)) as made:
+        yield made
+
+
+def test_frames_are_the_times_that_there_are(client: TestClient) -> None:
+    found = client.get("/v1/map/frames").json()
+    assert [(one["run"], one["leads_min"]) for one in found["nowcasts"]] == [
+        (STORMS["id"], [0, 10]),
+        (run_row(3)["id"], [0]),
+    ]
+    assert [(one["run"], one["radar"], one["workflow"]) for one in found["hail"]] == [(HAIL["id"], "KTLX", "hail")]
+    early = client.get("/v1/map/frames?until=2026-06-10T12:00:00Z").json()
+    assert [one["run"] for one in early["nowcasts"]] == [STORMS["id"]]
+    assert client.get("/v1/map/frames?since=2026-06-11T00:00:00Z").json() == {"nowcasts": [], "hail": []}
+
+
+def test_a_nowcast_comes_with_all_leads_in_one_answer(client: TestClient) -> None:
+    answer = client.get(f"/v1/map/nowcasts/{STORMS['id']}")
+    found = answer.json()
+    assert (found["issued_at"], found["levels_dbz"]) == ("2026-06-10T12:00:00Z", [45.0])
+    assert [(lead["lead_min"], lead["valid_at"]) for lead in found["leads"]] == [
+        (0, "2026-06-10T12:00:00Z"),
+        (10, "2026-06-10T12:10:00Z"),
+    ]
+    # Two points that are one after rounding, and a feature without geometry, are left out.
+    assert found["leads"][0]["contours"]["features"] == [
+        {
+            "type": "Feature",
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[[-97.1304, 31.8], [-97.0, 31.8], [-97.0, 31.9], [-97.1304, 31.8]]],
+            },
+            "properties": {"level_dbz": 45.0, "max_dbz": 51.5},
+        }
+    ]
+    assert client.get(f"/v1/products/{found['leads'][1]['product']}").json()["lead_min"] == 10
+
+
+def test_a_nowcast_is_packed_once_and_not_sent_twice(client: TestClient) -> None:
+    place = f"/v1/map/nowcasts/{STORMS['id']}"
+    with client.stream("GET", place, headers={"Accept-Encoding": "gzip"}) as packed:
+        raw = b"".join(packed.iter_raw())
+        assert packed.headers["content-encoding"] == "gzip"
+        tag = packed.headers["etag"]
+    plain = client.get(place, headers={"Accept-Encoding": "identity"})
+    assert gzip.decompress(raw) == plain.content
+    assert client.get(place, headers={"If-None-Match": tag, "Accept-Encoding": "gzip"}).status_code == 304
+
+
+def test_a_ring_that_rounding_would_empty_stays_a_ring(client: TestClient) -> None:
+    for path in ("/v1/map/hail", f"/v1/map/hail?run={HAIL['id']}"):
+        (found,) = client.get(path).json()["items"]
+        assert (found["radar"], found["valid_at"]) == ("KTLX", "2026-06-10T11:59:00Z")
+        (area,) = found["areas"]["features"]
+        assert area["properties"] == {"size_mm": 30.0}
+        assert area["geometry"]["coordinates"] == [[[-97.0, 31.0]] * 4]
+
+
+def test_what_is_gone_or_was_never_there_is_told(client: TestClient) -> None:
+    gone = client.get(f"/v1/map/nowcasts/{run_row(3)['id']}")
+    assert (gone.status_code, gone.json()["hint"]) == (410, f"dynamo runs retry {run_row(3)['id']}")
+    assert client.get(f"/v1/map/nowcasts/{HAIL['id']}").status_code == 404
+    assert client.get("/v1/map/hail?run=unknown").status_code == 404
+
+
+def test_radars_are_where_their_data_say(client: TestClient) -> None:
+    (radar,) = client.get("/v1/map/radars").json()["items"]
+    assert (radar["radar"], radar["latitude"], radar["longitude"], radar["range_km"]) == ("KTLX", 35.3, -97.3, 230.0)
+    assert radar["state"] == "not expected"

@@ -1,0 +1,100 @@
+// Data of a screen: asked for when it is shown, and again when an event says that they changed.
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { ApiError, get } from "./client";
+import { type Kind, useConnection, useEvents } from "./live";
+
+export interface Asked<T> {
+  /** The last answer; kept while a newer one is on its way, or fails. */
+  readonly data: T | undefined;
+  readonly error: ApiError | undefined;
+  readonly again: () => void;
+}
+
+/** Without the stream of events, ask this often. */
+const POLL_MS = 5000;
+
+/** The answer to a path, or nothing for null. */
+export function useData<T>(path: string | null, kinds: readonly Kind[] = [], everyMs = 0): Asked<T> {
+  const [answer, setAnswer] = useState<{ path: string | null; data?: T; error?: ApiError }>({ path });
+  const [turn, setTurn] = useState(0);
+  const asking = useRef({ busy: false, missed: false });
+  const again = useCallback(() => {
+    // A slow server is not asked again before it has answered.
+    if (asking.current.busy) asking.current.missed = true;
+    else setTurn((count) => count + 1);
+  }, []);
+  useEvents(path === null ? [] : kinds, again);
+  const connection = useConnection();
+  const pause = connection === "live" || kinds.length === 0 ? everyMs : POLL_MS;
+  useEffect(() => {
+    if (path === null || !pause) return;
+    const timer = setInterval(() => {
+      if (!document.hidden) again();
+    }, pause);
+    return () => clearInterval(timer);
+  }, [path, pause, again]);
+  useEffect(() => {
+    if (path === null) return;
+    const stop = new AbortController();
+    asking.current = { busy: true, missed: false };
+    get<T>(path, { signal: stop.signal })
+      .then((data) => setAnswer({ path, data }))
+      .catch((error: unknown) => {
+        if (stop.signal.aborted) return;
+        const told = error instanceof ApiError ? error : new ApiError(0, String(error));
+        setAnswer((before) => (before.path === path ? { ...before, error: told } : { path, error: told }));
+      })
+      .finally(() => {
+        if (stop.signal.aborted) return;
+        asking.current.busy = false;
+        if (asking.current.missed) again();
+      });
+    return () => {
+      stop.abort();
+      asking.current.busy = false;
+    };
+  }, [path, turn, again]);
+  const fresh = answer.path === path;
+  return { data: fresh ? answer.data : undefined, error: fresh ? answer.error : undefined, again };
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next: string | null;
+}
+
+/** A list of pages: the first follows events, more come on request. */
+export function useList<T extends { id: string | number }>(
+  path: string,
+  kinds: readonly Kind[],
+): Asked<readonly T[]> & { more: (() => void) | null } {
+  const first = useData<Page<T>>(path, kinds);
+  const [later, setLater] = useState<Page<T> & { path: string }>();
+  const [failure, setFailure] = useState<ApiError>();
+  const known = later?.path === path ? later : undefined;
+  const next = known ? known.next : (first.data?.next ?? null);
+  const items = first.data && merged(first.data.items, known?.items ?? []);
+  const more = () => {
+    const join = path.includes("?") ? "&" : "?";
+    get<Page<T>>(`${path}${join}after=${encodeURIComponent(next ?? "")}`)
+      // What new entries push off the first page stays.
+      .then((page) => setLater({ path, items: [...(items ?? []), ...page.items], next: page.next }))
+      .catch((error: unknown) => setFailure(error instanceof ApiError ? error : new ApiError(0, String(error))));
+  };
+  return { data: items, error: first.error ?? failure, again: first.again, more: next === null ? null : more };
+}
+
+function merged<T extends { id: string | number }>(newest: readonly T[], older: readonly T[]): readonly T[] {
+  const seen = new Set(newest.map((item) => item.id));
+  return [...newest, ...older.filter((item) => !seen.has(item.id))];
+}
+
+/** The time now, renewed every few seconds. */
+export function useNow(everyMs = 1000): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return now;
+}

@@ -1,0 +1,138 @@
+// One stream of events for the whole page. `fetch` reads it, since `EventSource` cannot send a token.
+import { useEffect, useState } from "preact/hooks";
+import { authorization } from "./client";
+
+export type Kind = "run" | "product" | "arrival" | "problem" | "alert" | "fleet" | "worker" | "decision";
+
+export interface LiveEvent {
+  readonly id: string;
+  readonly at: string;
+  readonly kind: Kind;
+  readonly subject: string;
+  readonly data: unknown;
+}
+
+export type Connection = "connecting" | "live" | "lost";
+
+const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
+/** The server says something at least this often; after more the connection is dead. */
+const SILENCE_MS = 45_000;
+/** Screens are drawn anew at most this often, however much happens. */
+const CALM_MS = 500;
+
+const ears = new Set<(event: LiveEvent | null) => void>();
+const watchers = new Set<(connection: Connection) => void>();
+let connection: Connection = "connecting";
+let lastId = "";
+let running = false;
+
+/** Listen for as long as the page is open. */
+export async function listen(): Promise<void> {
+  if (running) return;
+  running = true;
+  for (let failures = 0; ; failures += 1) {
+    try {
+      await read(() => {
+        // What was missed before the first connection is on the screens already.
+        if (failures > 0 && lastId === "") hear(null);
+        failures = 0;
+        become("live");
+      });
+    } catch {
+      // Told by the state of the connection.
+    }
+    become(failures === 0 ? "connecting" : "lost");
+    const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] ?? 1000;
+    await new Promise((resolve) => setTimeout(resolve, wait * (0.75 + Math.random() / 2)));
+  }
+}
+
+async function read(opened: () => void): Promise<void> {
+  const stop = new AbortController();
+  let watchdog = setTimeout(() => stop.abort(), SILENCE_MS);
+  try {
+    const headers: Record<string, string> = { Accept: "text/event-stream", ...authorization() };
+    if (lastId) headers["Last-Event-ID"] = lastId;
+    const response = await fetch("/v1/stream", { headers, signal: stop.signal, cache: "no-store" });
+    if (!response.ok || !response.body) throw new Error(response.statusText);
+    opened();
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      clearTimeout(watchdog);
+      watchdog = setTimeout(() => stop.abort(), SILENCE_MS);
+      const blocks = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
+      rest = blocks.pop() ?? "";
+      for (const block of blocks) take(block);
+    }
+  } finally {
+    clearTimeout(watchdog);
+    stop.abort();
+  }
+}
+
+function take(block: string): void {
+  const fields = new Map<string, string>();
+  for (const line of block.split("\n")) {
+    const at = line.indexOf(":");
+    if (at < 1) continue;
+    const name = line.slice(0, at);
+    const value = line.slice(at + 1).replace(/^ /, "");
+    fields.set(name, fields.has(name) ? `${fields.get(name)}\n${value}` : value);
+  }
+  const id = fields.get("id");
+  if (id !== undefined) lastId = id;
+  if (fields.get("event") === "reset") {
+    hear(null);
+    return;
+  }
+  const data = fields.get("data");
+  if (data === undefined) return;
+  try {
+    hear(JSON.parse(data) as LiveEvent);
+  } catch {
+    // Not ours.
+  }
+}
+
+function hear(event: LiveEvent | null): void {
+  for (const ear of ears) ear(event);
+}
+
+function become(state: Connection): void {
+  if (state === connection) return;
+  connection = state;
+  for (const watcher of watchers) watcher(state);
+}
+
+export function useConnection(): Connection {
+  const [state, setState] = useState(connection);
+  useEffect(() => {
+    setState(connection);
+    watchers.add(setState);
+    return () => void watchers.delete(setState);
+  }, []);
+  return state;
+}
+
+/** Call back soon after an event of these kinds, and when events may have been missed; not more than twice a second. */
+export function useEvents(kinds: readonly Kind[], then: () => void): void {
+  const wanted = kinds.join();
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ear = (event: LiveEvent | null) => {
+      if (event !== null && !wanted.split(",").includes(event.kind)) return;
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        then();
+      }, CALM_MS);
+    };
+    ears.add(ear);
+    return () => {
+      ears.delete(ear);
+      clearTimeout(timer);
+    };
+  }, [wanted, then]);
+}

@@ -1,0 +1,148 @@
+// Frames of the animation: what was observed, then the leads of the newest nowcast.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { ApiError, get } from "../api/client";
+import { type Page, useData } from "../api/data";
+import type { Frames, HailShown, NowcastShown, PlaceItem, RadarItem } from "../api/types";
+import type { Overlay } from "./layers";
+
+type Collection = GeoJSON.FeatureCollection;
+
+export interface Frame {
+  /** Unique: the run and its lead. */
+  readonly key: string;
+  readonly validAt: string;
+  /** Minutes after the data; null for what was observed. */
+  readonly leadMin: number | null;
+  readonly run: string;
+  readonly product: number | null;
+  readonly contours: Collection;
+}
+
+export interface Shown {
+  /** Nowcasts of which the newest is shown, as "workflow" or "workflow radar". */
+  readonly lines: readonly string[];
+  readonly line: string;
+  readonly frames: readonly Frame[];
+  /** Index of the newest observation: where to start. */
+  readonly first: number;
+  readonly error: ApiError | undefined;
+}
+
+/** Observations kept in the browser; what was observed does not change. */
+const observed = new Map<string, Promise<NowcastShown>>();
+const MOST_OBSERVED = 200;
+
+/**
+ * The frames of one line of nowcasts.
+ *
+ * `run` asks for the leads of an older nowcast, and `past` for so many observations before it.
+ */
+export function useFrames(asked: { line: string; run: string; past: number }): Shown {
+  const { data: known, error } = useData<Frames>("/v1/map/frames", ["product"], 60_000);
+  const nowcasts = known?.nowcasts ?? [];
+  const lines = [...new Set(nowcasts.map(lineOf))].sort();
+  const asRun = nowcasts.find((nowcast) => nowcast.run === asked.run);
+  const newest = nowcasts.at(-1);
+  const line = asRun ? lineOf(asRun) : lines.includes(asked.line) ? asked.line : newest ? lineOf(newest) : "";
+  const inLine = nowcasts.filter((nowcast) => lineOf(nowcast) === line);
+  const shown = asRun ?? inLine.at(-1);
+  const before = shown && asked.past > 0 ? inLine.slice(0, inLine.indexOf(shown)).slice(-asked.past) : [];
+  const names = before.map((nowcast) => nowcast.run).join();
+  const leads = useData<NowcastShown>(shown ? `/v1/map/nowcasts/${encodeURIComponent(shown.run)}` : null);
+  const past = useObserved(names);
+  // While the next nowcast loads, the one before stays.
+  const [last, setLast] = useState<NowcastShown>();
+  useEffect(() => {
+    if (leads.data) setLast(leads.data);
+  }, [leads.data]);
+  const nowcast = leads.data ?? last;
+  const frames = useMemo(() => {
+    if (!nowcast) return [];
+    const old = past.filter((one) => one.issued_at < nowcast.issued_at).flatMap((one) => framesOf(one).slice(0, 1));
+    return [...old.map((frame) => ({ ...frame, leadMin: null })), ...framesOf(nowcast)];
+  }, [nowcast, past]);
+  const first = Math.max(0, frames.findIndex((frame) => frame.run === nowcast?.run));
+  return { lines, line, frames, first, error: error ?? leads.error };
+}
+
+function lineOf({ workflow, radar }: { workflow: string; radar: string }): string {
+  return radar ? `${workflow} ${radar}` : workflow;
+}
+
+function framesOf(nowcast: NowcastShown): readonly Frame[] {
+  return nowcast.leads.map((lead) => ({
+    key: `${nowcast.run}-${lead.lead_min}`,
+    validAt: lead.valid_at,
+    leadMin: lead.lead_min === 0 ? null : lead.lead_min,
+    run: nowcast.run,
+    product: lead.product,
+    contours: lead.contours as unknown as Collection,
+  }));
+}
+
+/** The observations that earlier nowcasts began with; those that are gone are left out. */
+function useObserved(names: string): readonly NowcastShown[] {
+  const [found, setFound] = useState<readonly NowcastShown[]>([]);
+  useEffect(() => {
+    let wanted = true;
+    const asked = names.split(",").filter(Boolean);
+    void Promise.all(asked.map((run) => observation(run).catch(() => undefined))).then((all) => {
+      if (wanted) setFound(all.filter((one) => one !== undefined));
+    });
+    return () => {
+      wanted = false;
+    };
+  }, [names]);
+  return found;
+}
+
+function observation(run: string): Promise<NowcastShown> {
+  const known = observed.get(run);
+  if (known) return known;
+  const asked = get<NowcastShown>(`/v1/map/nowcasts/${encodeURIComponent(run)}?lead=0`);
+  observed.set(run, asked);
+  asked.catch(() => observed.delete(run));
+  for (const oldest of [...observed.keys()].slice(0, -MOST_OBSERVED)) observed.delete(oldest);
+  return asked;
+}
+
+/** What lies over the frames. */
+export function useOverlays(): Readonly<Partial<Record<Overlay, Collection>>> {
+  const hail = useData<Page<HailShown>>("/v1/map/hail", ["product"]).data;
+  const radars = useData<Page<RadarItem>>("/v1/map/radars", ["problem"], 30_000).data;
+  const places = useData<Page<PlaceItem>>("/v1/map/places").data;
+  return useMemo(
+    () => ({
+      ...(hail && { hail: collection(hail.items.flatMap(hailFeatures)) }),
+      ...(radars && { radars: collection(radars.items.map(radarFeature)) }),
+      ...(places && { places: collection(places.items.map(placeFeature)) }),
+    }),
+    [hail, radars, places],
+  );
+}
+
+const collection = (features: GeoJSON.Feature[]): Collection => ({ type: "FeatureCollection", features });
+
+function hailFeatures(shown: HailShown): GeoJSON.Feature[] {
+  const said = { name: "Hail", radar: shown.radar, valid_at: shown.valid_at, run: shown.run };
+  const areas = shown.areas.features as unknown as GeoJSON.Feature[];
+  return areas.map((area) => ({ ...area, properties: { ...said, ...area.properties } }));
+}
+
+function radarFeature(radar: RadarItem): GeoJSON.Feature {
+  const { latitude, longitude, ...facts } = radar;
+  return {
+    type: "Feature",
+    properties: { name: radar.radar, ...facts },
+    geometry: { type: "Point", coordinates: [longitude, latitude] },
+  };
+}
+
+function placeFeature(place: PlaceItem): GeoJSON.Feature {
+  const { geometry, name, locality, distance_km, level_dbz, hail_mm } = place;
+  return {
+    type: "Feature",
+    properties: { name, locality, distance_km, level_dbz, hail_mm },
+    geometry: geometry as unknown as GeoJSON.Geometry,
+  };
+}

@@ -1,0 +1,199 @@
+// Parts that several screens share.
+import type { ComponentChildren } from "preact";
+import type { ApiError } from "../api/client";
+import { usePreferences } from "../preferences";
+import { clockTime, fullTime } from "../times";
+
+/** A sign beside each color, since not everybody tells colors apart. */
+const SIGNS: Readonly<Record<string, readonly [string, string]>> = {
+  succeeded: ["✓", "good"],
+  complete: ["✓", "good"],
+  ok: ["✓", "good"],
+  fresh: ["✓", "good"],
+  ready: ["✓", "good"],
+  busy: ["▶", "busy"],
+  running: ["▶", "busy"],
+  publishing: ["▶", "busy"],
+  submitted: ["▷", "busy"],
+  planned: ["▷", "busy"],
+  created: ["○", "idle"],
+  waiting: ["○", "idle"],
+  idle: ["○", "idle"],
+  quiet: ["○", "idle"],
+  skipped: ["–", "idle"],
+  cancelled: ["–", "idle"],
+  held: ["‖", "warn"],
+  late: ["!", "warn"],
+  partial: ["!", "warn"],
+  draining: ["‖", "warn"],
+  warn: ["!", "warn"],
+  warning: ["!", "warn"],
+  block: ["✕", "bad"],
+  reject: ["✕", "bad"],
+  review: ["?", "warn"],
+  failed: ["✕", "bad"],
+  missing: ["✕", "bad"],
+  accepted: ["✓", "good"],
+  released: ["✓", "good"],
+  duplicate: ["–", "idle"],
+  dropped: ["–", "idle"],
+  quarantined: ["✕", "bad"],
+  silent: ["✕", "bad"],
+  error: ["✕", "bad"],
+  open: ["!", "bad"],
+  closed: ["✓", "good"],
+};
+
+export function toneOf(state: string): string {
+  return SIGNS[state]?.[1] ?? "idle";
+}
+
+export function State({ value }: { value: string }) {
+  const [sign, tone] = SIGNS[value] ?? ["·", "idle"];
+  return (
+    <span class={`state ${tone}`}>
+      <span aria-hidden="true">{sign}</span> {value}
+    </span>
+  );
+}
+
+export function Time({ at }: { at: string | null | undefined }) {
+  usePreferences();
+  if (!at) return null;
+  return (
+    <time dateTime={at} title={fullTime(at)}>
+      {clockTime(at)}
+    </time>
+  );
+}
+
+export function Problem({ error }: { error: ApiError | undefined }) {
+  if (!error) return null;
+  return (
+    <p class="problem" role="alert">
+      {error.message}
+      {error.hint && <> ({error.hint})</>}
+    </p>
+  );
+}
+
+export function Card(props: { title: string; children: ComponentChildren; more?: string; wide?: boolean }) {
+  const { title, children, more, wide } = props;
+  return (
+    <section class={wide ? "card wide" : "card"}>
+      <h2>{more === undefined ? title : <a href={more}>{title}</a>}</h2>
+      {children}
+    </section>
+  );
+}
+
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <p class="empty">{children}</p>;
+}
+
+export function Loading({ what }: { what: string }) {
+  return (
+    <p class="empty" role="status">
+      Loading {what}…
+    </p>
+  );
+}
+
+/** Facts about one thing; those without a value are left out. */
+export function Facts({ facts }: { facts: readonly (readonly [string, ComponentChildren])[] }) {
+  const told = facts.filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false);
+  return (
+    <dl class="facts">
+      {told.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export interface Column<T> {
+  readonly name: string;
+  readonly show: (item: T) => ComponentChildren;
+  readonly kind?: "number" | "text" | "id";
+}
+
+/** A table whose rows open with a click, or with the link in a cell. On a phone each row is a block. */
+export function Table<T>(props: {
+  label: string;
+  columns: readonly Column<T>[];
+  items: readonly T[];
+  keyOf: (item: T) => string | number;
+  open?: (item: T) => void;
+}) {
+  const { label, columns, items, keyOf, open } = props;
+  const click = (event: MouseEvent, item: T) => {
+    if (!(event.target as Element | null)?.closest("a, button") && !getSelection()?.toString()) open?.(item);
+  };
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label={label}>
+      <table>
+        <thead>
+          <tr>
+            {columns.map(({ name, kind }) => (
+              <th key={name} scope="col" class={kind ?? ""}>
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((item) => (
+            <tr key={keyOf(item)} class={open ? "opens" : ""} onClick={(event) => click(event, item)}>
+              {columns.map(({ name, show, kind }) => (
+                <td key={name} class={kind ?? ""} data-name={name}>
+                  {show(item)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** One choice of a few, kept in the address by the caller. */
+export function Choice(props: {
+  label: string;
+  value: string;
+  options: readonly (readonly [string, string])[];
+  choose: (value: string) => void;
+}) {
+  return (
+    <label class="choice">
+      <span>{props.label}</span>
+      <select value={props.value} onChange={(event) => props.choose(event.currentTarget.value)}>
+        {props.options.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** A text to filter by; the address changes when the person stops typing. */
+export function Filter(props: { label: string; value: string; choose: (value: string) => void; list?: string }) {
+  return (
+    <label class="choice">
+      <span>{props.label}</span>
+      <input
+        type="search"
+        value={props.value}
+        list={props.list}
+        autocomplete="off"
+        spellcheck={false}
+        onChange={(event) => props.choose(event.currentTarget.value.trim())}
+      />
+    </label>
+  );
+}
