@@ -36,6 +36,8 @@ from dynamo.times import utc_now
 _DAY = timedelta(days=1)
 #: Rows of each list; nobody takes in more at a glance.
 _MOST = 50
+#: Leases by the commands that hold them.
+_CALLED = {NAME: "dynamo watch", ANY_FLEET: "dynamo-provision daemon"}
 #: States of a run that somebody works on.
 _AT_WORK = ENGAGED | {"publishing"}
 
@@ -63,6 +65,11 @@ class DaemonSeen:
     seen_at: datetime | None
     host: str
     pid: int | None
+
+    @property
+    def called(self) -> str:
+        """The command that people know it by."""
+        return _CALLED.get(self.name, self.name)
 
 
 @dataclass(frozen=True)
@@ -152,12 +159,12 @@ class Overview:
     @property
     def troubles(self) -> tuple[str, ...]:
         """What somebody should look at, a few words each; empty if all is well."""
-        found = [f"{daemon.name} is not running" for daemon in self.daemons if daemon.needed and not daemon.alive]
+        found = [f"{daemon.called} is down" for daemon in self.daemons if daemon.needed and not daemon.alive]
         if self.problems:
             found.append(f"{self.problems} open problem{'s' if self.problems > 1 else ''}")
         elif bad := sum(item.is_problem for item in self.data):
             # Nobody opens problems while the daemon is down.
-            found.append(f"{bad} not as expected")
+            found.append(f"{bad} overdue or failed")
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:

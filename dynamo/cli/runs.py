@@ -116,7 +116,7 @@ def list_runs(
             run.trigger,
             run.engine,
             run.created_at,
-            latencies(run).get("total_s"),
+            round(total_s, 1) if (total_s := latencies(run).get("total_s")) is not None else None,
             _LEFT if attended[run.id] is False else run.reason,
         )
         for run in found

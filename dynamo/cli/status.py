@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _TROUBLE_EXIT_CODE = 1
 #: Lines of a small terminal, but for the one where the prompt comes back.
 _LINES = 23
-#: Head, daemons, runs, and cost.
-_FIXED = 4
+#: Head, what is wrong, daemons, runs, and cost.
+_FIXED = 5
 #: Column names and the rule below them.
 _HEAD = 2
 _STYLES = {
@@ -83,7 +83,7 @@ def screen(seen: Overview, lines: int) -> RenderableType:
     """Return the whole as at most ``lines`` lines, the worst of each list first."""
     lists = _lists(seen)
     rows = shares([len(rows) for _, rows, _ in lists], lines - _FIXED - _HEAD * len(lists))
-    parts: list[RenderableType] = [_head(seen), _daemons(seen), _runs(seen), _cost(seen)]
+    parts: list[RenderableType] = [_head(seen), _verdict(seen), _daemons(seen), _runs(seen), _cost(seen)]
     for (columns, cells, total), room in zip(lists, rows, strict=True):
         shown = cells[: room if total <= room else room - 1]
         if total > len(shown):
@@ -157,12 +157,13 @@ def _keep_looking(look: Callable[[], Overview], every_s: float, as_json: bool) -
 
 
 def _head(seen: Overview) -> Text:
-    well = not seen.troubles
-    return _line(
-        Text(f"DyNamo {seen.version}", style="bold"),
-        Text(f"{seen.now:%Y-%m-%d %H:%M:%S} UTC"),
-        Text("all is well" if well else "; ".join(seen.troubles), style="green" if well else "bold red"),
-    )
+    return Text(f"DyNamo {seen.version}  {seen.now:%Y-%m-%d %H:%M:%S} UTC", style="bold")
+
+
+def _verdict(seen: Overview) -> Text:
+    if not seen.troubles:
+        return Text("all is well", style="green")
+    return Text(visible("; ".join(seen.troubles)), style="bold red", no_wrap=True, overflow="ellipsis")
 
 
 def _daemons(seen: Overview) -> Text:
@@ -172,9 +173,9 @@ def _daemons(seen: Overview) -> Text:
 
 def _daemon(daemon: DaemonSeen) -> Text:
     if not daemon.alive:
-        return Text(f"{visible(daemon.name)} down", style="bold red")
+        return Text(f"{visible(daemon.called)} down", style="bold red")
     since = "" if daemon.since is None else f" since {clock(daemon.since)}"
-    return Text(f"{visible(daemon.name)} up{since}", style="green")
+    return Text(f"{visible(daemon.called)} up{since}", style="green")
 
 
 def _runs(seen: Overview) -> Text:
@@ -226,9 +227,3 @@ def _styled(state: str) -> Text:
 
 def _labelled(label: str, parts: Sequence[Text]) -> Text:
     return Text.assemble(Text(f"{label:<11}", style="bold"), Text(", ").join(parts), no_wrap=True, overflow="ellipsis")
-
-
-def _line(*parts: Text) -> Text:
-    line = Text("  ").join(parts)
-    line.no_wrap, line.overflow = True, "ellipsis"
-    return line

@@ -25,6 +25,8 @@ _MORE = "\N{HORIZONTAL ELLIPSIS}"
 _GAP = 2
 #: A text of this width can be read; of the other one, what is cut can be recognized at least.
 _EASY, _LEAST = 24, 12
+#: The end of a path tells files of one kind apart: radar and time.
+_NAME_OF_FILE = 20
 
 
 class Fit(Enum):
@@ -178,7 +180,7 @@ def fitted(columns: Sequence[Column], natural: Sequence[int], width: int) -> lis
     Examples
     --------
     >>> fitted([Column("run"), worded("why"), located("file")], [12, 60, 40], 80)
-    [12, 52, 12]
+    [12, 44, 20]
     """
     # Whatever cannot be shown at once is no loss.
     widths = [
@@ -204,9 +206,10 @@ def fitted(columns: Sequence[Column], natural: Sequence[int], width: int) -> lis
             if excess() > 0 and columns[index].fit is fit:
                 widths[index] = 0
 
+    shrink(Fit.PATH, _NAME_OF_FILE)
+    for fit in (Fit.PROSE, Fit.TEXT):
+        shrink(fit, _EASY)
     shrink(Fit.PATH, _LEAST)
-    shrink(Fit.PROSE, _EASY)
-    shrink(Fit.TEXT, _EASY)
     drop(Fit.EXTRA)
     for fit in (Fit.PROSE, Fit.TEXT, Fit.NAME):
         shrink(fit, _LEAST)

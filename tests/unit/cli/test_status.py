@@ -75,7 +75,7 @@ def test_facts_of_the_store(store: Store, tmp_path: Path) -> None:
     assert seen.runs == {"succeeded": 1, "running": 1}
     assert (seen.waiting, seen.at_work, [run.id for run in seen.running]) == (1, 1, ["works"])
     assert [(d.name, d.alive, d.needed, d.seen_at) for d in seen.daemons] == [("watch", False, True, None)]
-    assert seen.troubles == ("watch is not running",)
+    assert seen.troubles == ("dynamo watch is down",)
     lease = StoreLease(store)
     lease.take()
     (daemon,) = seen_in(store, config_of(tmp_path), utc_now()).daemons
@@ -101,10 +101,10 @@ def test_it_fits_24_lines_of_80_however_much_there_is(store: Store, tmp_path: Pa
     lines = lines_of(seen)
     assert len(lines) <= 23
     assert max(map(len, lines)) <= 80
-    assert "watch is not running; 60 open problems" in lines[0]
-    # Of 13 rows, data have 5, problems and runs 4 each; the last row of each tells of the others.
+    assert "dynamo watch is down; 60 open problems" in lines[1]
+    # Of 12 rows, each list has 4, the last of which tells of the others.
     assert [line for line in map(str.strip, lines) if line.startswith("and ")] == [
-        "and 36 more",
+        "and 37 more",
         "and 57 more",
         "and 57 more",
     ]
@@ -123,11 +123,11 @@ def test_exit_codes_and_json(store: Store) -> None:
     store.close()
     result = CliRunner().invoke(register_all(), ["status"])
     assert result.exit_code == 1
-    assert "watch down" in result.output
+    assert "dynamo watch down" in result.output
     result = CliRunner().invoke(register_all(), ["status", "--json"])
     assert result.exit_code == 1
     data = orjson.loads(result.stdout)
-    assert data["troubles"] == ["watch is not running"]
+    assert data["troubles"] == ["dynamo watch is down"]
     assert data["now"].endswith("Z")
     Path("dynamo.toml").write_text("")
     result = CliRunner().invoke(register_all(), ["status"])
@@ -183,5 +183,5 @@ def test_data_that_are_late_are_told_while_the_daemon_is_down(store: Store, tmp_
             count_arrival(session, arrival)
     seen = seen_in(store, config_of(tmp_path, radars=1), now)
     assert [(item.subject, item.state, item.is_problem) for item in seen.data] == [("feed:sweeps/K000", "silent", True)]
-    assert seen.troubles == ("watch is not running", "1 not as expected")
+    assert seen.troubles == ("dynamo watch is down", "1 overdue or failed")
     store.close()

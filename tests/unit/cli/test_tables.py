@@ -94,7 +94,7 @@ def test_what_goes_first_where_there_is_no_room() -> None:
     columns = (Column("run"), named("workflow"), extra("radar"), worded("why"), located("path"))
     natural = (12, 20, 4, 60, 40)
     assert fitted(columns, natural, 200) == [12, 20, 4, 60, 40]
-    assert fitted(columns, natural, 120) == [12, 20, 4, 60, 16]
+    assert fitted(columns, natural, 120) == [12, 20, 4, 56, 20]
     assert fitted(columns, natural, 80) == [12, 20, 4, 24, 12]
     assert fitted(columns, natural, 75) == [12, 20, 0, 25, 12]
     assert fitted(columns, natural, 50) == [12, 20, 0, 14, 0]
