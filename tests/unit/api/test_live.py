@@ -91,7 +91,7 @@ def test_the_status_knows_daemons_runs_and_who_asks(client: TestClient, store: S
     lease.give_back()
     daemons = {daemon["name"]: (daemon["alive"], daemon["needed"]) for daemon in found["daemons"]}
     assert daemons == {"watch": (True, False), "fleet-daemon:*": (False, True)}
-    assert found["troubles"] == ["fleet-daemon:* is not running"]
+    assert found["troubles"] == ["dynamo-provision daemon is down"]
     assert (found["runs"], found["at_work"]) == ({"running": 1}, 2)
     assert [fleet["cpus"] for fleet in found["fleets"]] == [8]
     assert found["you"] == {"name": "test", "roles": ["viewer", "operator"]}
