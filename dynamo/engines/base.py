@@ -196,6 +196,11 @@ class Engine(Protocol):
         ...
 
 
+def works_here(engine: Engine) -> bool:
+    """Return whether an engine's work shares the processors of this process."""
+    return bool(getattr(engine, "works_here", False))
+
+
 class EngineError(DynamoError):
     """An engine could not start or find its work."""
 

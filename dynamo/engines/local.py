@@ -6,6 +6,7 @@ process is gone, because their pipe closes.
 
 Background work, such as a backfill's, has workers of its own, which the kernel runs only when nobody else wants the
 processor, and which stand still while a live task runs: it shares neither processors nor memory bandwidth with them.
+If live tasks leave no pause, background work goes on for one second in ten.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from dynamo.workflows.model import Layout, Plan, Task
 _log = logging.getLogger("dynamo.engines")
 #: Time for a thread to finish, in seconds.
 _GRACE_S = 2.0
+#: Background work stands still at most so long, and then goes on for so long, seconds. Its time limits count on it.
+_STANDS_S, _TURN_S = 9.0, 1.0
 #: Number of finished runs to remember, so that a daemon's memory stays bounded.
 _REMEMBERED = 256
 
@@ -79,6 +82,7 @@ class LocalEngine:
     """
 
     name = "local"
+    works_here = True
 
     def __init__(self, workers: int = 2) -> None:
         self._changed = threading.Condition()
@@ -97,6 +101,7 @@ class LocalEngine:
             threading.Thread(target=self._serve, args=pair, name=f"local-{index}", daemon=True)
             for index, pair in enumerate(served)
         ]
+        self._threads.append(threading.Thread(target=self._give_turns, name="local-turns", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -188,16 +193,36 @@ class LocalEngine:
         with self._changed:
             self._busy += 1
             if self._busy == 1:
-                for worker in self._spare:
-                    worker.pause()
+                self._hold()
+                self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
                 self._busy -= 1
                 if not self._busy:
-                    for worker in self._spare:
-                        worker.go_on()
+                    self._go_on()
+                    self._changed.notify_all()
+
+    def _give_turns(self) -> None:
+        """Let background work go on for a moment now and then if live tasks leave no pause."""
+        with self._changed:
+            while not self._closing:
+                self._changed.wait_for(lambda: self._busy or self._closing)
+                if self._changed.wait_for(lambda: not self._busy or self._closing, _STANDS_S):
+                    continue
+                self._go_on()
+                self._changed.wait_for(lambda: self._closing, _TURN_S)
+                if self._busy:
+                    self._hold()
+
+    def _hold(self) -> None:
+        for worker in self._spare:
+            worker.pause()
+
+    def _go_on(self) -> None:
+        for worker in self._spare:
+            worker.go_on()
 
     def _finish(self, run: _Execution, task: Task, outcome: _Outcome) -> None:
         run.active.discard(task.id)

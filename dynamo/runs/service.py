@@ -16,6 +16,7 @@ from dynamo.errors import InputError, MissingPartError, RetryableError, UsageErr
 from dynamo.places.base import PlaceRefusedError
 from dynamo.runs.engines import EngineFactory, Engines
 from dynamo.runs.events import RunEvents
+from dynamo.runs.execution.courtesy import Courtesy
 from dynamo.runs.execution.disk import check_disk
 from dynamo.runs.execution.engine_step import EngineStep
 from dynamo.runs.execution.executor import Executor
@@ -72,11 +73,14 @@ class RunService:
         self._engines = Engines(engine_factory, settings.engines)
         self._costs = LearnedCosts(store, planner)
         self._journal = RunJournal(store, self.events)
+        #: Whose turn it is, of live and background runs.
+        self.courtesy = Courtesy()
         self._executor = Executor(
             self._journal,
             plan=PlanStep(self._journal, planner, self._costs, settings.spared_triggers),
-            engine=EngineStep(self._journal, self._engines, settings, self.check_disk),
+            engine=EngineStep(self._journal, self._engines, settings, self.check_disk, self.courtesy),
             publish=PublishStep(self._journal, settings),
+            courtesy=self.courtesy,
         )
 
     def create(self, request: RunRequest) -> tuple[Run, bool]:
