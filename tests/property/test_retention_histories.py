@@ -180,16 +180,17 @@ class World:
 
     def tend(self, kill_at: int | None) -> None:
         """Do a pass of retention, killed at a point, and what the next process does then."""
+        at = self.now + 1 / 24
         self.may_be_gone |= {
             run
             for run, (workflow, path, day) in self.runs.items()
-            if workflow == REMOVED and self.now - day > GONE_DAYS and path.exists()
+            if workflow == REMOVED and at - day > GONE_DAYS and path.exists()
         }
         last = Points(None)
         for points in (Points(kill_at), last):
             with self.opened() as store:
                 with contextlib.suppress(Killed), deadly(points, store):
-                    Caretaker(store, self.config()).tend(START + timedelta(days=self.now, hours=1), clock_is_right=True)
+                    Caretaker(store, self.config()).tend(START + timedelta(days=at), clock_is_right=True)
                 points.dead = False
                 self.nothing_is_lost(store)
                 if points is last:
