@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import orjson
 
@@ -196,9 +196,13 @@ class Engine(Protocol):
         ...
 
 
-def works_here(engine: Engine) -> bool:
-    """Return whether an engine's work shares the processors of this process."""
-    return bool(getattr(engine, "works_here", False))
+@runtime_checkable
+class SharesProcessors(Protocol):
+    """An engine whose work shares the processors of this process."""
+
+    def give_way(self, live: bool) -> None:
+        """Let background work stand still while live work is in flight, and go on after that."""
+        ...
 
 
 class EngineError(DynamoError):

@@ -5,8 +5,8 @@ task's time limit is replaced; the task is retried as often as its jobs allow. W
 process is gone, because their pipe closes.
 
 Background work, such as a backfill's, has workers of its own, which the kernel runs only when nobody else wants the
-processor, and which stand still while a live task runs: it shares neither processors nor memory bandwidth with them.
-If live tasks leave no pause, background work goes on for one second in ten.
+processor, and which stand still while live work is in flight: they share neither processors nor memory bandwidth with
+it. If live work leaves no pause, background work goes on for one second in ten.
 """
 
 from __future__ import annotations
@@ -82,13 +82,12 @@ class LocalEngine:
     """
 
     name = "local"
-    works_here = True
 
     def __init__(self, workers: int = 2) -> None:
         self._changed = threading.Condition()
         self._runs: dict[Path, _Execution] = {}
         self._live, self._background = _Queue(), _Queue()
-        #: Live tasks that are being worked on.
+        #: Live tasks that are being worked on, and one more while there is other live work.
         self._busy = 0
         self._sequence = itertools.count()
         self._closing = False
@@ -190,19 +189,23 @@ class LocalEngine:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Let background work stand still."""
-        with self._changed:
-            self._busy += 1
-            if self._busy == 1:
-                self._hold()
-                self._changed.notify_all()
+        self.give_way(True)
         try:
             yield
         finally:
-            with self._changed:
-                self._busy -= 1
-                if not self._busy:
-                    self._go_on()
-                    self._changed.notify_all()
+            self.give_way(False)
+
+    def give_way(self, live: bool) -> None:
+        """Let background work stand still while live work is in flight, here or before it gets here."""
+        with self._changed:
+            before, self._busy = self._busy > 0, self._busy + (1 if live else -1)
+            if (self._busy > 0) == before:
+                return
+            if live:
+                self._hold()
+            else:
+                self._go_on()
+            self._changed.notify_all()
 
     def _give_turns(self) -> None:
         """Let background work go on for a moment now and then if live tasks leave no pause."""

@@ -109,7 +109,8 @@ class Intake:
     def _work(self) -> None:
         while (candidate := self.candidates.take()) is not None:
             try:
-                self._process(candidate)
+                with self._service.courtesy.live():
+                    self._process(candidate)
                 self._failures.pop((candidate.feed, candidate.path), None)
             except Stopped:
                 break

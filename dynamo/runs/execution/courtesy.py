@@ -1,7 +1,8 @@
 """Background runs let live ones go first, in the process that executes both.
 
 Its threads take turns at the interpreter, and its runs at the store and the disk: planning or publishing a run slows
-down all others meanwhile. So each such step of a background run waits until no live work is in flight.
+down all others meanwhile. So each such step of a background run waits until no live work is in flight. Engines that
+share the processors are told when there is some.
 """
 
 from __future__ import annotations
@@ -36,7 +37,21 @@ class Courtesy:
         self._longest_s = longest_s
         self._lock = threading.Lock()
         self._live = 0
+        self._followers: list[Callable[[bool], None]] = []
         self._turn = threading.Lock()
+
+    def follow(self, give_way: Callable[[bool], None]) -> None:
+        """Call ``give_way`` with whether live work is in flight, each time that changes."""
+        with self._lock:
+            self._followers.append(give_way)
+            if self._live > 0:
+                give_way(True)
+
+    @contextlib.contextmanager
+    def live(self) -> Iterator[None]:
+        """Count live work as in flight that is no run yet."""
+        with self._counted(1):
+            yield
 
     @contextlib.contextmanager
     def at_work(self, run: Run) -> Iterator[None]:
@@ -88,13 +103,18 @@ class Courtesy:
 
     @contextlib.contextmanager
     def _counted(self, change: int) -> Iterator[None]:
-        with self._lock:
-            self._live += change
+        self._count(change)
         try:
             yield
         finally:
-            with self._lock:
-                self._live -= change
+            self._count(-change)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            before, self._live = self._live > 0, self._live + change
+            if (self._live > 0) != before:
+                for give_way in self._followers:
+                    give_way(not before)
 
 
 def _is_live(run: Run) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dynamo.checks.record import open_review, record
-from dynamo.engines.base import Engine, EngineError, RunFolder, Status, works_here
+from dynamo.engines.base import Engine, EngineError, RunFolder, SharesProcessors, Status
 from dynamo.runs import ledger
 from dynamo.runs.engines import Engines
 from dynamo.runs.execution.courtesy import Courtesy
@@ -85,7 +85,8 @@ class EngineStep:
         watched = _Watched(run, self._journal)
         lost = 0
         while True:
-            with contextlib.nullcontext() if works_here(engine) else self._courtesy.elsewhere(run):
+            here = isinstance(engine, SharesProcessors)
+            with contextlib.nullcontext() if here else self._courtesy.elsewhere(run):
                 status = engine.wait(folder, timeout_s=self._settings.tick_s)
             watched.see(status)
             if status.state == "lost" and (reason := self._journal.cancel_reason(run.id)) is not None:

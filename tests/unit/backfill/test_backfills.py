@@ -203,8 +203,14 @@ def test_makes_submits_and_concludes_runs_each_in_a_turn_behind_live_work(world:
 
 
 def test_inspects_each_file_of_a_folder_in_a_turn_behind_live_work(world: World) -> None:
-    looks: list[str] = []
-    world.service.courtesy.calm = lambda: looks.append("") is None
+    looks = 0
+
+    def calm() -> bool:
+        nonlocal looks
+        looks += 1
+        return True
+
+    world.service.courtesy.calm = calm
     archive = world.folder / "archive"
     archive.mkdir()
     for number in range(3):
@@ -213,7 +219,7 @@ def test_inspects_each_file_of_a_folder_in_a_turn_behind_live_work(world: World)
     world.work()
     assert world.row(name).state == "done"
     # One turn for each file, and one for the look for what to make.
-    assert len(looks) == 3 + 1
+    assert looks == 3 + 1
 
 
 def test_files_that_come_in_are_live_work_to_a_daemon(world: World) -> None:
@@ -223,7 +229,7 @@ def test_files_that_come_in_are_live_work_to_a_daemon(world: World) -> None:
         assert calm()
         file = world.folder / "incoming" / "new.nc"
         file.write_bytes(b"new")
-        watcher._intake.candidates.offer(Candidate("n", file, "event", utc_now()))
+        watcher._intake.candidates.offer(Candidate("n", file, "closed", utc_now()))
         assert not calm()
         candidate = watcher._intake.candidates.take()
         assert candidate is not None

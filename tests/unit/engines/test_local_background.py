@@ -82,6 +82,20 @@ def test_background_work_takes_no_worker_from_live_work(engine: local.LocalEngin
     engine.close()
 
 
+def test_background_work_stands_still_while_live_work_is_on_its_way(engine: local.LocalEngine) -> None:
+    put(engine, "old", BACKGROUND)
+    wait_for(lambda: GatedWorker.begun == ["old"], what="the background")
+    engine.give_way(True)
+    put(engine, "live", -1000)
+    wait_for(lambda: "live" in GatedWorker.begun, what="the live task")
+    GatedWorker.gate.set()
+    wait_for(lambda: engine._busy == 1, what="the end of the live task")
+    assert GatedWorker.begun == ["old", "pause spare", "live"]
+    engine.give_way(False)
+    assert GatedWorker.begun[3:] == ["go on spare"]
+    engine.close()
+
+
 def test_background_work_goes_on_now_and_then_if_live_work_leaves_no_pause(
     engine: local.LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

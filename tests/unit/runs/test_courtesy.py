@@ -116,3 +116,21 @@ def test_a_stop_ends_the_waiting(courtesy: Courtesy, behind: bool) -> None:
     assert step.stopped
     if first is not None:
         first.end.set()
+
+
+def test_engines_are_told_when_live_work_comes_and_when_all_of_it_has_gone(courtesy: Courtesy) -> None:
+    told: list[bool] = []
+    courtesy.follow(told.append)
+    with courtesy.live():
+        with courtesy.at_work(LIVE), courtesy.at_work(OLD):
+            assert told == [True]
+            late: list[bool] = []
+            courtesy.follow(late.append)
+        with courtesy.at_work(LIVE), courtesy.elsewhere(LIVE):
+            pass
+        assert (told, late) == ([True], [True])
+    assert (told, late) == ([True, False], [True, False])
+    with courtesy.at_work(OLD):
+        pass
+    with courtesy.at_work(LIVE), courtesy.elsewhere(LIVE):
+        assert told == [True, False, True, False]
