@@ -23,6 +23,8 @@ from dynamo.times import CLOCK_TOLERANCE, in_words, parse_time, to_iso, utc_now
 
 _log = logging.getLogger("dynamo.retention")
 _CURSOR = "retention clock"
+#: Moves that a file system fails in one pass, before it is taken to fail them all.
+_MOST_FAULTS = 10
 #: A clock that is further from that of the last pass may have jumped, and is believed after as long again.
 _JUMP, _PROOF = timedelta(days=2), timedelta(days=1)
 
@@ -112,18 +114,24 @@ class Caretaker:
         Raises
         ------
         OSError, RetryableError
-            If a disk or the store fails; the next pass goes on.
+            If a disk or the store fails; the next pass goes on. A fault of single products is raised at the end.
         """
         done = Tended()
+        faults: list[OSError] = []
         away = False
         doubt = self._doubt(now, clock_is_right)
-        try:
-            for run in self.mover.unfinished():
-                if self._stopped():
-                    return done
-                self.mover.go_on(run)
-        except TierFullError as error:
-            done.waits, away = str(error), isinstance(error, TierAwayError)
+        for move in self.mover.unfinished():
+            if self._stopped():
+                return done
+            # What waits for the tier holds up nothing that does without it.
+            if done.waits and (self.mover.needs_tier(move) if away else self.mover.needs_room(move)):
+                continue
+            try:
+                self.mover.go_on(move.run_id)
+            except TierFullError as error:
+                done.waits, away = str(error), isinstance(error, TierAwayError)
+            except OSError as error:
+                _note(faults, error)
         kept = set[str]()
         section = self._config.retention
         for steps in (due(self._store, section, now), beyond(self._store, section, now, {}, kept)):
@@ -142,6 +150,9 @@ class Caretaker:
                 except TierFullError as error:
                     done.waits, away = str(error), isinstance(error, TierAwayError)
                     taken = False
+                except OSError as error:
+                    _note(faults, error)
+                    taken = False
                 if not taken:
                     kept.add(step.run)
         if not doubt:
@@ -155,6 +166,8 @@ class Caretaker:
                 "rows": sum(done.rows.values()),
             }
             _log.info("tidied", extra=counts)
+        if faults:
+            raise faults[0]
         return done
 
     def _take(self, step: DueStep, done: Tended) -> bool:
@@ -187,3 +200,10 @@ class Caretaker:
             return ""
         left = in_words(max(jumped + _PROOF - now, timedelta(0)))
         return f"the clock jumped: nothing is removed for {left} (if it is right: dynamo retention run)"
+
+
+def _note(faults: list[OSError], error: OSError) -> None:
+    """Note what failed one move, so that the others are not held up; raise it if nothing seems to work."""
+    faults.append(error)
+    if len(faults) >= _MOST_FAULTS:
+        raise error

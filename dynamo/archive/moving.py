@@ -94,11 +94,19 @@ class Mover:
         """
         return self._intend(step) and self.go_on(step.run)
 
-    def unfinished(self) -> Sequence[str]:
-        """Return the runs whose moves were cut off or wait for room, the oldest first."""
+    def unfinished(self) -> Sequence[ProductMove]:
+        """Return the moves that were cut off or wait for room, the oldest first."""
         with self._store.reading() as session:
-            query = select(ProductMove.run_id).where(ProductMove.state != REFUSED).order_by(ProductMove.created_at)
+            query = select(ProductMove).where(ProductMove.state != REFUSED).order_by(ProductMove.created_at)
             return session.scalars(query).all()
+
+    def needs_room(self, move: ProductMove) -> bool:
+        """Return whether a move is to write to the warm tier."""
+        return move.tier == "warm" and move.state == INTENDED
+
+    def needs_tier(self, move: ProductMove) -> bool:
+        """Return whether a move is to write to the warm tier, or to remove from it."""
+        return self.needs_room(move) or not Path(move.source).is_relative_to(self._products_dir)
 
     def forget_refused(self) -> None:
         """Let moves that were refused be tried again."""

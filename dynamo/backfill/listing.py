@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
@@ -28,15 +29,22 @@ from dynamo.times import from_epoch, utc_now
 _FILES = 100
 
 
-def list_portion(store: Store, order: Order, backfill: str) -> None:
-    """Take the next files of the folder up as arrivals; after the last one, runs are made."""
+def list_portion(store: Store, order: Order, backfill: str, turn: Callable[[], AbstractContextManager[None]]) -> None:
+    """Take the next files of the folder up as arrivals; after the last one, runs are made.
+
+    Each file is inspected in a ``turn``: live files are inspected by the same process.
+    """
     with store.reading() as session:
         row = session.get_one(Backfill, backfill)
         before = row.listed
         if row.state != ACTIVE or row.phase != LIST or order.folder is None:
             return
     files = list(islice(files_after(order.folder, before), _FILES))
-    rows = [found for path in files if (found := arrival_values(path, order, row.feed)) is not None]
+    rows = []
+    for path in files:
+        with turn():
+            found = arrival_values(path, order, row.feed)
+        rows += [] if found is None else [found]
     with store.transaction() as session:
         row = session.get_one(Backfill, backfill, with_for_update=True)
         if row.state != ACTIVE or row.phase != LIST or row.listed != before:

@@ -1,10 +1,15 @@
-"""Work on backfills: one at a time, the oldest first, in threads of their own, and only while no live run waits."""
+"""Work on backfills: one at a time, the oldest first, in threads of their own, and only while no live run waits.
+
+What they do in this process they do while no live work is in flight; see `dynamo.runs.execution.courtesy`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -17,6 +22,7 @@ from dynamo.config.file import Config
 from dynamo.errors import DynamoError, RetryableError
 from dynamo.runs.execution.disk import DiskError
 from dynamo.runs.ledger import decide
+from dynamo.runs.patience import Stopped
 from dynamo.runs.service import RunService
 from dynamo.store.backfills import Backfill
 from dynamo.store.models import Cursor
@@ -62,13 +68,14 @@ class BackfillWorker:
         RetryableError, OSError
             If the store or the disk fails; the call may be repeated.
         """
-        while not self._stop.is_set():
-            row = self._next(only)
-            if row is None:
-                return
-            if not self._turn(row):
-                with self._changed:
-                    self._changed.wait(_PAUSE_S)
+        with contextlib.suppress(Stopped):
+            while not self._stop.is_set():
+                row = self._next(only)
+                if row is None:
+                    return
+                if not self._turn(row):
+                    with self._changed:
+                        self._changed.wait(_PAUSE_S)
 
     def join(self, timeout_s: float) -> None:
         """Wait until no run is executed here any more."""
@@ -99,13 +106,14 @@ class BackfillWorker:
             self._pause(row.id, str(error))
             return True
         if row.phase == LIST:
-            list_portion(self._service.store, order, row.id)
+            list_portion(self._service.store, order, row.id, partial(self._service.courtesy.turn, self._stop))
             return True
         with self._service.store.reading() as session:
             waiting = [run for run in unfinished_runs(session, row.id) if run not in active]
         room = row.at_most - len(active)
         if not waiting and row.phase != FINISH:
-            waiting = [run.id for run in make_portion(self._service, order, row.id, room)]
+            with self._service.courtesy.turn(self._stop):
+                waiting = [run.id for run in make_portion(self._service, order, row.id, room)]
             if not waiting:
                 return True
         for run_id in waiting[:room]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import orjson
 
@@ -193,6 +193,15 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release the engine's resources in this process; work on a pool continues."""
+        ...
+
+
+@runtime_checkable
+class SharesProcessors(Protocol):
+    """An engine whose work shares the processors of this process."""
+
+    def give_way(self, live: bool) -> None:
+        """Let background work stand still while live work is in flight, and go on after that."""
         ...
 
 

@@ -5,7 +5,8 @@ task's time limit is replaced; the task is retried as often as its jobs allow. W
 process is gone, because their pipe closes.
 
 Background work, such as a backfill's, has workers of its own, which the kernel runs only when nobody else wants the
-processor, and which stand still while a live task runs: it shares neither processors nor memory bandwidth with them.
+processor, and which stand still while live work is in flight: they share neither processors nor memory bandwidth with
+it. If live work leaves no pause, background work goes on for one second in ten.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from dynamo.workflows.model import Layout, Plan, Task
 _log = logging.getLogger("dynamo.engines")
 #: Time for a thread to finish, in seconds.
 _GRACE_S = 2.0
+#: Background work stands still at most so long, and then goes on for so long, seconds. Its time limits count on it.
+_STANDS_S, _TURN_S = 9.0, 1.0
 #: Number of finished runs to remember, so that a daemon's memory stays bounded.
 _REMEMBERED = 256
 
@@ -84,7 +87,7 @@ class LocalEngine:
         self._changed = threading.Condition()
         self._runs: dict[Path, _Execution] = {}
         self._live, self._background = _Queue(), _Queue()
-        #: Live tasks that are being worked on.
+        #: Live tasks that are being worked on, and one more while there is other live work.
         self._busy = 0
         self._sequence = itertools.count()
         self._closing = False
@@ -97,6 +100,7 @@ class LocalEngine:
             threading.Thread(target=self._serve, args=pair, name=f"local-{index}", daemon=True)
             for index, pair in enumerate(served)
         ]
+        self._threads.append(threading.Thread(target=self._give_turns, name="local-turns", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -185,19 +189,43 @@ class LocalEngine:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Let background work stand still."""
-        with self._changed:
-            self._busy += 1
-            if self._busy == 1:
-                for worker in self._spare:
-                    worker.pause()
+        self.give_way(True)
         try:
             yield
         finally:
-            with self._changed:
-                self._busy -= 1
-                if not self._busy:
-                    for worker in self._spare:
-                        worker.go_on()
+            self.give_way(False)
+
+    def give_way(self, live: bool) -> None:
+        """Let background work stand still while live work is in flight, here or before it gets here."""
+        with self._changed:
+            before, self._busy = self._busy > 0, self._busy + (1 if live else -1)
+            if (self._busy > 0) == before:
+                return
+            if live:
+                self._hold()
+            else:
+                self._go_on()
+            self._changed.notify_all()
+
+    def _give_turns(self) -> None:
+        """Let background work go on for a moment now and then if live tasks leave no pause."""
+        with self._changed:
+            while not self._closing:
+                self._changed.wait_for(lambda: self._busy or self._closing)
+                if self._changed.wait_for(lambda: not self._busy or self._closing, _STANDS_S):
+                    continue
+                self._go_on()
+                self._changed.wait_for(lambda: self._closing, _TURN_S)
+                if self._busy:
+                    self._hold()
+
+    def _hold(self) -> None:
+        for worker in self._spare:
+            worker.pause()
+
+    def _go_on(self) -> None:
+        for worker in self._spare:
+            worker.go_on()
 
     def _finish(self, run: _Execution, task: Task, outcome: _Outcome) -> None:
         run.active.discard(task.id)

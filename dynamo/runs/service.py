@@ -6,16 +6,19 @@ Requests are stored, and carried out by whoever executes the run; see `dynamo.ru
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 from sqlalchemy import update
 
-from dynamo.engines.base import Engine, RunFolder
+from dynamo.engines.base import Engine, RunFolder, SharesProcessors
 from dynamo.errors import InputError, MissingPartError, RetryableError, UsageError
 from dynamo.places.base import PlaceRefusedError
 from dynamo.runs.engines import EngineFactory, Engines
 from dynamo.runs.events import RunEvents
+from dynamo.runs.execution.courtesy import Courtesy
 from dynamo.runs.execution.disk import check_disk
 from dynamo.runs.execution.engine_step import EngineStep
 from dynamo.runs.execution.executor import Executor
@@ -69,15 +72,24 @@ class RunService:
         store.info[TELLS_STEPS] = settings.tells_steps
         self.planner = planner
         self.events = events or RunEvents()
-        self._engines = Engines(engine_factory, settings.engines)
+        #: Whose turn it is, of live and background runs.
+        self.courtesy = Courtesy()
+        self._engines = Engines(partial(self._make_engine, engine_factory), settings.engines)
         self._costs = LearnedCosts(store, planner)
         self._journal = RunJournal(store, self.events)
         self._executor = Executor(
             self._journal,
             plan=PlanStep(self._journal, planner, self._costs, settings.spared_triggers),
-            engine=EngineStep(self._journal, self._engines, settings, self.check_disk),
+            engine=EngineStep(self._journal, self._engines, settings, self.check_disk, self.courtesy),
             publish=PublishStep(self._journal, settings),
+            courtesy=self.courtesy,
         )
+
+    def _make_engine(self, make: EngineFactory, name: str, options: Mapping[str, Any]) -> Engine:
+        engine = make(name, options)
+        if isinstance(engine, SharesProcessors):
+            self.courtesy.follow(engine.give_way)
+        return engine
 
     def create(self, request: RunRequest) -> tuple[Run, bool]:
         """Create a run by its key, or return the existing one; also return whether it is new."""

@@ -116,6 +116,11 @@ class Candidates:
                 self._push(waiting, staleness)
             self._changed.notify_all()
 
+    def calm(self) -> bool:
+        """Whether no file is being examined, or waits to be as soon as possible."""
+        with self._changed:
+            return not (self._active or any(self._queues.values()))
+
     def close(self) -> None:
         """Close the queue."""
         with self._changed:

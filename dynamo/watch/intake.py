@@ -109,7 +109,8 @@ class Intake:
     def _work(self) -> None:
         while (candidate := self.candidates.take()) is not None:
             try:
-                self._process(candidate)
+                with self._service.courtesy.live():
+                    self._process(candidate)
                 self._failures.pop((candidate.feed, candidate.path), None)
             except Stopped:
                 break
@@ -172,13 +173,21 @@ class Intake:
         """
         with self._service.store.reading() as session:
             ordered = unfinished(session, list(self._feeds))
+        stuck: OSError | None = None
         for arrival in ordered:
-            finish(self._service.store, arrival)
+            try:
+                finish(self._service.store, arrival)
+            except OSError as error:
+                # It holds up none of the others.
+                stuck = stuck or error
+                continue
             if arrival.state == RELEASED:
                 candidate = Candidate(arrival.feed, Path(arrival.path), "scan", utc_now())
                 # One that stayed in place is known as decided on.
                 self.candidates.forget(candidate)
                 self.candidates.offer(candidate)
+        if stuck is not None:
+            raise stuck
 
     def _accept(self, candidate: Candidate, seen: FileLook, facts: InputFacts, digest: str) -> None:
         with self._accepting:

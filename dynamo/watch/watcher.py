@@ -142,6 +142,7 @@ class Watcher:
         self._standing = Standing(self._service.store, config.state_dir)
         self._decider = Decider(self._service, self.dispatcher, self._rules, self._defects)
         self._intake = Intake(self._service, self._decider, self._feed_rules())
+        self._service.courtesy.calm = lambda: self._intake.candidates.calm() and self.dispatcher.calm()
         told = config.provenance
         store = self._service.store
         self._lineage = (

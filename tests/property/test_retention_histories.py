@@ -9,9 +9,9 @@ again, so that no cleanup runs, as after SIGKILL. ``DYNAMO_HISTORIES=10000`` run
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,6 +30,7 @@ from dynamo.archive.verify import verify_run
 from dynamo.config.file import Config, parse_config
 from dynamo.runs.ledger import reopen
 from dynamo.runs.service import has_products
+from dynamo.store import engine as opening
 from dynamo.store.engine import Store, open_store
 from dynamo.store.models import Product, Run
 from dynamo.store.retention import ProductMove
@@ -39,6 +40,16 @@ HISTORIES = int(os.environ.get("DYNAMO_HISTORIES", "10"))
 HOT_DAYS, GONE_DAYS, ROWS_DAYS = 10.0, 30.0, 60.0
 #: The workflow whose old products may be removed, and the one whose are only moved.
 REMOVED, MOVED = "removed", "moved"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose stores are all opened with one engine: statements are compiled once, not in every history.
+
+    An engine keeps no more than that of a process that died: closing its store closes its connections.
+    """
+    monkeypatch.setattr(opening, "_sqlite", functools.cache(opening._sqlite))
+    return tmp_path / "world"
 
 
 class Killed(BaseException):
@@ -66,8 +77,10 @@ class Points:
 @contextlib.contextmanager
 def deadly(points: Points, store: Store) -> Iterator[None]:
     """Make every commit and change of a file a point."""
-    commit = event.listens_for(store.engine, "commit")
-    commit(lambda _connection: points.reached())
+
+    def commit(_connection: Any) -> None:
+        points.reached()
+
     rmtree, copy = shutil.rmtree, folder_tier.copy_file  # type: ignore[attr-defined]
 
     def remove(path: Any, **options: Any) -> None:
@@ -94,6 +107,8 @@ def deadly(points: Points, store: Store) -> Iterator[None]:
             patched.enter_context(mock.patch.object(Path, name, pointed(getattr(Path, name))))
         patched.enter_context(mock.patch.object(shutil, "rmtree", remove))
         patched.enter_context(mock.patch.object(folder_tier, "copy_file", copied))
+        event.listen(store.engine, "commit", commit)
+        patched.callback(event.remove, store.engine, "commit", commit)
         yield
 
 
@@ -109,7 +124,8 @@ class World:
     may_be_gone: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        (self.folder / "warm").mkdir()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "warm").mkdir(parents=True)
         new_store(self.folder).close()
 
     @contextlib.contextmanager
@@ -164,18 +180,21 @@ class World:
 
     def tend(self, kill_at: int | None) -> None:
         """Do a pass of retention, killed at a point, and what the next process does then."""
+        at = self.now + 1 / 24
         self.may_be_gone |= {
             run
             for run, (workflow, path, day) in self.runs.items()
-            if workflow == REMOVED and self.now - day > GONE_DAYS and path.exists()
+            if workflow == REMOVED and at - day > GONE_DAYS and path.exists()
         }
-        for points in (Points(kill_at), Points(None)):
+        last = Points(None)
+        for points in (Points(kill_at), last):
             with self.opened() as store:
                 with contextlib.suppress(Killed), deadly(points, store):
-                    Caretaker(store, self.config()).tend(START + timedelta(days=self.now, hours=1), clock_is_right=True)
+                    Caretaker(store, self.config()).tend(START + timedelta(days=at), clock_is_right=True)
                 points.dead = False
-            self.nothing_is_lost()
-        self.nothing_is_left()
+                self.nothing_is_lost(store)
+                if points is last:
+                    self.nothing_is_left(store)
 
     def make_again(self, number: int) -> None:
         """Do what a retry of a run whose products are gone does."""
@@ -197,8 +216,8 @@ class World:
 
     # -- what must always be so
 
-    def nothing_is_lost(self) -> None:
-        with self.opened() as store, store.reading() as session:
+    def nothing_is_lost(self, store: Store) -> None:
+        with store.reading() as session:
             there = {run.id: run for run in session.scalars(select(Run))}
             going = set(session.scalars(select(ProductMove.run_id).where(ProductMove.tier == "gone")))
             rows: dict[str, list[Product]] = {run: [] for run in there}
@@ -212,13 +231,12 @@ class World:
             assert verify_run(run, rows[run_id]).findings == ()
             assert {row.path for row in rows[run_id]} == {f"{run.product_dir}/{row.lfn}" for row in rows[run_id]}
 
-    def nothing_is_left(self) -> None:
-        with self.opened() as store:
-            with store.reading() as session:
-                runs = session.scalars(select(Run)).all()
-                moves = session.scalars(select(ProductMove)).all()
-                orphans = session.scalars(select(Product.id).where(Product.run_id.not_in(select(Run.id)))).all()
-            left = [(step, why) for step, why in Caretaker(store, self.config()).plan(START + timedelta(days=self.now))]
+    def nothing_is_left(self, store: Store) -> None:
+        with store.reading() as session:
+            runs = session.scalars(select(Run)).all()
+            moves = session.scalars(select(ProductMove)).all()
+            orphans = session.scalars(select(Product.id).where(Product.run_id.not_in(select(Run.id)))).all()
+        left = [(step, why) for step, why in Caretaker(store, self.config()).plan(START + timedelta(days=self.now))]
         found = {path.parent for top in ("products", "warm") for path in (self.folder / top).rglob("index.json")}
         assert found == {Path(run.product_dir) for run in runs if run.product_dir}
         assert orphans == []
@@ -250,31 +268,29 @@ STEPS = st.one_of(
 @pytest.mark.slow
 @settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(STEPS, min_size=3, max_size=14))
-def test_products_are_lost_only_as_rules_allow_whatever_is_killed(history: list[tuple[Any, ...]]) -> None:
-    with tempfile.TemporaryDirectory(prefix="dynamo-history-") as folder:
-        world = World(Path(folder))
-        # Enough for every history to have something to do.
-        for step in [("publish", REMOVED), ("publish", MOVED), ("publish", REMOVED), *history, ("tend", None)]:
-            name, *arguments = step
-            getattr(world, name)(*arguments)
+def test_products_are_lost_only_as_rules_allow_whatever_is_killed(folder: Path, history: list[tuple[Any, ...]]) -> None:
+    world = World(folder)
+    # Enough for every history to have something to do.
+    for step in [("publish", REMOVED), ("publish", MOVED), ("publish", REMOVED), *history, ("tend", None)]:
+        name, *arguments = step
+        getattr(world, name)(*arguments)
 
 
 @pytest.mark.slow
-def test_killed_at_the_points_of_a_move_and_of_a_removal_in_order() -> None:
+def test_killed_at_the_points_of_a_move_and_of_a_removal_in_order(folder: Path) -> None:
     """The histories above are random: this one goes through the points in order."""
     for days in (12.0, 35.0):
         # With more histories every point, otherwise one in four.
         for point in range(1, 200, 1 if HISTORIES > 100 else 4):
-            with tempfile.TemporaryDirectory(prefix="dynamo-history-") as folder:
-                world = World(Path(folder))
-                for workflow in (REMOVED, REMOVED):
-                    world.publish(workflow)
-                world.pass_days(days)
-                points = Points(point)
-                with world.opened() as store, contextlib.suppress(Killed), deadly(points, store):
-                    Caretaker(store, world.config()).tend(START + timedelta(days=world.now), clock_is_right=True)
-                died = points.dead
-                world.tend(None)
+            world = World(folder)
+            for workflow in (REMOVED, REMOVED):
+                world.publish(workflow)
+            world.pass_days(days)
+            points = Points(point)
+            with world.opened() as store, contextlib.suppress(Killed), deadly(points, store):
+                Caretaker(store, world.config()).tend(START + timedelta(days=world.now), clock_is_right=True)
+            died = points.dead
+            world.tend(None)
             if not died:
                 break
         assert point > 10

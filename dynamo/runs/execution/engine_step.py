@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import Counter
@@ -9,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dynamo.checks.record import open_review, record
-from dynamo.engines.base import Engine, EngineError, RunFolder, Status
+from dynamo.engines.base import Engine, EngineError, RunFolder, SharesProcessors, Status
 from dynamo.runs import ledger
 from dynamo.runs.engines import Engines
+from dynamo.runs.execution.courtesy import Courtesy
 from dynamo.runs.execution.disk import DiskError
 from dynamo.runs.execution.examining import examine_apart
 from dynamo.runs.folder import folder_of
@@ -39,15 +41,23 @@ class EngineStep:
         The states of runs, the engines that execute them, and the limits.
     check_disk
         Raises `DiskError` while the run folders cannot be written.
+    courtesy
+        Tells background runs when to submit and to conclude their work.
     """
 
     def __init__(
-        self, journal: RunJournal, engines: Engines, settings: RunSettings, check_disk: Callable[[], None]
+        self,
+        journal: RunJournal,
+        engines: Engines,
+        settings: RunSettings,
+        check_disk: Callable[[], None],
+        courtesy: Courtesy,
     ) -> None:
         self._journal = journal
         self._engines = engines
         self._settings = settings
         self._check_disk = check_disk
+        self._courtesy = courtesy
         #: How many times runs failed by a fault of a file system, since they last went well.
         self._faults: Counter[str] = Counter()
 
@@ -69,12 +79,15 @@ class EngineStep:
         if reason is None:
             if self._faults[run.id] and not folder.engine_file.exists():
                 self._check_disk()
-            _submit(engine, folder)
+            with self._courtesy.step(run, stop):
+                _submit(engine, folder)
         self._journal.goes_on(run)
         watched = _Watched(run, self._journal)
         lost = 0
         while True:
-            status = engine.wait(folder, timeout_s=self._settings.tick_s)
+            here = isinstance(engine, SharesProcessors)
+            with contextlib.nullcontext() if here else self._courtesy.elsewhere(run):
+                status = engine.wait(folder, timeout_s=self._settings.tick_s)
             watched.see(status)
             if status.state == "lost" and (reason := self._journal.cancel_reason(run.id)) is not None:
                 self._journal.move(run, "cancelled", reason=reason, finished_at=utc_now())
@@ -89,7 +102,8 @@ class EngineStep:
                 if status.state == "failed":
                     self._wait_out_faults(run, status)
                 self._faults.pop(run.id, None)
-                self._conclude(run, status)
+                with self._courtesy.step(run, stop):
+                    self._conclude(run, status)
                 return
             elif stop.is_set():
                 raise Stopped

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dynamo.errors import DynamoError
+from dynamo.runs.execution.courtesy import Courtesy
 from dynamo.runs.execution.engine_step import EngineStep
 from dynamo.runs.execution.plan_step import PlanStep
 from dynamo.runs.execution.publish_step import PublishStep
@@ -37,19 +38,31 @@ class Executor:
         The states of runs.
     plan, engine, publish
         The steps.
+    courtesy
+        Tells background runs when to plan and to publish.
     """
 
-    def __init__(self, journal: RunJournal, *, plan: PlanStep, engine: EngineStep, publish: PublishStep) -> None:
+    def __init__(
+        self, journal: RunJournal, *, plan: PlanStep, engine: EngineStep, publish: PublishStep, courtesy: Courtesy
+    ) -> None:
         self._journal = journal
         self._engine = engine
+        self._courtesy = courtesy
         self._steps: dict[str, Callable[[Run, threading.Event], None]] = {
-            "created": plan.take,
+            "created": self._in_turn(plan.take),
             "planned": engine.submit,
             "submitted": engine.follow,
             "running": engine.follow,
             "held": engine.follow,
-            "publishing": publish.take,
+            "publishing": self._in_turn(publish.take),
         }
+
+    def _in_turn(self, step: Callable[[Run, threading.Event], None]) -> Callable[[Run, threading.Event], None]:
+        def take(run: Run, stop: threading.Event) -> None:
+            with self._courtesy.step(run, stop):
+                step(run, stop)
+
+        return take
 
     def execute(self, run_id: str, stop: threading.Event) -> Run | None:
         """Take a run to its end, or until ``stop`` is set; None if another process is working on it."""
@@ -58,7 +71,8 @@ class Executor:
             with contextlib.ExitStack() as claims:
                 if not self._patiently(lambda: claims.enter_context(claimed(Path(run.run_dir))), stop, run_id):
                     return None
-                return self._advance(run_id, stop)
+                with self._courtesy.at_work(run):
+                    return self._advance(run_id, stop)
         except Stopped:
             _log.info("run postponed", extra={"run": run_id})
             return None

@@ -16,6 +16,7 @@ from dynamo.archive.caretaker import Caretaker, Tended
 from dynamo.archive.listing import ProductFilter, list_products
 from dynamo.archive.verify import strays, verify
 from dynamo.config.file import Config, parse_config
+from dynamo.files import copy_file
 from dynamo.runs.publish import publish, repair_latest
 from dynamo.runs.results import JobResult, hail_in
 from dynamo.runs.service import has_products, publication_of
@@ -34,8 +35,8 @@ def store(tmp_path: Path) -> Store:
     return new_store(tmp_path)
 
 
-def config(folder: Path, *rules: dict[str, Any], warm: bool = True, **options: Any) -> Config:
-    tier = {"warm": {"kind": "folder", "path": "warm", "min_free_mb": 0}} if warm else {}
+def config(folder: Path, *rules: dict[str, Any], warm: bool = True, min_free_mb: int = 0, **options: Any) -> Config:
+    tier = {"warm": {"kind": "folder", "path": "warm", "min_free_mb": min_free_mb}} if warm else {}
     named = [{"name": f"rule{number}", **rule} for number, rule in enumerate(rules)]
     return parse_config(
         {"folders": {"state": "."}, "runs": {"fsync": False}, "retention": {**tier, "rules": named, **options}},
@@ -186,6 +187,66 @@ def test_products_made_again_of_old_data_are_not_old(store: Store, tmp_path: Pat
     add_run(store, tmp_path, days(99), published_at=NOW - DAY)
     add_run(store, tmp_path, days(1))
     assert tend(store, config(tmp_path, {"hot_days": 30})).moved == 0
+
+
+def test_a_move_that_waits_for_room_holds_up_no_removal_that_was_cut_off(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "input.nc"
+    path.write_bytes(b"radar data")
+    moved = add_run(store, tmp_path, days(99), workflow="moved")
+    for name in ("moved", "removed"):
+        add_run(store, tmp_path, days(1), workflow=name)
+    rules = {"workflows": ["moved"], "hot_days": 30}, {"gone_days": 30}
+    settings = config(tmp_path, *rules, min_free_mb=10**12)
+    assert tend(store, settings).waits
+    removed = add_run(store, tmp_path, days(98), workflow="removed", inputs=(path,))
+    caretaker = Caretaker(store, settings)
+    assert [caretaker.mover._intend(step) for step, _ in caretaker.plan(NOW)] == [True]
+    # The process ended here.
+    done = tend(store, settings)
+    assert "less than" in done.waits
+    assert [get_run(store, run.id).tier for run in (moved, removed)] == ["hot", "gone"]
+    with store.reading() as session:
+        assert session.scalars(select(ProductMove.run_id)).all() == [moved.id]
+
+
+def test_products_on_a_bad_sector_hold_up_no_others(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = (add_run(store, tmp_path, days(age)) for age in (99, 98))
+    add_run(store, tmp_path, days(1))
+    settings = config(tmp_path, {"hot_days": 30})
+
+    def fails(source: Path, goal: Path) -> None:
+        if str(source).startswith(str(bad.product_dir)):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        copy_file(source, goal)
+
+    # A stand-in: a bad sector needs a device of the test's own.
+    monkeypatch.setattr("dynamo.archive.folder_tier.copy_file", fails)
+    for _ in range(2):
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            tend(store, settings)
+    assert [get_run(store, run.id).tier for run in (bad, good)] == ["hot", "warm"]
+    assert is_as_published(store, tmp_path)
+
+
+def test_a_disk_that_fails_everything_is_left_alone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for age in range(31, 36):
+        add_run(store, tmp_path, days(age))
+    add_run(store, tmp_path, days(1))
+    tried: list[Path] = []
+
+    def fails(source: Path, _goal: Path) -> None:
+        tried.append(source)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("dynamo.archive.folder_tier.copy_file", fails)
+    monkeypatch.setattr("dynamo.archive.caretaker._MOST_FAULTS", 3)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        tend(store, config(tmp_path, {"hot_days": 30}))
+    assert len(tried) == 3
 
 
 def test_a_tier_without_room_is_waited_out(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

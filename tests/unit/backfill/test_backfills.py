@@ -22,6 +22,7 @@ from dynamo.backfill.worker import BackfillWorker
 from dynamo.config.file import Config, parse_config
 from dynamo.engines.base import BACKGROUND
 from dynamo.errors import InputError, NotFoundError, UsageError
+from dynamo.feeds.base import Candidate
 from dynamo.feeds.products import ProductFeed
 from dynamo.inspection.facts import InputFacts, facts_to_json
 from dynamo.runs import ledger
@@ -178,6 +179,65 @@ def test_starts_nothing_while_live_runs_wait(world: World) -> None:
     BackfillWorker(world.service, world.config, may_start=may_start, stop=stop).work()
     assert world.runs(name) == []
     assert world.row(name).state == "active"
+
+
+def test_makes_submits_and_concludes_runs_each_in_a_turn_behind_live_work(world: World) -> None:
+    seen: list[tuple[list[str], int]] = []
+
+    def calm() -> bool:
+        seen.append(([run.state for run in world.runs(name)], len(world.engine.started)))
+        return True
+
+    world.service.courtesy.calm = calm
+    name = world.start(until=START + timedelta(minutes=1))
+    world.work()
+    # Before it is made, planned, submitted, concluded, and published. Its work may have ended before anybody looked.
+    assert seen[3][0] in (["submitted"], ["running"])
+    del seen[3]
+    assert [(states, started) for states, started in seen if states != ["succeeded"]] == [
+        ([], 0),
+        (["created"], 0),
+        (["submitted"], 0),
+        (["publishing"], 1),
+    ]
+
+
+def test_inspects_each_file_of_a_folder_in_a_turn_behind_live_work(world: World) -> None:
+    looks = 0
+
+    def calm() -> bool:
+        nonlocal looks
+        looks += 1
+        return True
+
+    world.service.courtesy.calm = calm
+    archive = world.folder / "archive"
+    archive.mkdir()
+    for number in range(3):
+        (archive / f"{number}.nc").write_bytes(b"not a nowcast %d" % number)
+    name = world.start(folder=archive)
+    world.work()
+    assert world.row(name).state == "done"
+    # One turn for each file, and one for the look for what to make.
+    assert looks == 3 + 1
+
+
+def test_files_that_come_in_are_live_work_to_a_daemon(world: World) -> None:
+    watcher = Watcher(world.config, engine_factory=factory(world.engine))
+    try:
+        calm = watcher.service.courtesy.calm
+        assert calm()
+        file = world.folder / "incoming" / "new.nc"
+        file.write_bytes(b"new")
+        watcher._intake.candidates.offer(Candidate("n", file, "closed", utc_now()))
+        assert not calm()
+        candidate = watcher._intake.candidates.take()
+        assert candidate is not None
+        assert not calm()
+        watcher._intake.candidates.done(candidate)
+        assert calm()
+    finally:
+        watcher.stop()
 
 
 def test_makes_skipped_runs_and_those_whose_products_are_gone(world: World) -> None:

@@ -48,6 +48,8 @@ class GatedWorker:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> local.LocalEngine:
     monkeypatch.setattr(local, "_Worker", GatedWorker)
+    # However slow the machine is, the background stands still until the test ends the live tasks.
+    monkeypatch.setattr(local, "_STANDS_S", 3600.0)
     GatedWorker.gate.clear()
     GatedWorker.begun.clear()
     return local.LocalEngine(workers=2)
@@ -77,6 +79,35 @@ def test_background_work_takes_no_worker_from_live_work(engine: local.LocalEngin
     assert len(GatedWorker.begun) == 4
     GatedWorker.gate.set()
     wait_for(lambda: {"older", "go on spare"} <= {*GatedWorker.begun}, what="the background after them")
+    engine.close()
+
+
+def test_background_work_stands_still_while_live_work_is_on_its_way(engine: local.LocalEngine) -> None:
+    put(engine, "old", BACKGROUND)
+    wait_for(lambda: GatedWorker.begun == ["old"], what="the background")
+    engine.give_way(True)
+    put(engine, "live", -1000)
+    wait_for(lambda: "live" in GatedWorker.begun, what="the live task")
+    GatedWorker.gate.set()
+    wait_for(lambda: engine._busy == 1, what="the end of the live task")
+    assert GatedWorker.begun == ["old", "pause spare", "live"]
+    engine.give_way(False)
+    assert GatedWorker.begun[3:] == ["go on spare"]
+    engine.close()
+
+
+def test_background_work_goes_on_now_and_then_if_live_work_leaves_no_pause(
+    engine: local.LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_STANDS_S", 0.01)
+    monkeypatch.setattr(local, "_TURN_S", 0.01)
+    put(engine, "live", -1000)
+    wait_for(lambda: len(GatedWorker.begun) > 8, what="several turns")
+    signals = [name for name in GatedWorker.begun if name.endswith("spare")]
+    assert signals[:4] == ["pause spare", "go on spare", "pause spare", "go on spare"]
+    GatedWorker.gate.set()
+    wait_for(lambda: not engine._busy, what="the end of the live task")
+    assert [name for name in GatedWorker.begun if name.endswith("spare")][-1] == "go on spare"
     engine.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,18 @@ from dynamo.cli.main import register_all
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.feeds.base import Candidate
 from dynamo.feeds.completeness import look
-from dynamo.feeds.quarantine import move_aside
+from dynamo.feeds.quarantine import move_aside, move_back
 from dynamo.formats.nowcast import NowcastHeader, write_nowcast
 from dynamo.formats.radar.model import Site, make_sweep
 from dynamo.inspection.picture import Picture, _from_above
 from dynamo.inspection.serving import Question, answer
 from dynamo.radar.grid import LatLonGrid
+from dynamo.runs.events import RunEvents
 from dynamo.store.engine import Store
 from dynamo.store.models import Arrival
 from dynamo.times import utc_now
 from dynamo.watch.arrivals import record
+from dynamo.watch.intake import FeedRules, Intake
 from dynamo.watch.quarantined import drop, find_refused, finish, refused_files, release, unfinished
 from tests.unit.archive.published_runs import START, new_store
 
@@ -65,6 +68,33 @@ def test_a_released_file_is_back_as_it_was_and_can_be_released_once(store: Store
     assert list((tmp_path / "quarantine").iterdir()) == []
     with pytest.raises(UsageError, match="it was released before"):
         release(store, str(arrival.id), "again")
+
+
+def test_a_file_that_cannot_be_moved_back_holds_up_no_others(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / "incoming" / name for name in ("a.nc", "b.nc")]
+    stuck, free = (refused(store, path, path.name.encode()) for path in paths)
+
+    def fails(at: Path, path: Path) -> None:
+        if path.name == "a.nc":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        move_back(at, path)
+
+    # A stand-in: one bad file of a disk that is otherwise well.
+    monkeypatch.setattr("dynamo.watch.quarantined.move_back", fails)
+    for arrival in (stuck, free):
+        with store.transaction() as session:
+            session.get_one(Arrival, arrival.id).state = "released"
+    service: Any = SimpleNamespace(store=store, events=RunEvents())
+    unused: Any = None
+    intake = Intake(service, unused, {"f": FeedRules(0.0, tmp_path / "quarantine")})
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        intake.take_back()
+    assert [path.is_file() for path in paths] == [False, True]
+    candidate = intake.candidates.take()
+    assert candidate is not None
+    assert candidate.path == paths[1]
 
 
 def test_what_is_refused_again_after_its_release_is_in_quarantine_again(store: Store, tmp_path: Path) -> None:
