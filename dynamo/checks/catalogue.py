@@ -37,7 +37,7 @@ def _reader_remarks(volume: Any) -> Measure:
 
 
 def _impossible(volume: Any) -> Measure:
-    gates = sum(sweep["DBZH"].size for sweep in volume.sweeps)
+    gates = sum(sweep.variables["DBZH"].size for sweep in volume.sweeps)
     return Measure(round(sum(int(sweep.attrs["implausible"]) for sweep in volume.sweeps) / gates, 6))
 
 

@@ -15,7 +15,7 @@ from dynamo.checks.model import Check, Examination, Subject
 from dynamo.doors import CHECKS
 from dynamo.radar.quality import echoes, fields
 from dynamo.radar.quality.neighbours import rain_map
-from dynamo.radar.quality.view import UNKNOWN, Measure, SweepView, worst
+from dynamo.radar.quality.view import UNKNOWN, Measure, SweepView, middle, worst
 from dynamo.times import to_iso
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def examine_volume(volume: Volume, file: str) -> Examination:
             values[check.name] = _pair(worst([_measure(check, view) for view in views], high=not check.low))
     for check in checks_of("volume"):
         values[check.name] = _pair(_measure(check, volume))
-    lowest = min(views, key=lambda view: float(np.median(view.elevation_deg)))
+    lowest = min(views, key=lambda view: middle(view.elevation_deg))
     marks = {"digest": echoes.digest(views[0]), "rain": rain_map(lowest)}
     return Examination(volume.site.radar, file, "volume", to_iso(volume.time), values, marks)
 

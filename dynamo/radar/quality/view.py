@@ -24,6 +24,8 @@ MOST_ECHO = 15_000
 NEAR_GATES = 64
 #: As many gates of a ray tell whether a moment is there that has values without echo, too.
 GATES_OF_DENSE = 24
+#: Every which ray tells which moments those are; odd, as damage may be to every second ray.
+RAYS_OF_DENSE = 9
 
 
 @dataclass(frozen=True)
@@ -162,11 +164,15 @@ class SweepView:
     def dense(self) -> Mapping[str, Mask]:
         """Where moments besides reflectivity have values, of some gates of every ray.
 
-        Those that most gates have: some radars measure them without echo, too.
+        Those that most gates have, as some radars measure them without echo, too; but not all gates: of those, none
+        was lost.
         """
         step = max(1, self.range_m.size // GATES_OF_DENSE)
-        known = {name: ~np.isnan(values[:, ::step]) for name, values in self.moments.items() if name != "DBZH"}
-        return {name: mask for name, mask in known.items() if np.count_nonzero(mask) > mask.size / 3}
+        some = {name: values[:, ::step] for name, values in self.moments.items() if name != "DBZH"}
+        # Gates so far apart are slow to read: a few rays tell which moments need all of them.
+        most = {name: part for name, part in some.items() if np.isnan(part[::RAYS_OF_DENSE]).mean() < 2 / 3}
+        known = {name: ~np.isnan(part) for name, part in most.items()}
+        return {name: mask for name, mask in known.items() if not mask.all()}
 
     @cached_property
     def steps_deg(self) -> NDArray[np.float64]:
