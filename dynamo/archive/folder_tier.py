@@ -70,9 +70,9 @@ class FolderTier:
             self._copy(source, staging, sums)
             target.parent.mkdir(parents=True, exist_ok=True)
             staging.rename(target)
-        except OSError as error:
+        except (OSError, InputError) as error:
             shutil.rmtree(staging, ignore_errors=True)
-            if error.errno in _FULL:
+            if isinstance(error, OSError) and error.errno in _FULL:
                 raise TierFullError("the tier is full", where=self._root) from error
             raise
         if self._fsync:

@@ -7,6 +7,7 @@ in between has none, is no publication, and is completed or removed when the mov
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -97,13 +98,21 @@ class S3Tier:
             right.discard(INDEX)
             for file in sorted({*there.names()} - right, key=_index_first):
                 self._bucket.delete(f"{prefix}/{file}")
-            for file, sha256 in sums.items():
-                if file not in right:
-                    self._bucket.put(f"{prefix}/{file}", source / file)
-                    # Not every server compares checksums.
-                    if there.sha256(file) != sha256:
-                        raise InputError("changed while it was copied", where=source / file, expected=sha256)
+            try:
+                self._upload(source, there, {file: sums[file] for file in sums if file not in right})
+            except InputError:
+                # It is refused for good, perhaps: whole or not at all.
+                self.remove(location)
+                raise
         return location
+
+    def _upload(self, source: Path, there: BucketPlace, sums: Mapping[str, str]) -> None:
+        prefix = there.location.removeprefix(f"{SCHEME}{self._options.bucket}/")
+        for file, sha256 in sums.items():
+            self._bucket.put(f"{prefix}/{file}", source / file)
+            # Not every server compares checksums.
+            if there.sha256(file) != sha256:
+                raise InputError("changed while it was copied", where=source / file, expected=sha256)
 
     def remove(self, location: str) -> None:
         """Remove a publication; see `Tier.remove`."""
