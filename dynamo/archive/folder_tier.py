@@ -30,6 +30,7 @@ class FolderOptions(TierSection):
 
     kind: Literal["folder"] = "folder"
     path: str = Field(min_length=1, description="The folder.", examples=["/archive/products"])
+    min_free_mb: int = Field(1000, ge=0, description="Move nothing there with less than this free, in MB.")
 
 
 class FolderTier:

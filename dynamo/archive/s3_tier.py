@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dynamo.archive.folder_tier import checked
 from dynamo.archive.tiers import TierKind, waited_out
@@ -52,6 +52,13 @@ class S3Options(TierSection):
         description="Profile in `~/.aws/credentials`. Default: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, "
         "`AWS_PROFILE`, or what the machine is given.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_free_space(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "min_free_mb" in given:
+            raise ValueError("a bucket tells no free space to compare min_free_mb with: set retention.warm_gb instead")
+        return given
 
     @property
     def access(self) -> BucketAccess:

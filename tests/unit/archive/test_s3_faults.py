@@ -181,3 +181,11 @@ def test_of_an_upload_that_the_server_damages_nothing_stays(server: FaultyServer
     assert (done.kept, get_run(store, run).tier, server.objects, damaged(store)) == (1, "hot", {}, [])
     with pytest.raises(InputError, match="not in this tier"):
         Caretaker(store, config(tmp_path, server)).mover._remove("s3://another/x")
+
+
+def test_a_bucket_has_no_free_space_to_keep() -> None:
+    warm = {"kind": "s3", "bucket": "archive", "min_free_mb": 1000}
+    with pytest.raises(InputError, match=r"retention\.warm.*min_free_mb.*set retention\.warm_gb instead"):
+        parse_config({"retention": {"warm": warm}}, base=Path())
+    warm = {"kind": "folder", "path": "warm", "min_free_mb": 7}
+    assert parse_config({"retention": {"warm": warm}}, base=Path()).retention.warm.min_free_mb == 7  # type: ignore[union-attr]
