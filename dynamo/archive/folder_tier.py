@@ -30,6 +30,7 @@ class FolderOptions(TierSection):
 
     kind: Literal["folder"] = "folder"
     path: str = Field(min_length=1, description="The folder.", examples=["/archive/products"])
+    min_free_mb: int = Field(1000, ge=0, description="Move nothing there with less than this free, in MB.")
 
 
 class FolderTier:
@@ -70,9 +71,9 @@ class FolderTier:
             self._copy(source, staging, sums)
             target.parent.mkdir(parents=True, exist_ok=True)
             staging.rename(target)
-        except OSError as error:
+        except (OSError, InputError) as error:
             shutil.rmtree(staging, ignore_errors=True)
-            if error.errno in _FULL:
+            if isinstance(error, OSError) and error.errno in _FULL:
                 raise TierFullError("the tier is full", where=self._root) from error
             raise
         if self._fsync:

@@ -11,9 +11,7 @@ A removal goes from 1 to 3. Whoever works on a run holds its lock, so that no st
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,7 +24,7 @@ from dynamo.archive.remaking import why_not
 from dynamo.archive.tiers import Tier, TierAwayError, TierFullError, waited_out
 from dynamo.errors import DynamoError, InputError, RetryableError, passes
 from dynamo.places.opening import open_place
-from dynamo.runs.folder import claimed
+from dynamo.runs.folder import borrowed, leave_none
 from dynamo.runs.ledger import decide
 from dynamo.runs.publish import SIDECARS, links_to
 from dynamo.runs.series import withdraw
@@ -120,7 +118,7 @@ class Mover:
         if found is None:
             self._forget(run_id)
             return False
-        with _claimed(Path(found.run_dir)) as free:
+        with borrowed(Path(found.run_dir)) as free:
             # Somebody works on the run: its products are about to be made again.
             return free and self._take(run_id)
 
@@ -177,7 +175,7 @@ class Mover:
             self._say(move, REFUSED, str(error))
             return False
         # While the row is there, whoever goes on after a kill comes by here again.
-        _leave_none(Path(run.run_dir))
+        leave_none(Path(run.run_dir))
         self._finish(move)
         return True
 
@@ -265,20 +263,3 @@ class Mover:
 def moves_of(session: Session) -> Sequence[ProductMove]:
     """Return the moves that are under way, wait, or were refused, the oldest first."""
     return session.scalars(select(ProductMove).order_by(ProductMove.created_at, ProductMove.run_id)).all()
-
-
-@contextlib.contextmanager
-def _claimed(run_dir: Path) -> Iterator[bool]:
-    """Hold a run whose folder may have been cleaned up; leave no empty one behind."""
-    with claimed(run_dir) as free:
-        try:
-            yield free
-        finally:
-            if free:
-                _leave_none(run_dir)
-
-
-def _leave_none(run_dir: Path) -> None:
-    """Remove the folder of a run that was cleaned up, and that was made again for its lock."""
-    if run_dir.is_dir() and len(list(run_dir.iterdir())) == 1:
-        shutil.rmtree(run_dir, ignore_errors=True)

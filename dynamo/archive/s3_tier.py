@@ -7,10 +7,11 @@ in between has none, is no publication, and is completed or removed when the mov
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dynamo.archive.folder_tier import checked
 from dynamo.archive.tiers import TierKind, waited_out
@@ -51,6 +52,13 @@ class S3Options(TierSection):
         description="Profile in `~/.aws/credentials`. Default: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, "
         "`AWS_PROFILE`, or what the machine is given.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_free_space(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "min_free_mb" in given:
+            raise ValueError("a bucket tells no free space to compare min_free_mb with: set retention.warm_gb instead")
+        return given
 
     @property
     def access(self) -> BucketAccess:
@@ -97,13 +105,21 @@ class S3Tier:
             right.discard(INDEX)
             for file in sorted({*there.names()} - right, key=_index_first):
                 self._bucket.delete(f"{prefix}/{file}")
-            for file, sha256 in sums.items():
-                if file not in right:
-                    self._bucket.put(f"{prefix}/{file}", source / file)
-                    # Not every server compares checksums.
-                    if there.sha256(file) != sha256:
-                        raise InputError("changed while it was copied", where=source / file, expected=sha256)
+            try:
+                self._upload(source, there, {file: sums[file] for file in sums if file not in right})
+            except InputError:
+                # It is refused for good, perhaps: whole or not at all.
+                self.remove(location)
+                raise
         return location
+
+    def _upload(self, source: Path, there: BucketPlace, sums: Mapping[str, str]) -> None:
+        prefix = there.location.removeprefix(f"{SCHEME}{self._options.bucket}/")
+        for file, sha256 in sums.items():
+            self._bucket.put(f"{prefix}/{file}", source / file)
+            # Not every server compares checksums.
+            if there.sha256(file) != sha256:
+                raise InputError("changed while it was copied", where=source / file, expected=sha256)
 
     def remove(self, location: str) -> None:
         """Remove a publication; see `Tier.remove`."""

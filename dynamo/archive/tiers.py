@@ -91,7 +91,7 @@ def waited_out() -> Iterator[None]:
     try:
         yield
     except PlaceFullError as error:
-        raise TierFullError(error.what, where=error.where) from error
+        raise TierFullError(error.what, where=error.where, hint=error.hint) from error
     except (PlaceAwayError, PlaceRefusedError, MissingPartError) as error:
         raise TierAwayError(error.what, where=error.where, expected=error.expected, hint=error.hint) from error
 

@@ -1,12 +1,13 @@
 """Promotion: what a backfill published beside the current products becomes current, one transaction for each batch.
 
-Each publication first gets a second folder among the current products, of links to the same files. Then the store is
-told, and only then is the folder beside removed: whoever reads sees the old products or the new, each whole. A
-promotion that was cut off goes on where it was.
+Each publication first gets a second folder among the current products, of links to the same files, or of copies if it
+is in a bucket. Then the store is told, and only then is the folder beside removed: whoever reads sees the old products
+or the new, each whole. A promotion that was cut off goes on where it was.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from sqlalchemy.orm import Session
 from dynamo.backfill.control import find_backfill
 from dynamo.backfill.states import ACTIVE
 from dynamo.errors import InputError, UsageError
+from dynamo.files import sha256_file
 from dynamo.places.opening import as_folder
+from dynamo.runs.folder import borrowed
 from dynamo.runs.keys import run_key
 from dynamo.runs.ledger import decide
 from dynamo.runs.provenance.prov import prov_json
@@ -40,14 +43,27 @@ from dynamo.store.retention import COPIED, ProductMove
 from dynamo.times import utc_now
 
 _BATCH = 20
+#: In the products folder: copies of products from a bucket, on the file system where they will be.
+_FETCHED = ".fetched"
 
 
 @dataclass(frozen=True)
 class Promoted:
-    """How many runs became current, and how many could not because their products are gone."""
+    """How many runs became current, and how many could not.
+
+    Attributes
+    ----------
+    runs
+        Current now.
+    gone
+        Left out because their products are gone, or not as they were published.
+    busy
+        Left out because another process is at work on them, such as retention; a repetition takes them.
+    """
 
     runs: int
     gone: int
+    busy: int
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,7 @@ def promote(service: RunService, name: str, progress: Callable[[int], object] = 
         raise UsageError("its products are the current ones", where=row.id, expected="a backfill started with --as")
     if row.state == ACTIVE:
         raise UsageError("it is still at work", where=row.id, expected="a backfill that is done or paused")
-    done = gone = 0
+    done = gone = busy = 0
     after: tuple[datetime, str] | None = None
     while True:
         with service.store.reading() as session:
@@ -82,16 +98,21 @@ def promote(service: RunService, name: str, progress: Callable[[int], object] = 
             break
         last = runs[-1]
         after = (slot_of(last), last.id)
-        moves = [move for run in runs if (move := _prepared(service, run)) is not None]
-        gone += len(runs) - len(moves)
-        done += _commit(service, row, moves)
+        with contextlib.ExitStack() as held:
+            # As long as we hold them, retention moves none of them, and nobody else promotes them.
+            free = [run for run in runs if held.enter_context(borrowed(Path(run.run_dir)))]
+            moves = [move for run in free if (move := _prepared(service, run)) is not None]
+            busy += len(runs) - len(free)
+            gone += len(free) - len(moves)
+            done += _commit(service, row, moves)
         progress(done)
     _sweep(service, row)
     with service.store.transaction() as session:
         found = session.get_one(Backfill, row.id, with_for_update=True)
         found.promoted_at = found.updated_at = utc_now()
-        decide(session, f"backfill {row.id}", "promote", f"{done} runs made current, {gone} without products")
-    return Promoted(done, gone)
+        reason = f"{done} runs made current, {gone} without products, {busy} busy"
+        decide(session, f"backfill {row.id}", "promote", reason)
+    return Promoted(done, gone, busy)
 
 
 def _runs(session: Session, row: Backfill, after: tuple[datetime, str] | None) -> Sequence[Run]:
@@ -112,17 +133,20 @@ def _runs(session: Session, row: Backfill, after: tuple[datetime, str] | None) -
 
 
 def _prepared(service: RunService, run: Run) -> _Move | None:
-    """Give a run's products their folder among the current ones; None if they are gone."""
+    """Give a run's products their folder among the current ones; None if they are gone or were changed."""
     try:
         found = publication_of(run)
     except InputError:
         return None
     if found is None or not is_whole(found):
         return None
+    service.check_disk()
     key = _plain_key(service, run)
     facts = {name: value for name, value in found.index.items() if name not in ("key", "products")}
     lfns, root = [item.lfn for item in found.products], service.settings.products_dir
-    with as_folder(found.place, lfns, root / ".fetched") as folder:
+    with as_folder(found.place, lfns, root / _FETCHED / run.key) as folder:
+        if any(sha256_file(folder / item.lfn) != item.sha256 for item in found.products):
+            return None
         publication = publish(
             folder,
             lfns,
@@ -175,10 +199,8 @@ def _commit(service: RunService, row: Backfill, moves: Sequence[_Move]) -> int:
                 continue
             folder, now = move.publication.folder, utc_now()
             if run.tier == "warm":
-                if session.get(ProductMove, run.id) is not None:
-                    # Retention is at it; promotion can be repeated.
-                    continue
-                session.add(_leaving(run, str(folder), now))
+                # In place of a move that waits. What one to the warm tier has not removed yet is swept up.
+                session.merge(_leaving(run, str(folder), now))
             elif run.product_dir is not None:
                 left.append(Path(run.product_dir))
             withdraw(session, run)

@@ -326,8 +326,9 @@ def promote(name: str = IdArgument, config: Path | None = ConfigOption, as_json:
         if as_json:
             print_json(asdict(found))
         else:
-            gone = f"; {found.gone} left out, whose products are gone" if found.gone else ""
-            out.print(f"{found.runs} runs are current now{gone}", markup=False)
+            gone = f"; {found.gone} left out, whose products are gone or were changed" if found.gone else ""
+            busy = f"; {found.busy} left out that another process is at: repeat this in a minute" if found.busy else ""
+            out.print(f"{found.runs} runs are current now{gone}{busy}", markup=False)
 
     _with_service(config, work)
 

@@ -19,7 +19,6 @@ class TierSection(Section):
     """Where products go that are old: `[retention.warm]`. Each kind adds its own options."""
 
     kind: str = Field("folder", description="`folder`, `s3`, or a kind from an installed package.")
-    min_free_mb: int = Field(1000, ge=0, description="Move nothing there with less than this free, in MB.")
 
     def declare(self) -> None:
         """Let this process find what is there; nothing to do for folders."""

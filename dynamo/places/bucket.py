@@ -7,49 +7,24 @@ import errno
 import functools
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from dynamo.errors import DynamoError
 from dynamo.extras import need
-from dynamo.places.base import PlaceAwayError, PlaceFullError, PlaceRefusedError
+from dynamo.places.answers import no_s3, told
 from dynamo.places.credentials import credentials
-from dynamo.scrubbing import scrub
 
 SCHEME = "s3://"
 _CHUNK = 1 << 20
 #: Larger files are sent in parts; parts that a kill left are not visible, but are paid for.
 _SINGLE_PUT = 64 * _CHUNK
-_CONNECT_S, _REQUEST_S, _RETRY_S, _RETRIES = 5, 300, 10, 2
-_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
-_STATUS = re.compile(r"status code: (\d{3})[\w ]*")
-#: Answers that a change to the configuration, the credentials or the bucket's policy must end.
-_REFUSALS = frozenset(
-    [
-        "AccessDenied",
-        "AllAccessDisabled",
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidBucketName",
-        "InvalidToken",
-        "NoSuchBucket",
-        "PermanentRedirect",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-    ]
-)
-#: Without a code.
-_REFUSED = frozenset({"301", "307", "400", "401", "403", "404"})
-_PERMANENT = frozenset(
-    {"PermissionDeniedError", "UnauthenticatedError", "InvalidPathError", "UnknownConfigurationKeyError", "ValueError"}
-)
-#: What Ceph, MinIO and others say.
-_FULL = frozenset({"QuotaExceeded", "InsufficientCapacity", "InsufficientStorage", "XMinioStorageFull"})
-_LONGEST = 200
+_CONNECT_S, _REQUEST_S = 5, 300
+#: A server that says that it has no time is asked again for some seconds, ever less often.
+_RETRIES, _RETRY_S, _PAUSE_S = 4, 10, 0.2
+#: Asked for where a listing is empty: an S3 server says that it is not there, and a page of a proxy is.
+_ABSENT = ".dynamo-absent"
 
 
 @dataclass(frozen=True)
@@ -102,7 +77,7 @@ class Bucket:
         self.name = name
         self._lib = need("obstore", extra="s3")
         options = {"endpoint": access.endpoint, "region": access.region, **credentials(access.profile)}
-        with _told(f"{SCHEME}{name}"):
+        with told(f"{SCHEME}{name}"):
             self._store = need("obstore.store", extra="s3").S3Store(
                 name,
                 checksum_algorithm="SHA256",
@@ -111,38 +86,52 @@ class Bucket:
                     "connect_timeout": timedelta(seconds=_CONNECT_S),
                     "timeout": timedelta(seconds=_REQUEST_S),
                 },
-                retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)},
+                retry_config={
+                    "max_retries": _RETRIES,
+                    "retry_timeout": timedelta(seconds=_RETRY_S),
+                    "backoff": {"init_backoff": timedelta(seconds=_PAUSE_S)},
+                },
                 **{option: value for option, value in options.items() if value is not None},
             )
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the bytes of each object below a prefix, by the rest of its name."""
-        with _told(self._at(prefix)):
+        with told(self._at(prefix)):
             found = [item for page in self._lib.list(self._store, prefix) for item in page]
+        if not found:
+            self._require_s3(f"{prefix}/{_ABSENT}")
         return {item["path"].removeprefix(prefix).lstrip("/"): item["size"] for item in found}
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yield the content of an object."""
-        with _told(self._at(key)):
-            for chunk in self._lib.get(self._store, key).stream(min_chunk_size=_CHUNK):
+        with told(self._at(key)):
+            found = self._lib.get(self._store, key)
+            if not found.meta["e_tag"]:
+                raise no_s3(self._at(key))
+            for chunk in found.stream(min_chunk_size=_CHUNK):
                 yield bytes(chunk)
 
     def put(self, key: str, source: Path) -> None:
         """Upload a file; the server compares its SHA-256 if it can."""
         parts = source.stat().st_size > _SINGLE_PUT
-        with _told(self._at(key)), source.open("rb") as stream:
+        with told(self._at(key)), source.open("rb") as stream:
             self._lib.put(self._store, key, stream, use_multipart=parts)
 
     def probe(self, key: str) -> None:
         """Write an empty object and remove it; raises as everything here."""
-        with _told(self._at(key)):
+        with told(self._at(key)):
             self._lib.put(self._store, key, b"", use_multipart=False)
         self.delete(key)
 
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens if it is gone."""
-        with _told(self._at(key)):
+        with told(self._at(key)):
             self._lib.delete(self._store, key)
+
+    def _require_s3(self, absent: str) -> None:
+        with contextlib.suppress(FileNotFoundError), told(self._at(absent)):
+            self._lib.head(self._store, absent)
+            raise no_s3(self._at(absent))
 
     def _at(self, key: str) -> str:
         return f"{SCHEME}{self.name}/{key}"
@@ -210,36 +199,3 @@ def open_bucket(name: str, access: BucketAccess) -> Bucket:
 @functools.lru_cache(maxsize=8)
 def _opened(name: str, access: BucketAccess, _keys: tuple[tuple[str, str], ...]) -> Bucket:
     return Bucket(name, access)
-
-
-@contextlib.contextmanager
-def _told(where: str) -> Iterator[None]:
-    """Say of the library's errors whether they pass; what they show of requests and answers stays out."""
-    try:
-        yield
-    except DynamoError:
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            # A local file's.
-            raise
-        raise _translated(error, where) from None
-
-
-def _translated(error: Exception, where: str) -> Exception:
-    text = str(error)
-    code, status = _CODE.search(text), _STATUS.search(text)
-    first = text.splitlines()[0] if text else type(error).__name__
-    said = code[1] if code else status[0] if status else scrub(first)[:_LONGEST]
-    if said in _FULL or (status is not None and status[1] == "507"):
-        return PlaceFullError(f"the server takes no more: {said}", where=where)
-    if isinstance(error, FileNotFoundError) and said != "NoSuchBucket":
-        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
-    if code is not None:
-        refused = said in _REFUSALS
-    else:
-        refused = (status is not None and status[1] in _REFUSED) or type(error).__name__ in _PERMANENT
-    if refused:
-        hint = "check bucket, endpoint, region and credentials"
-        return PlaceRefusedError(f"the server refuses: {said}", where=where, hint=hint)
-    return PlaceAwayError(f"does not respond: {said}", where=where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -43,15 +43,22 @@ def is_there(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def as_folder(place: FilePlace, names: Iterable[str], beside: Path) -> Iterator[Path]:
-    """Give files of a place as a folder: itself if it is one, else a copy below ``beside`` for this long."""
+def as_folder(place: FilePlace, names: Iterable[str], scratch: Path) -> Iterator[Path]:
+    """Give files of a place as a folder: itself if it is one, else copies in ``scratch`` for this long.
+
+    What a kill leaves in ``scratch`` is gone when the next call for it ends.
+    """
     if not is_remote(place.location):
         yield Path(place.location)
         return
-    beside.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="fetched-", dir=beside) as scratch:
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
         for name in names:
-            goal = Path(scratch, name)
+            goal = scratch / name
             goal.parent.mkdir(parents=True, exist_ok=True)
             place.copy(name, goal)
-        yield Path(scratch)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            scratch.parent.rmdir()

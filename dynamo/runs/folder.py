@@ -39,6 +39,23 @@ def claimed(run_dir: Path) -> Iterator[bool]:
         yield _locked(stream)
 
 
+@contextlib.contextmanager
+def borrowed(run_dir: Path) -> Iterator[bool]:
+    """Hold a finished run as `claimed` does, though its folder may have been tidied; leave no empty one behind."""
+    with claimed(run_dir) as free:
+        try:
+            yield free
+        finally:
+            if free:
+                leave_none(run_dir)
+
+
+def leave_none(run_dir: Path) -> None:
+    """Remove the folder of a run that was tidied, and that was made again for its lock."""
+    if run_dir.is_dir() and len(list(run_dir.iterdir())) == 1:
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
 def is_attended(session: Session, run: Run) -> bool:
     """Tell whether a process works on an unfinished run or will: its own, or the store's daemon.
 

@@ -12,7 +12,6 @@ from unittest import mock
 
 import orjson
 import pytest
-from moto.server import ThreadedMotoServer
 from sqlalchemy import event, select
 
 from dynamo.archive.caretaker import Caretaker, Tended
@@ -35,32 +34,26 @@ from dynamo.runs.service import has_products, lost_products, publication_of
 from dynamo.runs.whereabouts import inputs_now
 from dynamo.store.engine import Store
 from dynamo.store.retention import ProductMove
+from tests.s3_server import KEY, KEYS, make_bucket, s3_server
 from tests.unit.archive.published_runs import FILES, START, add_run, described, get_run, new_store
 
 DAY = timedelta(days=1)
 NOW = START + 31 * DAY
 LATER = START + 400 * DAY
-KEY = "AKIAEXAMPLEEXAMPLE00"
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
+    with s3_server() as running:
+        yield running
 
 
 @pytest.fixture
 def endpoint(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the server's address; each test has a bucket of its own, named by `name_of`."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
-    import urllib.request
-
-    request = urllib.request.Request(f"{server}/{name_of(tmp_path)}", method="PUT")
-    urllib.request.urlopen(request).close()
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    make_bucket(server, name_of(tmp_path))
     return server
 
 

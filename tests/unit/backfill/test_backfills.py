@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -12,12 +13,14 @@ import orjson
 import pytest
 from sqlalchemy import select, update
 
+from dynamo.archive.folder_tier import FolderTier
+from dynamo.archive.moving import Mover
 from dynamo.archive.verify import strays
 from dynamo.assets.lineage import lineage_of
 from dynamo.backfill import order as orders
 from dynamo.backfill.control import cancel, pause, resume
 from dynamo.backfill.planning import plan
-from dynamo.backfill.promotion import promote
+from dynamo.backfill.promotion import Promoted, promote
 from dynamo.backfill.worker import BackfillWorker
 from dynamo.config.file import Config, parse_config
 from dynamo.engines.base import BACKGROUND
@@ -27,11 +30,13 @@ from dynamo.feeds.products import ProductFeed
 from dynamo.inspection.facts import InputFacts, facts_to_json
 from dynamo.runs import ledger
 from dynamo.runs.events import RunEvent
+from dynamo.runs.folder import claimed
 from dynamo.runs.publish import point_latest
 from dynamo.runs.service import RunService
 from dynamo.runs.setup import make_service
 from dynamo.store.backfills import Backfill
 from dynamo.store.models import Arrival, Cursor, Run, Series
+from dynamo.store.retention import COPIED, INTENDED, ProductMove
 from dynamo.times import utc_now
 from dynamo.triggers.rules import make_rules
 from dynamo.watch.watcher import Watcher
@@ -366,6 +371,63 @@ def test_publishes_beside_and_promotes(world: World) -> None:
     product.unlink()
     with world.service.store.reading() as session:
         assert (lineage_of(session, product).file.run or {})["id"] == run.id
+
+
+def test_promotes_nothing_that_was_changed_or_that_somebody_works_on(world: World) -> None:
+    name = world.start(variant="new")
+    world.work()
+    runs = world.runs(name)
+    damaged = min(Path(runs[0].product_dir or "").glob("*.geojson"))
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"?" * damaged.stat().st_size)
+    with claimed(Path(runs[1].run_dir)):
+        assert promote(world.service, name) == Promoted(runs=2, gone=1, busy=1)
+    assert promote(world.service, name) == Promoted(runs=1, gone=1, busy=0)
+    assert [run.variant for run in world.runs(name)] == ["new", "", "", ""]
+    # A run folder that was tidied is not made again for the lock.
+    again = world.start(variant="more")
+    world.work()
+    for run in world.runs(again):
+        shutil.rmtree(run.run_dir)
+    assert promote(world.service, again).runs == 4
+    assert [Path(run.run_dir).exists() for run in world.runs(again)] == 4 * [False]
+
+
+def test_what_waits_to_move_from_a_tier_is_promoted_all_the_same(world: World) -> None:
+    name = world.start(until=START + timedelta(minutes=2), variant="new")
+    world.work()
+    warm = world.folder / "warm"
+    for run, state in zip(world.runs(name), (INTENDED, COPIED), strict=True):
+        # As after a move to the warm tier, of which the second has not removed the source yet.
+        source, target = Path(run.product_dir or ""), warm / Path(run.product_dir or "").name
+        shutil.copytree(source, target)
+        if state == INTENDED:
+            shutil.rmtree(source)
+        now = utc_now()
+        waits = ProductMove(
+            run_id=run.id,
+            source=str(target if state == INTENDED else source),
+            target="" if state == INTENDED else str(target),
+            tier="gone" if state == INTENDED else "warm",
+            state=state,
+            rule="r",
+            bytes=1,
+            created_at=now,
+            updated_at=now,
+        )
+        with world.service.store.transaction() as session:
+            session.add(waits)
+            session.execute(update(Run).where(Run.id == run.id).values(product_dir=str(target), tier="warm"))
+    assert promote(world.service, name) == Promoted(runs=2, gone=0, busy=0)
+    with world.service.store.reading() as session:
+        left = session.scalars(select(ProductMove)).all()
+    assert {(move.state, move.tier, Path(move.source).parent) for move in left} == {(COPIED, "hot", warm)}
+    mover = Mover(world.service.store, world.service.settings.products_dir, FolderTier(warm))
+    assert [mover.go_on(run) for run in mover.unfinished()] == [True, True]
+    assert list(warm.glob("*-*")) == []
+    assert not (world.folder / "products" / "nowcast@new").exists()
+    assert {run.tier for run in world.runs(name)} == {"hot"}
+    assert list(strays(world.folder / "products", world.service.store)) == []
 
 
 def test_takes_the_files_of_a_folder(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
