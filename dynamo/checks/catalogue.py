@@ -27,12 +27,13 @@ _DAMAGE = (
     "partial sweep",
     "a sweep was given twice",
 )
-#: The same where a name or number comes first.
+#: The same where a name or number comes first; single values left out are counted by `impossible_values`.
 _DAMAGE_OF = (" left out: ", " chunks missing ")
 
 
 def _reader_remarks(volume: Any) -> Measure:
-    told = [flag for flag in volume.flags if flag.startswith(_DAMAGE) or any(words in flag for words in _DAMAGE_OF)]
+    flags = [flag for flag in volume.flags if not flag.startswith("implausible values ")]
+    told = [flag for flag in flags if flag.startswith(_DAMAGE) or any(words in flag for words in _DAMAGE_OF)]
     return Measure(float(len(told)), "; ".join(told)[:160])
 
 

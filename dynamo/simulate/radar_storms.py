@@ -38,6 +38,8 @@ _WIND_EAST_M_S, _WIND_NORTH_M_S = 11.0, 6.0
 _LIFE_MIN = 50.0
 _REACH = 3.2
 _CLUTTER_KM = 14.0
+#: A beam as wide as the rays are apart, broadened by the turning antenna, sees a target beside it weaker by, dB.
+_BESIDE_DB = 12.0
 
 
 @dataclass(frozen=True)
@@ -273,7 +275,10 @@ def _weather(
 def _add_clutter(
     moments: Mapping[str, Floats], ground_km: NDArray[np.float64], fixed: np.random.Generator, rng: np.random.Generator
 ) -> None:
-    """Add patches of ground clutter at positions from the generator ``fixed``, with values from ``rng``."""
+    """Add patches of ground clutter at positions from the generator ``fixed``, with values from ``rng``.
+
+    The rays beside a patch see it with the edge of the beam: no target stands in one ray alone.
+    """
     rays, gates = moments["DBZH"].shape
     near = int(np.searchsorted(ground_km, _CLUTTER_KM))
     if near < 8:
@@ -282,9 +287,11 @@ def _add_clutter(
         ray, gate = int(fixed.integers(rays)), int(near * fixed.uniform(0.02, 1.0) ** 1.5)
         wide, long = int(fixed.integers(1, 4)), int(fixed.integers(2, 9))
         strength = fixed.uniform(30, 55)
-        block = np.ix_((ray + np.arange(wide)) % rays, np.arange(gate, min(gate + long, gates)))
+        block = np.ix_((ray + np.arange(-1, wide + 1)) % rays, np.arange(gate, min(gate + long, gates)))
         shape = moments["DBZH"][block].shape
-        clutter = (strength + 9.0 * rng.standard_normal(shape)).astype(np.float32)
+        patch = strength + 9.0 * rng.standard_normal((wide, shape[1]))
+        clutter = np.pad(patch, ((1, 1), (0, 0)), mode="edge").astype(np.float32)
+        clutter[[0, -1]] -= _BESIDE_DB
         stronger = ~(moments["DBZH"][block] > clutter) & (clutter > 0)
         for name, values in (
             ("DBZH", clutter),

@@ -22,6 +22,8 @@ from dynamo.formats.radar.model import Site, make_sweep
 from dynamo.formats.radar.volume import make_volume
 from dynamo.radar.quality.fields import DBZ, FieldView, image
 from dynamo.simulate.nowcast import NowcastSimulator
+from dynamo.simulate.radar import RadarSimulator
+from dynamo.simulate.radar_storms import RegimeName
 
 RAYS, GATES = 360, 400
 START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -149,6 +151,39 @@ def test_a_ring_is_found_in_a_moment_that_has_values_without_echo() -> None:
     sweep.fields["RHOHV"][:, 96:160] = np.nan
     # Every 16th of the 400 gates is looked at: 4 of 25.
     assert examined(sweep).values["blank_ring"] == (0.16, "0.5 deg: 24 to 36 km")
+
+
+def test_rain_that_fills_distant_rays_is_no_noise_but_the_same_without_a_steady_velocity_is() -> None:
+    rng = np.random.default_rng(3)
+    sweep = sound()
+    # Snow all around that fades with range, and a ray seen through the gap between two buildings.
+    level = -15.0 + 20.0 * np.log10((np.arange(GATES) + 0.5) * 0.25) + rng.normal(0.0, 1.0, (RAYS, GATES))
+    wind = 10.0 * np.cos(np.deg2rad(np.arange(RAYS)))[:, np.newaxis] + rng.normal(0.0, 1.0, (RAYS, GATES))
+    rays = np.r_[0:100, 200]
+    sweep.fields["DBZH"][rays] = level[rays]
+    sweep.fields["VRADH"][rays] = wind[rays]
+    values = examined(sweep).values
+    assert (values["noise_floor"][0], values["spokes"][0]) == (0.0, 0.0)
+    sweep.fields["VRADH"][rays] = rng.uniform(-30.0, 30.0, (rays.size, GATES))
+    values = examined(sweep).values
+    assert (values["noise_floor"][0], values["spokes"][0]) == (round(101 / RAYS, 4), 1.0)
+
+
+def test_single_impossible_values_are_no_damage_that_the_reader_tells_of_but_a_lost_moment_is() -> None:
+    sweep = sound()
+    sweep.fields["ZDR"][100, :9] = 90.0
+    values = examined(sweep).values
+    assert values["reader_remarks"] == (0.0, "")
+    assert values["impossible_values"][0] == round(9 / (RAYS * GATES), 6)
+    sweep.fields["ZDR"][:] = 90.0
+    assert examined(sweep).values["reader_remarks"][0] == 1.0
+
+
+@pytest.mark.parametrize("regime", ["clear", "cells", "wide"])
+def test_simulated_sweeps_raise_no_alarm(regime: RegimeName, tmp_path: Path) -> None:
+    simulator = RadarSimulator(regime, START, radars=2, sweeps_per_minute=1)
+    for sweep in simulator.sweeps():
+        assert alarms(examine_file(simulator.write(tmp_path, sweep))) == set()
 
 
 def test_data_of_the_file_before_are_found_and_late_files_are_not_compared_with() -> None:
