@@ -423,7 +423,7 @@ def test_what_waits_to_move_from_a_tier_is_promoted_all_the_same(world: World) -
         left = session.scalars(select(ProductMove)).all()
     assert {(move.state, move.tier, Path(move.source).parent) for move in left} == {(COPIED, "hot", warm)}
     mover = Mover(world.service.store, world.service.settings.products_dir, FolderTier(warm))
-    assert [mover.go_on(run) for run in mover.unfinished()] == [True, True]
+    assert [mover.go_on(move.run_id) for move in mover.unfinished()] == [True, True]
     assert list(warm.glob("*-*")) == []
     assert not (world.folder / "products" / "nowcast@new").exists()
     assert {run.tier for run in world.runs(name)} == {"hot"}
