@@ -1,4 +1,4 @@
-"""What may be asked for without a token: not what another site's page has a browser ask for.
+"""What may be asked for without a token: not what another site's page has a browser ask for, or a proxy passes on.
 
 A browser says where a request comes from (`Sec-Fetch-Site`, `Origin`), and by which name it knows the server (`Host`):
 a page whose own name was made to lead here (DNS rebinding) has that name there.
@@ -15,16 +15,20 @@ from dynamo.api.problems import Refusal
 _NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD")
 _OWN = ("same-origin", "none")
+#: A proxy says with these that somebody else asks.
+_PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 def refuse_foreign(request: Request) -> None:
-    """Refuse a request without a token that a page of another site has sent.
+    """Refuse a request without a token that a page of another site or a proxy has sent.
 
     Raises
     ------
     Refusal
         403 if so.
     """
+    if any(name in request.headers for name in _PASSED_ON):
+        raise _refusal("a proxy passed it on")
     host = request.headers.get("host", "")
     if host.rpartition(":")[0] not in _NAMES and host not in _NAMES:
         raise _refusal(f"unknown name of this server: {host!r:.80}")

@@ -10,14 +10,13 @@ from pathlib import Path
 
 #: Of an open connection, in the kernel's table; the sockets of closed ones belong to root.
 _ESTABLISHED = "01"
-_ROOT = 0
 _ORDER = sys.byteorder
 
 
 def is_own_user(client: tuple[str, int] | None, server: tuple[str, int] | None) -> bool:
-    """Return whether the client of a connection over loopback is run by this process's user, or by root.
+    """Return whether the client of a connection over loopback is run by this process's user.
 
-    A proxy of another user, or a person who shares this machine, is neither.
+    A person who shares this machine is not, nor is a proxy: most are run by another user or root.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ def is_own_user(client: tuple[str, int] | None, server: tuple[str, int] | None) 
     if not all(address.is_loopback for address, _ in ends):
         return False
     wanted = tuple(_as_in_table(address, port) for address, port in ends)
-    return any(user in (os.getuid(), _ROOT) for ends_, user in _connections() if ends_ == wanted)
+    return any(user == os.getuid() for ends_, user in _connections() if ends_ == wanted)
 
 
 def _as_in_table(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> str:

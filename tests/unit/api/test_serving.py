@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dynamo.api.access import neighbors
 from dynamo.api.access.neighbors import is_own_user
 from dynamo.api.opening import open_api
 from dynamo.api.server import ApiServer
@@ -58,9 +57,11 @@ def test_a_wrong_token_is_not_better_than_none(server: ApiServer) -> None:
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
         {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+        {"X-Forwarded-For": "192.0.2.1"},
+        {"Via": "1.1 proxy"},
     ],
 )
-def test_pages_of_other_sites_get_nothing(server: ApiServer, headers: dict[str, str]) -> None:
+def test_pages_of_other_sites_and_proxies_get_nothing(server: ApiServer, headers: dict[str, str]) -> None:
     for method in ("GET", "POST"):
         answer = httpx.request(method, f"{server.url}/v1/fleets", headers=headers)
         assert answer.status_code == 403, answer.text
@@ -94,7 +95,6 @@ def test_the_user_of_a_connection_is_known(family: socket.AddressFamily, monkeyp
             assert is_own_user(*ends)
             # Its other direction is the server's own socket, not the client's.
             assert not is_own_user((ends[0][0], 1), ends[1])
-            monkeypatch.setattr(neighbors, "_ROOT", -1)
             monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
             assert not is_own_user(*ends)
     assert not is_own_user(None, ("127.0.0.1", 80))
