@@ -65,15 +65,16 @@ def list_checks(config: Path | None = ConfigOption, as_json: bool = JsonOption) 
     if as_json:
         print_json([_check_json(*row) for row in rows])
         return
-    print_table(
-        "",
-        ("check", "of", "", "suspect", "bad", "what it measures"),
-        [
-            (name, check.subject, _severity(check, on), *_limits(check), check.description)
-            for name, check, on, _ in rows
-        ],
-    )
-    out.print("block: nothing is published that was made from bad data. sd: standard deviations from the usual value.")
+    # A table for each, so that descriptions have room in a terminal of 80 columns.
+    for subject in dict.fromkeys(check.subject for _, check, _, _ in rows):
+        some = [row for row in rows if row[1].subject == subject]
+        print_table(
+            f"Of a {subject}",
+            ("check", "", "suspect, bad", "what it measures"),
+            [(name, _severity(check, on), _limits(check), check.description) for name, check, on, _ in some],
+        )
+    out.print("block: nothing is published that was made from bad data.")
+    out.print("sd: standard deviations from the usual value.")
 
 
 def run(
@@ -200,10 +201,11 @@ def _severity(check: Check, on: bool) -> str:
     return check.severity if on else "off"
 
 
-def _limits(check: Check) -> tuple[str, str]:
+def _limits(check: Check) -> str:
+    """Return both limits, such as ``> 2, 10 deg``; one that is never bad has one."""
     sign, unit = "<" if check.low else ">", "sd" if check.usual is not None else check.unit.replace("1", "", 1)
-    texts = [f"{sign} {value:g} {unit}".strip() if value is not None else "" for value in (check.suspect, check.fail)]
-    return texts[0], texts[1]
+    known = ", ".join(f"{value:g}" for value in (check.suspect, check.fail) if value is not None)
+    return f"{sign} {known} {unit}".strip()
 
 
 def _number(value: float | None) -> str:
