@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -183,4 +184,4 @@ def test_a_check_in_the_list_takes_two_lines_at_most(capsys: pytest.CaptureFixtu
     (row,) = (number for number, line in enumerate(lines) if "elevation_spread" in line)
     assert lines[row].split()[:5] == ["elevation_spread", "warn", ">", "0.5,", "1"]
     continued = [bool(line.strip()) and line.startswith(" " * 12) for line in lines]
-    assert not any(one and two for one, two in zip(continued, continued[1:], strict=False))
+    assert not any(one and two for one, two in itertools.pairwise(continued))
