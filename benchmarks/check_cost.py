@@ -21,7 +21,7 @@ from dynamo.radar.grid import LatLonGrid
 from dynamo.radar.quality.fields import DBZ
 from dynamo.times import from_epoch
 
-_ROUNDS = 5
+_ROUNDS = 15
 _VOLUMES = {
     "hail, CASA sweep": "casa/addison.tx-20170329-071403.netcdf.gz",
     "hail, KFWS, 3 cuts": "radar/nexrad/KFWS20190609_222523.bin",

@@ -40,6 +40,7 @@ _UNTOUCHED = (
     "radar/nexrad/K*",
     "radar/terrey_hills_sband/*.h5",
     "radar/monte_lema_cband/*.nc",
+    "radar/boxpol_xband/*.mvol",
     "casa/*.netcdf.gz",
     "composites/mrms_20190610/*.grib2",
     "composites/meteoswiss_20160711/*.gif",

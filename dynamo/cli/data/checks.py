@@ -11,7 +11,7 @@ from dynamo.cli.completion import complete_runs
 from dynamo.cli.console import out, print_json
 from dynamo.cli.options import TriggerOption, WideOption, past
 from dynamo.cli.runs import JsonOption
-from dynamo.cli.tables import extra, named, print_table, prose, worded
+from dynamo.cli.tables import named, print_table, prose, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -43,22 +43,20 @@ def list_checks(config: Path | None = ConfigOption, wide: bool = WideOption, as_
     if as_json:
         print_json([item.to_json() for item in found])
         return
-    print_table(
-        "",
-        ("check", extra("of"), "severity", "suspect", "bad", prose("what it measures")),
-        [
-            (
-                item.name,
-                item.check.subject,
-                _severity(item.check, item.enabled),
-                *_limits(item.check),
-                item.check.description,
-            )
-            for item in found
-        ],
-        whole=wide,
-    )
-    out.print("block: nothing is published that was made from bad data. sd: standard deviations from the usual value.")
+    # A table for each subject, so that descriptions have room in a terminal of 80 columns.
+    for subject in dict.fromkeys(item.check.subject for item in found):
+        print_table(
+            f"Of a {subject}",
+            ("check", "", "suspect, bad", prose("what it measures")),
+            [
+                (item.name, _severity(item.check, item.enabled), _limits(item.check), item.check.description)
+                for item in found
+                if item.check.subject == subject
+            ],
+            whole=wide,
+        )
+    out.print("block: nothing is published that was made from bad data.")
+    out.print("sd: standard deviations from the usual value.")
 
 
 def run(
@@ -194,10 +192,11 @@ def _severity(check: Check, on: bool) -> str:
     return check.severity if on else "off"
 
 
-def _limits(check: Check) -> tuple[str, str]:
+def _limits(check: Check) -> str:
+    """Return both limits, such as ``> 2, 10 deg``; one that is never bad has one."""
     sign, unit = "<" if check.low else ">", "sd" if check.usual is not None else check.unit.replace("1", "", 1)
-    texts = [f"{sign} {value:g} {unit}".strip() if value is not None else "" for value in (check.suspect, check.fail)]
-    return texts[0], texts[1]
+    known = ", ".join(f"{value:g}" for value in (check.suspect, check.fail) if value is not None)
+    return f"{sign} {known} {unit}".strip()
 
 
 def _number(value: float | None) -> str:

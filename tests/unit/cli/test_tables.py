@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -195,3 +196,17 @@ def test_a_fleet_command_without_a_store_names_the_command_that_makes_it() -> No
     result = CliRunner().invoke(provision(), ["status"])
     assert isinstance(result.exception, NotFoundError)
     assert "dynamo-provision apply SPEC.json" in str(result.exception)
+
+
+def test_a_check_in_the_list_takes_two_lines_at_most(capsys: pytest.CaptureFixture[str]) -> None:
+    from dynamo.cli.data.checks import list_checks
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dynamo.cli.data.checks.out", console.out)
+        list_checks(config=None, wide=False, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    (row,) = (number for number, line in enumerate(lines) if "elevation_spread" in line)
+    assert lines[row].split()[:5] == ["elevation_spread", "warn", ">", "0.5,", "1"]
+    continued = [bool(line.strip()) and line.startswith(" " * 12) for line in lines]
+    assert not any(one and two for one, two in itertools.pairwise(continued))

@@ -297,7 +297,8 @@ def test_damaged_files_are_refused_or_flagged_quietly(
 @pytest.mark.parametrize("name", ["casa", "odim", "cfradial", "gamic"])
 def test_a_truncated_file_is_refused(name: FormatName, share: float, written: Written, tmp_path: Path) -> None:
     (path,) = written[name, False]
-    data = path.read_bytes()
+    # HDF5 written in memory ends with spare blocks; a file without those is whole.
+    data = path.read_bytes().rstrip(b"\0")
     cut = tmp_path / "cut"
     cut.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(InputError, match="cut"):
