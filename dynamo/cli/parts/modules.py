@@ -21,7 +21,7 @@ def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the c
     Broken modules are reported on standard error; `dynamo plugins --check` fails for them.
     """
     from dynamo.cli.console import err, print_json
-    from dynamo.cli.tables import extra, print_table, prose
+    from dynamo.cli.tables import print_table, prose
     from dynamo.doors import MODULES
 
     listed = MODULES.listed()
@@ -33,7 +33,7 @@ def list_modules(as_json: bool = typer.Option(False, "--json", help="Print the c
         return
     print_table(
         "",
-        ("module", extra("from"), prose("inputs"), prose("outputs"), prose("what it does")),
+        ("module", "from", prose("inputs"), prose("outputs"), prose("what it does")),
         (
             (
                 module.name,

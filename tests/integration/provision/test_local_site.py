@@ -56,8 +56,9 @@ def test_server_lives_and_goes_with_all_of_its_processes(site: LocalSite, tmp_pa
         folder = tmp_path / "site" / "servers" / "one"
         wait_for(lambda: (folder / "console.log").read_text() == "psst")
         assert (folder / "private" / "note").stat().st_mode & 0o077 == 0
+        # Its script, and the `sleep` that the script starts next.
+        wait_for(lambda: len(with_environment(f"{local_servers.MARK}={server.id}")) == 2)
         family = with_environment(f"{local_servers.MARK}={server.id}")
-        assert len(family) == 2
         assert all(os.getsid(process.pid) == family[0].pid for process in family)
         site.delete(server.id)
         assert wait_gone(family, 0) == []
