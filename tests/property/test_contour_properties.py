@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from dynamo.radar.contour import contours
 from dynamo.radar.grid import LatLonGrid
+
+#: Hundreds of fields.
+pytestmark = pytest.mark.slow
 
 #: Few distinct values, many of them on a level: saddles, plateaus and holes in the data, which is where tracers err.
 VALUES = st.sampled_from([np.nan, -99.0, 30.0, 44.99995, 45.0, 45.00005, 45.5, 50.0, 60.0])

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from dynamo.radar.hail.mesh import matching_rays
 from dynamo.radar.hail.sweep import find_hail, limits_for
 from dynamo.radar.quality.screening import limits_for as quality_for
 from tests.hail_cases import sweep, temperatures, volume
+
+#: Hundreds of files.
+pytestmark = pytest.mark.slow
 
 _RAYS, _GATES = 60, 40
 _seeds = st.integers(0, 2**32 - 1)

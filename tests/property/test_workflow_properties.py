@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,9 @@ from dynamo.workflows.pegasus.read import parse_abstract
 from dynamo.workflows.templates import parse, render
 from dynamo.workflows.validate import parse_document, validate
 from dynamo.workflows.workflow import find_workflow
+
+#: Thousands of documents.
+pytestmark = pytest.mark.slow
 
 KEYS = st.sampled_from(
     [*Document.model_fields, "id", "module", "for_each", "from", "arguments", "pegasus", "uses", "lfn", "$schema"]

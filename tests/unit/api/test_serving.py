@@ -18,6 +18,9 @@ from dynamo.config.file import Config
 from dynamo.errors import UsageError
 from dynamo.store.engine import Store, open_store
 
+#: Servers start and stop.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:

@@ -22,6 +22,9 @@ from dynamo.store.stream import KEPT, StreamRow, prune_stream
 from dynamo.times import utc_now
 from tests.waiting import PATIENCE
 
+#: A server with viewers that come and go.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:

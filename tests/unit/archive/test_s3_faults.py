@@ -24,6 +24,9 @@ from tests.s3_faults import Fault, FaultyServer, faulty_server
 from tests.s3_server import KEYS
 from tests.unit.archive.published_runs import START, add_run, get_run, new_store
 
+#: Servers that fail or never answer, one after another.
+pytestmark = pytest.mark.slow
+
 NOW = START + timedelta(days=31)
 LATER = START + timedelta(days=400)
 PAGE = Fault(body="<html>Please log in</html>")

@@ -43,6 +43,9 @@ from dynamo.watch.watcher import Watcher
 from tests.integration.watch.watch_support import START, ThreadEngine, factory
 from tests.waiting import wait_for
 
+#: Runs are made, with their products.
+pytestmark = pytest.mark.slow
+
 END = START + timedelta(hours=1)
 #: A workflow of one job; its files are whatever they are for `ThreadEngine`.
 DATA: dict[str, Any] = {

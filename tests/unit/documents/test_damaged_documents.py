@@ -38,6 +38,9 @@ from dynamo.workflows.pegasus.check import check
 from dynamo.workflows.workflow import plan_run, read_workflow, templates
 from tests.unit.documents.damage import damaged
 
+#: Each document is damaged hundreds of times.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 FACTS = InputFacts("casa-nowcast", datetime(2019, 6, 10, tzinfo=UTC), tuple(range(3)), (201, 201))
 

@@ -17,6 +17,9 @@ from dynamo.provision.sites.runner import SiteRunner
 from dynamo.provision.spec.loading import load_spec
 from tests.unit.provision.fleet_world import World, spec_of
 
+#: Hours of fleets, cycle by cycle.
+pytestmark = pytest.mark.slow
+
 TWO = spec_of(
     {"Sim:A": {}, "Sim:B": {}},
     [{"name": "a", "site": "Sim:A", "count": 2, "max": 2}, {"name": "b", "site": "Sim:B", "count": 1, "max": 1}],

@@ -19,6 +19,9 @@ from dynamo.provision.spec.loading import load_spec
 from dynamo.store.fleets import Fleet, Worker
 from tests.unit.provision.fleet_world import World, spec_of
 
+#: Hours of fleets, cycle by cycle.
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FLAVOR = Flavor("small", 2, 4096, 20)
 

@@ -10,6 +10,9 @@ import pytest
 from dynamo.provision.sites.errors import SiteCapacityError, SiteRetryableError
 from tests.unit.provision.fleet_world import World, spec_of
 
+#: Hours of fleets, cycle by cycle.
+pytestmark = pytest.mark.slow
+
 ONE = spec_of({"Sim:A": {}}, [{"name": "a", "site": "Sim:A", "count": 3, "min": 0, "max": 8}])
 
 
@@ -103,7 +106,6 @@ def test_servers_that_nobody_knows_are_adopted_or_deleted(tmp_path: Path) -> Non
     assert world.servers("Sim:A") == 3
 
 
-@pytest.mark.slow
 def test_what_a_site_cannot_give_others_give_until_it_can(tmp_path: Path) -> None:
     spec = spec_of(
         {"Sim:A": {}, "Sim:B": {}},
@@ -121,7 +123,6 @@ def test_what_a_site_cannot_give_others_give_until_it_can(tmp_path: Path) -> Non
     assert world.states("Sim:B")["ready"] == 1
 
 
-@pytest.mark.slow
 def test_one_large_machine_stands_in_for_many_small_ones(tmp_path: Path) -> None:
     small = {"name": "small", "cpus": 1, "ram_mb": 2000, "disk_gb": 10}
     large = {"name": "metal", "cpus": 24, "ram_mb": 128_000, "disk_gb": 100}
@@ -199,7 +200,6 @@ def test_a_black_hole_is_drained_and_replaced(tmp_path: Path) -> None:
     assert world.states()["ready"] == 3
 
 
-@pytest.mark.slow
 def test_not_more_than_a_share_is_given_up_at_once(tmp_path: Path) -> None:
     world = World(tmp_path, {**ONE, "compute": [{"name": "a", "site": "Sim:A", "count": 8, "max": 8}]})
     world.run(90)
