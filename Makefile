@@ -57,8 +57,8 @@ $(VENV)/.uv: $(VENV)/.ready
 	@touch $@
 
 $(VENV)/.web: $(VENV)/.core
-	@echo "What builds the dashboard"
-	@$(INSTALL) --editable '.[web]'
+	@echo "What builds the dashboard, and serves it"
+	@$(INSTALL) --editable '.[serve,web]'
 	@touch $@
 
 # By its sources: a change builds it again.
