@@ -27,6 +27,7 @@ from dynamo.backfill import control
 from dynamo.backfill.order import compose, start
 from dynamo.pool import control as pool
 from dynamo.runs.events import RunEvent
+from dynamo.runs.service import RunService
 from dynamo.simulate.nowcast import NowcastSimulator
 from dynamo.times import utc_now
 from dynamo.watch.watcher import Watcher
@@ -50,15 +51,18 @@ class _Share:
 class _Listener:
     """Sorts what is published into live work and the backfill's."""
 
-    def __init__(self) -> None:
+    def __init__(self, runs: RunService) -> None:
         self.share = _Share()
         self.done = 0
+        self._runs = runs
         self._lock = threading.Lock()
 
     def __call__(self, event: RunEvent) -> None:
         """Take an event of the daemon."""
-        if event.kind == "run_state" and event.data["state"] in ("failed", "canceled", "skipped"):
-            self.done += 1
+        over = event.kind == "run_state" and event.data["state"] in ("failed", "cancelled", "skipped")
+        if over and self._runs.get(event.subject).origin != "backfill":
+            with self._lock:
+                self.done += 1
         if event.kind != "published":
             return
         with self._lock:
@@ -77,8 +81,8 @@ def run(data: Path | None, *, engine: str = "local", rounds: int = 3, seconds: f
         load = make_load(root / "load", data)
         old = _old_nowcasts(root / "old")
         config = configuration(root / "daemon", engine)
-        listener = _Listener()
         with Watcher(config) as watcher:
+            listener = _Listener(watcher.service)
             watcher.events.subscribe(listener)
             _phase(watcher, listener, root, load, seconds / 4)
             for number in range(rounds):
