@@ -89,16 +89,20 @@ def _drop_runs(session: Session, ended: ColumnElement[bool], before: datetime) -
 
 
 def _drop_documents(session: Session, before: datetime) -> int:
-    """Remove some workflow documents that nothing refers to any more."""
+    """Remove some workflow documents that nothing refers to any more.
+
+    Who is about to refer to one holds it (`keep_document`): it is left, and looked at once more when it is locked.
+    """
     column = StoredDocument.__table__.c.sha256
-    used = (
-        select(key.parent).where(key.parent == column).exists()
+    unused = [
+        ~select(key.parent).where(key.parent == column).exists()
         for table in Base.metadata.sorted_tables
         for key in table.foreign_keys
         if key.column is column
-    )
-    chosen = select(column).where(StoredDocument.recorded_at < before, *(~each for each in used)).limit(_BATCH)
-    return _count(session.execute(delete(StoredDocument).where(column.in_(chosen))))
+    ]
+    chosen = select(column).where(StoredDocument.recorded_at < before, *unused).limit(_BATCH)
+    locked = session.scalars(chosen.with_for_update(of=StoredDocument, skip_locked=True)).all()
+    return _count(session.execute(delete(StoredDocument).where(column.in_(locked), *unused)))
 
 
 def _prune_checks(store: Store, before: datetime) -> int:

@@ -19,10 +19,9 @@ from dynamo.documents.problems import did_you_mean
 from dynamo.doors import TRIGGERS
 from dynamo.engines.base import BACKGROUND
 from dynamo.errors import InputError, NotFoundError, UsageError
-from dynamo.runs.ledger import RunRequest, decide
+from dynamo.runs.ledger import RunRequest, decide, keep_document
 from dynamo.runs.planning import Planner
 from dynamo.store.backfills import Backfill
-from dynamo.store.inserts import insert_new
 from dynamo.store.models import StoredDocument
 from dynamo.times import to_iso, utc_now
 from dynamo.triggers.arrival import ArrivalOptions
@@ -146,15 +145,7 @@ def start(session: Session, order: Order) -> Backfill:
             hint=f"dynamo backfill show {other.id}",
         )
     workflow = rule.workflow
-    insert_new(
-        session,
-        StoredDocument,
-        sha256=workflow.sha256,
-        name=workflow.name,
-        version=workflow.version,
-        body=dict(workflow.body),
-        recorded_at=now,
-    )
+    keep_document(session, workflow, now)
     name = secrets.token_hex(4)
     row = Backfill(
         id=name,

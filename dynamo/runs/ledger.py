@@ -116,15 +116,7 @@ def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tupl
         return known, False
     now = utc_now()
     workflow = request.workflow
-    insert_new(
-        session,
-        StoredDocument,
-        sha256=workflow.sha256,
-        name=workflow.name,
-        version=workflow.version,
-        body=dict(workflow.body),
-        recorded_at=now,
-    )
+    keep_document(session, workflow, now)
     new = insert_new(
         session,
         Run,
@@ -169,6 +161,26 @@ def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tupl
         for sha in {item.sha256[:SHA] for item in request.inputs}:
             session.add(RunInput(sha=sha, run_id=run.id))
     return run, new
+
+
+def keep_document(session: Session, workflow: Workflow, now: datetime) -> None:
+    """Store a workflow's document, and keep it from being pruned until the transaction is over.
+
+    Pruning removes what nothing refers to: on PostgreSQL, that may be happening to a document that is known already.
+    """
+    held = select(StoredDocument.sha256).where(StoredDocument.sha256 == workflow.sha256)
+    while True:
+        new = insert_new(
+            session,
+            StoredDocument,
+            sha256=workflow.sha256,
+            name=workflow.name,
+            version=workflow.version,
+            body=dict(workflow.body),
+            recorded_at=now,
+        )
+        if new or session.scalar(held.with_for_update(read=True, key_share=True)) is not None:
+            return
 
 
 def inputs_json(request: RunRequest) -> list[dict[str, Any]]:

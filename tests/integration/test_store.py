@@ -14,9 +14,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from sqlalchemy import func, insert, inspect, select, text
+from sqlalchemy import delete, func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from dynamo.archive.pruning import prune
 from dynamo.checks.model import Examination
 from dynamo.checks.record import open_review, record
 from dynamo.checks.review import decide_review, reviews_in
@@ -54,6 +55,7 @@ from dynamo.store.models import (
     RunInput,
     Series,
     SeriesDay,
+    StoredDocument,
 )
 from dynamo.store.stream import StreamPlace, read_stream
 from dynamo.store.upgrade import upgrade
@@ -470,6 +472,42 @@ def test_the_same_request_is_one_run(service: RunService, tmp_path: Path) -> Non
     third, different = service.create(replace(request, parameters={**request.parameters, "min_points": 5}))
     assert different
     assert third.id != first.id
+
+
+@pytest.mark.parametrize("pruned_first", [True, False])
+def test_a_document_is_there_though_it_is_pruned_at_the_same_time(
+    service: RunService, store: Store, url: str, tmp_path: Path, pruned_first: bool
+) -> None:
+    """It is known, old and unused; another process removes it just before it is used again, or right then."""
+    request, later = request_for(service, tmp_path), utc_now() + timedelta(days=9)
+    config = parse_config({"retention": {"runs_days": 1}}, base=tmp_path)
+    with store.transaction() as session:
+        ledger.keep_document(session, request.workflow, utc_now())
+    other = open_store(url)
+    removed: list[int] = []
+
+    def remove() -> None:
+        removed.append(prune(other, config, later, lambda: False)["documents"])
+
+    def create() -> None:
+        with other.transaction() as session:
+            ledger.create_run(session, request, runs_dir=tmp_path)
+
+    thread = threading.Thread(target=create if pruned_first else remove)
+    with store.transaction() as session:
+        if pruned_first:
+            session.execute(delete(StoredDocument))
+        else:
+            ledger.keep_document(session, request.workflow, later)
+        thread.start()
+        thread.join(0.5)  # what is locked waits until the end of this transaction
+        if not pruned_first:
+            ledger.create_run(session, request, runs_dir=tmp_path)
+    thread.join()
+    with store.reading() as session:
+        assert session.scalars(select(Run.document)).all() == [request.workflow.sha256]
+    assert removed == ([] if pruned_first else [0])
+    other.close()
 
 
 def test_eight_threads_that_ask_at_once_make_one_run(service: RunService, tmp_path: Path) -> None:
