@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -258,11 +259,20 @@ def reopen(session: Session, run_id: str, request: RunRequest | None = None) -> 
 
 #: The action of the decision that names a run's skipped jobs, with the reasons in its data.
 BRANCH = "branch"
+#: Skipped jobs that a decision names; the index of the products names all.
+_MOST_LISTED = 100
 
 
 def decide(session: Session, subject: str, action: str, reason: str, **data: Any) -> None:
     """Record what was decided about ``subject``, why, and the numbers behind it."""
     session.add(RunDecision(time=utc_now(), subject=subject[:400], action=action, reason=reason, data=data))
+
+
+def note_skipped(session: Session, run_id: str, skipped: Mapping[str, str], jobs: int) -> None:
+    """Record which of a run's jobs a result kept from running, and why, if any."""
+    if skipped:
+        listed = dict(itertools.islice(skipped.items(), _MOST_LISTED))
+        decide(session, run_id, BRANCH, f"{len(skipped)} of {jobs} jobs skipped", skipped=listed)
 
 
 def about_trigger(trigger: str) -> ColumnElement[bool]:

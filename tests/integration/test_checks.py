@@ -45,6 +45,33 @@ MODULE = Module(
 """
 
 
+#: Makes contours of what is not damaged.
+SOUND = {
+    "dynamo": 1,
+    "name": "sound",
+    "version": "1",
+    "inputs": {"nowcast": {"format": "casa-nowcast"}},
+    "jobs": [
+        {
+            "id": "split",
+            "module": "split",
+            "inputs": {"nowcast": "{inputs.nowcast}"},
+            "outputs": {"leads": {"for_each": {"lead": "{inputs.nowcast.leads}"}, "name": "{lead}.nc"}},
+            "arguments": {"leads": "{inputs.nowcast.leads}"},
+        },
+        {
+            "id": "contour",
+            "module": "contour",
+            "for_each": {"lead": "{inputs.nowcast.leads}"},
+            "when": "split.check_flag < 4",
+            "inputs": {"grid": {"from": "split.leads"}},
+            "outputs": {"geojson": "{lead}.geojson"},
+        },
+    ],
+    "outputs": ["contour.geojson"],
+}
+
+
 def look(root: Path, *arguments: str, code: int = 0) -> Any:
     """Call a command in this process, which is much faster."""
     done = CliRunner().invoke(register_all(), [*arguments, "--json", "--config", str(root / "dynamo.toml")])
@@ -52,9 +79,9 @@ def look(root: Path, *arguments: str, code: int = 0) -> Any:
     return orjson.loads(done.stdout)
 
 
-def call(root: Path, *arguments: str, code: int = 0) -> Any:
+def call(root: Path, *arguments: str, code: int | None = 0) -> Any:
     done = run_dynamo(root, *arguments, "--json")
-    assert done.returncode == code, done.stdout + done.stderr
+    assert code is None or done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return orjson.loads(done.stdout)
 
@@ -131,3 +158,22 @@ def test_checks_of_a_package_and_of_a_module_block_and_a_drop_publishes_nothing(
     (item,) = look(tmp_path, "quarantine", "list")
     assert item["reason"] == "blocked by a check: our_share: 0.4, limit 0.3 (row 3) in copy.nc"
     assert list((tmp_path / "products").glob("copying/*/*")) == []
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param("condor", marks=pytest.mark.condor)])
+def test_jobs_are_skipped_for_what_checks_found(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    if engine == "condor":
+        request.getfixturevalue("condor_pool")
+    (tmp_path / "dynamo.toml").write_text("[engines.local]\noptions = { workers = 1 }\n")
+    (tmp_path / "sound.json").write_bytes(orjson.dumps(SOUND))
+    for name in ("stuck", "sound"):
+        (tmp_path / name).mkdir()
+    files = {"stuck": write_stuck(tmp_path / "stuck"), "sound": write_small(tmp_path / "sound", 0, side=41)}
+    found = {}
+    for name, path in files.items():
+        run = call(tmp_path, "submit", "sound.json", "-i", f"nowcast={path}", "-e", engine, "--wait", code=None)
+        found[name] = look(tmp_path, "runs", "show", run["id"])
+    stuck, sound = found["stuck"], found["sound"]
+    assert stuck["skipped"] == dict.fromkeys(["contour-0", "contour-1"], "split.check_flag is 4, not < 4")
+    assert (stuck["state"], stuck["reason"][:18]) == ("failed", "blocked by a check")
+    assert (sound["state"], sound["skipped"], len(sound["products"])) == ("succeeded", {}, 2)

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from dynamo.checks.record import open_review, record
 from dynamo.engines.base import Engine, EngineError, RunFolder, SharesProcessors, Status
 from dynamo.runs import ledger
@@ -19,7 +21,7 @@ from dynamo.runs.execution.examining import examine_apart
 from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import REASON_LENGTH, RunJournal
 from dynamo.runs.patience import Stopped
-from dynamo.runs.results import JobResult, examinations_of, read_results, sum_up
+from dynamo.runs.results import JobResult, examinations_of, read_results, skipped_jobs, sum_up
 from dynamo.runs.settings import RunSettings
 from dynamo.runs.states import FINAL, RunState
 from dynamo.store.models import Run
@@ -146,14 +148,20 @@ class EngineStep:
     def _conclude(self, run: Run, status: Status) -> None:
         results = read_results(folder_of(run))
         values = sum_up(results, run.jobs_total)
-        move = self._journal.move
         if status.state == "succeeded":
             self._judge(run, results, values)
         elif status.state == "cancelled":
-            move(run, "cancelled", reason=status.reason or "cancelled", finished_at=utc_now(), **values)
+            reason = status.reason or "cancelled"
+            self._journal.move(run, "cancelled", reason=reason, finished_at=utc_now(), **values)
         else:
             reason = status.reason or next((f"{r.job}: {r.error}" for r in results.values() if r.error), "failed")
-            move(run, "failed", reason=reason[:REASON_LENGTH], finished_at=utc_now(), **values)
+            reason = reason[:REASON_LENGTH]
+            with self._journal.store.transaction() as session:
+                moved = ledger.move(session, run.id, "failed", reason=reason, finished_at=utc_now(), **values)
+                if moved:
+                    _note_skipped(session, run, results)
+            if moved:
+                self._journal.tell(run.id, "failed", reason)
 
     def _judge(self, run: Run, results: Mapping[str, JobResult], values: dict[str, Any]) -> None:
         """Judge what the checks measured; the run goes on to publication unless one of them blocks it."""
@@ -167,11 +175,21 @@ class EngineStep:
             moved = ledger.move(session, run.id, to, reason=reason, finished_at=utc_now(), **values)
             if moved and reason:
                 ledger.decide(session, run.id, "block", reason)
+                _note_skipped(session, run, results)
             if not moved:
                 # Another process has concluded it: nothing is counted twice.
                 session.rollback()
         if moved:
             journal.tell(run.id, to, reason)
+
+
+def _note_skipped(session: Session, run: Run, results: Mapping[str, JobResult]) -> None:
+    """Record the jobs that a result kept from running, although nothing is published; publication records them, too."""
+    if run.engine != _WITHOUT_RESULTS and not any(result.skipped for result in results.values()):
+        return
+    folder = folder_of(run)
+    plan = folder.read_plan()
+    ledger.note_skipped(session, run.id, skipped_jobs(folder, plan, results), len(plan.jobs))
 
 
 class _Watched:

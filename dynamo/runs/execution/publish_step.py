@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from dynamo.runs import learning
 from dynamo.runs.execution.inputs import check_inputs
 from dynamo.runs.folder import folder_of
 from dynamo.runs.journal import RunJournal
-from dynamo.runs.ledger import BRANCH, decide, move
+from dynamo.runs.ledger import decide, move, note_skipped
 from dynamo.runs.provenance.prov import prov_json
 from dynamo.runs.publish import Publication, describe, line_folder, publish
 from dynamo.runs.record import index_facts, latencies
@@ -25,8 +24,6 @@ from dynamo.store.models import Product, Run
 from dynamo.store.retention import note_day
 from dynamo.times import ahead_of, utc_now
 
-#: Skipped jobs that a decision names; the index of the products names all.
-_MOST_LISTED = 100
 _log = logging.getLogger("dynamo.runs")
 
 
@@ -88,10 +85,8 @@ class PublishStep:
                 note_day(session, valid_at, hail)
             for remark in remarks if moved else ():
                 decide(session, run.id, "remark", remark)
-            if moved and skipped:
-                listed = dict(itertools.islice(skipped.items(), _MOST_LISTED))
-                reason = f"{len(skipped)} of {len(plan.jobs)} jobs skipped"
-                decide(session, run.id, BRANCH, reason, skipped=listed)
+            if moved:
+                note_skipped(session, run.id, skipped, len(plan.jobs))
             if publication.found:
                 decide(session, run.id, "adopt", "the products were published before a crash")
         if moved:
