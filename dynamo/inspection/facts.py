@@ -94,6 +94,20 @@ class InputFacts:
         return self.shape[0] * self.shape[1]
 
 
+def in_words(facts: InputFacts) -> str:
+    """Return the facts that tell a person what a file holds, in one line."""
+    strongest = max((value for value in facts.maximum_dbz if not math.isnan(value)), default=None)
+    leads = len(facts.leads)
+    told = [
+        f"{facts.format} of {facts.issue_time:%Y-%m-%d %H:%M:%S} UTC" + (f" from {facts.radar}" if facts.radar else ""),
+        f"{facts.shape[0]} x {facts.shape[1]}" if facts.cells else "",
+        f"{leads} leads" if leads > 1 else "",
+        "" if strongest is None else f"at most {strongest:.0f} dBZ",
+        *facts.flags,
+    ]
+    return ", ".join(filter(None, told))
+
+
 def facts_to_json(facts: InputFacts) -> dict[str, Any]:
     """Return facts as JSON data; `facts_from_json` reads it back."""
     return {

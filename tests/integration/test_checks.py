@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,10 @@ def test_a_blocked_run_is_reviewed_with_a_picture_and_published_once_released(tm
     shown = look(tmp_path, "quarantine", "show", run[:8])
     assert shown["holds"]["format"] == "casa-nowcast"
     assert Path(shown["picture"]).read_bytes().startswith(b"\x89PNG")
+    text = CliRunner().invoke(register_all(), ["quarantine", "show", run, "--config", str(tmp_path / "dynamo.toml")])
+    assert "holds     casa-nowcast of 2026-05-20 18:00:00 UTC, 40 x 40, 2 leads, at most 35 dBZ\n" in text.stdout
+    # Retention has tidied the run in the meantime: it is made again.
+    shutil.rmtree(look(tmp_path, "runs", "show", run)["run_dir"])
     assert call(tmp_path, "quarantine", "release", run, "--reason", "a test signal")["state"] == "released"
     wait_for(lambda: look(tmp_path, "runs", "show", run)["state"] == "succeeded", what="published")
     assert published(tmp_path) == [

@@ -89,6 +89,7 @@ def show(
     The file is read in a process of its own with limits, as on arrival: it may be hostile. What cannot be read as a
     product is drawn in greys, as far as it holds any grid of numbers.
     """
+    from dynamo.inspection.facts import facts_from_json, in_words
     from dynamo.watch.quarantined import find_waiting
 
     settings, store = _opened(config)
@@ -100,6 +101,10 @@ def show(
     if as_json:
         print_json(facts)
         return
+    if "holds" in facts:
+        facts["holds"] = in_words(facts_from_json(facts["holds"]))
+    if facts["at"] == facts["path"]:
+        del facts["at"]
     for name, value in facts.items():
         if value not in (None, "", []):
             out.print(f"{name:9} {value}", markup=False)
