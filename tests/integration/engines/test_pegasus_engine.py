@@ -12,15 +12,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 import dynamo
+from dynamo.config.file import parse_config
 from dynamo.engines.base import EngineError
 from dynamo.engines.condor.queue import Queue
 from dynamo.engines.local import LocalEngine
 from dynamo.engines.pegasus import PROGRAMS, PegasusEngine
 from dynamo.errors import RetryableError
+from dynamo.files import sha256_file
 from dynamo.pool.record import PoolRecord
+from dynamo.runs.ledger import InputFile, RunRequest
+from dynamo.runs.setup import make_service
+from dynamo.store.checks import CheckResult
 from tests.integration.engines.engine_runs import checksums, make_input, prepare
+from tests.property.test_review_kills import write_stuck
 
 pytestmark = pytest.mark.condor
 
@@ -99,6 +106,27 @@ def test_products_are_those_of_the_local_engine(engine: PegasusEngine, source: P
     assert checksums(folder, plan) == checksums(other, plan)
     # A process that starts later sees the same.
     assert PegasusEngine(image=None).status(folder).state == "succeeded"
+
+
+def test_checks_block_what_its_jobs_made(engine: PegasusEngine, tmp_path: Path) -> None:
+    """Its jobs leave no results: files are examined when they are back."""
+    config = parse_config({"runs": {"min_free_mb": 0}}, base=tmp_path)
+    service = make_service(config, engine_factory=lambda _name, _options: engine)
+    found = []
+    for path in (write_stuck(tmp_path), make_input(tmp_path)):
+        workflow = service.planner.load("nowcast")
+        file = InputFile("nowcast", path, sha256_file(path), path.stat().st_size, path.stat().st_mtime_ns)
+        parameters = service.planner.parameters(workflow, {"levels": [45.0]})
+        run, _ = service.create(RunRequest(workflow, (file,), parameters, "pegasus"))
+        service.execute(run.id)
+        found.append(service.get(run.id))
+    with service.store.reading() as session:
+        results = session.scalars(select(CheckResult).where(CheckResult.run_id == found[0].id)).all()
+    service.store.close()
+    stuck, sound = found
+    assert (stuck.state, stuck.reason[:31]) == ("failed", "blocked by a check: stripes: 39")
+    assert sound.state == "succeeded"
+    assert {result.check for result in results if result.flag == 4} >= {"stripes", "flat_field"}
 
 
 def test_failure_points_to_the_analyzer(engine: PegasusEngine, source: Path, tmp_path: Path) -> None:
