@@ -48,7 +48,7 @@ def log_in(request: Request, service: Served, _: Anybody, body: Body) -> Respons
 
 @router.delete("", summary="Log out", status_code=204, responses=failures())
 def log_out(request: Request, service: Served, caller: Reader) -> Response:
-    """End this session. Role `viewer`."""
+    """End this session. Scope `read`."""
     settings = service.settings
     with service.store.transaction() as session:
         end_session(session, request.cookies.get(cookie_name(settings), ""))
@@ -59,7 +59,7 @@ def log_out(request: Request, service: Served, caller: Reader) -> Response:
 
 @router.put("/password", summary="Change my password", status_code=204, responses=failures(400))
 def change_password(request: Request, service: Served, caller: Reader, body: Body) -> Response:
-    """Change one's own password with the old one; all one's sessions end. Role `viewer`."""
+    """Change one's own password with the old one; all one's sessions end. Scope `read`."""
     keeper: Doorkeeper = request.app.state.doorkeeper
     order = read_order(PasswordOrder, body)
     if not caller.how.startswith("session "):
@@ -130,6 +130,7 @@ def budget_shown(budget: Allowance) -> BudgetShown:
     return BudgetShown(
         limit=budget.limit,
         spent=round(budget.spent, 4),
+        reserved=round(budget.reserved, 4),
         left=None if budget.left is None else round(budget.left, 4),
         currency=budget.currency,
         period=budget.period,

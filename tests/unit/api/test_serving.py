@@ -111,9 +111,9 @@ def test_others_are_served_only_with_tls_and_logins(store: Store, tmp_path: Path
     config = Config(base=tmp_path)
     with pytest.raises(UsageError, match="no TLS"):
         open_api(store, config, "0.0.0.0:0")
-    for address, options in (("0.0.0.0:0", {"behind_proxy": True}), ("127.0.0.1:0", {"behind_proxy": True})):
+    for address in ("0.0.0.0:0", "127.0.0.1:0"):
         with pytest.raises(UsageError, match="there is no user, and no token that may look") as told:
-            open_api(store, config, address, **options)
+            open_api(store, config, address, behind_proxy=True)
         assert told.value.hint == "dynamo users add NAME --role admin"
     with pytest.raises(UsageError, match="nobody could log in"):
         open_api(store, parse_config({"serve": {"login": "always"}}, base=tmp_path), "127.0.0.1:0")

@@ -23,7 +23,7 @@ from dynamo.provision.fleets import apply_fleet
 from dynamo.provision.spec.loading import load_spec
 from dynamo.store.access import AuditRow, User
 from dynamo.store.engine import Store, open_store
-from dynamo.store.fleets import WorkerHour, WorkerUse
+from dynamo.store.fleets import Worker, WorkerHour, WorkerUse
 from dynamo.store.models import Run
 from dynamo.times import utc_now
 from tests.integration.watch.watch_support import write_small
@@ -168,6 +168,43 @@ def test_a_budget_that_is_used_up_allows_no_more_runs(
     with store.transaction() as session:
         session.execute(update(Run).values(created_at=bounds("month", utc_now())[0] - timedelta(seconds=1)))
     assert submit(ask, "rita", write_small(tmp_path, 3)).status_code == 202
+
+
+def test_runs_under_way_count_with_what_is_expected_of_them(
+    ask: Callers, store: Store, tmp_path: Path, started: list[str]
+) -> None:
+    ask("ada", "PATCH", "/v1/users/rita", json={"budget": 1.0})
+    mine = submit(ask, "rita", write_small(tmp_path, 0), engine="condor").json()["id"]
+    with store.transaction() as session:
+        texts = dict.fromkeys(("reason", "flavor"), "")
+        numbers = dict.fromkeys(("ram_mb", "attempts", "busy_cpus", "jobs", "jobs_killed"), 0)
+        facts: dict[str, Any] = {"state": "ready", "unsure": False, "revoked": False, "addresses": []}
+        place = {
+            "fleet": "storms",
+            "site": "Simulated:a",
+            "group": "one",
+            "since": utc_now(),
+            "requested_at": utc_now(),
+        }
+        session.add(Worker(name="one-1", cpus=4, cost_per_hour=2.0, **texts, **numbers, **facts, **place))
+
+    def budget() -> tuple[float, float]:
+        told = ask("rita", "GET", "/v1/session").json()["budget"]
+        return told["reserved"], told["left"]
+
+    # Nothing is known of such runs.
+    assert budget() == (0.0, 1.0)
+    add_runs(store, *(run_row(number, cpu_s=cpu_s) for number, cpu_s in ((1, 1800.0), (2, 5400.0))))
+    assert budget() == (0.5, 0.5)
+    with store.transaction() as session:
+        session.execute(update(Run).where(Run.id == mine).values(predicted_s=7200.0))
+    assert budget() == (1.0, 0.0)
+    refused = submit(ask, "rita", write_small(tmp_path, 1))
+    assert (
+        refused.json()["detail"] == "your budget of this month is used up: 0.00 of 1.00, 1.00 more for runs under way"
+    )
+    ask("rita", "POST", f"/v1/runs/{mine}/cancel")
+    assert budget() == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
