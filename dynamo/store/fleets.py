@@ -144,7 +144,7 @@ class WorkerUse(Base):
     """Use of a worker by one job, the basis for allocating cost to runs and workflows."""
 
     __tablename__ = "worker_uses"
-    __table_args__ = (Index(None, "fleet", "ended_at"), Index(None, "fleet", "worker"))
+    __table_args__ = (Index(None, "fleet", "ended_at"), Index(None, "fleet", "worker"), Index(None, "run"))
 
     fleet: Mapped[str] = mapped_column(String(63), primary_key=True)
     job: Mapped[str] = mapped_column(String(200), primary_key=True)
@@ -165,6 +165,8 @@ class ApiToken(Base):
     name: Mapped[str] = mapped_column(String(130), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     scopes: Mapped[list[str]] = mapped_column(JSON)
+    #: Whose it is; empty for one of nobody.
+    user: Mapped[str] = mapped_column(String(100), default="", server_default="")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
