@@ -13,7 +13,7 @@ from dynamo.api.bodies import Body, read_order
 from dynamo.api.documented import failures, named_body
 from dynamo.api.problems import Refusal, answer
 from dynamo.api.run.models import InputRef, RunOrder, RunOrdered, Uploaded, WorkflowItem, WorkflowList
-from dynamo.api.run.ordering import IdempotencyKey, Repeatable
+from dynamo.api.run.ordering import IdempotencyKey, Repeatable, signed
 from dynamo.api.run.uploads import take_upload, upload_path
 from dynamo.api.service import Served, Service
 from dynamo.api.showing import show, shown
@@ -91,20 +91,7 @@ def submit(service: Served, caller: Writer, body: Body, idempotency_key: Idempot
     """
     order = read_order(RunOrder, body)
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["submit", body])
-    if (before := repeatable.answered()) is not None:
-        return _ordered(before)
-    if order.workflow not in templates():
-        raise NotFoundError(f"no workflow {order.workflow!r:.80}", expected=", ".join(templates()))
-    inputs = {port: [str(_path_of(service, ref)) for ref in refs] for port, refs in order.inputs.items()}
-    runs = service.runs
-    engine = order.engine or service.config.runs.engine
-    request = request_run(runs, order.workflow, inputs, order.parameters, engine)
-    run, known = submit_run(runs, request, force=order.force)
-    with service.store.transaction() as session:
-        decide(session, run.id, "submit", f"{caller.name} by the API", force=order.force)
-    if run.state != "succeeded":
-        detach(run, service.settings.config_file)
-    return _remembered(repeatable, run, new=not known)
+    return _ordered(repeatable.once(lambda: _submitted(service, caller.name, order)))
 
 
 @router.post(
@@ -118,9 +105,7 @@ def cancel(
 ) -> Response:
     """Cancel an unfinished run; whoever works on it stops within about a second. Scope `write`."""
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["cancel", name, reason])
-    if (before := repeatable.answered()) is not None:
-        return _ordered(before)
-    return _remembered(repeatable, service.runs.cancel(name, _signed(caller.name, reason)), new=False)
+    return _ordered(repeatable.once(lambda: _told(service.runs.cancel(name, signed(caller.name, reason)))))
 
 
 @router.post(
@@ -134,11 +119,28 @@ def retry(
 ) -> Response:
     """Retry a run that ended without products, or goes on nowhere; what succeeded is not repeated. Scope `write`."""
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["retry", name, reason])
-    if (before := repeatable.answered()) is not None:
-        return _ordered(before)
-    run = service.runs.retry(name, _signed(caller.name, reason))
-    detach(run, service.settings.config_file)
-    return _remembered(repeatable, run, new=False)
+
+    def go_on() -> dict[str, Any]:
+        run = service.runs.retry(name, signed(caller.name, reason))
+        detach(run, service.settings.config_file)
+        return _told(run)
+
+    return _ordered(repeatable.once(go_on))
+
+
+def _submitted(service: Service, caller: str, order: RunOrder) -> dict[str, Any]:
+    if order.workflow not in templates():
+        raise NotFoundError(f"no workflow {order.workflow!r:.80}", expected=", ".join(templates()))
+    inputs = {port: [str(_path_of(service, ref)) for ref in refs] for port, refs in order.inputs.items()}
+    runs = service.runs
+    engine = order.engine or service.config.runs.engine
+    request = request_run(runs, order.workflow, inputs, order.parameters, engine)
+    run, known = submit_run(runs, request, force=order.force)
+    with service.store.transaction() as session:
+        decide(session, run.id, "submit", f"{caller} by the API", force=order.force)
+    if run.state != "succeeded":
+        detach(run, service.settings.config_file)
+    return _told(run, new=not known)
 
 
 def _path_of(service: Service, ref: InputRef) -> FilePath:
@@ -158,14 +160,8 @@ def _path_of(service: Service, ref: InputRef) -> FilePath:
     return FilePath(row.path)
 
 
-def _signed(caller: str, reason: str) -> str:
-    return f"{caller} by the API{f': {reason}' if reason else ''}"
-
-
-def _remembered(repeatable: Repeatable, run: Run, *, new: bool) -> Response:
-    data = {"id": run.id, "state": run.state, "new": new, "run": f"/v1/runs/{run.id}"}
-    repeatable.remember(data)
-    return _ordered(data)
+def _told(run: Run, *, new: bool = False) -> dict[str, Any]:
+    return {"id": run.id, "state": run.state, "new": new, "run": f"/v1/runs/{run.id}"}
 
 
 def _ordered(data: dict[str, Any]) -> Response:

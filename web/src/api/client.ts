@@ -44,12 +44,13 @@ export async function get<T>(path: string, options: RequestInit = {}): Promise<T
 }
 
 /** Send an order. The key lets the server carry it out once, however often the request is repeated. */
-export async function order(path: string, body: unknown = {}, method: "POST" | "PUT" = "POST"): Promise<void> {
-  await ask(path, {
+export async function order<T>(path: string, body: unknown, method: "POST" | "PUT", key: string): Promise<T> {
+  const response = await ask(path, {
     method,
-    headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
+    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
     body: JSON.stringify(body),
   });
+  return (await response.json()) as T;
 }
 
 async function failure(response: Response): Promise<ApiError> {

@@ -33,3 +33,4 @@ export type Frames = Schemas["Frames"];
 export type HailShown = Schemas["HailShown"];
 export type NowcastShown = Schemas["NowcastShown"];
 export type RadarItem = Schemas["RadarItem"];
+export type ReviewItem = Schemas["ReviewItem"];
