@@ -12,11 +12,13 @@ from dynamo.api.auth import Reader, Writer
 from dynamo.api.bodies import Body, read_order
 from dynamo.api.documented import failures, named_body
 from dynamo.api.problems import Refusal, answer
-from dynamo.api.run.models import InputRef, RunOrder, RunOrdered, Uploaded, WorkflowItem, WorkflowList
+from dynamo.api.run.models import InputRef, RunOrder, RunOrdered, Uploaded, WorkflowList
 from dynamo.api.run.ordering import IdempotencyKey, Repeatable, signed
-from dynamo.api.run.uploads import take_upload, upload_path
+from dynamo.api.run.uploads import MAX_BYTES, take_upload, upload_path
+from dynamo.api.run.views import workflow_item
 from dynamo.api.service import Served, Service
 from dynamo.api.showing import show, shown
+from dynamo.doors import ENGINES
 from dynamo.errors import NotFoundError
 from dynamo.runs.ledger import decide
 from dynamo.runs.submitting.apart import detach
@@ -34,21 +36,9 @@ _UPLOADS = "uploads"
 @router.get("/workflows", summary="Workflows", responses=shown(WorkflowList))
 def workflows(request: Request, service: Served, caller: Reader) -> Response:
     """List the workflows that may be run on request, with their inputs and parameters. Scope `read`."""
-    items = []
-    for name in templates():
-        found = service.planner.load(name)
-        items.append(
-            WorkflowItem(
-                name=name,
-                version=found.version,
-                description=str(found.body.get("description", "")),
-                inputs=dict(found.inputs),
-                optional=sorted(found.optional),
-                many=sorted(found.many),
-                parameters=service.planner.parameters(found, {}),
-            )
-        )
-    return show(request, WorkflowList(items=items, next=None))
+    items = [workflow_item(service.planner.load(name)) for name in templates()]
+    choices = {"engines": sorted(ENGINES.names()), "engine": service.config.runs.engine}
+    return show(request, WorkflowList(items=items, next=None, upload_limit_bytes=MAX_BYTES, **choices))
 
 
 @router.post(

@@ -41,7 +41,8 @@ def sent(page: Page) -> list[Request]:
 
 def keys(sent: list[Request]) -> list[str]:
     """Return the keys of orders; each has one of its own."""
-    found = [request.headers.get("idempotency-key", "") for request in sent]
+    orders = [request for request in sent if "/v1/uploads" not in request.url]
+    found = [request.headers.get("idempotency-key", "") for request in orders]
     assert all(found)
     assert len(set(found)) == len(found)
     return found
@@ -127,3 +128,45 @@ def test_a_run_that_a_check_kept_back_is_dropped(page: Page, site: Site, store: 
 
     wait_for(dropped)
     assert len(keys(sent)) == 1
+
+
+def test_a_file_is_sent_and_run_once_and_its_pictures_come(
+    page: Page, site: Site, store: Store, sent: list[Request], tmp_path: Path
+) -> None:
+    with store.reading() as session:
+        came = session.scalars(select(Arrival).where(Arrival.state == "accepted").limit(1)).one()
+    file = tmp_path / "<b>storm<b> 1.nc"
+    file.write_bytes(Path(came.path).read_bytes())
+    page.goto("/runs/new?workflow=nowcast")
+    start = page.get_by_role("button", name="Start run")
+    expect(start).to_be_disabled()
+    page.get_by_label("File for nowcast").set_input_files(file)
+    expect(page.get_by_role("list", name="Files of nowcast")).to_contain_text("b_storm_b__1.nc (upload)")
+    page.get_by_label("levels").fill("40, 50")
+    page.get_by_label("min_area").fill("2")
+    page.get_by_label("min_area").blur()
+    assert "p.levels=40%2C+50" in page.url
+    start.dblclick()
+    expect(page.locator(".state", has_text="succeeded").first).to_be_visible(timeout=60_000 * PATIENCE)
+    expect(page.locator("figure img").first).to_have_js_property("complete", True)
+    assert len(keys(sent)) == 1
+    with store.reading() as session:
+        run = session.get_one(Run, page.url.split("?")[0].rpartition("/")[2])
+    assert (run.parameters["levels"], run.parameters["min_area"]) == ([40.0, 50.0], 2.0)
+
+
+def test_files_that_are_no_good_are_refused_in_words(page: Page, tmp_path: Path, sent: list[Request]) -> None:
+    empty, broken = tmp_path / "empty.nc", tmp_path / "broken.nc"
+    empty.touch()
+    broken.write_bytes(b"<html>not found</html>")
+    page.goto("/runs/new?workflow=nowcast")
+    page.get_by_label("File for nowcast").set_input_files(empty)
+    told = page.locator("main").get_by_role("alert")
+    expect(told).to_contain_text("empty.nc is empty")
+    page.get_by_label("File for nowcast").set_input_files(broken)
+    page.get_by_role("button", name="Start run").click()
+    expect(told).to_contain_text("broken.nc")
+    page.get_by_label("levels").fill("high")
+    page.get_by_role("button", name="Start run").click()
+    expect(told).to_contain_text("levels")
+    assert len(keys(sent)) == 2

@@ -54,11 +54,22 @@ export async function order<T>(path: string, body: unknown, method: "POST" | "PU
 }
 
 async function failure(response: Response): Promise<ApiError> {
+  return failureOf(response.status, response.statusText, await response.text().catch(() => ""));
+}
+
+/** An answer in the server's words, with every reason if there are several. */
+export function failureOf(status: number, statusText: string, body: string): ApiError {
   try {
-    const problem = (await response.json()) as { detail?: string; where?: string | null; hint?: string | null };
+    const problem = JSON.parse(body) as {
+      detail?: string;
+      where?: string | null;
+      expected?: string | null;
+      hint?: string | null;
+    };
     const where = problem.where ? `${problem.where}: ` : "";
-    return new ApiError(response.status, `${where}${problem.detail ?? response.statusText}`, problem.hint ?? "");
+    const expected = problem.expected ? `; expected ${problem.expected}` : "";
+    return new ApiError(status, `${where}${problem.detail ?? statusText}${expected}`, problem.hint ?? "");
   } catch {
-    return new ApiError(response.status, `${response.status} ${response.statusText}`);
+    return new ApiError(status, `${status} ${statusText}`);
   }
 }

@@ -2217,6 +2217,35 @@ export interface components {
             reason: string;
         };
         /**
+         * InputShown
+         * @description An input of a workflow.
+         */
+        InputShown: {
+            /** Name */
+            name: string;
+            /**
+             * Format
+             * @description Alternatives are separated by `|`.
+             */
+            format: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Required
+             * @default true
+             */
+            required: boolean;
+            /**
+             * Many
+             * @description Whether it takes several files.
+             * @default false
+             */
+            many: boolean;
+        };
+        /**
          * JobCounts
          * @description Jobs of a run by how they stand.
          */
@@ -2487,6 +2516,43 @@ export interface components {
             workers?: {
                 [key: string]: string;
             } | null;
+        };
+        /**
+         * ParameterShown
+         * @description A parameter of a workflow.
+         */
+        ParameterShown: {
+            /** Name */
+            name: string;
+            /**
+             * Type
+             * @description `float`, `int`, `bool`, `str`, or `floats` and `ints`: lists.
+             */
+            type: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Default
+             * @description Null: it must be given.
+             */
+            default?: unknown;
+            /**
+             * Unit
+             * @default
+             */
+            unit: string;
+            /** Minimum */
+            minimum?: number | null;
+            /** Maximum */
+            maximum?: number | null;
+            /**
+             * Choices
+             * @default []
+             */
+            choices: string[];
         };
         /**
          * PlaceItem
@@ -3360,34 +3426,14 @@ export interface components {
             version: string;
             /** Description */
             description: string;
-            /**
-             * Inputs
-             * @description Inputs and their formats.
-             */
-            inputs: {
-                [key: string]: string;
-            };
-            /**
-             * Optional
-             * @description Inputs that may be left out.
-             */
-            optional: string[];
-            /**
-             * Many
-             * @description Inputs that take several files.
-             */
-            many: string[];
-            /**
-             * Parameters
-             * @description With their defaults.
-             */
-            parameters: {
-                [key: string]: unknown;
-            };
+            /** Inputs */
+            inputs: components["schemas"]["InputShown"][];
+            /** Parameters */
+            parameters: components["schemas"]["ParameterShown"][];
         };
         /**
          * WorkflowList
-         * @description All workflows.
+         * @description All workflows, and what else an order may say.
          */
         WorkflowList: {
             /** Items */
@@ -3397,6 +3443,15 @@ export interface components {
              * @description Send it as `after` for the following page; null on the last.
              */
             next: string | null;
+            /** Engines */
+            engines: string[];
+            /**
+             * Engine
+             * @description The configured one.
+             */
+            engine: string;
+            /** Upload Limit Bytes */
+            upload_limit_bytes: number;
         };
         /**
          * BlackHolePolicy
