@@ -24,6 +24,7 @@ from dynamo.api.gate import Gate
 from dynamo.api.live import routes as live_routes
 from dynamo.api.live import stream
 from dynamo.api.live.hub import Hub
+from dynamo.api.making import backfills, services
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
 from dynamo.api.pages import Pages
@@ -100,6 +101,8 @@ def make_app(
         stream.router,
         run_routes.router,
         run_orders.router,
+        services.router,
+        backfills.router,
         asset_routes.router,
         reviews.router,
         telling.router,

@@ -117,7 +117,7 @@ class SlowCalls:
             If none is free.
         """
         if not self._places.acquire(blocking=False):
-            raise RetryableError("too many site requests in progress", hint="retry in a few seconds")
+            raise RetryableError("too many slow requests in progress", hint="retry in a few seconds")
         try:
             yield
         finally:

@@ -59,6 +59,13 @@ class LeaseOrder(OrderBody):
         return self
 
 
+class HoldOrder(OrderBody):
+    """What to hold or to release."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"target": "all"}})
+    target: Annotated[Text, Field(description="A group, a site, or `all`.")]
+
+
 class TokenOrder(OrderBody):
     """A new token."""
 
@@ -111,6 +118,10 @@ class Ordered(BaseModel):
     group: str | None = None
     wanted: int | None = None
     workers: Annotated[dict[str, str] | None, Field(description="Draining workers, with their states.")] = None
+    groups: Annotated[
+        dict[str, int | None] | None,
+        Field(description="Held or released groups, with their numbers; null: the spec's."),
+    ] = None
 
 
 class FleetSummary(BaseModel):

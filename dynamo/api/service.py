@@ -47,6 +47,8 @@ class Service:
     slow: SlowCalls = field(default_factory=SlowCalls)
     #: Of their own: a site that hangs holds one for as long as its own time limit.
     asking: SlowCalls = field(default_factory=SlowCalls)
+    #: Plans and promotions of backfills read much of the store.
+    planning: SlowCalls = field(default_factory=SlowCalls)
     pictures: Pictures = field(default_factory=Pictures)
 
     @cached_property

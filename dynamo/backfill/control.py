@@ -40,9 +40,9 @@ def pause(store: Store, name: str, reason: str) -> Backfill:
     return _move(store, name, frozenset({ACTIVE}), PAUSED, "pause", reason)
 
 
-def resume(store: Store, name: str) -> Backfill:
-    """Go on with a paused backfill where it was."""
-    return _move(store, name, frozenset({PAUSED}), ACTIVE, "resume", "")
+def resume(store: Store, name: str, why: str = "") -> Backfill:
+    """Go on with a paused backfill where it was; ``why`` is kept with the decision."""
+    return _move(store, name, frozenset({PAUSED}), ACTIVE, "resume", "", why)
 
 
 def cancel(service: RunService, name: str, reason: str) -> Backfill:
@@ -59,7 +59,9 @@ def cancel(service: RunService, name: str, reason: str) -> Backfill:
     return row
 
 
-def _move(store: Store, name: str, sources: frozenset[str], to: str, action: str, reason: str) -> Backfill:
+def _move(
+    store: Store, name: str, sources: frozenset[str], to: str, action: str, reason: str, why: str = ""
+) -> Backfill:
     with store.transaction() as session:
         found = find_backfill(session, name)
         row = session.get_one(Backfill, found.id, with_for_update=True, populate_existing=True)
@@ -71,7 +73,7 @@ def _move(store: Store, name: str, sources: frozenset[str], to: str, action: str
         if to == CANCELLED:
             row.finished_at = row.updated_at
             forget_notes(session, row)
-        decide(session, f"backfill {row.id}", action, reason or "requested")
+        decide(session, f"backfill {row.id}", action, reason or why or "requested")
     return row
 
 

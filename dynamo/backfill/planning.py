@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,7 +54,9 @@ class BackfillPlan:
     estimated: bool = False
 
 
-def plan(service: RunService, order: Order, price: float | None = None) -> BackfillPlan:
+def plan(
+    service: RunService, order: Order, price: float | None = None, *, look: Callable[[], object] = lambda: None
+) -> BackfillPlan:
     """Return the plan of a backfill; nothing is stored.
 
     Parameters
@@ -65,6 +67,8 @@ def plan(service: RunService, order: Order, price: float | None = None) -> Backf
         What is asked for.
     price
         Of a core-hour; None for that of recent workers.
+    look
+        Called at each slot; it may raise an error to give up.
     """
     if order.folder is not None:
         return _plan_of_folder(service, order, price)
@@ -76,6 +80,7 @@ def plan(service: RunService, order: Order, price: float | None = None) -> Backf
     with service.store.reading() as session:
         book = Notes(session, order.rule.kind, "plan", utc_now())
         for slot in slots(session, order, order.rule.trigger.feed, Position()):
+            look()
             outcomes = judge(session, slot, order, book, "plan")
             for name, count in counts(outcomes).items():
                 totals[name] += count

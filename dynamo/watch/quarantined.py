@@ -82,7 +82,9 @@ def find_refused(session: Session, name: str) -> Arrival:
     NotFoundError
         If there is none.
     """
-    arrival = session.get(Arrival, int(name)) if name.isdecimal() and len(name) < 19 else None
+    # With a leading zero it is a run.
+    numbered = name.isdecimal() and not name.startswith("0") and len(name) < 19
+    arrival = session.get(Arrival, int(name)) if numbered else None
     if arrival is None or arrival.state not in (QUARANTINED, RELEASED, DROPPED):
         raise NotFoundError(f"nothing in quarantine with the number or run {name!r:.40}", hint="dynamo quarantine list")
     return arrival

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from dynamo.api.models import OrderBody, Text
 from dynamo.api.paging import Page
 from dynamo.api.run.models import CheckItem, DecisionItem
 
@@ -264,7 +265,15 @@ class ReviewItem(BaseModel):
     reason: str
     since: datetime
     drawable: Annotated[bool, Field(description="Whether there is a file to draw: `/v1/reviews/{id}/picture`.")]
+    checks: Annotated[list[CheckItem], Field(description="Of a run: what checks found in it, the worst first.")]
 
 
 class ReviewList(Page[ReviewItem]):
     """What waits for a person."""
+
+
+class ReviewOrder(OrderBody):
+    """What a person decides about something that waits."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"reason": "the gap is a wind farm"}})
+    reason: Annotated[Text, Field(description="Kept with the decision.")]

@@ -15,11 +15,12 @@ from dynamo.api.fleet import views
 from dynamo.api.fleet.asking import refuse_unknown_names
 from dynamo.api.fleet.remote_specs import refuse_local, refuse_mixture, refuse_unreadable
 from dynamo.api.fleet.specs import SpecName, spec_from
-from dynamo.api.models import DrainOrder, Events, Fleets, LeaseOrder, Ordered, ScaleOrder
+from dynamo.api.models import DrainOrder, Events, Fleets, HoldOrder, LeaseOrder, Ordered, ScaleOrder
 from dynamo.api.paging import time_of
 from dynamo.api.problems import answer
 from dynamo.api.service import Served, Service
-from dynamo.provision import ledger, orders
+from dynamo.autoscale.setup import is_scaled
+from dynamo.provision import holding, ledger, orders
 from dynamo.provision.cost_report import GROUPINGS
 from dynamo.provision.fleets import apply_fleet, scale
 from dynamo.provision.keeping.opening import fleet_folder
@@ -136,6 +137,42 @@ def drain(service: Served, caller: Writer, name: Name, body: Body) -> Response:
         lambda session, now: orders.drain(session, name, target, now, deadline_s=order.deadline_s),
     )
     return _ordered(service, name, workers=done.workers)
+
+
+@router.post(
+    "/{name}/hold",
+    summary="Hold groups",
+    status_code=202,
+    responses={202: {"model": Ordered}, **failures(400, 404, 422)},
+    openapi_extra=body_of(HoldOrder),
+)
+def hold(service: Served, caller: Writer, name: Name, body: Body) -> Response:
+    """Keep the requested number of workers of a group, a site or all, whatever the autoscaler wants. Scope `write`."""
+    target = read_order(HoldOrder, body).target
+    held = service.order(
+        name, caller.name, f"hold {target}", lambda session, now: holding.hold(session, name, target, now)
+    )
+    return _ordered(service, name, groups=held)
+
+
+@router.post(
+    "/{name}/release",
+    summary="Release groups",
+    status_code=202,
+    responses={202: {"model": Ordered}, **failures(400, 404, 422)},
+    openapi_extra=body_of(HoldOrder),
+)
+def release(service: Served, caller: Writer, name: Name, body: Body) -> Response:
+    """Undo `hold`, scaling and draining: the autoscaler goes on, or the spec's number applies. Scope `write`."""
+    target = read_order(HoldOrder, body).target
+    scaled = is_scaled(service.config, service.store, name)
+    released = service.order(
+        name,
+        caller.name,
+        f"release {target}",
+        lambda session, now: holding.release(session, name, target, now, autoscaled=scaled),
+    )
+    return _ordered(service, name, groups=released)
 
 
 @router.post(

@@ -157,20 +157,45 @@ class RunDetail(RunItem):
     currency: str
 
 
+class InputShown(BaseModel):
+    """An input of a workflow."""
+
+    name: str
+    format: Annotated[str, Field(description="Alternatives are separated by `|`.")]
+    description: str = ""
+    required: bool = True
+    many: Annotated[bool, Field(description="Whether it takes several files.")] = False
+
+
+class ParameterShown(BaseModel):
+    """A parameter of a workflow."""
+
+    name: str
+    type: Annotated[str, Field(description="`float`, `int`, `bool`, `str`, or `floats` and `ints`: lists.")]
+    description: str = ""
+    default: Annotated[Any, Field(description="Null: it must be given.")] = None
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: list[str] = []
+
+
 class WorkflowItem(BaseModel):
     """A workflow that may be run on request."""
 
     name: str
     version: str
     description: str
-    inputs: Annotated[dict[str, str], Field(description="Inputs and their formats.")]
-    optional: Annotated[list[str], Field(description="Inputs that may be left out.")]
-    many: Annotated[list[str], Field(description="Inputs that take several files.")]
-    parameters: Annotated[dict[str, Any], Field(description="With their defaults.")]
+    inputs: list[InputShown]
+    parameters: list[ParameterShown]
 
 
 class WorkflowList(Page[WorkflowItem]):
-    """All workflows."""
+    """All workflows, and what else an order may say."""
+
+    engines: list[str]
+    engine: Annotated[str, Field(description="The configured one.")]
+    upload_limit_bytes: int
 
 
 class Uploaded(BaseModel):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Annotated, Any
+from weakref import WeakValueDictionary
 
 import orjson
 from fastapi import Header
@@ -26,6 +30,9 @@ IdempotencyKey = Annotated[
 ]
 _PREFIX = "order "
 _KEPT = timedelta(hours=24)
+#: Of orders that are carried out just now: the same order may come again before it is answered.
+_BUSY: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+_ENTRY = threading.Lock()
 
 
 class Repeatable:
@@ -46,6 +53,28 @@ class Repeatable:
         digest = None if key is None else hashlib.sha256(orjson.dumps([caller, key])).hexdigest()
         self._name = None if digest is None else _PREFIX + digest
         self._order = hashlib.sha256(orjson.dumps(order, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def once(self, carry_out: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return the answer to the order; it is carried out unless it was before, or just now is by another request.
+
+        Raises
+        ------
+        Refusal
+            422 if another order had the key.
+        """
+        with self._turn():
+            before = self.answered()
+            if before is not None:
+                return before
+            answer = carry_out()
+            self.remember(answer)
+            return answer
+
+    def _turn(self) -> AbstractContextManager[object]:
+        if self._name is None:
+            return nullcontext()
+        with _ENTRY:
+            return _BUSY.setdefault(self._name, threading.Lock())
 
     def answered(self) -> dict[str, Any] | None:
         """Return how the order was answered before; None if it was not.
@@ -78,3 +107,8 @@ class Repeatable:
             session.execute(delete(Cursor).where(*old))
             data = {"order": self._order, "answer": answer}
             insert_new(session, Cursor, name=self._name, data=data, updated_at=now)
+
+
+def signed(caller: str, reason: str) -> str:
+    """Return a reason with who gave the order."""
+    return f"{caller} by the API{f': {reason}' if reason else ''}"

@@ -15,11 +15,13 @@ from dynamo.api.bodies import Body, read_order
 from dynamo.api.documented import failures, named_body
 from dynamo.api.people.owning import refuse_others, refuse_overspent, refuse_taking_up
 from dynamo.api.problems import Refusal, answer
-from dynamo.api.run.models import InputRef, RunOrder, RunOrdered, Uploaded, WorkflowItem, WorkflowList
-from dynamo.api.run.ordering import IdempotencyKey, Repeatable
-from dynamo.api.run.uploads import take_upload, upload_path
+from dynamo.api.run.models import InputRef, RunOrder, RunOrdered, Uploaded, WorkflowList
+from dynamo.api.run.ordering import IdempotencyKey, Repeatable, signed
+from dynamo.api.run.uploads import MAX_BYTES, take_upload, upload_path
+from dynamo.api.run.views import workflow_item
 from dynamo.api.service import Served, Service
 from dynamo.api.showing import show, shown
+from dynamo.doors import ENGINES
 from dynamo.errors import NotFoundError
 from dynamo.runs.ledger import decide
 from dynamo.runs.submitting.apart import detach
@@ -37,21 +39,9 @@ _UPLOADS = "uploads"
 @router.get("/workflows", summary="Workflows", responses=shown(WorkflowList))
 def workflows(request: Request, service: Served, caller: Reader) -> Response:
     """List the workflows that may be run on request, with their inputs and parameters. Scope `read`."""
-    items = []
-    for name in templates():
-        found = service.planner.load(name)
-        items.append(
-            WorkflowItem(
-                name=name,
-                version=found.version,
-                description=str(found.body.get("description", "")),
-                inputs=dict(found.inputs),
-                optional=sorted(found.optional),
-                many=sorted(found.many),
-                parameters=service.planner.parameters(found, {}),
-            )
-        )
-    return show(request, WorkflowList(items=items, next=None))
+    items = [workflow_item(service.planner.load(name)) for name in templates()]
+    choices = {"engines": sorted(ENGINES.names()), "engine": service.config.runs.engine}
+    return show(request, WorkflowList(items=items, next=None, upload_limit_bytes=MAX_BYTES, **choices))
 
 
 @router.post(
@@ -94,22 +84,7 @@ def submit(service: Served, caller: Researcher, body: Body, idempotency_key: Ide
     """
     order = read_order(RunOrder, body)
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["submit", body])
-    if (before := repeatable.answered()) is not None:
-        return _ordered(before)
-    if order.workflow not in templates():
-        raise NotFoundError(f"no workflow {order.workflow!r:.80}", expected=", ".join(templates()))
-    refuse_overspent(service, caller)
-    inputs = {port: [str(_path_of(service, caller, ref)) for ref in refs] for port, refs in order.inputs.items()}
-    runs = service.runs
-    engine = order.engine or service.config.runs.engine
-    request = replace(request_run(runs, order.workflow, inputs, order.parameters, engine), owner=caller.name)
-    refuse_taking_up(service, caller, request)
-    run, known = submit_run(runs, request, force=order.force)
-    with service.store.transaction() as session:
-        decide(session, run.id, "submit", f"{caller.name} by the API", force=order.force)
-    if run.state != "succeeded" and (not known or caller.owns(run.owner)):
-        detach(run, service.settings.config_file)
-    return _remembered(repeatable, run, new=not known)
+    return _ordered(repeatable.once(lambda: _submitted(service, caller, order)))
 
 
 @router.post(
@@ -123,10 +98,12 @@ def cancel(
 ) -> Response:
     """Cancel an unfinished run; whoever works on it stops within about a second. Scope `submit` for own runs."""
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["cancel", name, reason])
-    if (before := repeatable.answered()) is not None:
-        return _ordered(before)
-    refuse_others(service, caller, name)
-    return _remembered(repeatable, service.runs.cancel(name, _signed(caller.name, reason)), new=False)
+
+    def end() -> dict[str, Any]:
+        refuse_others(service, caller, name)
+        return _told(service.runs.cancel(name, signed(caller.name, reason)))
+
+    return _ordered(repeatable.once(end))
 
 
 @router.post(
@@ -143,13 +120,32 @@ def retry(
     Scope `submit` for own runs.
     """
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["retry", name, reason])
-    if (before := repeatable.answered()) is not None:
-        return _ordered(before)
-    refuse_others(service, caller, name)
+
+    def go_on() -> dict[str, Any]:
+        refuse_others(service, caller, name)
+        refuse_overspent(service, caller)
+        run = service.runs.retry(name, signed(caller.name, reason))
+        detach(run, service.settings.config_file)
+        return _told(run)
+
+    return _ordered(repeatable.once(go_on))
+
+
+def _submitted(service: Service, caller: Identity, order: RunOrder) -> dict[str, Any]:
+    if order.workflow not in templates():
+        raise NotFoundError(f"no workflow {order.workflow!r:.80}", expected=", ".join(templates()))
     refuse_overspent(service, caller)
-    run = service.runs.retry(name, _signed(caller.name, reason))
-    detach(run, service.settings.config_file)
-    return _remembered(repeatable, run, new=False)
+    inputs = {port: [str(_path_of(service, caller, ref)) for ref in refs] for port, refs in order.inputs.items()}
+    runs = service.runs
+    engine = order.engine or service.config.runs.engine
+    request = replace(request_run(runs, order.workflow, inputs, order.parameters, engine), owner=caller.name)
+    refuse_taking_up(service, caller, request)
+    run, known = submit_run(runs, request, force=order.force)
+    with service.store.transaction() as session:
+        decide(session, run.id, "submit", f"{caller.name} by the API", force=order.force)
+    if run.state != "succeeded" and (not known or caller.owns(run.owner)):
+        detach(run, service.settings.config_file)
+    return _told(run, new=not known)
 
 
 def _path_of(service: Service, caller: Identity, ref: InputRef) -> FilePath:
@@ -169,14 +165,8 @@ def _path_of(service: Service, caller: Identity, ref: InputRef) -> FilePath:
     return FilePath(row.path)
 
 
-def _signed(caller: str, reason: str) -> str:
-    return f"{caller} by the API{f': {reason}' if reason else ''}"
-
-
-def _remembered(repeatable: Repeatable, run: Run, *, new: bool) -> Response:
-    data = {"id": run.id, "state": run.state, "new": new, "run": f"/v1/runs/{run.id}"}
-    repeatable.remember(data)
-    return _ordered(data)
+def _told(run: Run, *, new: bool = False) -> dict[str, Any]:
+    return {"id": run.id, "state": run.state, "new": new, "run": f"/v1/runs/{run.id}"}
 
 
 def _ordered(data: dict[str, Any]) -> Response:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -15,23 +15,29 @@ from dynamo.api.paging import cursor, read_page
 from dynamo.api.run.models import (
     CheckItem,
     DecisionItem,
+    InputShown,
     JobCounts,
     JobShown,
     LogFile,
+    ParameterShown,
     ProductItem,
     RunDetail,
     RunInputFile,
     RunItem,
+    WorkflowItem,
 )
 from dynamo.engines.base import RunFolder
 from dynamo.engines.logs import log_files
 from dynamo.runs import ledger
 from dynamo.runs.folder import is_attended
+from dynamo.runs.planning import Workflow
 from dynamo.runs.record import latencies, run_json, skipped_json
 from dynamo.runs.results import JobResult, read_results
 from dynamo.runs.states import FINAL
 from dynamo.store.checks import CheckResult
 from dynamo.store.models import OWNED, Product, Run, RunDecision
+
+Declared = TypeVar("Declared", InputShown, ParameterShown)
 
 
 def run_items(session: Session, runs: Sequence[Run]) -> list[RunItem]:
@@ -154,6 +160,27 @@ def check_item(result: CheckResult) -> CheckItem:
     """Return one check result for a list."""
     values = {name: getattr(result, name) for name in CheckItem.model_fields if name != "run"}
     return CheckItem(run=result.run_id, **values)
+
+
+def workflow_item(workflow: Workflow) -> WorkflowItem:
+    """Return what a workflow needs, as its document says."""
+    body = workflow.body
+    inputs = [_declared(InputShown, name, spec) for name, spec in body.get("inputs", {}).items()]
+    # A plain Pegasus workflow says only the formats.
+    formats = [InputShown(name=name, format=format_) for name, format_ in workflow.inputs.items()]
+    return WorkflowItem(
+        name=workflow.name,
+        version=workflow.version,
+        description=str(body.get("description", "")),
+        inputs=inputs or formats,
+        parameters=[_declared(ParameterShown, name, spec) for name, spec in body.get("parameters", {}).items()],
+    )
+
+
+def _declared(model: type[Declared], name: str, spec: Mapping[str, Any]) -> Declared:
+    return model(
+        name=name, **{key: value for key, value in spec.items() if key in model.model_fields and key != "name"}
+    )
 
 
 def _item(run: Run, products: int) -> dict[str, Any]:

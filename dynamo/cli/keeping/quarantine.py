@@ -121,19 +121,11 @@ def release(
     A file goes back to where it came from. A daemon that runs takes it within seconds, otherwise the next one does. If
     it is still bad it is refused again, with a reason of its own. A run is published once, as any other.
     """
-    from dynamo.runs.submitting.apart import detach
-    from dynamo.watch.quarantined import release as order
-    from dynamo.watch.reviews import release_run
+    from dynamo.watch.decisions import release_waiting
 
     settings, store = _opened(config)
     try:
-        item = _found(store, number)
-        if item.kind == "run":
-            detach(release_run(store, item.id, reason), config)
-        else:
-            _require_feed(settings, item)
-            order(store, number, reason)
-        item = _found(store, number)
+        item = release_waiting(settings, store, number, reason, config)
     finally:
         store.close()
     _answer(item, as_json)
@@ -149,20 +141,11 @@ def drop(
 
     A published product that another workflow refused is not deleted: only the record changes.
     """
-    from dynamo.doors import FEEDS
-    from dynamo.watch.quarantined import drop as order
-    from dynamo.watch.reviews import drop_run
+    from dynamo.watch.decisions import drop_waiting
 
     settings, store = _opened(config)
     try:
-        item = _found(store, number)
-        if item.kind == "run":
-            drop_run(store, item.id, reason)
-        else:
-            kinds = {section.name: section.kind for section in settings.feeds}
-            movable = item.source in kinds and bool(FEEDS.load(kinds[item.source]).movable)
-            order(store, number, reason, movable=movable)
-        item = _found(store, number)
+        item = drop_waiting(settings, store, number, reason)
     finally:
         store.close()
     _answer(item, as_json)
@@ -190,21 +173,6 @@ def _looked_at(item: Waiting, goal: Path) -> dict[str, Any]:
         process.close()
     write_bytes(goal, picture.png)
     return {**found, "picture": str(goal), "shows": picture.shows}
-
-
-def _found(store: Store, number: str) -> Waiting:
-    from dynamo.watch.quarantined import find_waiting
-
-    with store.reading() as session:
-        return find_waiting(session, number)
-
-
-def _require_feed(settings: Config, item: Waiting) -> None:
-    """Check that there is an intake to hand a file back to."""
-    from dynamo.errors import UsageError
-
-    if item.source not in {section.name for section in settings.feeds}:
-        raise UsageError(f"its feed {item.source} is not in the configuration", where=item.id, hint="name it with -c")
 
 
 def _opened(config: Path | None) -> tuple[Config, Store]:

@@ -343,7 +343,7 @@ def test_names_that_a_site_does_not_know_are_refused_and_a_slow_site_is_not_wait
     service, spec = Service(store, tmp_path), load_spec(typo)
     with service.asking.one(), service.asking.one():
         (told,) = refuse_unknown_names(service, spec)
-    assert told.startswith("names were not checked: too many site requests")
+    assert told.startswith("names were not checked: too many slow requests")
     hung = threading.Event()
     with monkeypatch.context() as patch:
         patch.setattr("dynamo.api.fleet.asking._ask", lambda *_: hung.wait(PATIENCE))

@@ -121,9 +121,18 @@ def test_runs_are_cancelled_and_retried(client: TestClient, store: Store, starte
 
 
 def test_workflows_say_what_they_need(client: TestClient) -> None:
-    found = {item["name"]: item for item in client.get("/v1/workflows").json()["items"]}
-    assert found["nowcast"]["inputs"] == {"nowcast": "casa-nowcast"}
-    assert found["nowcast"]["parameters"]["levels"]
+    told = client.get("/v1/workflows").json()
+    found = {item["name"]: item for item in told["items"]}
+    assert (told["engine"], told["upload_limit_bytes"]) == ("local", 1 << 30)
+    assert {"local", "condor"} <= set(told["engines"])
+    (port,) = found["nowcast"]["inputs"]
+    assert (port["name"], port["format"], port["required"], port["many"]) == ("nowcast", "casa-nowcast", True, False)
+    optional = {port["name"]: port["required"] for port in found["hail"]["inputs"]}
+    assert optional == {"volume": True, "sounding": False}
+    parameters = {one["name"]: one for one in found["hail"]["parameters"]}
+    assert parameters["grid_method"]["choices"] == ["maximum", "nearest"]
+    sizes = parameters["sizes"]
+    assert (sizes["type"], sizes["default"], sizes["unit"], sizes["minimum"]) == ("floats", [5, 25, 50], "mm", 1)
 
 
 def test_orders_need_the_scope(store: Store, tmp_path: Path) -> None:

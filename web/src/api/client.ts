@@ -44,20 +44,32 @@ export async function get<T>(path: string, options: RequestInit = {}): Promise<T
 }
 
 /** Send an order. The key lets the server carry it out once, however often the request is repeated. */
-export async function order(path: string, body: unknown = {}, method: "POST" | "PUT" = "POST"): Promise<void> {
-  await ask(path, {
+export async function order<T>(path: string, body: unknown, method: "POST" | "PUT", key: string): Promise<T> {
+  const response = await ask(path, {
     method,
-    headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
+    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
     body: JSON.stringify(body),
   });
+  return (await response.json()) as T;
 }
 
 async function failure(response: Response): Promise<ApiError> {
+  return failureOf(response.status, response.statusText, await response.text().catch(() => ""));
+}
+
+/** An answer in the server's words, with every reason if there are several. */
+export function failureOf(status: number, statusText: string, body: string): ApiError {
   try {
-    const problem = (await response.json()) as { detail?: string; where?: string | null; hint?: string | null };
+    const problem = JSON.parse(body) as {
+      detail?: string;
+      where?: string | null;
+      expected?: string | null;
+      hint?: string | null;
+    };
     const where = problem.where ? `${problem.where}: ` : "";
-    return new ApiError(response.status, `${where}${problem.detail ?? response.statusText}`, problem.hint ?? "");
+    const expected = problem.expected ? `; expected ${problem.expected}` : "";
+    return new ApiError(status, `${where}${problem.detail ?? statusText}${expected}`, problem.hint ?? "");
   } catch {
-    return new ApiError(response.status, `${response.status} ${response.statusText}`);
+    return new ApiError(status, `${status} ${statusText}`);
   }
 }

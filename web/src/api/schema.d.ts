@@ -312,6 +312,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Services
+         * @description List what makes runs, with its state: continuous, on request, and instant services. Scope `read`.
+         */
+        get: operations["services_v1_services_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/backfills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Backfills
+         * @description List backfills with how far they are, the newest first. Scope `read`.
+         */
+        get: operations["backfills_v1_backfills_get"];
+        put?: never;
+        /**
+         * Start a backfill
+         * @description Make a trigger or workflow again over a range, behind all live work. Scope `write`.
+         */
+        post: operations["start_v1_backfills_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/backfills/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan a backfill
+         * @description Tell what a backfill would do: runs, core-hours, money, and what is missing. Nothing is stored. Scope `write`.
+         */
+        post: operations["plan_backfill_v1_backfills_plan_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/backfills/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One backfill
+         * @description Show how far a backfill is, and what became of its runs. Scope `read`.
+         */
+        get: operations["backfill_v1_backfills__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/backfills/{name}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Promote a backfill
+         * @description Make what a backfill published under a name the current products. Scope `write`.
+         */
+        post: operations["promote_backfill_v1_backfills__name__promote_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/backfills/{name}/{what}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause, resume or cancel a backfill
+         * @description Make no more runs, go on, or end it and cancel its unfinished runs. Scope `write`.
+         */
+        post: operations["change_v1_backfills__name___what__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/feeds": {
         parameters: {
             query?: never;
@@ -526,6 +650,66 @@ export interface paths {
         get: operations["picture_v1_reviews__number__picture_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reviews/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One thing that waits
+         * @description Show a refused file or a run that was kept back, and what checks found. Scope `read`.
+         */
+        get: operations["review_v1_reviews__number__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reviews/{number}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Release what waits
+         * @description Hand a file back to intake, which examines it once more, or have a run published. Scope `write`.
+         */
+        post: operations["release_v1_reviews__number__release_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reviews/{number}/drop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop what waits
+         * @description Delete a file for good, or leave a run unpublished; the record stays. Scope `write`.
+         */
+        post: operations["drop_v1_reviews__number__drop_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -798,6 +982,46 @@ export interface paths {
          * @description Drain a worker, or all workers of a site: they finish their jobs, then go. Scope `write`.
          */
         post: operations["drain_v1_fleets__name__drain_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fleets/{name}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hold groups
+         * @description Keep the requested number of workers of a group, a site or all, whatever the autoscaler wants. Scope `write`.
+         */
+        post: operations["hold_v1_fleets__name__hold_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fleets/{name}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Release groups
+         * @description Undo `hold`, scaling and draining: the autoscaler goes on, or the spec's number applies. Scope `write`.
+         */
+        post: operations["release_v1_fleets__name__release_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1502,6 +1726,140 @@ export interface components {
             next: string | null;
         };
         /**
+         * BackfillItem
+         * @description One backfill, and how far it is.
+         */
+        BackfillItem: {
+            /** Id */
+            id: string;
+            /**
+             * State
+             * @description `active`, `paused`, `done` or `cancelled`.
+             */
+            state: string;
+            /** Reason */
+            reason: string;
+            /** Phase */
+            phase: string;
+            /** Trigger */
+            trigger: string;
+            /** Workflow */
+            workflow: string;
+            /**
+             * Name
+             * @description What its products are published under; empty: as the current ones.
+             */
+            name: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
+            /**
+             * Position
+             * @description The last valid time looked at.
+             */
+            position: string | null;
+            /** Radars */
+            radars: string[];
+            /** Folder */
+            folder: string;
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+            /** Engine */
+            engine: string;
+            /** At Most */
+            at_most: number;
+            /** Slots */
+            slots: number;
+            /** Made */
+            made: number;
+            /** Up To Date */
+            up_to_date: number;
+            /** Refused */
+            refused: number;
+            /** Gone */
+            gone: number;
+            /**
+             * Runs
+             * @description Its runs by state.
+             */
+            runs: {
+                [key: string]: number;
+            };
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Finished */
+            finished: string | null;
+            /** Promoted */
+            promoted: string | null;
+        };
+        /**
+         * BackfillList
+         * @description Backfills, newest first.
+         */
+        BackfillList: {
+            /** Items */
+            items: components["schemas"]["BackfillItem"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
+        };
+        /**
+         * BackfillPlanShown
+         * @description What a backfill would do.
+         */
+        BackfillPlanShown: {
+            /**
+             * Slots
+             * @description Valid times with data in the range.
+             */
+            slots: number;
+            /**
+             * Runs
+             * @description Would be made.
+             */
+            runs: number;
+            /** Up To Date */
+            up_to_date: number;
+            /**
+             * Refused
+             * @description Not started by the trigger.
+             */
+            refused: number;
+            /**
+             * Gone
+             * @description Without input.
+             */
+            gone: number;
+            /** Core H */
+            core_h: number;
+            /**
+             * Hours
+             * @description Until it is done, without live work.
+             */
+            hours: number;
+            /**
+             * Cost
+             * @description Null: no price of a core-hour is known.
+             */
+            cost: number | null;
+            /** Gone Inputs */
+            gone_inputs: string[];
+        };
+        /**
          * BudgetItem
          * @description What a fleet may cost, and what it cost so far.
          */
@@ -2157,6 +2515,35 @@ export interface components {
             reason: string;
         };
         /**
+         * InputShown
+         * @description An input of a workflow.
+         */
+        InputShown: {
+            /** Name */
+            name: string;
+            /**
+             * Format
+             * @description Alternatives are separated by `|`.
+             */
+            format: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Required
+             * @default true
+             */
+            required: boolean;
+            /**
+             * Many
+             * @description Whether it takes several files.
+             * @default false
+             */
+            many: boolean;
+        };
+        /**
          * JobCounts
          * @description Jobs of a run by how they stand.
          */
@@ -2427,6 +2814,50 @@ export interface components {
             workers?: {
                 [key: string]: string;
             } | null;
+            /**
+             * Groups
+             * @description Held or released groups, with their numbers; null: the spec's.
+             */
+            groups?: {
+                [key: string]: number | null;
+            } | null;
+        };
+        /**
+         * ParameterShown
+         * @description A parameter of a workflow.
+         */
+        ParameterShown: {
+            /** Name */
+            name: string;
+            /**
+             * Type
+             * @description `float`, `int`, `bool`, `str`, or `floats` and `ints`: lists.
+             */
+            type: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Default
+             * @description Null: it must be given.
+             */
+            default?: unknown;
+            /**
+             * Unit
+             * @default
+             */
+            unit: string;
+            /** Minimum */
+            minimum?: number | null;
+            /** Maximum */
+            maximum?: number | null;
+            /**
+             * Choices
+             * @default []
+             */
+            choices: string[];
         };
         /**
          * PlaceItem
@@ -2642,6 +3073,18 @@ export interface components {
             next: string | null;
         };
         /**
+         * PromotedShown
+         * @description How many runs of a backfill became current, and how many could not.
+         */
+        PromotedShown: {
+            /** Runs */
+            runs: number;
+            /** Gone */
+            gone: number;
+            /** Busy */
+            busy: number;
+        };
+        /**
          * RadarItem
          * @description A radar, where it is, and how its data come.
          */
@@ -2720,6 +3163,11 @@ export interface components {
              * @description Whether there is a file to draw: `/v1/reviews/{id}/picture`.
              */
             drawable: boolean;
+            /**
+             * Checks
+             * @description Of a run: what checks found in it, the worst first.
+             */
+            checks: components["schemas"]["CheckItem"][];
         };
         /**
          * ReviewList
@@ -3043,6 +3491,59 @@ export interface components {
             heard_at: string | null;
         };
         /**
+         * ServiceItem
+         * @description Something that makes runs.
+         */
+        ServiceItem: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @description `continuous`: a trigger; `request`: a backfill, behind all live work; `instant`: a workflow that a person starts.
+             * @enum {string}
+             */
+            kind: "continuous" | "request" | "instant";
+            /** Workflow */
+            workflow: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "active" | "paused" | "down";
+            /**
+             * Why
+             * @description Why it is paused or down.
+             */
+            why: string;
+            /** Waits For */
+            waits_for: string;
+            /** @description Null: none in the last 7 days. */
+            last_run: components["schemas"]["RunItem"] | null;
+            /**
+             * Runs
+             * @description Made in the last 24 hours.
+             */
+            runs: number;
+            /**
+             * Products
+             * @description Published in the last 24 hours.
+             */
+            products: number;
+        };
+        /**
+         * ServiceList
+         * @description All services.
+         */
+        ServiceList: {
+            /** Items */
+            items: components["schemas"]["ServiceItem"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
+        };
+        /**
          * SiteStatus
          * @description Health of one site; ``left_alone_until`` is None while nothing is wrong.
          */
@@ -3295,34 +3796,14 @@ export interface components {
             version: string;
             /** Description */
             description: string;
-            /**
-             * Inputs
-             * @description Inputs and their formats.
-             */
-            inputs: {
-                [key: string]: string;
-            };
-            /**
-             * Optional
-             * @description Inputs that may be left out.
-             */
-            optional: string[];
-            /**
-             * Many
-             * @description Inputs that take several files.
-             */
-            many: string[];
-            /**
-             * Parameters
-             * @description With their defaults.
-             */
-            parameters: {
-                [key: string]: unknown;
-            };
+            /** Inputs */
+            inputs: components["schemas"]["InputShown"][];
+            /** Parameters */
+            parameters: components["schemas"]["ParameterShown"][];
         };
         /**
          * WorkflowList
-         * @description All workflows.
+         * @description All workflows, and what else an order may say.
          */
         WorkflowList: {
             /** Items */
@@ -3332,6 +3813,15 @@ export interface components {
              * @description Send it as `after` for the following page; null on the last.
              */
             next: string | null;
+            /** Engines */
+            engines: string[];
+            /**
+             * Engine
+             * @description The configured one.
+             */
+            engine: string;
+            /** Upload Limit Bytes */
+            upload_limit_bytes: number;
         };
         /**
          * BlackHolePolicy
@@ -5730,6 +6220,695 @@ export interface operations {
             };
         };
     };
+    services_v1_services_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceList"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    backfills_v1_backfills_get: {
+        parameters: {
+            query?: {
+                state?: ("active" | "paused" | "done" | "cancelled") | null;
+                /** @description Items of a page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillList"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    start_v1_backfills_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the client. An order with the key of one of the last 24 hours is not carried out again, but answered in the same way. */
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * What
+                     * @description A trigger of the configuration; or a workflow, with `feed`.
+                     */
+                    what: string;
+                    /** Since */
+                    since: string;
+                    /**
+                     * Until
+                     * @description Does not belong to the range.
+                     */
+                    until: string;
+                    /**
+                     * Radars
+                     * @description Empty: all.
+                     */
+                    radars?: string[];
+                    /**
+                     * Parameters
+                     * @description Changed ones.
+                     */
+                    parameters?: {
+                        [key: string]: unknown;
+                    };
+                    /**
+                     * Name
+                     * @description Publish beside the current products, under this name.
+                     * @default
+                     */
+                    name?: string;
+                    /**
+                     * At Most
+                     * @description Runs at once.
+                     * @default 1
+                     */
+                    at_most?: number;
+                    /**
+                     * Feed
+                     * @description Feed whose arrivals a workflow takes.
+                     */
+                    feed?: string | null;
+                    /**
+                     * Input
+                     * @description Workflow input that gets the file.
+                     */
+                    input?: string | null;
+                    /** Engine */
+                    engine?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillItem"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    plan_backfill_v1_backfills_plan_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * What
+                     * @description A trigger of the configuration; or a workflow, with `feed`.
+                     */
+                    what: string;
+                    /** Since */
+                    since: string;
+                    /**
+                     * Until
+                     * @description Does not belong to the range.
+                     */
+                    until: string;
+                    /**
+                     * Radars
+                     * @description Empty: all.
+                     */
+                    radars?: string[];
+                    /**
+                     * Parameters
+                     * @description Changed ones.
+                     */
+                    parameters?: {
+                        [key: string]: unknown;
+                    };
+                    /**
+                     * Name
+                     * @description Publish beside the current products, under this name.
+                     * @default
+                     */
+                    name?: string;
+                    /**
+                     * At Most
+                     * @description Runs at once.
+                     * @default 1
+                     */
+                    at_most?: number;
+                    /**
+                     * Feed
+                     * @description Feed whose arrivals a workflow takes.
+                     */
+                    feed?: string | null;
+                    /**
+                     * Input
+                     * @description Workflow input that gets the file.
+                     */
+                    input?: string | null;
+                    /** Engine */
+                    engine?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillPlanShown"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    backfill_v1_backfills__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of the backfill, or a unique prefix of it. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillItem"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    promote_backfill_v1_backfills__name__promote_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the client. An order with the key of one of the last 24 hours is not carried out again, but answered in the same way. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description ID of the backfill, or a unique prefix of it. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromotedShown"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    change_v1_backfills__name___what__post: {
+        parameters: {
+            query?: {
+                /** @description Kept with the decision. */
+                reason?: string;
+            };
+            header?: {
+                /** @description Chosen by the client. An order with the key of one of the last 24 hours is not carried out again, but answered in the same way. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description ID of the backfill, or a unique prefix of it. */
+                name: string;
+                what: "pause" | "resume" | "cancel";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillItem"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     feeds_v1_feeds_get: {
         parameters: {
             query?: never;
@@ -6477,6 +7656,8 @@ export interface operations {
         parameters: {
             query?: {
                 state?: "quarantined" | "released" | "dropped";
+                /** @description Only of this feed. */
+                feed?: string | null;
                 /** @description Items of a page. */
                 limit?: number;
             };
@@ -6600,6 +7781,288 @@ export interface operations {
             };
             /** @description Gone, or at another place. */
             410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    review_v1_reviews__number__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the file, or the run. */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewItem"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    release_v1_reviews__number__release_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the client. An order with the key of one of the last 24 hours is not carried out again, but answered in the same way. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description Number of the file, or the run. */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Reason
+                     * @description Kept with the decision.
+                     */
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewItem"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    drop_v1_reviews__number__drop_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the client. An order with the key of one of the last 24 hours is not carried out again, but answered in the same way. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description Number of the file, or the run. */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Reason
+                     * @description Kept with the decision.
+                     */
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewItem"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7823,6 +9286,198 @@ export interface operations {
                      * @description Time limit for running jobs, s. Default: the spec's.
                      */
                     deadline_s?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ordered"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    hold_v1_fleets__name__hold_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the fleet. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Target
+                     * @description A group, a site, or `all`.
+                     */
+                    target: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ordered"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    release_v1_fleets__name__release_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the fleet. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Target
+                     * @description A group, a site, or `all`.
+                     */
+                    target: string;
                 };
             };
         };

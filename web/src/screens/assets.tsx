@@ -5,7 +5,7 @@ import type { ScreenProps } from "../app";
 import { bytes, count } from "../numbers";
 import { address, go, pathOf, setParameters, useRoute } from "../route";
 import { ago, since, span } from "../times";
-import { RUN } from "../names";
+import { fileName, RUN } from "../names";
 import { Choice, type Column, Empty, Facts, Filter, Loading, Problem, State, Table, Time } from "../ui/parts";
 
 const WINDOWS = [
@@ -178,7 +178,7 @@ const MAKINGS: readonly Column<MakingItem>[] = [
       RUN.test(making.name) ? (
         <a href={pathOf("runs", making.name)}>{making.name}</a>
       ) : (
-        <span title={making.name}>{making.name.split("/").pop()}</span>
+        <span title={making.name}>{fileName(making.name)}</span>
       ),
   },
 ];

@@ -2,10 +2,12 @@
 import { type Page, useData, useList, useNow } from "../api/data";
 import type { ArrivalItem, FeedItem, FeedRadar } from "../api/types";
 import type { ScreenProps } from "../app";
+import { fileName, visible } from "../names";
 import { bytes } from "../numbers";
 import { address, go, pathOf, setParameters, useRoute } from "../route";
 import { ago, since, span } from "../times";
 import { Choice, type Column, Empty, Facts, Filter, Loading, Problem, State, Table, Time } from "../ui/parts";
+import { FeedTabs, Reviews } from "./reviews";
 
 const STATES = ["accepted", "duplicate", "quarantined", "released", "dropped"];
 const WINDOWS = [
@@ -17,7 +19,9 @@ const WINDOWS = [
 
 export function FeedsScreen({ rest }: ScreenProps) {
   const { data, error } = useData<Page<FeedItem>>("/v1/feeds", ["arrival", "problem"], 10_000);
+  const { query } = useRoute();
   const [name] = rest;
+  if (name === undefined && query.get("show") === "reviews") return <Reviews />;
   if (!data) return error ? <Problem error={error} /> : <Loading what="feeds" />;
   if (name === undefined) return <FeedList feeds={data.items} />;
   const feed = data.items.find((item) => item.name === name);
@@ -39,13 +43,14 @@ function FeedList({ feeds }: { feeds: readonly FeedItem[] }) {
       kind: "number",
       show: (feed) =>
         feed.quarantined > 0 && (
-          <a href={address(pathOf("feeds", feed.name), { state: "quarantined" })}>{feed.quarantined}</a>
+          <a href={address("/feeds", { show: "reviews", feed: feed.name })}>{feed.quarantined} to review</a>
         ),
     },
   ];
   return (
     <>
       <h1>Feeds</h1>
+      <FeedTabs />
       {feeds.length === 0 ? (
         <Empty>No feed is configured.</Empty>
       ) : (
@@ -97,11 +102,11 @@ function FeedPage({ feed }: { feed: FeedItem }) {
 const ARRIVALS: readonly Column<ArrivalItem>[] = [
   { name: "Came", show: (file) => <Time at={file.detected_at} /> },
   { name: "State", show: (file) => <State value={file.state} /> },
-  { name: "File", kind: "text", show: (file) => <span title={file.path}>{file.path.split("/").pop()}</span> },
+  { name: "File", kind: "text", show: (file) => <span title={file.path}>{fileName(file.path)}</span> },
   { name: "Radar", show: (file) => file.radar },
   { name: "Data of", show: (file) => <Time at={file.valid_at} /> },
   { name: "Size", kind: "number", show: (file) => bytes(file.bytes) },
-  { name: "Why", kind: "text", show: (file) => file.reason },
+  { name: "Why", kind: "text", show: (file) => visible(file.reason) },
   { name: "Decisions", show: (file) => <a href={address("/decisions", { run: file.path })}>what it started</a> },
 ];
 

@@ -224,8 +224,9 @@ function Scale({ group, path, done }: { group: GroupStatus; path: string; done: 
           method="PUT"
           path={`${path}${pathOf("groups", group.group)}`}
           body={{ wanted }}
-          done={() => {
-            setWanted(undefined);
+          done={(answer) => {
+            // A refusal stays to be read.
+            if (answer !== undefined) setWanted(undefined);
             done();
           }}
         />

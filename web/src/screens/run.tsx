@@ -34,6 +34,11 @@ export function RunPage({ id }: { id: string }) {
       </p>
       <h1>{run.id}</h1>
       <Problem error={error} />
+      {query.get("known") && (
+        <p role="status" class="note">
+          This run was there already: the same workflow with the same files and parameters.
+        </p>
+      )}
       <div class="bar">
         <State value={run.state} />
         <span>{run.reason}</span>

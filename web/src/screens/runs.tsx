@@ -5,6 +5,7 @@ import type { ScreenProps } from "../app";
 import { address, go, pathOf, setParameters, useRoute } from "../route";
 import { since, span } from "../times";
 import { Choice, type Column, Empty, Filter, Loading, Problem, State, Table, Time } from "../ui/parts";
+import { NewRun } from "./order";
 import { RunPage } from "./run";
 
 const STATES =
@@ -19,7 +20,8 @@ const WINDOWS = [
 
 export function RunsScreen({ rest }: ScreenProps) {
   const [id] = rest;
-  return id === undefined ? <RunList /> : <RunPage id={id} />;
+  if (id === undefined) return <RunList />;
+  return id === "new" ? <NewRun /> : <RunPage id={id} />;
 }
 
 function RunList() {
@@ -35,6 +37,11 @@ function RunList() {
   return (
     <>
       <h1>Runs</h1>
+      <p>
+        <a class="button" href="/runs/new">
+          New run
+        </a>
+      </p>
       <form class="bar" role="search" onSubmit={(event) => event.preventDefault()}>
         {(["workflow", "radar", "trigger"] as const).map((name) => (
           <span key={name}>

@@ -1,7 +1,8 @@
 // Files of the API: pictures and downloads, with the token if one is needed.
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { ask, token } from "../api/client";
+import { ApiError, ask, token } from "../api/client";
+import { Loading, Problem } from "./parts";
 
 /** A picture; `<img>` alone could not send a token. */
 export function Picture({ path, alt }: { path: string; alt: string }) {
@@ -26,6 +27,29 @@ export function Picture({ path, alt }: { path: string; alt: string }) {
   }, [path]);
   if (failed) return <p class="empty">The picture is not there anymore.</p>;
   return source ? <img src={source} alt={alt} loading="lazy" onError={() => setFailed(true)} /> : null;
+}
+
+/** A picture that the server may be unable to draw: it says why. */
+export function Drawing({ path, alt }: { path: string; alt: string }) {
+  const [drawn, setDrawn] = useState<{ path: string; source?: string; error?: ApiError }>();
+  useEffect(() => {
+    let made = "";
+    const stop = new AbortController();
+    ask(path, { signal: stop.signal })
+      .then((response) => response.blob())
+      .then((blob) => setDrawn({ path, source: (made = URL.createObjectURL(blob)) }))
+      .catch((problem: unknown) => {
+        if (stop.signal.aborted) return;
+        setDrawn({ path, error: problem instanceof ApiError ? problem : new ApiError(0, String(problem)) });
+      });
+    return () => {
+      stop.abort();
+      if (made) URL.revokeObjectURL(made);
+    };
+  }, [path]);
+  if (drawn?.path !== path) return <Loading what="the picture" />;
+  if (drawn.error) return <Problem error={drawn.error} />;
+  return <img src={drawn.source} alt={alt} />;
 }
 
 export function Download({ path, name, children }: { path: string; name: string; children: ComponentChildren }) {

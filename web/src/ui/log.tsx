@@ -1,6 +1,7 @@
 // A log as it grows: only what is new is asked for.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, ask } from "../api/client";
+import { visible } from "../names";
 import { Problem } from "./parts";
 
 const EVERY_MS = 1000;
@@ -9,11 +10,8 @@ const MOST_CHARACTERS = 500_000;
 
 /** Colors and other orders to a terminal say nothing here. */
 const TERMINAL = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\))/g;
-/** Characters that turn text around or hide it. */
-const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-
 export function readable(text: string): string {
-  return text.replace(TERMINAL, "").replace(/\r\n?/g, "\n").replace(HIDDEN, "\ufffd");
+  return visible(text.replace(TERMINAL, "").replace(/\r\n?/g, "\n"));
 }
 
 export function Log({ path, follow, label }: { path: string; follow: boolean; label: string }) {

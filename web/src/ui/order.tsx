@@ -1,35 +1,73 @@
-// A button that gives an order to the server. It asks once more before it does.
-import { useState } from "preact/hooks";
+// Buttons that give an order to the server, once: the order keeps its key until the server has answered.
+import { useRef, useState } from "preact/hooks";
 import { ApiError, order } from "../api/client";
 import { Problem } from "./parts";
+
+export interface Ordering {
+  readonly busy: boolean;
+  readonly error: ApiError | undefined;
+  /** Send the order; nothing while another is on its way. The answer, or undefined if there is none. */
+  readonly send: <T = unknown>(path: string, body?: unknown, method?: "POST" | "PUT") => Promise<T | undefined>;
+}
+
+export function useOrder(): Ordering {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<ApiError>();
+  const way = useRef({ busy: false, key: "", about: "" });
+  const send = async <T,>(path: string, body: unknown = {}, method: "POST" | "PUT" = "POST"): Promise<T | undefined> => {
+    if (way.current.busy) return undefined;
+    const about = JSON.stringify([path, body, method]);
+    // Without an answer nobody knows whether it was carried out: asked again, it is the same order.
+    const key = way.current.about === about && way.current.key ? way.current.key : crypto.randomUUID();
+    way.current = { busy: true, key, about };
+    setBusy(true);
+    try {
+      const answer = await order<T>(path, body, method, key);
+      way.current.key = "";
+      setError(undefined);
+      return answer;
+    } catch (problem) {
+      const told = problem instanceof ApiError ? problem : new ApiError(0, String(problem));
+      if (told.status !== 0 && told.status < 500) way.current.key = "";
+      setError(told);
+      return undefined;
+    } finally {
+      way.current.busy = false;
+      setBusy(false);
+    }
+  };
+  return { busy, error, send };
+}
 
 export interface OrderProps {
   readonly text: string;
   readonly path: string;
   readonly body?: unknown;
   readonly method?: "POST" | "PUT";
-  readonly done: () => void;
+  readonly disabled?: boolean;
+  /** Called when the server has answered, with undefined if it refused. */
+  readonly done: (answer: unknown) => void;
 }
 
-export function Order({ text, path, body, method = "POST", done }: OrderProps) {
+/** A button that asks once more before it gives its order. */
+export function Order({ text, path, body, method = "POST", disabled = false, done }: OrderProps) {
   const [asked, setAsked] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<ApiError>();
-  const act = () => {
+  const { busy, error, send } = useOrder();
+  const act = (event: MouseEvent) => {
+    // The second click of a double click answers no question that was read.
+    if (asked && event.detail > 1) return;
     setAsked(!asked);
-    if (!asked) return;
-    setBusy(true);
-    order(path, body, method)
-      .then(() => setError(undefined))
-      .catch((problem: unknown) => setError(problem instanceof ApiError ? problem : new ApiError(0, String(problem))))
-      .finally(() => {
-        setBusy(false);
-        done();
-      });
+    if (asked) void send(path, body, method).then(done);
   };
   return (
     <>
-      <button type="button" disabled={busy} class={asked ? "strong" : ""} onClick={act} onBlur={() => setAsked(false)}>
+      <button
+        type="button"
+        disabled={busy || disabled}
+        class={asked ? "strong" : ""}
+        onClick={act}
+        onBlur={() => setAsked(false)}
+      >
         {asked ? `Really ${text.toLowerCase()}?` : text}
       </button>
       <Problem error={error} />

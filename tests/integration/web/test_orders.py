@@ -1,0 +1,172 @@
+"""Every button that gives an order: what it sends, that a double click is one order, and that a refusal is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+from sqlalchemy import select
+
+from dynamo.config.file import find_config
+from dynamo.store.checks import CheckResult, CheckReview
+from dynamo.store.engine import Store, existing_store
+from dynamo.store.models import Arrival, Run
+from dynamo.times import utc_now
+from tests.integration.web.conftest import Site
+from tests.waiting import PATIENCE, wait_for
+
+expect.set_options(timeout=10_000 * PATIENCE)
+#: A name with markup, one that turns text around, and one of another script.
+HOSTILE = "<img src=x onerror=document.title='hacked'>\u202ecn.\u202c ⛈.nc"
+SHOWN = "<img src=x onerror=document.title='hacked'>\ufffdcn.\ufffd ⛈.nc"
+
+
+@pytest.fixture
+def store(site: Site) -> Iterator[Store]:
+    with closing(existing_store(find_config(site.folder / "dynamo.toml").store_url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sent(page: Page) -> list[Request]:
+    """Orders that the page sent."""
+    found: list[Request] = []
+    page.on("request", lambda request: found.append(request) if request.method != "GET" else None)
+    return found
+
+
+def keys(sent: list[Request]) -> list[str]:
+    """Return the keys of orders; each has one of its own."""
+    orders = [request for request in sent if "/v1/uploads" not in request.url]
+    found = [request.headers.get("idempotency-key", "") for request in orders]
+    assert all(found)
+    assert len(set(found)) == len(found)
+    return found
+
+
+def refuse(store: Store, site: Site, name: str) -> int:
+    """Put a file into quarantine that can be drawn; return its number."""
+    with store.transaction() as session:
+        came = session.scalars(select(Arrival).where(Arrival.state == "accepted").limit(1)).one()
+        moved = site.folder / f"moved-{utc_now().timestamp()}"
+        moved.write_bytes(Path(came.path).read_bytes())
+        seen = moved.stat()
+        facts = {"size": seen.st_size, "mtime_ns": seen.st_mtime_ns, "sha256": "c" * 64, "radar": ""}
+        times = dict.fromkeys(("closed_at", "detected_at", "recorded_at"), utc_now())
+        place = {"feed": came.feed, "path": str(site.folder / "feed" / name), "moved_to": str(moved)}
+        arrival = Arrival(**place, **facts, **times, state="quarantined", reason="levels <b>out</b> of order")
+        session.add(arrival)
+        session.flush()
+        return arrival.id
+
+
+def state_of(store: Store, number: int) -> Any:
+    with store.reading() as session:
+        return session.get_one(Arrival, number).state
+
+
+def test_a_refused_file_is_looked_at_and_released_once(
+    page: Page, site: Site, store: Store, sent: list[Request]
+) -> None:
+    number = refuse(store, site, HOSTILE)
+    page.goto(f"/feeds?show=reviews&item={number}")
+    look = page.get_by_role("region", name=f"Review of {number}")
+    expect(look.get_by_role("heading")).to_have_text(SHOWN)
+    expect(look.get_by_role("img")).to_have_js_property("complete", True)
+    release = look.get_by_role("button", name="release")
+    expect(release).to_be_disabled()
+    look.get_by_label("reason").fill("it is right <i>so</i>")
+    # The second click of a double click answers no question that was read.
+    release.dblclick()
+    expect(release).to_have_text("Really release?")
+    assert sent == []
+    release.dblclick()
+    expect(page.get_by_role("status").filter(has_text="Released")).to_have_text(f"Released {SHOWN}.")
+    assert len(keys(sent)) == 1
+    assert state_of(store, number) == "released"
+    assert (site.folder / "feed" / HOSTILE).is_file()
+    assert "hacked" not in page.title()
+
+
+def test_a_refused_order_is_read(page: Page, site: Site, store: Store, sent: list[Request]) -> None:
+    number = refuse(store, site, "late.nc")
+    page.goto(f"/feeds?show=reviews&item={number}")
+    page.get_by_label("reason").fill("of no use")
+    page.get_by_role("button", name="Drop").click()
+    with store.transaction() as session:
+        session.get_one(Arrival, number).state = "dropped"
+    page.get_by_role("button", name="Really drop?").click()
+    expect(page.locator("main").get_by_role("alert")).to_contain_text("it was dropped before")
+    assert len(keys(sent)) == 1
+
+
+def test_a_run_that_a_check_kept_back_is_dropped(page: Page, site: Site, store: Store, sent: list[Request]) -> None:
+    run = site.runs[0]
+    with store.transaction() as session:
+        file = Path(session.get_one(Run, run).inputs[0]["path"]).name
+        reason = {"check": "flat_field", "reason": "flat_field 0.98 over 0.9", "state": "waiting"}
+        session.add(CheckReview(run_id=run, opened_at=utc_now(), **reason))
+        bad = {"check": "flat_field", "flag": 4, "severity": "block", "value": 0.98, "limit": 0.9, "place": "lead 3"}
+        session.add(CheckResult(run_id=run, series="x", file=file, time=utc_now(), **bad))
+    page.goto("/feeds?show=reviews")
+    page.get_by_role("region", name="Waiting").get_by_role("link", name=run).click()
+    look = page.get_by_role("region", name=f"Review of {run}")
+    for text in ("flat_field", "0.98", "0.90", "lead 3"):
+        expect(look.get_by_role("region", name="Checks").get_by_text(text, exact=True)).to_be_visible()
+    look.get_by_label("reason").fill("a stuck merger")
+    look.get_by_role("button", name="Drop").click()
+    look.get_by_role("button", name="Really drop?").click()
+    expect(page.get_by_role("status").filter(has_text="Dropped")).to_have_text(f"Dropped run {run}.")
+
+    def dropped() -> bool:
+        with store.reading() as session:
+            return session.get_one(CheckReview, run).state == "dropped"
+
+    wait_for(dropped)
+    assert len(keys(sent)) == 1
+
+
+def test_a_file_is_sent_and_run_once_and_its_pictures_come(
+    page: Page, site: Site, store: Store, sent: list[Request], tmp_path: Path
+) -> None:
+    with store.reading() as session:
+        came = session.scalars(select(Arrival).where(Arrival.state == "accepted").limit(1)).one()
+    file = tmp_path / "<b>storm<b> 1.nc"
+    file.write_bytes(Path(came.path).read_bytes())
+    page.goto("/runs/new?workflow=nowcast")
+    start = page.get_by_role("button", name="Start run")
+    expect(start).to_be_disabled()
+    page.get_by_label("File for nowcast").set_input_files(file)
+    expect(page.get_by_role("list", name="Files of nowcast")).to_contain_text("b_storm_b__1.nc (upload)")
+    page.get_by_label("levels").fill("40, 50")
+    page.get_by_label("min_area").fill("2")
+    page.get_by_label("min_area").blur()
+    assert "p.levels=40%2C+50" in page.url
+    start.dblclick()
+    expect(page.locator(".state", has_text="succeeded").first).to_be_visible(timeout=60_000 * PATIENCE)
+    expect(page.locator("figure img").first).to_have_js_property("complete", True)
+    assert len(keys(sent)) == 1
+    with store.reading() as session:
+        run = session.get_one(Run, page.url.split("?")[0].rpartition("/")[2])
+    assert (run.parameters["levels"], run.parameters["min_area"]) == ([40.0, 50.0], 2.0)
+
+
+def test_files_that_are_no_good_are_refused_in_words(page: Page, tmp_path: Path, sent: list[Request]) -> None:
+    empty, broken = tmp_path / "empty.nc", tmp_path / "broken.nc"
+    empty.touch()
+    broken.write_bytes(b"<html>not found</html>")
+    page.goto("/runs/new?workflow=nowcast")
+    page.get_by_label("File for nowcast").set_input_files(empty)
+    told = page.locator("main").get_by_role("alert")
+    expect(told).to_contain_text("empty.nc is empty")
+    page.get_by_label("File for nowcast").set_input_files(broken)
+    page.get_by_role("button", name="Start run").click()
+    expect(told).to_contain_text("broken.nc")
+    page.get_by_label("levels").fill("high")
+    page.get_by_role("button", name="Start run").click()
+    expect(told).to_contain_text("levels")
+    assert len(keys(sent)) == 2
