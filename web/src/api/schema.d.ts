@@ -2099,6 +2099,11 @@ export interface components {
             radar: string;
             /** Valid At */
             valid_at: string | null;
+            /**
+             * Ahead
+             * @description As of nowcasts.
+             */
+            ahead: boolean;
         };
         /**
          * HailList
@@ -2369,6 +2374,11 @@ export interface components {
             issued_at: string | null;
             /** Leads Min */
             leads_min: number[];
+            /**
+             * Ahead
+             * @description Of a clock that is ahead: not the newest, whatever its time.
+             */
+            ahead: boolean;
         };
         /**
          * NowcastShown

@@ -31,5 +31,6 @@ export type GroupStatus = Schemas["GroupStatus"];
 export type WorkerStatus = Schemas["WorkerStatus"];
 export type Frames = Schemas["Frames"];
 export type HailShown = Schemas["HailShown"];
+export type NowcastFrame = Schemas["NowcastFrame"];
 export type NowcastShown = Schemas["NowcastShown"];
 export type RadarItem = Schemas["RadarItem"];

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ApiError, get } from "../api/client";
 import { type Page, useData } from "../api/data";
-import type { Frames, HailShown, NowcastShown, PlaceItem, RadarItem } from "../api/types";
+import type { Frames, HailShown, NowcastFrame, NowcastShown, PlaceItem, RadarItem } from "../api/types";
 import type { Overlay } from "./layers";
 
 type Collection = GeoJSON.FeatureCollection;
@@ -25,6 +25,8 @@ export interface Shown {
   readonly frames: readonly Frame[];
   /** Index of the newest observation: where to start. */
   readonly first: number;
+  /** Whether nothing is shown because nothing was published, rather than because it is still on its way. */
+  readonly none: boolean;
   readonly error: ApiError | undefined;
 }
 
@@ -42,10 +44,10 @@ export function useFrames(asked: { line: string; run: string; past: number }): S
   const nowcasts = known?.nowcasts ?? [];
   const lines = [...new Set(nowcasts.map(lineOf))].sort();
   const asRun = nowcasts.find((nowcast) => nowcast.run === asked.run);
-  const newest = nowcasts.at(-1);
+  const newest = newestOf(nowcasts);
   const line = asRun ? lineOf(asRun) : lines.includes(asked.line) ? asked.line : newest ? lineOf(newest) : "";
   const inLine = nowcasts.filter((nowcast) => lineOf(nowcast) === line);
-  const shown = asRun ?? inLine.at(-1);
+  const shown = asRun ?? newestOf(inLine);
   const before = shown && asked.past > 0 ? inLine.slice(0, inLine.indexOf(shown)).slice(-asked.past) : [];
   const names = before.map((nowcast) => nowcast.run).join();
   const leads = useData<NowcastShown>(shown ? `/v1/map/nowcasts/${encodeURIComponent(shown.run)}` : null);
@@ -62,7 +64,12 @@ export function useFrames(asked: { line: string; run: string; past: number }): S
     return [...old.map((frame) => ({ ...frame, leadMin: null })), ...framesOf(nowcast)];
   }, [nowcast, past]);
   const first = Math.max(0, frames.findIndex((frame) => frame.run === nowcast?.run));
-  return { lines, line, frames, first, error: error ?? leads.error };
+  return { lines, line, frames, first, none: known !== undefined && nowcasts.length === 0, error: error ?? leads.error };
+}
+
+/** A nowcast of a clock that is ahead would stay the newest for as long: it is shown only if there is no other. */
+function newestOf(nowcasts: readonly NowcastFrame[]): NowcastFrame | undefined {
+  return nowcasts.findLast((nowcast) => !nowcast.ahead) ?? nowcasts.at(-1);
 }
 
 function lineOf({ workflow, radar }: { workflow: string; radar: string }): string {

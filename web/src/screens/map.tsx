@@ -30,7 +30,7 @@ export function MapScreen() {
   const [failed, setFailed] = useState("");
   const [picked, setPicked] = useState<Pick>();
   const past = query.get("past") ?? "12";
-  const { frames, error, first, lines, line } = useFrames({
+  const { frames, error, first, none, lines, line } = useFrames({
     line: query.get("line") ?? "",
     run: query.get("run") ?? "",
     past: Number(past) || 0,
@@ -129,7 +129,8 @@ export function MapScreen() {
       <div class="map-bar">
         <Problem error={error} />
         {failed && <p class="problem">{failed}</p>}
-        {frames.length === 0 && !error && <p class="empty">No nowcast is published yet.</p>}
+        {none && <p class="empty">No nowcast is published yet.</p>}
+        {frames.length === 0 && !none && !error && <p class="empty">Loading…</p>}
         <Player
           {...{ frames, index, playing, speed, show, play, ready }}
           pace={(value) => setParameters({ speed: value })}
