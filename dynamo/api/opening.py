@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from dynamo.api.pages import is_built
 from dynamo.api.server import ApiServer, is_loopback, parse_address, start
 from dynamo.api.settings import ApiSettings
 from dynamo.api.tokens import READ, list_tokens
@@ -11,6 +13,8 @@ from dynamo.config.file import Config
 from dynamo.errors import UsageError
 from dynamo.store.engine import Store
 from dynamo.times import utc_now
+
+log = logging.getLogger(__name__)
 
 
 def open_api(
@@ -48,9 +52,12 @@ def open_api(
     if not own:
         _refuse_unsafe(store, host, secured=certificate is not None or behind_proxy)
     settings = ApiSettings(open_to_user=own, config_file=config_file)
-    return start(
+    server = start(
         store, config.state_dir, host, port, certificate=certificate, key=key, settings=settings, config=config
     )
+    if not is_built():
+        log.warning("the dashboard is not built, only the API responds: run `make web` in the checkout")
+    return server
 
 
 def _refuse_unsafe(store: Store, host: str, *, secured: bool) -> None:

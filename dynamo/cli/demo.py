@@ -107,7 +107,9 @@ def _check_server(address: str) -> None:
 
 def _go_live(source: LiveSource, folder: Path, address: str) -> None:
     from dynamo.demo.live import go_live
+    from dynamo.watch.logs import set_up_logging
 
+    set_up_logging("logfmt", "error")
     stop = threading.Event()
 
     def ask_to_stop(_number: int, _frame: object) -> None:

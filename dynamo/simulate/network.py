@@ -79,7 +79,7 @@ class NetworkSimulator:
 
 
 def _composite(scene: RadarScene, air: Scene, grid: LatLonGrid, minute: float) -> NDArray[np.float32]:
-    """Return the reflectivity of the cores near the ground, dBZ, roughened by what moves with them; row 0 southernmost."""
+    """Return the reflectivity of the cores, dBZ, roughened by what moves with them; row 0 southernmost."""
     west, south = to_plane(float(grid.latitudes[0]), float(grid.longitudes[0]))
     east, north = to_plane(float(grid.latitudes[-1]), float(grid.longitudes[-1]))
     x, y = np.linspace(west, east, grid.nlon), np.linspace(south, north, grid.nlat)
