@@ -23,7 +23,7 @@ from dynamo.simulate.storms import NO_ECHO_DBZ, REGIMES, Scene, add_cell, noise
 
 #: An `add_cell` of radius r is as wide as a core of this many r, since both say where it is weaker by how much.
 _WIDTH = math.sqrt(EDGE_DB / (10 * math.log10(math.e)))
-_NOISE_NODES, _NOISE_KM, _NOISE_DB = 512, 256.0, 2.0
+_NOISE_NODES, _NOISE_KM, _NOISE_DB = 512, 256.0, 4.0
 
 
 @dataclass(frozen=True)

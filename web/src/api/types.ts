@@ -30,6 +30,7 @@ export type Fleets = Schemas["Fleets"];
 export type GroupStatus = Schemas["GroupStatus"];
 export type WorkerStatus = Schemas["WorkerStatus"];
 export type Frames = Schemas["Frames"];
+export type HailFrame = Schemas["HailFrame"];
 export type HailShown = Schemas["HailShown"];
 export type NowcastFrame = Schemas["NowcastFrame"];
 export type NowcastShown = Schemas["NowcastShown"];
