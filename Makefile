@@ -77,7 +77,7 @@ $(VENV)/.docs: $(VENV)/.core
 	@touch $@
 
 # Real composites need the libraries that read and move them.
-demo: $(if $(findstring --data,$(DEMO_ARGS)),$(VENV)/.nowcast,$(VENV)/.core) ## Watch simulated storms become contours and images (DEMO_ARGS="--data ../shared/data": real ones)
+demo: $(if $(findstring --data,$(DEMO_ARGS)),$(VENV)/.nowcast,$(VENV)/.core) $(if $(findstring --serve,$(DEMO_ARGS)),$(WEB)) ## Watch simulated storms become contours and images (DEMO_ARGS="--data ../shared/data": real ones; --serve: live, in a browser)
 	$(BIN)/dynamo demo $(DEMO_ARGS)
 
 test: $(VENV)/.ready ## Run all tests, on real HTCondor daemons and PostgreSQL

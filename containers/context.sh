@@ -45,8 +45,9 @@ fi
 # Built from a copy: setuptools leaves build/ in the tree, and would take removed files from an old one.
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-tar -C "$root" --exclude=__pycache__ --exclude='*.egg-info' -cf - \
-    setup.cfg pyproject.toml README.md LICENSE dynamo workflows containers mobius_specs condor |
+# Without the dashboard, which no job needs.
+tar -C "$root" --exclude=__pycache__ --exclude='*.egg-info' --exclude=dynamo/_data/web -cf - \
+    setup.cfg pyproject.toml MANIFEST.in README.md LICENSE tools dynamo workflows containers mobius_specs condor |
     tar -C "$copy" -xf -
 # The same sources give the same wheel.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-315532800} "$python" -m pip wheel -qq --disable-pip-version-check \

@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WEB = ROOT / "web"
 SCHEMA = WEB / "src" / "api" / "schema.d.ts"
+#: What the build makes.
+BUILT = ROOT / "dynamo" / "_data" / "web" / "index.html"
 #: Written by npm after an installation.
 _INSTALLED = WEB / "node_modules" / ".package-lock.json"
 
@@ -33,6 +35,15 @@ def main(arguments: list[str]) -> int:
         case "types":
             SCHEMA.write_text(api_types())
     return 0
+
+
+def is_missing() -> bool:
+    """Return whether the dashboard is to be built: there are sources, and what was built of them is older or absent."""
+    sources = [path for name in ("src", "tools") for path in (WEB / name).rglob("*") if path.is_file()]
+    if not sources:
+        return False
+    newest = max(path.stat().st_mtime for path in [*sources, WEB / "package-lock.json"])
+    return not BUILT.is_file() or BUILT.stat().st_mtime < newest
 
 
 def install() -> None:

@@ -34,6 +34,7 @@ from dynamo.api.run import routes as run_routes
 from dynamo.api.run.models import RunOrder
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
+from dynamo.api.weather import grids
 from dynamo.api.weather import routes as weather_routes
 from dynamo.config.file import Config
 from dynamo.provision.spec.fleet import FleetSpec
@@ -107,6 +108,7 @@ def make_app(
         reviews.router,
         telling.router,
         weather_routes.router,
+        grids.router,
         fleets.router,
         specs.router,
         mobius.router,

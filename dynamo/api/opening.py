@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 
 from dynamo.api.access.neighbors import is_loopback
 from dynamo.api.access.users import list_users
+from dynamo.api.pages import is_built
 from dynamo.api.server import ApiServer, parse_address, start
 from dynamo.api.settings import ApiSettings
 from dynamo.api.tokens import list_tokens
@@ -14,6 +16,8 @@ from dynamo.config.file import Config
 from dynamo.errors import UsageError
 from dynamo.store.engine import Store
 from dynamo.times import utc_now
+
+log = logging.getLogger(__name__)
 
 
 def open_api(
@@ -71,9 +75,12 @@ def open_api(
         session_longest=timedelta(hours=config.serve.longest_h),
         config_file=config_file,
     )
-    return start(
+    server = start(
         store, config.state_dir, host, port, certificate=certificate, key=key, settings=settings, config=config
     )
+    if not is_built():
+        log.warning("the dashboard is not built, only the API responds: run `make web` in the checkout")
+    return server
 
 
 def _somebody_may_look(store: Store) -> bool:

@@ -43,6 +43,11 @@ _NOT_BUILT = (
 mimetypes.add_type("application/geo+json", ".geojson")
 
 
+def is_built(bundle: Path = BUNDLE) -> bool:
+    """Return whether this installation has the dashboard's files."""
+    return (bundle / "index.html").is_file()
+
+
 class Pages:
     """Answers every path that no route has.
 

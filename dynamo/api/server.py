@@ -82,6 +82,21 @@ def parse_address(text: str) -> tuple[str, int]:
     return host.strip("[]") or DEFAULT_HOST, int(port) if port else DEFAULT_PORT
 
 
+def check_address(text: str) -> tuple[str, int]:
+    """Return host and port of an address that can be listened on, once the libraries of the server are there.
+
+    Raises
+    ------
+    UsageError, BusyError, MissingPartError
+        As `start` does.
+    """
+    need("uvicorn", extra="serve")
+    need("fastapi", extra="serve")
+    host, port = parse_address(text)
+    _listen(host, port).close()
+    return host, port
+
+
 def start(
     store: Store,
     state_dir: Path,

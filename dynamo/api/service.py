@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.api.kept.judge import Judge
 from dynamo.api.kept.pictures import Pictures
+from dynamo.api.kept.sheets import Sheets
 from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
 from dynamo.config.file import Config
@@ -50,6 +51,7 @@ class Service:
     #: Plans and promotions of backfills read much of the store.
     planning: SlowCalls = field(default_factory=SlowCalls)
     pictures: Pictures = field(default_factory=Pictures)
+    sheets: Sheets = field(default_factory=Sheets)
 
     @cached_property
     def judge(self) -> Judge:

@@ -80,7 +80,9 @@ def serve(
 
 
 def _say_where(server: ApiServer, as_json: bool) -> None:
+    from dynamo.api.pages import is_built
+
     if as_json:
         print_json_line({"url": server.url})
     else:
-        err.print(f"dashboard and API: {server.url}", markup=False)
+        err.print(f"{'dashboard and API' if is_built() else 'API'}: {server.url}", markup=False)

@@ -11,14 +11,13 @@ from typing import Any, Protocol
 
 import orjson
 
-from dynamo.config.file import parse_config
+from dynamo.demo.setup import set_up
 from dynamo.demo.sources import NowcastSource, Progress
 from dynamo.errors import DynamoError, RunFailedError
 from dynamo.processing.picture import draw_storms
 from dynamo.runs.events import RunEvent
 from dynamo.watch.watcher import Watcher
 
-LEVELS = (35.0, 45.0, 55.0)
 #: Time limit for one nowcast, in seconds.
 _PATIENCE_S = 120.0
 
@@ -52,7 +51,12 @@ class DemoDisplay(Protocol):
 
 
 def run_demo(
-    source: NowcastSource, folder: Path, display: DemoDisplay, *, engine: str = "local"
+    source: NowcastSource,
+    folder: Path,
+    display: DemoDisplay,
+    *,
+    engine: str = "local",
+    radars: Sequence[str] = (),
 ) -> tuple[list[Shown], Path]:
     """Feed ``source`` to a daemon and draw the last nowcast.
 
@@ -66,6 +70,8 @@ def run_demo(
         Receives all progress.
     engine
         Engine for the runs.
+    radars
+        Radars that deliver once the demo goes on as a live system.
 
     Returns
     -------
@@ -77,24 +83,8 @@ def run_demo(
     RunFailedError
         If a run fails or nothing is published within two minutes.
     """
-    feed = folder / "feed"
-    feed.mkdir(parents=True)
-    config = parse_config(
-        {
-            "folders": {"state": "state", "products": "products"},
-            "runs": {"engine": engine},
-            "feeds": [{"name": "nowcasts", "path": "feed"}],
-            "triggers": [
-                {
-                    "name": "storms",
-                    "feed": "nowcasts",
-                    "workflow": "nowcast",
-                    "parameters": {"levels": list(LEVELS)},
-                }
-            ],
-        },
-        base=folder,
-    )
+    config = set_up(folder, engine=engine, radars=radars)
+    feed = folder / "nowcasts"
     results: list[Shown] = []
     with Watcher(config) as watcher:
         follower = _Follower()

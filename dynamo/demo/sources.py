@@ -42,9 +42,9 @@ class NowcastSource(Protocol):
 
 @dataclass(frozen=True)
 class SimulatedSource:
-    """Clear weather, then isolated cells, then widespread convection."""
+    """Clear weather, then isolated cells, then widespread convection; the last nowcast is of this minute."""
 
-    start: datetime
+    now: datetime
     shape: tuple[int, int] = (201, 201)
     each: int = 2
     seed: int = 1
@@ -59,7 +59,9 @@ class SimulatedSource:
         """Write nowcast ``index``."""
         regime = _REGIMES[index // self.each]
         progress(f"simulating {regime}", 0, 1)
-        start = self.start + timedelta(minutes=self.each * (index // self.each))
+        regime_first = self.each * (index // self.each)
+        begin = self.now.replace(second=0, microsecond=0) - timedelta(minutes=len(self.labels) - 1)
+        start = begin + timedelta(minutes=regime_first)
         return NowcastSimulator(regime, self.shape, start, self.each, seed=self.seed).write(folder, index % self.each)
 
 

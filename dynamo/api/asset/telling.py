@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated
@@ -11,14 +12,14 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 
 from dynamo.alerts.places import read_places
-from dynamo.api.asset.models import Alerts, Decisions, PlaceItem, PlaceList
+from dynamo.api.asset.models import Alerts, Decisions, OngoingAlert, PlaceItem, PlaceList
 from dynamo.api.asset.views import alert_items
 from dynamo.api.auth import Reader
 from dynamo.api.paging import After, Limit, Since, listed, read_page, time_in
 from dynamo.api.run.views import decision_item
 from dynamo.api.service import Served, Service
 from dynamo.api.showing import show, shown
-from dynamo.store.alerts import AlertMessage
+from dynamo.store.alerts import AlertEvent, AlertMessage
 from dynamo.store.models import RunDecision
 from dynamo.times import utc_now
 
@@ -85,7 +86,7 @@ def alerts(
 @router.get("/places", summary="Places", responses=shown(PlaceList, 404))
 @router.get("/map/places", summary="Places on the map", responses=shown(PlaceList, 404))
 def places(request: Request, service: Served, caller: Reader) -> Response:
-    """List the places that are alerted, with their geometries. Scope `read`."""
+    """List the places that are alerted, with their geometries and what goes on there. Scope `read`."""
     return show(request, PlaceList(items=_places(service), next=None))
 
 
@@ -94,7 +95,11 @@ def _places(service: Service) -> list[PlaceItem]:
     if section.places is None:
         return []
     read = read_places(service.config.path(section.places), section)
+    ongoing: dict[str, list[OngoingAlert]] = defaultdict(list)
+    with service.store.reading() as session:
+        for event in session.scalars(select(AlertEvent).where(AlertEvent.open).order_by(AlertEvent.began)):
+            ongoing[event.place].append(OngoingAlert(hazard=event.hazard, since=event.began, strongest=event.strongest))
     return [
-        PlaceItem(**asdict(place), geometry=shapely.geometry.mapping(geometry))
+        PlaceItem(**asdict(place), geometry=shapely.geometry.mapping(geometry), alerts=ongoing[place.id])
         for place, geometry in zip(read.places, read.geometries, strict=True)
     ]

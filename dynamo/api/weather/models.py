@@ -25,6 +25,7 @@ class NowcastFrame(BaseModel):
     radar: str
     issued_at: datetime | None
     leads_min: list[int]
+    ahead: Annotated[bool, Field(description="Of a clock that is ahead: not the newest, whatever its time.")]
 
 
 class HailFrame(BaseModel):
@@ -35,6 +36,7 @@ class HailFrame(BaseModel):
     workflow: str
     radar: str
     valid_at: datetime | None
+    ahead: Annotated[bool, Field(description="As of nowcasts.")]
 
 
 class Frames(BaseModel):

@@ -34,6 +34,7 @@ from dynamo.errors import NotFoundError
 from dynamo.runs.ledger import find_run, products_of
 from dynamo.runs.series import CURRENT, FEED, WORKFLOW
 from dynamo.store.models import Arrival, Product, Run, Series
+from dynamo.times import CLOCK_TOLERANCE, ahead_of, utc_now
 
 router = APIRouter(prefix="/v1/map", tags=["map"])
 #: Newest runs of each workflow that are looked at.
@@ -45,9 +46,11 @@ _MOST_HAIL = 50
 def frames(request: Request, service: Served, caller: Reader, since: Since = None, until: Until = None) -> Response:
     """List nowcasts and hail products by valid time, at most the newest 300 runs of each workflow. Scope `read`."""
     nowcasts, hail = [], []
+    now = utc_now()
     with service.store.reading() as session:
         for run, products in _newest(session, time_in("since", since), time_in("until", until)):
-            facts = {"run": run.id, "workflow": run.workflow, "radar": run.radar}
+            ahead = run.valid_at is not None and bool(ahead_of(run.valid_at, now))
+            facts = {"run": run.id, "workflow": run.workflow, "radar": run.radar, "ahead": ahead}
             if storms := _of("storm", products):
                 leads = sorted(product.lead_min or 0 for product in storms)
                 nowcasts.append(NowcastFrame(**facts, issued_at=run.valid_at, leads_min=leads))
@@ -95,8 +98,7 @@ def hail(
             runs = [find_run(session, name) for name in run]
             several = [(one, _of("hail", products_of(session, one.id))) for one in runs]
         else:
-            newest = {(one.workflow, one.radar): (one, _of("hail", all_)) for one, all_ in _newest(session, None, None)}
-            several = list(newest.values())
+            several = _newest_hail(session, utc_now())
     items = [HailShown(**hail_areas(one, product)) for one, products in several for product in products]
     return show(request, HailList(items=items, next=None))
 
@@ -110,7 +112,8 @@ def radars(request: Request, service: Served, caller: Reader) -> Response:
         for series in session.scalars(select(Series).where(Series.kind == FEED, Series.radar != "")).all():
             of_radar = (Arrival.feed == series.name, Arrival.radar == series.radar, Arrival.state == "accepted")
             newest = select(Arrival.facts).where(*of_radar).order_by(Arrival.valid_at.desc()).limit(1)
-            facts = session.scalar(newest) or {}
+            right = newest.where(Arrival.valid_at <= utc_now() + CLOCK_TOLERANCE)
+            facts = session.scalar(right) or session.scalar(newest) or {}
             if not facts.get("position"):
                 continue
             state = states.get(Subject(FEED, series.name, radar=series.radar))
@@ -127,6 +130,16 @@ def radars(request: Request, service: Served, caller: Reader) -> Response:
                 )
             )
     return show(request, RadarList(items=items, next=None))
+
+
+def _newest_hail(session: Session, now: datetime) -> list[tuple[Run, list[Product]]]:
+    """Return the newest hail of each workflow and radar; that of a clock that is ahead only where there is no other."""
+    found: dict[tuple[str, str], tuple[Run, list[Product]]] = {}
+    for run, products in _newest(session, None, None):
+        ahead = run.valid_at is not None and ahead_of(run.valid_at, now)
+        if (areas := _of("hail", products)) and not (ahead and (run.workflow, run.radar) in found):
+            found[run.workflow, run.radar] = (run, areas)
+    return list(found.values())
 
 
 def _newest(

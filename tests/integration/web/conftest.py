@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import create_autospec
@@ -19,6 +18,7 @@ import pytest
 from dynamo.api.pages import BUNDLE
 from dynamo.demo.show import DemoDisplay, run_demo
 from dynamo.demo.sources import SimulatedSource
+from dynamo.times import utc_now
 from tests.needs import Part
 from tests.waiting import PATIENCE
 
@@ -27,23 +27,6 @@ if TYPE_CHECKING:
 
 DASHBOARD = Part("dashboard", "make web")
 CHROMIUM = Part("Chromium", "install the package chromium")
-CONFIG = """
-[folders]
-state = "state"
-products = "products"
-
-[[feeds]]
-name = "nowcasts"
-path = "feed"
-
-[[triggers]]
-name = "storms"
-feed = "nowcasts"
-workflow = "nowcast"
-
-[triggers.parameters]
-levels = [35.0, 45.0, 55.0]
-"""
 #: Without a graphics card, and as root in containers.
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
@@ -63,10 +46,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     if not (BUNDLE / "index.html").is_file():
         DASHBOARD.lacking()
     folder = tmp_path_factory.mktemp("storms")
-    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=3)
-    results, _ = run_demo(SimulatedSource(start, (60, 80), each=1), folder, create_autospec(DemoDisplay))
-    (folder / "dynamo.toml").write_text(CONFIG)
-    command = [sys.executable, "-m", "dynamo", "serve", "--json", "--listen", "127.0.0.1:0", "--config", "dynamo.toml"]
+    results, _ = run_demo(SimulatedSource(utc_now(), (60, 80), each=1), folder, create_autospec(DemoDisplay))
+    command = [sys.executable, "-m", "dynamo", "serve", "--json", "--listen", "127.0.0.1:0"]
     runs = tuple(json.loads((shown.product_dir / "index.json").read_bytes())["run"] for shown in results)
     with subprocess.Popen(
         [*command, "--config", str(folder / "dynamo.toml")],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from fastapi.testclient import TestClient
 from dynamo.config.file import parse_config
 from dynamo.store.engine import Store, open_store
 from dynamo.store.models import Arrival, Series
+from dynamo.times import utc_now
 from tests.unit.api.serving import NOON, add_product, add_runs, client_of, run_row
 
 STORMS = run_row(2, product_dir=None)
@@ -133,6 +136,44 @@ def test_what_is_gone_or_was_never_there_is_told(client: TestClient) -> None:
     assert (gone.status_code, gone.json()["hint"]) == (410, f"dynamo runs retry {run_row(3)['id']}")
     assert client.get(f"/v1/map/nowcasts/{HAIL['id']}").status_code == 404
     assert client.get("/v1/map/hail?run=unknown").status_code == 404
+
+
+def test_what_comes_of_a_clock_that_is_ahead_is_not_the_newest(tmp_path: Path) -> None:
+    """It would stay the newest, and hide all that follows, until its time has come."""
+    now = utc_now()
+    past, ahead = (now - timedelta(minutes=2), now + timedelta(minutes=90))
+    rows = [
+        run_row(1, workflow="hail", radar="KTLX", valid_at=past),
+        run_row(2, workflow="hail", radar="KTLX", valid_at=ahead),
+        run_row(3, workflow="hail", radar="KXXX", valid_at=ahead),
+        run_row(4, valid_at=past),
+        run_row(5, valid_at=ahead),
+    ]
+    with closing(open_store(tmp_path / "store.sqlite")) as store:
+        add_runs(store, *rows)
+        for row in rows:
+            name = "mrt_STORM_CASA_0_x" if row["workflow"] == "nowcast" else f"hmt_HAIL_CASA_{row['radar']}"
+            path = tmp_path / row["id"] / f"{name}.geojson"
+            path.parent.mkdir()
+            path.write_bytes(_geojson({}, [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
+            add_product(store, row["id"], path, lead_min=0)
+        counters = {"slots": 1, "made": 1, "bytes": 1, "oldest_at": past, "newest_at": past}
+        with store.transaction() as session:
+            session.add_all(Series(kind="workflow", name=name, **counters) for name in ("nowcast", "hail"))
+        with client_of(store, tmp_path) as client:
+            frames = client.get("/v1/map/frames").json()
+            assert [(one["run"], one["ahead"]) for one in frames["nowcasts"]] == [
+                (rows[3]["id"], False),
+                (rows[4]["id"], True),
+            ]
+            assert {(one["run"], one["ahead"]) for one in frames["hail"]} == {
+                (rows[0]["id"], False),
+                (rows[1]["id"], True),
+                (rows[2]["id"], True),
+            }
+            shown = {one["run"] for one in client.get("/v1/map/hail").json()["items"]}
+            # Of a radar of which there is nothing else it is shown.
+            assert shown == {rows[0]["id"], rows[2]["id"]}
 
 
 def test_radars_are_where_their_data_say(client: TestClient) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dynamo.api import opening
 from dynamo.api.access.neighbors import is_own_user
 from dynamo.api.access.users import add_user, set_disabled
 from dynamo.api.opening import open_api
@@ -46,6 +47,16 @@ def test_the_user_of_this_machine_needs_no_token(server: ApiServer) -> None:
     assert httpx.get(f"http://localhost:{server.port}/v1/fleets").status_code == 200
     # To view and to order, but not to manage tokens.
     assert httpx.get(f"{server.url}/v1/tokens").status_code == 403
+
+
+def test_a_server_without_the_dashboard_says_how_to_build_it(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for built in (True, False):
+        caplog.clear()
+        monkeypatch.setattr(opening, "is_built", lambda built=built: built)
+        opening.open_api(store, Config(base=tmp_path), "127.0.0.1:0").stop()
+        assert ("make web" in caplog.text) is not built
 
 
 def test_a_wrong_token_is_not_better_than_none(server: ApiServer) -> None:

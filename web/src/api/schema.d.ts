@@ -765,7 +765,7 @@ export interface paths {
         };
         /**
          * Places on the map
-         * @description List the places that are alerted, with their geometries. Scope `read`.
+         * @description List the places that are alerted, with their geometries and what goes on there. Scope `read`.
          */
         get: operations["places_v1_map_places_get"];
         put?: never;
@@ -785,7 +785,7 @@ export interface paths {
         };
         /**
          * Places
-         * @description List the places that are alerted, with their geometries. Scope `read`.
+         * @description List the places that are alerted, with their geometries and what goes on there. Scope `read`.
          */
         get: operations["places_v1_places_get"];
         put?: never;
@@ -868,6 +868,26 @@ export interface paths {
          * @description List the radars whose place is known from their data, with how these come. Scope `read`.
          */
         get: operations["radars_v1_map_radars_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/map/grids/{run}.png": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reflectivity of a nowcast
+         * @description Send the reflectivity of all leads as one picture in Web Mercator. Scope `read`.
+         */
+        get: operations["picture_v1_map_grids__run__png_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2457,6 +2477,11 @@ export interface components {
             radar: string;
             /** Valid At */
             valid_at: string | null;
+            /**
+             * Ahead
+             * @description As of nowcasts.
+             */
+            ahead: boolean;
         };
         /**
          * HailList
@@ -2756,6 +2781,11 @@ export interface components {
             issued_at: string | null;
             /** Leads Min */
             leads_min: number[];
+            /**
+             * Ahead
+             * @description Of a clock that is ahead: not the newest, whatever its time.
+             */
+            ahead: boolean;
         };
         /**
          * NowcastShown
@@ -2772,6 +2802,24 @@ export interface components {
             levels_dbz: number[];
             /** Leads */
             leads: components["schemas"]["LeadShown"][];
+        };
+        /**
+         * OngoingAlert
+         * @description A hazard that a place is alerted to now.
+         */
+        OngoingAlert: {
+            /** Hazard */
+            hazard: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Strongest
+             * @description dBZ for storms, mm for hail.
+             */
+            strongest: number;
         };
         /**
          * Ordered
@@ -2892,6 +2940,11 @@ export interface components {
             geometry: {
                 [key: string]: unknown;
             };
+            /**
+             * Alerts
+             * @description What goes on there; empty if nothing does.
+             */
+            alerts: components["schemas"]["OngoingAlert"][];
         };
         /**
          * PlaceList
@@ -8729,6 +8782,106 @@ export interface operations {
             };
             /** @description The token lacks a scope. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    picture_v1_map_grids__run__png_get: {
+        parameters: {
+            query?: {
+                /** @description Only this lead, in minutes. */
+                lead?: number | null;
+                /** @description Colors: of the US National Weather Service, or the same to any color vision. */
+                table?: "nws" | "cividis";
+            };
+            header?: never;
+            path: {
+                /** @description Its run. */
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Tiles in reading order, one for each lead. `X-Picture` says where they are, as JSON: `bounds` (west, south, east, north, degrees), `leads_min`, `columns`, `rows`, `width`, `height`. */
+            200: {
+                headers: {
+                    /** @description See above. */
+                    "X-Picture"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": unknown;
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Gone, or at another place. */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,9 +1,8 @@
 // Frames of the animation: what was observed, then the leads of the newest nowcast.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ApiError, get } from "../api/client";
-import { type Page, useData } from "../api/data";
-import type { Frames, HailShown, NowcastShown, PlaceItem, RadarItem } from "../api/types";
-import type { Overlay } from "./layers";
+import { useData } from "../api/data";
+import type { Frames, HailFrame, NowcastFrame, NowcastShown } from "../api/types";
 
 type Collection = GeoJSON.FeatureCollection;
 
@@ -14,6 +13,8 @@ export interface Frame {
   /** Minutes after the data; null for what was observed. */
   readonly leadMin: number | null;
   readonly run: string;
+  /** Its lead in that run, in minutes; null if the run has no nowcast. */
+  readonly lead: number | null;
   readonly product: number | null;
   readonly contours: Collection;
 }
@@ -25,12 +26,17 @@ export interface Shown {
   readonly frames: readonly Frame[];
   /** Index of the newest observation: where to start. */
   readonly first: number;
+  /** Whether nothing is shown because nothing was published, rather than because it is still on its way. */
+  readonly none: boolean;
+  /** Hail that there is, the oldest first. */
+  readonly hail: readonly HailFrame[];
   readonly error: ApiError | undefined;
 }
 
 /** Observations kept in the browser; what was observed does not change. */
 const observed = new Map<string, Promise<NowcastShown>>();
 const MOST_OBSERVED = 200;
+const NOTHING: Collection = { type: "FeatureCollection", features: [] };
 
 /**
  * The frames of one line of nowcasts.
@@ -42,10 +48,10 @@ export function useFrames(asked: { line: string; run: string; past: number }): S
   const nowcasts = known?.nowcasts ?? [];
   const lines = [...new Set(nowcasts.map(lineOf))].sort();
   const asRun = nowcasts.find((nowcast) => nowcast.run === asked.run);
-  const newest = nowcasts.at(-1);
+  const newest = newestOf(nowcasts);
   const line = asRun ? lineOf(asRun) : lines.includes(asked.line) ? asked.line : newest ? lineOf(newest) : "";
   const inLine = nowcasts.filter((nowcast) => lineOf(nowcast) === line);
-  const shown = asRun ?? inLine.at(-1);
+  const shown = asRun ?? newestOf(inLine);
   const before = shown && asked.past > 0 ? inLine.slice(0, inLine.indexOf(shown)).slice(-asked.past) : [];
   const names = before.map((nowcast) => nowcast.run).join();
   const leads = useData<NowcastShown>(shown ? `/v1/map/nowcasts/${encodeURIComponent(shown.run)}` : null);
@@ -57,12 +63,20 @@ export function useFrames(asked: { line: string; run: string; past: number }): S
   }, [leads.data]);
   const nowcast = leads.data ?? last;
   const frames = useMemo(() => {
+    if (known && nowcasts.length === 0) return framesOfHail(known.hail, asked.past);
     if (!nowcast) return [];
     const old = past.filter((one) => one.issued_at < nowcast.issued_at).flatMap((one) => framesOf(one).slice(0, 1));
     return [...old.map((frame) => ({ ...frame, leadMin: null })), ...framesOf(nowcast)];
-  }, [nowcast, past]);
-  const first = Math.max(0, frames.findIndex((frame) => frame.run === nowcast?.run));
-  return { lines, line, frames, first, error: error ?? leads.error };
+  }, [nowcast, past, known, nowcasts.length, asked.past]);
+  const newestFrame = frames.findIndex((frame) => frame.run === nowcast?.run);
+  const first = newestFrame >= 0 ? newestFrame : Math.max(0, frames.length - 1);
+  const none = known !== undefined && nowcasts.length === 0 && known.hail.length === 0;
+  return { lines, line, frames, first, none, hail: known?.hail ?? [], error: error ?? leads.error };
+}
+
+/** A nowcast of a clock that is ahead would stay the newest for as long: it is shown only if there is no other. */
+function newestOf(nowcasts: readonly NowcastFrame[]): NowcastFrame | undefined {
+  return nowcasts.findLast((nowcast) => !nowcast.ahead) ?? nowcasts.at(-1);
 }
 
 function lineOf({ workflow, radar }: { workflow: string; radar: string }): string {
@@ -75,8 +89,24 @@ function framesOf(nowcast: NowcastShown): readonly Frame[] {
     validAt: lead.valid_at,
     leadMin: lead.lead_min === 0 ? null : lead.lead_min,
     run: nowcast.run,
+    lead: lead.lead_min,
     product: lead.product,
     contours: lead.contours as unknown as Collection,
+  }));
+}
+
+/** Without nowcasts, the times at which radars looked for hail. */
+function framesOfHail(hail: readonly HailFrame[], past: number): readonly Frame[] {
+  const byTime = new Map(hail.filter((one) => one.valid_at && !one.ahead).map((one) => [one.valid_at ?? "", one.run]));
+  const times = [...byTime.keys()].sort().slice(-past - 1);
+  return times.map((at) => ({
+    key: `hail-${at}`,
+    validAt: at,
+    leadMin: null,
+    run: byTime.get(at) ?? "",
+    lead: null,
+    product: null,
+    contours: NOTHING,
   }));
 }
 
@@ -104,45 +134,4 @@ function observation(run: string): Promise<NowcastShown> {
   asked.catch(() => observed.delete(run));
   for (const oldest of [...observed.keys()].slice(0, -MOST_OBSERVED)) observed.delete(oldest);
   return asked;
-}
-
-/** What lies over the frames. */
-export function useOverlays(): Readonly<Partial<Record<Overlay, Collection>>> {
-  const hail = useData<Page<HailShown>>("/v1/map/hail", ["product"]).data;
-  const radars = useData<Page<RadarItem>>("/v1/map/radars", ["problem"], 30_000).data;
-  const places = useData<Page<PlaceItem>>("/v1/map/places").data;
-  return useMemo(
-    () => ({
-      ...(hail && { hail: collection(hail.items.flatMap(hailFeatures)) }),
-      ...(radars && { radars: collection(radars.items.map(radarFeature)) }),
-      ...(places && { places: collection(places.items.map(placeFeature)) }),
-    }),
-    [hail, radars, places],
-  );
-}
-
-const collection = (features: GeoJSON.Feature[]): Collection => ({ type: "FeatureCollection", features });
-
-function hailFeatures(shown: HailShown): GeoJSON.Feature[] {
-  const said = { name: "Hail", radar: shown.radar, valid_at: shown.valid_at, run: shown.run };
-  const areas = shown.areas.features as unknown as GeoJSON.Feature[];
-  return areas.map((area) => ({ ...area, properties: { ...said, ...area.properties } }));
-}
-
-function radarFeature(radar: RadarItem): GeoJSON.Feature {
-  const { latitude, longitude, ...facts } = radar;
-  return {
-    type: "Feature",
-    properties: { name: radar.radar, ...facts },
-    geometry: { type: "Point", coordinates: [longitude, latitude] },
-  };
-}
-
-function placeFeature(place: PlaceItem): GeoJSON.Feature {
-  const { geometry, name, locality, distance_km, level_dbz, hail_mm } = place;
-  return {
-    type: "Feature",
-    properties: { name, locality, distance_km, level_dbz, hail_mm },
-    geometry: geometry as unknown as GeoJSON.Geometry,
-  };
 }

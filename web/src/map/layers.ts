@@ -20,6 +20,8 @@ const byLevel: ExpressionSpecification = [
 ] as unknown as ExpressionSpecification;
 
 const OPACITY = 0.55;
+/** Over a picture of the same, contours are lines; what has no opacity at all is not found by a click. */
+const BARE_OPACITY = 0.01;
 const NOTHING = { type: "FeatureCollection" as const, features: [] };
 
 /** The id of a frame's filled contours, which are what is clicked. */
@@ -33,6 +35,7 @@ const sourceOf = (key: string) => `frame-${key}`;
 export class FrameLayers {
   #keys: string[] = [];
   #shown = "";
+  #opacity = OPACITY;
 
   constructor(private readonly map: MapLibre) {}
 
@@ -45,10 +48,12 @@ export class FrameLayers {
     this.show(this.#shown);
   }
 
-  show(key: string): void {
+  /** Show one frame, without the fill of its contours if a picture lies below them. */
+  show(key: string, bare = this.#opacity === BARE_OPACITY): void {
+    this.#opacity = bare ? BARE_OPACITY : OPACITY;
     for (const known of new Set([this.#shown, key])) {
       if (!this.map.getLayer(fillOf(known))) continue;
-      this.map.setPaintProperty(fillOf(known), "fill-opacity", known === key ? OPACITY : 0);
+      this.map.setPaintProperty(fillOf(known), "fill-opacity", known === key ? this.#opacity : 0);
       this.map.setPaintProperty(lineOf(known), "line-opacity", known === key ? 1 : 0);
     }
     this.#shown = key;
@@ -92,24 +97,57 @@ export class FrameLayers {
   }
 }
 
+/** Largest size of hail, mm, and its color: darker is larger, and none is a color of the contours. */
+export const HAIL_SIZES: readonly (readonly [number, string, string])[] = [
+  [0, "#f6d5ee", "any"],
+  [5, "#e79bd6", "5"],
+  [25, "#c02fa8", "25"],
+  [50, "#6a0f7a", "50"],
+];
+const hailSize: ExpressionSpecification = ["to-number", ["get", "size_mm"], 0];
+const byHailSize = [
+  "step",
+  hailSize,
+  HAIL_SIZES[0]?.[1],
+  ...HAIL_SIZES.slice(1).flatMap(([size, shade]) => [size, shade]),
+] as unknown as ExpressionSpecification;
+
 export const OVERLAYS = ["hail", "radars", "places"] as const;
 export type Overlay = (typeof OVERLAYS)[number];
 
 /** Add what lies over the frames, still without data. */
 export function addOverlays(map: MapLibre, dark: boolean): void {
   const text = { "text-color": dark ? "#ffffff" : "#111111", "text-halo-color": dark ? "#000000" : "#ffffff", "text-halo-width": 1.5 };
+  // The sign stands on the point, the name beside it: of radars on one side, of places on the other.
+  const left = { "text-anchor": "right" as const, "text-offset": [0.5, 0] as [number, number], "text-max-width": 40 };
+  const right = { "text-anchor": "left" as const, "text-offset": [-0.5, 0] as [number, number], "text-max-width": 40 };
   for (const name of OVERLAYS) map.addSource(name, { type: "geojson", data: NOTHING });
   map.addLayer({
     id: "hail-fill",
     type: "fill",
     source: "hail",
-    paint: { "fill-color": "#c02fa8", "fill-opacity": 0.35 },
+    layout: { "fill-sort-key": hailSize },
+    paint: { "fill-color": byHailSize, "fill-opacity": 0.6 },
   });
   map.addLayer({
     id: "hail-line",
     type: "line",
     source: "hail",
-    paint: { "line-color": "#c02fa8", "line-width": 2, "line-dasharray": [2, 1] },
+    paint: { "line-color": dark ? "#ffffff" : "#000000", "line-width": 0.8, "line-opacity": 0.8 },
+  });
+  map.addLayer({
+    id: "hail-size",
+    type: "symbol",
+    source: "hail",
+    minzoom: 7,
+    filter: [">", hailSize, 0],
+    layout: {
+      "text-field": ["concat", ["to-string", ["round", hailSize]], " mm"],
+      "text-font": ["sans-serif"],
+      "text-size": 12,
+      "symbol-sort-key": ["-", 0, hailSize],
+    },
+    paint: text,
   });
   map.addLayer({
     id: "places-fill",
@@ -130,12 +168,13 @@ export function addOverlays(map: MapLibre, dark: boolean): void {
     type: "symbol",
     source: "places",
     layout: {
-      "text-field": ["concat", "◆ ", ["get", "name"]],
+      "text-field": ["concat", ["match", ["get", "state"], "alerted", "⚠ ", "◆ "], ["get", "name"]],
       "text-font": ["sans-serif"],
-      "text-size": 12,
+      "text-size": ["match", ["get", "state"], "alerted", 14, 12],
+      ...right,
       "text-allow-overlap": true,
     },
-    paint: text,
+    paint: { ...text, "text-color": ["match", ["get", "state"], "alerted", dark ? "#f0b44c" : "#8a5200", text["text-color"]] },
   });
   map.addLayer({
     id: "radars-point",
@@ -143,9 +182,10 @@ export function addOverlays(map: MapLibre, dark: boolean): void {
     source: "radars",
     layout: {
       // A sign for the state beside its color.
-      "text-field": ["concat", ["match", ["get", "state"], "fresh", "▲ ", "late", "! ", "silent", "✕ ", "△ "], ["get", "radar"]],
+      "text-field": ["concat", ["get", "radar"], ["match", ["get", "state"], "fresh", " ▲", "late", " !", "silent", " ✕", " △"]],
       "text-font": ["sans-serif"],
       "text-size": 12,
+      ...left,
       "text-allow-overlap": true,
     },
     paint: {

@@ -1,62 +1,136 @@
 // What was clicked, and where it comes from.
+import type { ComponentChildren } from "preact";
 import { useData } from "../api/data";
 import type { RunDetail } from "../api/types";
 import { decimal } from "../numbers";
 import { pathOf } from "../route";
-import { clockTime } from "../times";
 import { Download } from "../ui/files";
-import { Facts, Time } from "../ui/parts";
+import { Facts, State, Time } from "../ui/parts";
 import type { Frame } from "./frames";
+
+type Properties = Readonly<Record<string, unknown>>;
 
 export interface Pick {
   readonly frame: Frame;
-  readonly contour: Readonly<Record<string, unknown>> | undefined;
-  readonly other: { readonly kind: string; readonly facts: Readonly<Record<string, unknown>> } | undefined;
+  readonly contour: Properties | undefined;
+  /** Of the layers above the contours, the uppermost first. */
+  readonly others: readonly { readonly kind: string; readonly facts: Properties }[];
 }
 
 export function Picked({ pick, close }: { pick: Pick; close: () => void }) {
-  const { frame, contour, other } = pick;
-  const area = Number(contour?.["area_km2"]);
-  const strongest = Number(contour?.["max_dbz"]);
+  const { frame, contour, others } = pick;
   return (
     <aside class="picked" aria-label="What was clicked">
       <button type="button" onClick={close} aria-label="Close">
         ✕
       </button>
-      {other && (
-        <>
-          <h2>{String(other.facts["name"] ?? other.facts["radar"] ?? other.kind)}</h2>
-          <Facts
-            facts={Object.entries(other.facts)
-              .filter(([name]) => name !== "name")
-              .map(([name, value]) => [name.replaceAll("_", " "), String(value)] as const)}
-          />
-        </>
+      {others.map(({ kind, facts }) =>
+        kind === "hail" ? (
+          <Hail key={kind} facts={facts} />
+        ) : kind === "radars" ? (
+          <Radar key={kind} facts={facts} />
+        ) : (
+          <Place key={kind} facts={facts} />
+        ),
       )}
       {contour && (
         <>
-          <h2>Storm, {String(contour["level_dbz"])} dBZ and more</h2>
+          <h2>Storm, {text(contour, "level_dbz")} dBZ and more</h2>
           <Facts
             facts={[
-              ["Area", Number.isFinite(area) && `${decimal(area)} km²`],
-              ["Strongest", Number.isFinite(strongest) && `${decimal(strongest)} dBZ`],
+              ["Area", number(contour, "area_km2", "km²")],
+              ["Strongest", number(contour, "max_dbz", "dBZ")],
               ["Valid", <Time key="v" at={frame.validAt} />],
               ["Lead", frame.leadMin === null ? "observed" : `${frame.leadMin} min`],
             ]}
           />
-          <Source frame={frame} />
+          <Source run={frame.run} product={frame.product} what="contours" />
         </>
       )}
     </aside>
   );
 }
 
-function Source({ frame }: { frame: Frame }) {
-  const { data: run } = useData<RunDetail>(`/v1${pathOf("runs", frame.run)}`);
+function Hail({ facts }: { facts: Properties }) {
+  const size = Number(facts["size_mm"]);
+  return (
+    <>
+      <h2>Hail{size > 0 ? `, ${decimal(size, 0)} mm` : " of unknown size"}</h2>
+      <Facts
+        facts={[
+          ["Class", text(facts, "hail_class")],
+          ["Area", number(facts, "area_km2", "km²")],
+          ["Strongest", number(facts, "max_dbz", "dBZ")],
+          ["Seen by", text(facts, "radar")],
+          ["Valid", <Time key="v" at={text(facts, "valid_at")} />],
+        ]}
+      />
+      <Source run={text(facts, "run")} product={Number(facts["product"])} what="hail areas" />
+    </>
+  );
+}
+
+function Radar({ facts }: { facts: Properties }) {
+  const feed = text(facts, "feed");
+  return (
+    <>
+      <h2>Radar {text(facts, "radar")}</h2>
+      <Facts
+        facts={[
+          ["State", text(facts, "state") && <State key="s" value={text(facts, "state")} />],
+          ["Why", text(facts, "reason")],
+          ["Newest data", <Time key="t" at={text(facts, "last_valid_at")} />],
+          ["Range", number(facts, "range_km", "km", 0)],
+          [
+            "Feed",
+            <a key="f" href={pathOf("feeds", feed)}>
+              {feed}
+            </a>,
+          ],
+        ]}
+      />
+    </>
+  );
+}
+
+function Place({ facts }: { facts: Properties }) {
+  const alerts: readonly [string, ComponentChildren][] = [
+    ["Storm", text(facts, "storm_since") && <Alert facts={facts} since="storm_since" strongest="storm_dbz" unit="dBZ" />],
+    ["Hail", text(facts, "hail_since") && <Alert facts={facts} since="hail_since" strongest="hail_now_mm" unit="mm" />],
+  ];
+  return (
+    <>
+      <h2>{text(facts, "name")}</h2>
+      <Facts
+        facts={[
+          ["Locality", text(facts, "locality")],
+          ...alerts,
+          ["Now", text(facts, "state") !== "alerted" && "nothing near"],
+          [
+            "Alerts",
+            `within ${decimal(Number(facts["distance_km"]), 0)} km, from ${decimal(Number(facts["level_dbz"]), 0)} dBZ or ` +
+              (Number(facts["hail_mm"]) > 0 ? `hail of ${decimal(Number(facts["hail_mm"]), 0)} mm` : "any hail"),
+          ],
+        ]}
+      />
+    </>
+  );
+}
+
+function Alert({ facts, since, strongest, unit }: { facts: Properties; since: string; strongest: string; unit: string }) {
+  return (
+    <>
+      near since <Time at={text(facts, since)} />, up to {number(facts, strongest, unit, 0)}
+    </>
+  );
+}
+
+function Source({ run: name, product, what }: { run: string; product: number | null; what: string }) {
+  const { data: run } = useData<RunDetail>(name ? `/v1${pathOf("runs", name)}` : null);
   return (
     <ul>
       <li>
-        Run <a href={pathOf("runs", frame.run)}>{frame.run}</a>
+        Run <a href={pathOf("runs", name)}>{name}</a>
         {run && ` of ${run.workflow}, ${run.state}`}
       </li>
       {run?.inputs.map((input) => (
@@ -64,13 +138,24 @@ function Source({ frame }: { frame: Frame }) {
           Input {input.path.split("/").pop()}
         </li>
       ))}
-      {frame.product !== null && (
+      {product !== null && (
         <li>
-          <Download path={`/v1/products/${frame.product}/file`} name={`contours-${frame.run}-${clockTime(frame.validAt)}.geojson`}>
-            Download the contours
+          <Download path={`/v1/products/${product}/file`} name={`${what.replaceAll(" ", "-")}-${name}-${product}.geojson`}>
+            Download the {what}
           </Download>
         </li>
       )}
     </ul>
   );
+}
+
+/** Properties come from files: whatever they are, they are shown as text. */
+function text(facts: Properties, name: string): string {
+  const value = facts[name];
+  return value === null || value === undefined || value === "null" ? "" : String(value);
+}
+
+function number(facts: Properties, name: string, unit: string, digits = 1): string {
+  const value = text(facts, name);
+  return value !== "" && Number.isFinite(Number(value)) ? `${decimal(Number(value), digits)} ${unit}` : "";
 }

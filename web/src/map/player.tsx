@@ -45,12 +45,31 @@ export function Player({ frames, index, playing, speed, show, play, pace, ready 
     request = requestAnimationFrame(draw);
     return () => cancelAnimationFrame(request);
   }, [playing, speed, last, show, ready]);
-  const frame = frames[index];
-  if (!frame) return null;
   const step = (by: number) => {
     play(false);
-    show((index + by + frames.length) % frames.length);
+    show((at.current + by + frames.length) % frames.length);
   };
+  const keys = useRef<Record<string, () => void>>({});
+  keys.current = {
+    " ": () => play(!playing),
+    ",": () => step(-1),
+    ".": () => step(1),
+  };
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      // Fields, buttons and the map have keys of their own.
+      const target = event.target as Element;
+      if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, button, a, textarea")) return;
+      const act = keys.current[event.key];
+      if (!act) return;
+      event.preventDefault();
+      act();
+    };
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
+  }, []);
+  const frame = frames[index];
+  if (!frame) return null;
   const lead = frame.leadMin === null ? "observed" : `+${frame.leadMin} min`;
   return (
     <div class="player" role="group" aria-label="Animation">

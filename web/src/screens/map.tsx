@@ -3,9 +3,13 @@ import type { Map as MapLibre, MapGeoJSONFeature } from "maplibre-gl";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { style } from "../map/basemap";
 import type { Frame } from "../map/frames";
-import { useFrames, useOverlays } from "../map/frames";
-import { addOverlays, CLICKABLE, fillOverlay, FrameLayers, LEVELS, OVERLAYS, showOverlay } from "../map/layers";
+import { useFrames } from "../map/frames";
+import { useHail } from "../map/hail";
+import { addOverlays, CLICKABLE, fillOverlay, FrameLayers, OVERLAYS, showOverlay } from "../map/layers";
+import { Legend } from "../map/legend";
+import { useOverlays } from "../map/overlays";
 import { Picked, type Pick } from "../map/picked";
+import { PictureLayer, type Table, TABLES, usePictures } from "../map/pictures";
 import { Player } from "../map/player";
 import { isDark, usePreferences } from "../preferences";
 import { setParameters, useRoute } from "../route";
@@ -26,16 +30,19 @@ export function MapScreen() {
   usePreferences();
   const dark = isDark();
   const place = useRef<HTMLDivElement>(null);
-  const [drawn, setDrawn] = useState<{ map: MapLibre; layers: FrameLayers }>();
+  const [drawn, setDrawn] = useState<{ map: MapLibre; layers: FrameLayers; picture: PictureLayer }>();
   const [failed, setFailed] = useState("");
   const [picked, setPicked] = useState<Pick>();
   const past = query.get("past") ?? "12";
-  const { frames, error, first, lines, line } = useFrames({
+  const { frames, error, first, none, hail, lines, line } = useFrames({
     line: query.get("line") ?? "",
     run: query.get("run") ?? "",
     past: Number(past) || 0,
   });
-  const overlays = useOverlays();
+  const { radars, places } = useOverlays();
+  const table: Table | "" = TABLES.find((known) => known === query.get("grid")) ?? "";
+  const pictures = usePictures(frames, table);
+  const opacity = Math.min(100, Math.max(0, Number(query.get("opacity") ?? "75") || 0));
   const hidden = useMemo(() => (query.get("hide") ?? "").split(",").filter(Boolean), [query]);
   const speed = query.get("speed") ?? "5";
   const playing = query.get("play") === "1";
@@ -46,6 +53,7 @@ export function MapScreen() {
   const found = frames.findIndex((frame) => frame.validAt === asked);
   const index = Math.min(running ?? (found >= 0 ? found : first), Math.max(0, frames.length - 1));
   const shown = frames[index];
+  const areas = useHail(hail, frames, shown);
   const show = useCallback(
     (to: number) => {
       setRunning(to);
@@ -80,7 +88,7 @@ export function MapScreen() {
         const made = map;
         made.once("style.load", () => {
           addOverlays(made, isDark());
-          setDrawn({ map: made, layers: new FrameLayers(made) });
+          setDrawn({ map: made, picture: new PictureLayer(made), layers: new FrameLayers(made) });
         });
         made.on("moveend", (event) => {
           if (!event.originalEvent) return;
@@ -98,17 +106,24 @@ export function MapScreen() {
 
   useEffect(() => drawn?.layers.set(frames), [drawn, frames]);
   useEffect(() => {
-    if (shown) drawn?.layers.show(shown.key);
-  }, [drawn, frames, shown]);
+    if (!drawn || !shown) return;
+    const tile = pictures.get(shown.key);
+    drawn.picture.show(tile, opacity / 100);
+    drawn.layers.show(shown.key, tile !== undefined);
+  }, [drawn, frames, shown, pictures, opacity]);
   useEffect(() => {
-    if (!drawn) return;
-    for (const name of OVERLAYS) {
-      const data = overlays[name];
-      if (data) fillOverlay(drawn.map, name, data);
-      showOverlay(drawn.map, name, !hidden.includes(name));
-    }
-  }, [drawn, overlays, hidden]);
-  useStartView(drawn?.map, frames, first);
+    if (drawn) fillOverlay(drawn.map, "hail", areas);
+  }, [drawn, areas]);
+  useEffect(() => {
+    if (drawn && radars) fillOverlay(drawn.map, "radars", radars);
+  }, [drawn, radars]);
+  useEffect(() => {
+    if (drawn && places) fillOverlay(drawn.map, "places", places);
+  }, [drawn, places]);
+  useEffect(() => {
+    if (drawn) for (const name of OVERLAYS) showOverlay(drawn.map, name, !hidden.includes(name));
+  }, [drawn, hidden]);
+  useStartView(drawn?.map, frames, first, areas, radars);
 
   useEffect(() => {
     if (!drawn) return;
@@ -129,7 +144,8 @@ export function MapScreen() {
       <div class="map-bar">
         <Problem error={error} />
         {failed && <p class="problem">{failed}</p>}
-        {frames.length === 0 && !error && <p class="empty">No nowcast is published yet.</p>}
+        {none && <p class="empty">No nowcast is published yet.</p>}
+        {frames.length === 0 && !none && !error && <p class="empty">Loading…</p>}
         <Player
           {...{ frames, index, playing, speed, show, play, ready }}
           pace={(value) => setParameters({ speed: value })}
@@ -160,15 +176,28 @@ export function MapScreen() {
               Newest nowcast
             </button>
           )}
-          {LEVELS.map(([level, shade]) => (
-            <span key={level}>
-              <svg width="12" height="12" aria-hidden="true">
-                <rect width="12" height="12" fill={shade} />
-              </svg>{" "}
-              {level}
-            </span>
-          ))}
-          <span>dBZ</span>
+          <select
+            value={table}
+            aria-label="Reflectivity"
+            onChange={(event) => setParameters({ grid: event.currentTarget.value })}
+          >
+            <option value="">no reflectivity</option>
+            <option value="nws">reflectivity</option>
+            <option value="cividis">reflectivity, color-blind-safe</option>
+          </select>
+          {table && (
+            <label>
+              opacity{" "}
+              <input
+                type="range"
+                min={10}
+                max={100}
+                step={5}
+                value={opacity}
+                onInput={(event) => setParameters({ opacity: event.currentTarget.value })}
+              />
+            </label>
+          )}
           {OVERLAYS.map((name) => (
             <label key={name}>
               <input
@@ -183,6 +212,7 @@ export function MapScreen() {
             </label>
           ))}
         </div>
+        <Legend hail={!hidden.includes("hail")} />
       </div>
       {picked && <Picked pick={picked} close={() => setPicked(undefined)} />}
     </div>
@@ -192,9 +222,13 @@ export function MapScreen() {
 function pickOf(hits: readonly MapGeoJSONFeature[], frame: Frame): Pick {
   // Of contours on top of each other the highest level is the one meant.
   const contours = hits.filter((hit) => hit.layer.id.startsWith("frame-"));
-  const other = hits.find((hit) => !hit.layer.id.startsWith("frame-"));
+  const above = hits.filter((hit) => !hit.layer.id.startsWith("frame-"));
+  // One of each kind; of hail areas inside each other the one of the largest hail.
+  above.sort((a, b) => (Number(b.properties["size_mm"]) || 0) - (Number(a.properties["size_mm"]) || 0));
+  const kinds = ["places", "radars", "hail"].flatMap((kind) => above.find((hit) => hit.source === kind) ?? []);
   const highest = contours.sort((a, b) => Number(b.properties["level_dbz"]) - Number(a.properties["level_dbz"]))[0];
-  return { frame, contour: highest?.properties, other: other && { kind: other.source, facts: other.properties } };
+  const others = kinds.map((hit) => ({ kind: hit.source, facts: hit.properties }));
+  return { frame, contour: highest?.properties, others };
 }
 
 function viewOf(text: string | null): { center: [number, number]; zoom: number } | undefined {
@@ -204,24 +238,42 @@ function viewOf(text: string | null): { center: [number, number]; zoom: number }
   return fine ? { center: [lng, lat], zoom } : undefined;
 }
 
-/** Show where the weather is, once, unless the address says where to look. */
-function useStartView(map: MapLibre | undefined, frames: readonly Frame[], first: number): void {
+/** Show where the weather is, or who looks for it, once, unless the address says where to look. */
+function useStartView(
+  map: MapLibre | undefined,
+  frames: readonly Frame[],
+  first: number,
+  hail: GeoJSON.FeatureCollection,
+  radars: GeoJSON.FeatureCollection | undefined,
+): void {
   const done = useRef<MapLibre | undefined>(undefined);
   useEffect(() => {
     if (!map || done.current === map || new URLSearchParams(location.search).has("view")) return;
-    const box = boundsOf(frames[first]?.contours ?? frames[0]?.contours);
+    const box = boundsOf(frames[first]?.contours) ?? boundsOf(frames.at(-1)?.contours) ?? boundsOf(hail) ?? boundsOf(radars);
     if (!box) return;
-    done.current = map;
+    // Something better may come, as long as nobody has moved the map.
+    if (frames[first] && (frames[first].contours.features.length > 0 || hail.features.length > 0)) done.current = map;
     map.fitBounds(box, { padding: 60, maxZoom: 8, duration: 0 });
-  }, [map, frames, first]);
+  }, [map, frames, first, hail, radars]);
 }
 
-function boundsOf(contours: GeoJSON.FeatureCollection | undefined): [number, number, number, number] | undefined {
+/** West, south, east, north; what is on both sides of 180 degrees is taken together, and then reaches beyond it. */
+function boundsOf(shapes: GeoJSON.FeatureCollection | undefined): [number, number, number, number] | undefined {
+  const plain = boxOf(shapes, (x) => x);
+  if (!plain || plain[2] - plain[0] <= 180) return plain;
+  return boxOf(shapes, (x) => (x < 0 ? x + 360 : x));
+}
+
+function boxOf(
+  contours: GeoJSON.FeatureCollection | undefined,
+  place: (longitude: number) => number,
+): [number, number, number, number] | undefined {
   let box: [number, number, number, number] | undefined;
   const visit = (part: unknown): void => {
     if (!Array.isArray(part)) return;
-    const [x, y] = part as unknown[];
-    if (typeof x === "number" && typeof y === "number")
+    const [longitude, y] = part as unknown[];
+    const x = typeof longitude === "number" ? place(longitude) : undefined;
+    if (x !== undefined && typeof y === "number")
       box = box ? [Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x), Math.max(box[3], y)] : [x, y, x, y];
     else for (const inner of part) visit(inner);
   };
