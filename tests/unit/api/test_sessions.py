@@ -64,6 +64,8 @@ def test_a_login_begins_and_a_logout_ends(store: Store, tmp_path: Path) -> None:
         assert (me["name"], me["role"], me["how"]) == ("ada", "admin", "session password")
         assert me["may"] == {"look": True, "submit": True, "order": True, "manage": True}
         assert client.get("/v1/users").status_code == 200
+        told = client.get("/v1/audit").json()["items"][0]
+        assert (told["who"], told["how"], told["route"], told["status"]) == ("ada", "password", "/v1/session", 200)
         value = client.cookies["__Host-dynamo"]
         assert client.delete("/v1/session").status_code == 204
         client.cookies.set("__Host-dynamo", value)
