@@ -17,6 +17,10 @@ import pytest
 from sqlalchemy import delete, func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from dynamo.api.access.sessions import find_session, start_session
+from dynamo.api.access.users import add_user, external_user, list_users
+from dynamo.api.settings import ApiSettings
+from dynamo.api.tokens import create_token, find_token
 from dynamo.archive.pruning import prune
 from dynamo.checks.model import Examination
 from dynamo.checks.record import open_review, record
@@ -187,6 +191,33 @@ def test_the_api_reads_every_database_alike(store: Store, tmp_path: Path) -> Non
             assert client.get(f"/v1/{path}").status_code == 200, path
 
 
+def test_users_are_kept_alike(store: Store, tmp_path: Path) -> None:
+    settings = ApiSettings()
+    with store.transaction() as session:
+        add_user(session, "ada", "admin", budget=3.0)
+        made = external_user(session, issuer="https://id.example", subject="7", name="ada", role="viewer")
+        again = external_user(session, issuer="https://id.example", subject="7", name="ada", role="operator")
+        assert (made.name, again.name, again.role) == ("ada-2", "ada-2", "operator")
+        value = start_session(session, "ada", "password", settings)
+        token = create_token(session, "of-ada", ["submit"], user="ada")
+    found, whose = find_session(store, value, settings), find_token(store, token)
+    assert found is not None
+    assert whose is not None
+    assert (found[0].name, found[0].role, whose.name, whose.role) == ("ada", "admin", "ada", "researcher")
+    now = utc_now()
+    add_runs(store, run_row(1, owner="ada", created_at=now, state="running", published_at=None, engine="condor"))
+    with client_of(store, tmp_path, None, "admin") as client:
+        (item,) = client.get("/v1/runs?owner=ada").json()["items"]
+        assert item["owner"] == "ada"
+        assert client.patch("/v1/users/ada-2", json={"disabled": True}).status_code == 200
+        shown = {user["name"]: user for user in client.get("/v1/users").json()["items"]}
+        assert (shown["ada"]["budget"]["left"], shown["ada-2"]["disabled"]) == (3.0, True)
+        assert [row["subject"] for row in client.get("/v1/audit?user=test&limit=1").json()["items"]] == ["ada-2"]
+        assert client.delete("/v1/users/ada").status_code == 204
+    assert find_session(store, value, settings) is None
+    assert find_token(store, token) is None
+
+
 def test_the_audit_is_pruned_by_age(store: Store) -> None:
     now = utc_now()
     facts = dict.fromkeys(("who", "role", "how", "address", "method", "route", "subject", "summary"), "")
@@ -252,6 +283,29 @@ def test_alert_events_of_an_older_store_are_kept(url: str) -> None:
         (found,) = session.scalars(select(AlertEvent)).all()
     store.close()
     assert (found.place, found.seen, found.eyes) == ("a", START, "")
+
+
+def test_tokens_and_runs_of_an_older_store_are_nobodys(url: str) -> None:
+    store = open_store(url)
+    add_runs(store, run_row(1, owner="ada"))
+    with store.transaction() as session:
+        add_user(session, "ada", "viewer")
+        tokens = [create_token(session, f"t-{scope}", [scope]) for scope in ("read", "write", "admin", "ping")]
+    downgrade(store, "0012")
+    store.close()
+    store = open_store(url)
+    found = [find_token(store, token) for token in tokens]
+    with store.reading() as session:
+        owners = session.scalars(select(Run.owner)).all()
+        assert list_users(session) == []
+    store.close()
+    assert [one and (one.role, one.user, one.reports) for one in found] == [
+        ("viewer", "", False),
+        ("operator", "", False),
+        ("admin", "", False),
+        (None, "", True),
+    ]
+    assert owners == [""]
 
 
 def test_runs_of_an_older_store_get_their_radar_and_standing(service: RunService, tmp_path: Path) -> None:

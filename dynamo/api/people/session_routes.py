@@ -43,6 +43,8 @@ def log_in(request: Request, service: Served, _: Anybody, body: Body) -> Respons
     order = read_order(LoginOrder, body)
     request.state.audit.who = order.name
     value = keeper.log_in(request, order.name, order.password.get_secret_value())
+    # Until now, the name is only what somebody said.
+    request.state.audit.how = "password"
     return session_begun(request, service, value)
 
 

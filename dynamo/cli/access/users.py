@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dynamo.cli.access.noting import note_command
 from dynamo.cli.console import out, print_json
 from dynamo.cli.options import WideOption, completing
 from dynamo.cli.runs import JsonOption
@@ -215,18 +216,15 @@ def _existing(config: Path | None) -> Iterator[Store]:
 @contextlib.contextmanager
 def _changing(config: Path | None, name: str, what: str, **said: str) -> Iterator[Session]:
     """Yield a transaction about a user, which the audit knows of; only adding makes a store."""
-    from dynamo.api.access.neighbors import own_name
     from dynamo.cli.stores import look
     from dynamo.config.file import find_config
-    from dynamo.store.access import note_order
     from dynamo.store.engine import open_store
 
     store = open_store(find_config(config).store_url) if what == "add" else look(config)
     try:
         with store.transaction() as session:
             yield session
-            facts = {"who": own_name(), "how": "command line", "route": f"dynamo users {what}", "subject": name}
-            note_order(session, facts, ", ".join(f"{key}={value}" for key, value in said.items()), 200)
+            note_command(session, f"dynamo users {what}", name, **said)
     finally:
         store.close()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from dynamo.cli.access.noting import note_command
 from dynamo.cli.console import err, out, print_json
 from dynamo.cli.fleet.common import JsonOption, opened
 from dynamo.cli.options import WideOption
@@ -47,6 +48,7 @@ def create(
     expires_at = None if days is None else utc_now() + timedelta(days=days)
     with opened(config, missing="create") as here, here.store.transaction() as session:
         token = create_token(session, name, scopes, expires_at, user=user)
+        note_command(session, "dynamo-provision token create", name, scopes=" ".join(scopes), user=user)
     if as_json:
         expiry = None if expires_at is None else to_iso(expires_at)
         print_json({"name": name, "user": user, "token": token, "scopes": scopes, "expires_at": expiry})
@@ -86,6 +88,7 @@ def revoke(
 
     with opened(config) as here, here.store.transaction() as session:
         revoke_token(session, name)
+        note_command(session, "dynamo-provision token revoke", name)
     if as_json:
         print_json({"name": name, "revoked": True})
         return

@@ -64,6 +64,8 @@ def test_a_login_begins_and_a_logout_ends(store: Store, tmp_path: Path) -> None:
         assert (me["name"], me["role"], me["how"]) == ("ada", "admin", "session password")
         assert me["may"] == {"look": True, "submit": True, "order": True, "manage": True}
         assert client.get("/v1/users").status_code == 200
+        told = client.get("/v1/audit").json()["items"][0]
+        assert (told["who"], told["how"], told["route"], told["status"]) == ("ada", "password", "/v1/session", 200)
         value = client.cookies["__Host-dynamo"]
         assert client.delete("/v1/session").status_code == 204
         client.cookies.set("__Host-dynamo", value)
@@ -107,6 +109,23 @@ def test_who_guesses_waits_and_others_do_not(store: Store, tmp_path: Path) -> No
         assert log_in(client, "vera").status_code == 200
         client.headers["X-Forwarded-For"] = "192.0.2.1, 192.0.2.2"
         assert log_in(client).status_code == 200
+
+
+def test_guesses_from_everywhere_lock_nobody_out_at_home(store: Store, tmp_path: Path) -> None:
+    proxied = {"behind_proxy": True, "logins_per_s": 0.001, "logins_burst": 2}
+    with browser(store, tmp_path, **proxied) as client:
+
+        def statuses(*addresses: str, password: str = PASSWORD) -> list[int]:
+            found = []
+            for address in addresses:
+                client.headers["X-Forwarded-For"] = address
+                found.append(log_in(client, password=password).status_code)
+            return found
+
+        assert statuses("192.0.2.1") == [200]
+        guessing = statuses(*(f"203.0.113.{number}" for number in range(25)), password="not the right one")
+        assert guessing == [401] * 19 + [429] * 6
+        assert statuses("192.0.2.1", "192.0.2.2") == [200, 429]
 
 
 @pytest.mark.parametrize(
