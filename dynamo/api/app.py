@@ -27,6 +27,7 @@ from dynamo.api.live.hub import Hub
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
 from dynamo.api.pages import Pages
+from dynamo.api.people import session_routes, user_routes
 from dynamo.api.run import orders as run_orders
 from dynamo.api.run import routes as run_routes
 from dynamo.api.run.models import RunOrder
@@ -55,6 +56,7 @@ _TAGS = [
     {"name": "specs", "description": "Check and plan specs; nothing is changed."},
     {"name": "mobius", "description": "The REST API 0.1 of Mobius: a workflow is a fleet."},
     {"name": "jobs", "description": "Reports of jobs, in the form of healthchecks.io."},
+    {"name": "users", "description": "Logins, users, and the audit of orders."},
     {"name": "tokens", "description": "Access tokens."},
     {"name": "health", "description": "Health probes."},
 ]
@@ -105,6 +107,8 @@ def make_app(
         specs.router,
         mobius.router,
         ping_routes.router,
+        session_routes.router,
+        user_routes.router,
         token_routes.router,
         token_routes.health_router,
     )

@@ -20,7 +20,7 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 
 async def json_body(request: Request) -> Any:
-    """Return the data of a request's body.
+    """Return the data of a request's body; the audit has it before it is acted on.
 
     Raises
     ------
@@ -40,7 +40,10 @@ async def json_body(request: Request) -> Any:
         raw += chunk
         if len(raw) > MAX_BYTES:
             raise _too_large()
-    return await run_in_threadpool(_parse, bytes(raw))
+    data = await run_in_threadpool(_parse, bytes(raw))
+    if (entry := getattr(request.state, "audit", None)) is not None:
+        await run_in_threadpool(entry.begin, data)
+    return data
 
 
 Body = Annotated[Any, Depends(json_body)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dynamo.api.access.auditing import AuditEntry
 from dynamo.api.problems import Refusal, told
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Gate:
                 more = [(name, value) for name, value in _HEADERS if name not in names]
                 if self._stopping.is_set():
                     more.append((b"connection", b"close"))
+                await _note_answer(scope, status, given)
                 message = {**message, "headers": given + more}
             await send(message)
 
@@ -61,6 +64,9 @@ class Gate:
                 await told(request, error)(scope, receive, watched)
             else:
                 await self._app(scope, receive, watched)
+        except BaseException:
+            await _note_answer(scope, status, ())
+            raise
         finally:
             # Log neither headers nor the query: they may contain a token by mistake.
             facts = {
@@ -73,6 +79,14 @@ class Gate:
             # Dashboards poll every second: only changes and failures are worth a line.
             quiet = scope["method"] == "GET" and status < 400
             log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=facts)
+
+
+async def _note_answer(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Tell the audit how an order is answered, once."""
+    entry: AuditEntry | None = scope.get("state", {}).pop("audit", None)
+    if entry is not None:
+        location = [value.decode("latin-1") for name, value in headers if name.lower() == b"location"]
+        await entry.answered(status, "".join(location))
 
 
 def _odd(scope: Scope) -> bool:

@@ -64,8 +64,14 @@ class TokenOrder(OrderBody):
 
     model_config = ConfigDict(json_schema_extra={"example": {"name": "dashboard", "scopes": ["read"], "days": 90}})
     name: Text
-    scopes: Annotated[list[Literal["read", "write", "admin", "ping"]], Field(min_length=1, max_length=len(SCOPES))]
+    scopes: Annotated[
+        list[Literal["read", "submit", "write", "admin", "ping"]], Field(min_length=1, max_length=len(SCOPES))
+    ]
     days: Annotated[float | None, Field(gt=0, le=36500, description="Lifetime, days. Default: no expiry.")] = None
+    user: Annotated[
+        Text | None,
+        Field(description="Whose it is: it may do no more than the user may. Default: one's own; nobody's for admins."),
+    ] = None
 
 
 class SpecProblem(BaseModel):
@@ -88,6 +94,7 @@ class ProblemDetails(BaseModel):
     expected: Annotated[str | None, Field(examples=["local, summer"])] = None
     hint: str | None = None
     errors: list[SpecProblem] | None = None
+    budget: Annotated[dict[str, Any] | None, Field(description="A budget that is used up.")] = None
 
 
 class Ordered(BaseModel):
@@ -157,6 +164,7 @@ class Token(BaseModel):
     """A token's metadata, without the token."""
 
     name: str
+    user: Annotated[str, Field(description="Whose it is; empty for nobody's.")]
     scopes: list[str]
     created_at: str
     expires_at: str | None

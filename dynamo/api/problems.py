@@ -58,10 +58,13 @@ class Refusal(DynamoError):
         expected: str | None = None,
         hint: str | None = None,
         headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(what, where=where, expected=expected, hint=hint)
         self.status = status
         self.headers = dict(headers or {})
+        #: Further members of the problem, for programs.
+        self.more = dict(more or {})
 
 
 def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -140,6 +143,8 @@ def told(request: Request, error: DynamoError, errors: list[dict[str, str]] | No
         "expected": error.expected,
         "hint": error.hint,
     }
+    if isinstance(error, Refusal):
+        problem |= error.more
     if isinstance(error, SpecError):
         errors = [found.to_json() for found in error.problems]
     if errors is not None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import logging
 import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dynamo.api.access.neighbors import is_loopback
 from dynamo.api.settings import ApiSettings
 from dynamo.config.file import Config
 from dynamo.errors import BusyError, InputError, MissingPartError, UsageError
@@ -82,14 +82,6 @@ def parse_address(text: str) -> tuple[str, int]:
     return host.strip("[]") or DEFAULT_HOST, int(port) if port else DEFAULT_PORT
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether only programs on this machine reach a host."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def start(
     store: Store,
     state_dir: Path,
@@ -131,6 +123,7 @@ def start(
     from dynamo.api.connections import protocol_for
 
     settings = settings or ApiSettings()
+    settings = replace(settings, secured=settings.secured or certificate is not None)
     if key is not None and certificate is None:
         raise UsageError("key without certificate", where=key, expected="both")
     tls = None if certificate is None else _tls(certificate, key)

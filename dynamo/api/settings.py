@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 
@@ -17,12 +18,20 @@ class ApiSettings:
     open_to_user
         Whether requests of the user who runs the server, from programs on the same machine, need no token: they may
         view and order.
+    secured
+        Whether browsers speak TLS with it, or with the proxy in front of it: cookies go no other way then.
+    behind_proxy
+        Whether all requests come through one proxy, which adds the client's address to `X-Forwarded-For`.
+    session_idle, session_longest
+        How long a session lasts without a request, and at most.
     config_file
         The configuration file for processes that execute runs. Default: they find the one that this process does.
     requests_per_s, burst
         Rate limit of each token: requests per second in the long run, and at once.
     failures_per_s, failures_burst
-        The same for each address without a valid token.
+        The same for each address without a valid token or session.
+    logins_per_s, logins_burst
+        The same for attempts to log in as one user from one address; ten times as many from all addresses.
     headers_timeout_s, body_timeout_s
         Time to send a request's headers, and its body, in seconds; the first counts from the opening of a connection,
         with TLS from the end of the handshake, which has the same time.
@@ -35,11 +44,17 @@ class ApiSettings:
 
     local_files: bool = False
     open_to_user: bool = False
+    secured: bool = False
+    behind_proxy: bool = False
+    session_idle: timedelta = timedelta(hours=12)
+    session_longest: timedelta = timedelta(days=7)
     config_file: Path | None = None
     requests_per_s: float = 50.0
     burst: float = 200.0
     failures_per_s: float = 1.0
     failures_burst: float = 20.0
+    logins_per_s: float = 1 / 30
+    logins_burst: float = 6.0
     headers_timeout_s: float = 15.0
     body_timeout_s: float = 30.0
     reading_timeout_s: float = 30.0

@@ -26,6 +26,7 @@ from dynamo.config.problems import CONFLICTS, describe_all, feed_hint, named, tw
 from dynamo.config.project import CONFIG_FILE, STATE_FOLDER, project_folder, user_state
 from dynamo.config.provenance import ProvenanceSection
 from dynamo.config.retention import RetentionSection
+from dynamo.config.serve import ServeSection
 from dynamo.config.triggers import TriggerSection
 from dynamo.documents.problems import MistakesError
 from dynamo.documents.section import ByKind, Section
@@ -138,6 +139,7 @@ class Config(Section):
     jobs: list[JobSection] = Field(default_factory=list)
     pulse: PulseSection = PulseSection()
     checks: dict[str, CheckSection] = Field(default_factory=dict)
+    serve: ServeSection = ServeSection()
     #: Where relative paths start; not an option of the file.
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 

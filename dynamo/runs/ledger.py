@@ -57,6 +57,8 @@ class RunRequest:
     engine: str
     trigger: str = ""
     origin: Origin = "live"
+    #: Who ordered it; empty for triggers and backfills.
+    owner: str = ""
     priority: int = 0
     arrival_id: int | None = None
     #: The one radar whose data it has; empty for several or none.
@@ -137,6 +139,7 @@ def create_run(session: Session, request: RunRequest, *, runs_dir: Path) -> tupl
         arrival_id=request.arrival_id,
         radar=request.radar,
         origin=request.origin,
+        owner=request.owner,
         backfill=request.backfill,
         variant=request.variant,
         standing="",

@@ -165,6 +165,8 @@ class ApiToken(Base):
     name: Mapped[str] = mapped_column(String(130), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     scopes: Mapped[list[str]] = mapped_column(JSON)
+    #: Whose it is; empty for one of nobody.
+    user: Mapped[str] = mapped_column(String(100), default="", server_default="")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -123,6 +124,10 @@ class StoredDocument(Base):
     recorded_at: Mapped[datetime]
 
 
+#: That a run was ordered by somebody; the condition of the index that finds such runs.
+OWNED = text("owner <> ''")
+
+
 class Run(Base):
     """One execution of a workflow document for given inputs; ``key`` makes it unique."""
 
@@ -138,6 +143,7 @@ class Run(Base):
         Index(None, "published_at"),
         Index(None, "arrival_id"),
         Index(None, "tier", "workflow", "published_at", "bytes"),
+        Index("ix_runs_owner", "owner", "created_at", sqlite_where=OWNED, postgresql_where=OWNED),
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -151,6 +157,8 @@ class Run(Base):
     radar: Mapped[str] = mapped_column(String(100), default="", server_default="")
     #: Who asked for it; see `dynamo.runs.ledger.Origin`.
     origin: Mapped[str] = mapped_column(String(20), default="live", server_default="live")
+    #: Name of the person who ordered it, or of the token if it is nobody's; empty for triggers and backfills.
+    owner: Mapped[str] = mapped_column(String(130), default="", server_default="")
     #: The backfill that it belongs to, if any.
     backfill: Mapped[str] = mapped_column(String(64), default="", server_default="")
     #: Empty for the current line of products, else the name that it is published under beside them.

@@ -35,6 +35,7 @@ from dynamo.runs.service import RunService
 from dynamo.runs.settings import RunSettings
 from dynamo.runs.states import TRANSITIONS, RunState
 from dynamo.runs.workflow_planner import DocumentPlanner
+from dynamo.store.access import AuditRow, prune_audit
 from dynamo.store.alerts import AlertEvent
 from dynamo.store.checks import CheckDay, CheckResult, CheckUsual
 from dynamo.store.engine import Store, StoreUnavailableError, open_store
@@ -182,6 +183,16 @@ def test_the_api_reads_every_database_alike(store: Store, tmp_path: Path) -> Non
         assert [item["subject"] for item in found] == ["x"]
         for path in ("status", "load", "costs", "products", "feeds", "arrivals", "assets", "problems", "alerts"):
             assert client.get(f"/v1/{path}").status_code == 200, path
+
+
+def test_the_audit_is_pruned_by_age(store: Store) -> None:
+    now = utc_now()
+    facts = dict.fromkeys(("who", "role", "how", "address", "method", "route", "subject", "summary"), "")
+    with store.transaction() as session:
+        session.add_all(AuditRow(at=now - timedelta(days=days), **facts) for days in (0, 9, 11, 12))
+    assert prune_audit(store, now, 10) == 2
+    with store.reading() as session:
+        assert session.scalars(select(AuditRow.at).order_by(AuditRow.id)).all() == [now, now - timedelta(days=9)]
 
 
 def test_migrations_make_exactly_the_tables_of_the_models(store: Store) -> None:

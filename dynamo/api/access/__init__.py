@@ -1,1 +1,1 @@
-"""Who may ask without a token: the user of the server on the same machine, and no page of another site."""
+"""Who may do what: roles, users, sessions, budgets, and the audit of orders."""

@@ -35,6 +35,14 @@ def is_own_user(client: tuple[str, int] | None, server: tuple[str, int] | None) 
     return any(user == os.getuid() for ends_, user in _connections() if ends_ == wanted)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether only programs on this machine reach a host."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _as_in_table(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> str:
     """Return an address as the kernel's tables show it: in words of 32 bits, each in this machine's order."""
     packed = address.packed

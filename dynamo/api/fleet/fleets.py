@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
-from dynamo.api.auth import Admin, Reader, Writer
+from dynamo.api.auth import Reader, Writer
 from dynamo.api.bodies import Body, read_order
 from dynamo.api.documented import body_of, failures, spec_body
 from dynamo.api.fleet import views
@@ -80,14 +80,14 @@ def show_spec(service: Served, caller: Reader, name: Name) -> Response:
 @router.delete("/{name}", summary="End a fleet", status_code=202, responses={202: {"model": Ordered}, **failures(404)})
 def end(
     service: Served,
-    caller: Admin,
+    caller: Writer,
     name: Name,
     now: Annotated[bool, Query(description="Kill running jobs and remove the workers immediately.")] = False,
     forget: Annotated[
         bool, Query(description="As `now`; give up sites that cannot be asked any more: event `forgot`.")
     ] = False,
 ) -> Response:
-    """Drain all workers, then shut down the pool. Scope `admin`."""
+    """Drain all workers, then shut down the pool. Scope `write`."""
     what = "end, giving up sites that cannot be asked" if forget else "end at once" if now else "end"
 
     def work(session: Session, time: datetime) -> None:

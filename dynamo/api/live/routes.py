@@ -19,7 +19,6 @@ from dynamo.times import utc_now
 
 router = APIRouter(prefix="/v1", tags=["now"])
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
-_ROLES = {"read": "viewer", "write": "operator", "admin": "admin", "ping": "reporter"}
 
 
 @router.get("/status", summary="State of everything", responses=shown(StatusShown))
@@ -27,7 +26,7 @@ def status(request: Request, service: Served, caller: Reader) -> Response:
     """Show daemons, data, problems, runs and fleets at a glance, and who you are. Scope `read`."""
     with service.store.reading() as session:
         seen = service.judge.overview(session)
-    you = Caller(name=caller.name, roles=[_ROLES[scope] for scope in caller.scopes])
+    you = Caller(name=caller.name, roles=caller.roles)
     return show(request, StatusShown(**seen.to_json(), you=you))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from dynamo.api.auth import Admin, Reader, Writer
+from dynamo.api.auth import Reader, Writer
 from dynamo.api.bodies import Body
 from dynamo.api.documented import mobius_failures, object_body
 from dynamo.api.mobius import workflows
@@ -63,8 +63,8 @@ def show(service: Served, caller: Reader, workflow_id: WorkflowId = None) -> Res
 
 
 @router.delete("/workflow", summary="End a workflow", responses={**_DONE, **mobius_failures(400, 404)})
-def delete(service: Served, caller: Admin, workflow_id: WorkflowId = None) -> Response:
-    """Drain all workers: they finish their jobs, then go. Scope `admin`."""
+def delete(service: Served, caller: Writer, workflow_id: WorkflowId = None) -> Response:
+    """Drain all workers: they finish their jobs, then go. Scope `write`."""
     workflows.end(service, caller.name, workflow_id)
     return envelope()
 

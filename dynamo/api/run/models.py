@@ -26,6 +26,7 @@ class RunItem(BaseModel):
     deadline_at: datetime | None
     duration_s: Annotated[float | None, Field(description="From its creation to its end.")]
     trigger: Annotated[str, Field(description="What started it; `submit` for a person.")]
+    owner: Annotated[str, Field(description="Who ordered it; empty for triggers and backfills.")]
     engine: str
     products: Annotated[int, Field(description="Published files.")]
     background: Annotated[bool, Field(description="Whether it belongs to a backfill.")]

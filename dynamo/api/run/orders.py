@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from dynamo.api.auth import Reader, Writer
+from dynamo.api.access.roles import OPERATOR, Identity
+from dynamo.api.auth import Reader, Researcher
 from dynamo.api.bodies import Body, read_order
 from dynamo.api.documented import failures, named_body
+from dynamo.api.people.owning import refuse_others, refuse_overspent, refuse_taking_up
 from dynamo.api.problems import Refusal, answer
 from dynamo.api.run.models import InputRef, RunOrder, RunOrdered, Uploaded, WorkflowItem, WorkflowList
 from dynamo.api.run.ordering import IdempotencyKey, Repeatable
@@ -68,7 +71,7 @@ def workflows(request: Request, service: Served, caller: Reader) -> Response:
 async def upload(
     request: Request,
     service: Served,
-    caller: Writer,
+    caller: Researcher,
     name: Annotated[str, Query(max_length=200, description="Name of the file: its format may depend on it.")],
 ) -> Response:
     """Send a file for a run; it is kept for 7 days. Scope `write`."""
@@ -84,7 +87,7 @@ async def upload(
     responses={202: {"model": RunOrdered}, **failures(400, 404)},
     openapi_extra=named_body(RunOrder),
 )
-def submit(service: Served, caller: Writer, body: Body, idempotency_key: IdempotencyKey = None) -> Response:
+def submit(service: Served, caller: Researcher, body: Body, idempotency_key: IdempotencyKey = None) -> Response:
     """Run a workflow once, in the background. Scope `write`.
 
     The same workflow with the same inputs and parameters is the same run, unless `force` is set.
@@ -95,14 +98,16 @@ def submit(service: Served, caller: Writer, body: Body, idempotency_key: Idempot
         return _ordered(before)
     if order.workflow not in templates():
         raise NotFoundError(f"no workflow {order.workflow!r:.80}", expected=", ".join(templates()))
-    inputs = {port: [str(_path_of(service, ref)) for ref in refs] for port, refs in order.inputs.items()}
+    refuse_overspent(service, caller)
+    inputs = {port: [str(_path_of(service, caller, ref)) for ref in refs] for port, refs in order.inputs.items()}
     runs = service.runs
     engine = order.engine or service.config.runs.engine
-    request = request_run(runs, order.workflow, inputs, order.parameters, engine)
+    request = replace(request_run(runs, order.workflow, inputs, order.parameters, engine), owner=caller.name)
+    refuse_taking_up(service, caller, request)
     run, known = submit_run(runs, request, force=order.force)
     with service.store.transaction() as session:
         decide(session, run.id, "submit", f"{caller.name} by the API", force=order.force)
-    if run.state != "succeeded":
+    if run.state != "succeeded" and (not known or caller.owns(run.owner)):
         detach(run, service.settings.config_file)
     return _remembered(repeatable, run, new=not known)
 
@@ -114,12 +119,13 @@ def submit(service: Served, caller: Writer, body: Body, idempotency_key: Idempot
     responses={202: {"model": RunOrdered}, **failures(400, 404)},
 )
 def cancel(
-    service: Served, caller: Writer, name: Name, reason: Reason = "", idempotency_key: IdempotencyKey = None
+    service: Served, caller: Researcher, name: Name, reason: Reason = "", idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Cancel an unfinished run; whoever works on it stops within about a second. Scope `write`."""
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["cancel", name, reason])
     if (before := repeatable.answered()) is not None:
         return _ordered(before)
+    refuse_others(service, caller, name)
     return _remembered(repeatable, service.runs.cancel(name, _signed(caller.name, reason)), new=False)
 
 
@@ -130,21 +136,23 @@ def cancel(
     responses={202: {"model": RunOrdered}, **failures(400, 404)},
 )
 def retry(
-    service: Served, caller: Writer, name: Name, reason: Reason = "", idempotency_key: IdempotencyKey = None
+    service: Served, caller: Researcher, name: Name, reason: Reason = "", idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Retry a run that ended without products, or goes on nowhere; what succeeded is not repeated. Scope `write`."""
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["retry", name, reason])
     if (before := repeatable.answered()) is not None:
         return _ordered(before)
+    refuse_others(service, caller, name)
+    refuse_overspent(service, caller)
     run = service.runs.retry(name, _signed(caller.name, reason))
     detach(run, service.settings.config_file)
     return _remembered(repeatable, run, new=False)
 
 
-def _path_of(service: Service, ref: InputRef) -> FilePath:
+def _path_of(service: Service, caller: Identity, ref: InputRef) -> FilePath:
     """Return the file that an order names."""
     if ref.path is not None:
-        if not (service.settings.open_to_user or service.settings.local_files):
+        if not caller.may(OPERATOR) or not (service.settings.open_to_user or service.settings.local_files):
             raise Refusal(
                 403, "files of the server are not for callers from elsewhere", expected="an upload or an arrival"
             )

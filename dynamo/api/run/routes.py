@@ -44,6 +44,7 @@ def list_runs(
     trigger: Annotated[str | None, Query(max_length=200)] = None,
     state: Annotated[list[str], Query(description="Only in this state; may be repeated.")] = [],  # noqa: B006 - FastAPI copies it
     radar: Annotated[str | None, Query(max_length=100)] = None,
+    owner: Annotated[str | None, Query(max_length=130, description="Who ordered them.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 50,
@@ -59,6 +60,7 @@ def list_runs(
         radar=radar,
         since=time_in("since", since),
         until=time_in("until", until),
+        owner=owner,
     )
     with service.store.reading() as session:
         rows, following = views.runs_page(session, query, state, after, limit)

@@ -31,7 +31,7 @@ from dynamo.runs.record import latencies, run_json, skipped_json
 from dynamo.runs.results import JobResult, read_results
 from dynamo.runs.states import FINAL
 from dynamo.store.checks import CheckResult
-from dynamo.store.models import Product, Run, RunDecision
+from dynamo.store.models import OWNED, Product, Run, RunDecision
 
 
 def run_items(session: Session, runs: Sequence[Run]) -> list[RunItem]:
@@ -48,12 +48,16 @@ def runs_matching(
     radar: str | None,
     since: datetime | None,
     until: datetime | None,
+    owner: str | None = None,
 ) -> Select[Run]:
     """Return the query for runs; None matches all."""
     query = select(Run)
     for column, value in ((Run.workflow, workflow), (Run.trigger, trigger), (Run.radar, radar)):
         if value is not None:
             query = query.where(column == value)
+    if owner is not None:
+        # The index of runs that somebody ordered is found by its condition.
+        query = query.where(OWNED, Run.owner == owner)
     if since is not None:
         query = query.where(Run.created_at >= since)
     if until is not None:

@@ -1,4 +1,4 @@
 """Migrations of the store, run by `dynamo.store.upgrade`."""
 
 #: The revision this DyNamo uses: the newest file in ``versions``.
-HEAD = "0012"
+HEAD = "0013"

@@ -94,7 +94,7 @@ def test_the_status_knows_daemons_runs_and_who_asks(client: TestClient, store: S
     assert found["troubles"] == ["dynamo-provision daemon is down"]
     assert (found["runs"], found["at_work"]) == ({"running": 1}, 2)
     assert [fleet["cpus"] for fleet in found["fleets"]] == [8]
-    assert found["you"] == {"name": "test", "roles": ["viewer", "operator"]}
+    assert found["you"] == {"name": "test", "roles": ["viewer", "researcher", "operator"]}
 
 
 def test_a_timeline_counts_runs_and_workers_in_the_same_buckets(client: TestClient) -> None:

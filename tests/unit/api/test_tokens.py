@@ -35,12 +35,12 @@ def test_a_token_is_found_by_itself_only(store: Store) -> None:
     token, other = make(store, "a", "read"), make(store, "b", "write", "read", "read")
     found = find_token(store, token)
     assert found is not None
-    assert (found.name, found.scopes) == ("a", ("read",))
+    assert (found.name, found.role, found.how) == ("a", "viewer", "token a")
     assert token.startswith("dyn_")
     assert len(token) > 40
     second = find_token(store, other)
     assert second is not None
-    assert second.scopes == ("read", "write")
+    assert (second.role, second.roles) == ("operator", ["viewer", "researcher", "operator"])
     for wrong in ("", "dyn_", token[:-1], token + "x", token.removeprefix("dyn_"), "dyn_é", "dyn_" + "x" * 10_000):
         assert find_token(store, wrong) is None
 

@@ -1,0 +1,1 @@
+"""Routes of logins, users and the audit, and what researchers may order."""

@@ -1,0 +1,88 @@
+"""Tables of who may do what: users, their sessions in browsers, and who ordered what."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, Integer, String, UniqueConstraint, delete, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dynamo.store.engine import Store
+from dynamo.store.models import Base
+
+_Key = BigInteger().with_variant(Integer(), "sqlite")
+#: Rows removed per transaction, so that others do not wait long for the store.
+_BATCH = 5000
+
+
+class User(Base):
+    """Somebody who may log in; of a password only its hash is stored."""
+
+    __tablename__ = "users"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    #: ``viewer``, ``researcher``, ``operator`` or ``admin``.
+    role: Mapped[str] = mapped_column(String(20))
+    #: Of Argon2, with its parameters; none if the user cannot log in with a password.
+    password: Mapped[str | None]
+    disabled: Mapped[bool] = mapped_column(Boolean)
+    #: Who this is to which OpenID provider; none for local users.
+    issuer: Mapped[str | None] = mapped_column(String(300))
+    subject: Mapped[str | None] = mapped_column(String(300))
+    #: How much the user's own runs may cost in each period; none for no limit.
+    budget: Mapped[float | None] = mapped_column(Float)
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime | None]
+
+
+class WebSession(Base):
+    """A browser that is logged in; of its cookie only the hash is stored."""
+
+    __tablename__ = "web_sessions"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user: Mapped[str] = mapped_column(String(100), ForeignKey("users.name"), index=True)
+    #: How the user logged in: ``password`` or ``oidc``.
+    how: Mapped[str] = mapped_column(String(20))
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    #: What the OpenID provider gave for asking it again, encrypted, and when it last said yes.
+    external: Mapped[str | None]
+    checked_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """An order, or an attempt to log in: stored before it is carried out, completed with how it was answered."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "at"), Index(None, "who", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(String(130))
+    role: Mapped[str] = mapped_column(String(20))
+    #: ``token NAME``, ``session password``, ``this machine``, ``command line``; empty for nobody known.
+    how: Mapped[str] = mapped_column(String(200))
+    address: Mapped[str] = mapped_column(String(64))
+    method: Mapped[str] = mapped_column(String(10))
+    route: Mapped[str] = mapped_column(String(200))
+    subject: Mapped[str] = mapped_column(String(400))
+    summary: Mapped[str]
+    #: HTTP status; none if there was no answer.
+    status: Mapped[int | None] = mapped_column(Integer)
+
+
+def prune_audit(store: Store, now: datetime, keep_days: float) -> int:
+    """Remove what is older than so many days; return how many rows."""
+    removed = 0
+    while True:
+        with store.transaction() as session:
+            old = select(AuditRow.id).where(AuditRow.at < now - timedelta(days=keep_days)).limit(_BATCH)
+            gone = session.scalars(old).all()
+            if gone:
+                session.execute(delete(AuditRow).where(AuditRow.id.in_(gone)))
+        removed += len(gone)
+        if len(gone) < _BATCH:
+            return removed
