@@ -49,8 +49,8 @@ class OidcSection(Section):
     issuer: Annotated[str, AfterValidator(safe_address)] = Field(
         description="The provider's address: below it is `/.well-known/openid-configuration`."
     )
-    url: Annotated[str, AfterValidator(safe_address)] = Field(
-        description="Address of this server in browsers. Register `URL/v1/login/oidc/callback` at the provider."
+    public_url: Annotated[str, AfterValidator(safe_address)] = Field(
+        description="Address of this server in browsers. Register `PUBLIC_URL/v1/login/oidc/callback` at the provider."
     )
     client_id: str = Field(min_length=1, max_length=500, description="Name that the provider gave to this server.")
     client_secret_env: str | None = Field(None, description="Environment variable that holds the client secret.")

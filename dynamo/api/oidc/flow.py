@@ -71,8 +71,8 @@ class OpenId:
     def __init__(self, section: OidcSection, base: Path) -> None:
         secret = client_secret(section, base)
         self.section = section
-        self.secure = section.url.startswith("https:")
-        self._provider = Provider(section, secret, section.url.rstrip("/") + CALLBACK)
+        self.secure = section.public_url.startswith("https:")
+        self._provider = Provider(section, secret, section.public_url.rstrip("/") + CALLBACK)
         self._logins = Seal(secret, "login")
         self._sessions = Seal(secret, "session")
 
@@ -102,14 +102,11 @@ class OpenId:
         begun = self._logins.open(cookies.get(cookie, ""))
         if begun is None or begun["state"] != told.get("state"):
             raise LoginRefusedError("expired", "the login is too old, or began in another browser", hint="log in again")
-        if told.get("iss", self.section.issuer) != self.section.issuer:
-            raise LoginRefusedError("untrusted", "another provider answered", expected=self.section.issuer)
-        if "code" not in told:
-            raise LoginRefusedError("denied", f"the provider let nobody in: {told.get('error', 'no code')!r:.80}")
-        tokens = self._provider.tokens(told["code"], begun["verifier"])
-        claims = self._signed(tokens, begun["nonce"])
-        person = person_of(self.section, {**claims, **(self._told(tokens, claims) or {})})
-        return Ended(person, begun["next"], cookie, self._kept(tokens, claims))
+        try:
+            return self._ended(told, begun, cookie)
+        except (LoginRefusedError, ProviderDownError) as error:
+            error.then = begun["next"]
+            raise
 
     def again(self, kept: str) -> Still | None:
         """Ask the provider whether somebody may still be here; None if not, or if it can no longer be asked.
@@ -145,6 +142,16 @@ class OpenId:
                 self._provider.revoke(known["refresh"] or known["access"])
             except (LoginRefusedError, ProviderDownError) as error:
                 log.info("tokens are not revoked", extra={"reason": str(error)})
+
+    def _ended(self, told: Mapping[str, str], begun: Mapping[str, Any], cookie: str) -> Ended:
+        if told.get("iss", self.section.issuer) != self.section.issuer:
+            raise LoginRefusedError("untrusted", "another provider answered", expected=self.section.issuer)
+        if "code" not in told:
+            raise LoginRefusedError("denied", f"the provider let nobody in: {told.get('error', 'no code')!r:.80}")
+        tokens = self._provider.tokens(told["code"], begun["verifier"])
+        claims = self._signed(tokens, begun["nonce"])
+        person = person_of(self.section, {**claims, **(self._told(tokens, claims) or {})})
+        return Ended(person, begun["next"], cookie, self._kept(tokens, claims))
 
     def _signed(
         self, tokens: Mapping[str, Any], nonce: str | None, known: Mapping[str, Any] | None = None

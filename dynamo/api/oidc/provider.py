@@ -19,8 +19,10 @@ from dynamo.api.oidc.errors import LoginRefusedError, ProviderDownError
 from dynamo.config.oidc import OidcSection, safe_address
 
 log = logging.getLogger(__name__)
-#: Time after which the provider's addresses and keys are asked for again, in seconds.
-_KNOWN_S = 3600.0
+#: Time after which the provider's keys are asked for again, in seconds.
+_KEYS_S = 3600.0
+#: The same for its addresses: soon, for a browser that is sent to a provider that is down is lost there.
+_ADDRESSES_S = 30.0
 #: After a failure nobody waits for the provider for this long, in seconds.
 _PAUSE_S = 5.0
 _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
@@ -98,7 +100,7 @@ class Provider:
             listed = [key for key in told if _verifies(key)] if isinstance(told, list) else []
             found = KeySet.import_key_set({"keys": listed})
         with self._lock:
-            self._keys = (time.monotonic() + _KNOWN_S, found)
+            self._keys = (time.monotonic() + _KEYS_S, found)
         return found
 
     def _known_addresses(self) -> Mapping[str, str]:
@@ -116,7 +118,7 @@ class Provider:
                 raise ValueError(f"it says that its issuer is {told.get('issuer')!r:.200}")
             found = {name: _address(told, name) for name in (*_NEEDED, *_OPTIONAL) if name in _NEEDED or told.get(name)}
         with self._lock:
-            self._addresses = (time.monotonic() + _KNOWN_S, found)
+            self._addresses = (time.monotonic() + _ADDRESSES_S, found)
         return found
 
     def _fetched(self, **request: str) -> dict[str, Any]:

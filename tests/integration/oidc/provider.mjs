@@ -74,6 +74,7 @@ function provider(issuer, kid) {
     }),
     issueRefreshToken: async () => settings.refresh,
     jwks: { keys: [key(kid)] },
+    clockTolerance: 0,
     pkce: { required: () => true },
     ttl: { AccessToken: settings.access_s, RefreshToken: 3600, Session: 3600, Grant: 3600, Interaction: 600 },
   });

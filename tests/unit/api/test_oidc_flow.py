@@ -33,7 +33,7 @@ def openid(provider: LyingProvider) -> OpenId:
 
 
 def make(provider: LyingProvider, **options: Any) -> OpenId:
-    given = {"issuer": provider.issuer, "url": "https://dynamo.example.org", "client_id": "dynamo"}
+    given = {"issuer": provider.issuer, "public_url": "https://dynamo.example.org", "client_id": "dynamo"}
     section = OidcSection.model_validate({**given, "roles": {"ops": "operator"}, **options})
     return OpenId(section, Path())
 

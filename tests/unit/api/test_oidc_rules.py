@@ -20,7 +20,7 @@ from dynamo.errors import InputError, NotFoundError
 def section(**options: Any) -> OidcSection:
     given = {
         "issuer": "https://login.example.org",
-        "url": "https://dynamo.example.org",
+        "public_url": "https://dynamo.example.org",
         "client_id": "dynamo",
         "roles": {"ops": "operator", "staff": "viewer"},
     }
@@ -118,8 +118,8 @@ def test_names_are_shown_safely(claims: dict[str, Any], name: str) -> None:
         ({"issuer": "http://login.example.org"}, "expected https"),
         ({"issuer": "https://"}, "expected https"),
         ({"issuer": "https://[::1"}, "not an address"),
-        ({"url": "https://user:word@dynamo.example.org"}, "without a user"),
-        ({"url": "https://dynamo.example.org/?x=1"}, "without a user or a query"),
+        ({"public_url": "https://user:word@dynamo.example.org"}, "without a user"),
+        ({"public_url": "https://dynamo.example.org/?x=1"}, "without a user or a query"),
         ({"scopes": ["profile"]}, "openid"),
         ({"roles": {}}, "nobody could log in"),
         ({"roles": {"ops": "root"}}, "viewer"),
