@@ -35,8 +35,17 @@ export async function ask(path: string, options: RequestInit = {}): Promise<Resp
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, "the server does not answer", "is `dynamo serve` running?");
   }
+  if (response.status === 401) for (const listener of strangers) listener();
   if (!response.ok) throw await failure(response);
   return response;
+}
+
+const strangers = new Set<() => void>();
+
+/** Call back when the server no longer knows who asks; returns how to stop that. */
+export function onStranger(listener: () => void): () => void {
+  strangers.add(listener);
+  return () => void strangers.delete(listener);
 }
 
 export async function get<T>(path: string, options: RequestInit = {}): Promise<T> {
@@ -44,12 +53,23 @@ export async function get<T>(path: string, options: RequestInit = {}): Promise<T
 }
 
 /** Send an order. The key lets the server carry it out once, however often the request is repeated. */
-export async function order(path: string, body: unknown = {}, method: "POST" | "PUT" = "POST"): Promise<void> {
+export async function order(path: string, body: unknown = {}, method: "POST" | "PUT" | "PATCH" | "DELETE" = "POST"): Promise<void> {
   await ask(path, {
     method,
     headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
     body: JSON.stringify(body),
   });
+}
+
+/** Send a request that changes something at once, and return its answer if it has one. */
+export async function send<T>(path: string, method: "POST" | "PUT" | "PATCH" | "DELETE", body?: unknown): Promise<T> {
+  const options: RequestInit = { method };
+  if (body !== undefined) {
+    options.headers = { "Content-Type": "application/json" };
+    options.body = JSON.stringify(body);
+  }
+  const response = await ask(path, options);
+  return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
 async function failure(response: Response): Promise<ApiError> {

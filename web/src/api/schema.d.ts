@@ -736,7 +736,7 @@ export interface paths {
         post?: never;
         /**
          * End a fleet
-         * @description Drain all workers, then shut down the pool. Scope `admin`.
+         * @description Drain all workers, then shut down the pool. Scope `write`.
          */
         delete: operations["end_v1_fleets__name__delete"];
         options?: never;
@@ -944,7 +944,7 @@ export interface paths {
         post: operations["create_mobius_workflow_post"];
         /**
          * End a workflow
-         * @description Drain all workers: they finish their jobs, then go. Scope `admin`.
+         * @description Drain all workers: they finish their jobs, then go. Scope `write`.
          */
         delete: operations["delete_mobius_workflow_delete"];
         options?: never;
@@ -1188,6 +1188,182 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who am I
+         * @description Show who asks and what this caller may do; asked by nobody known, it says so.
+         */
+        get: operations["show_session_v1_session_get"];
+        put?: never;
+        /**
+         * Log in
+         * @description Begin a session with a name and a password; the answer sets its cookie.
+         */
+        post: operations["log_in_v1_session_post"];
+        /**
+         * Log out
+         * @description End this session. Role `viewer`.
+         */
+        delete: operations["log_out_v1_session_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change my password
+         * @description Change one's own password with the old one; all one's sessions end. Role `viewer`.
+         */
+        put: operations["change_password_v1_session_password_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How to log in
+         * @description Show which ways to log in there are; open to all.
+         */
+        get: operations["show_ways_v1_login_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/login/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Log in at the provider
+         * @description Send a browser to the provider; it comes back to `/v1/login/oidc/callback`.
+         */
+        get: operations["begin_v1_login_oidc_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/login/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come back from the provider
+         * @description End a login: the session's cookie is set, and the browser goes to the page that it wanted to see.
+         */
+        get: operations["end_v1_login_oidc_callback_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Users
+         * @description List all users with their roles, and what their own runs have cost. Role `admin`.
+         */
+        get: operations["list_all_v1_users_get"];
+        put?: never;
+        /**
+         * Add a user
+         * @description Add a user, who may log in at once if there is a password. Role `admin`.
+         */
+        post: operations["add_v1_users_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a user
+         * @description Remove a user, with sessions and tokens; runs and audit keep the name. Role `admin`.
+         */
+        delete: operations["remove_v1_users__name__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a user
+         * @description Change a user's role, password, budget, or whether the user may come in. Role `admin`.
+         */
+        patch: operations["change_v1_users__name__patch"];
+        trace?: never;
+    };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Audit of orders
+         * @description List orders and attempts to log in, refused ones too, the newest first. Role `admin`.
+         */
+        get: operations["audit_v1_audit_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tokens": {
         parameters: {
             query?: never;
@@ -1196,14 +1372,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * All tokens
-         * @description List the tokens' names and last use, but not the tokens. Scope `admin`.
+         * Tokens
+         * @description List one's own tokens, or all for an admin: names and last use, not the tokens. Role `viewer`.
          */
         get: operations["list_tokens_v1_tokens_get"];
         put?: never;
         /**
          * Create a token
-         * @description Create a token; only this response contains it. Scope `admin`.
+         * @description Create a token of one's own; only this response contains it. Admins may for others. Role `viewer`.
          */
         post: operations["create_v1_tokens_post"];
         delete?: never;
@@ -1224,7 +1400,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke a token
-         * @description Revoke a token immediately. Scope `admin`.
+         * @description Revoke a token of one's own, or any for an admin, immediately. Role `viewer`.
          */
         delete: operations["revoke_v1_tokens__name__delete"];
         options?: never;
@@ -1502,6 +1678,53 @@ export interface components {
             next: string | null;
         };
         /**
+         * AuditItem
+         * @description An order, or an attempt to log in.
+         */
+        AuditItem: {
+            /** Id */
+            id: number;
+            /** At */
+            at: string;
+            /** Who */
+            who: string;
+            /** Role */
+            role: string;
+            /** How */
+            how: string;
+            /** Address */
+            address: string;
+            /** Method */
+            method: string;
+            /** Route */
+            route: string;
+            /** Subject */
+            subject: string;
+            /**
+             * Summary
+             * @description What the order said, without secrets.
+             */
+            summary: string;
+            /**
+             * Status
+             * @description HTTP status; null if there was no answer.
+             */
+            status: number | null;
+        };
+        /**
+         * AuditPage
+         * @description Orders, the newest first.
+         */
+        AuditPage: {
+            /** Items */
+            items: components["schemas"]["AuditItem"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
+        };
+        /**
          * BudgetItem
          * @description What a fleet may cost, and what it cost so far.
          */
@@ -1518,6 +1741,29 @@ export interface components {
             spent: number;
             /** Spent Today */
             spent_today: number;
+        };
+        /**
+         * BudgetShown
+         * @description A user's budget in the current period, and what own runs have cost.
+         */
+        BudgetShown: {
+            /**
+             * Limit
+             * @description Null: no limit.
+             */
+            limit: number | null;
+            /** Spent */
+            spent: number;
+            /** Left */
+            left: number | null;
+            /** Currency */
+            currency: string;
+            /** Period */
+            period: string;
+            /** Since */
+            since: string;
+            /** Until */
+            until: string;
         };
         /**
          * Caller
@@ -2319,6 +2565,18 @@ export interface components {
             bytes: number;
         };
         /**
+         * LoginWays
+         * @description How people can log in here; tokens always work.
+         */
+        LoginWays: {
+            /**
+             * Passwords
+             * @description Whether anybody has a password.
+             */
+            passwords: boolean;
+            oidc: components["schemas"]["ProviderShown"] | null;
+        };
+        /**
          * MakingItem
          * @description One making of a partition: an arrival, or a published run.
          */
@@ -2343,6 +2601,29 @@ export interface components {
             made_at: string | null;
             /** Bytes */
             bytes: number | null;
+        };
+        /**
+         * May
+         * @description What the caller may do.
+         */
+        May: {
+            /** Look */
+            look: boolean;
+            /**
+             * Submit
+             * @description Run workflows; cancel and retry these runs.
+             */
+            submit: boolean;
+            /**
+             * Order
+             * @description Give all orders.
+             */
+            order: boolean;
+            /**
+             * Manage
+             * @description Manage users and tokens, read the audit.
+             */
+            manage: boolean;
         };
         /**
          * NewToken
@@ -2642,6 +2923,19 @@ export interface components {
             next: string | null;
         };
         /**
+         * ProviderShown
+         * @description A provider that people may log in at.
+         */
+        ProviderShown: {
+            /** Name */
+            name: string;
+            /**
+             * Path
+             * @description Where a browser goes; `?next=` names the page to see afterwards.
+             */
+            path: string;
+        };
+        /**
          * RadarItem
          * @description A radar, where it is, and how its data come.
          */
@@ -2778,6 +3072,11 @@ export interface components {
              * @description What started it; `submit` for a person.
              */
             trigger: string;
+            /**
+             * Owner
+             * @description Who ordered it; empty for triggers and backfills.
+             */
+            owner: string;
             /** Engine */
             engine: string;
             /**
@@ -2929,6 +3228,11 @@ export interface components {
              * @description What started it; `submit` for a person.
              */
             trigger: string;
+            /**
+             * Owner
+             * @description Who ordered it; empty for triggers and backfills.
+             */
+            owner: string;
             /** Engine */
             engine: string;
             /**
@@ -3041,6 +3345,35 @@ export interface components {
             live_at: string | null;
             /** Heard At */
             heard_at: string | null;
+        };
+        /**
+         * SessionShown
+         * @description Who asks, and what this caller may do; without a login, nobody.
+         */
+        SessionShown: {
+            /** Name */
+            name: string | null;
+            /** Role */
+            role: ("viewer" | "researcher" | "operator" | "admin") | null;
+            /** Roles */
+            roles: string[];
+            /**
+             * How
+             * @example session password
+             */
+            how: string;
+            /**
+             * Account
+             * @description Whether this is a user who may have tokens and a password.
+             */
+            account: boolean;
+            /**
+             * Expires At
+             * @description When the session ends if it is not used.
+             */
+            expires_at: string | null;
+            may: components["schemas"]["May"];
+            budget: components["schemas"]["BudgetShown"] | null;
         };
         /**
          * SiteStatus
@@ -3176,6 +3509,11 @@ export interface components {
         Token: {
             /** Name */
             name: string;
+            /**
+             * User
+             * @description Whose it is; empty for nobody's.
+             */
+            user: string;
             /** Scopes */
             scopes: string[];
             /** Created At */
@@ -3205,6 +3543,51 @@ export interface components {
             upload: string;
             /** Name */
             name: string;
+        };
+        /**
+         * UserItem
+         * @description A user.
+         */
+        UserItem: {
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "researcher" | "operator" | "admin";
+            /** Disabled */
+            disabled: boolean;
+            /** Has Password */
+            has_password: boolean;
+            /**
+             * Issuer
+             * @description OpenID provider, if any, and who the user is there.
+             */
+            issuer: string | null;
+            /** Subject */
+            subject: string | null;
+            /** Created At */
+            created_at: string;
+            /**
+             * Seen At
+             * @description Last login.
+             */
+            seen_at: string | null;
+            budget: components["schemas"]["BudgetShown"];
+        };
+        /**
+         * UserList
+         * @description All users by name.
+         */
+        UserList: {
+            /** Items */
+            items: components["schemas"]["UserItem"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
         };
         /**
          * Validated
@@ -4329,6 +4712,14 @@ export interface components {
              * @default null
              */
             errors: components["schemas"]["SpecProblem"][] | null;
+            /**
+             * Budget
+             * @description A budget that is used up.
+             * @default null
+             */
+            budget: {
+                [key: string]: unknown;
+            } | null;
         };
         /**
          * InputRef
@@ -4779,6 +5170,8 @@ export interface operations {
                 /** @description Only in this state; may be repeated. */
                 state?: string[];
                 radar?: string | null;
+                /** @description Who ordered them. */
+                owner?: string | null;
                 /** @description ISO 8601; only later ones. */
                 since?: string | null;
                 /** @description ISO 8601; only earlier ones. */
@@ -9835,6 +10228,958 @@ export interface operations {
             };
         };
     };
+    show_session_v1_session_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionShown"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    log_in_v1_session_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Name */
+                    name: string;
+                    /**
+                     * Password
+                     * Format: password
+                     */
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionShown"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    log_out_v1_session_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    change_password_v1_session_password_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    show_ways_v1_login_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginWays"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    begin_v1_login_oidc_get: {
+        parameters: {
+            query?: {
+                /** @description The page to see afterwards. */
+                next?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    end_v1_login_oidc_callback_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the page that was asked for. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    list_all_v1_users_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserList"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    add_v1_users_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Name */
+                    name: string;
+                    /**
+                     * Role
+                     * @enum {string}
+                     */
+                    role: "viewer" | "researcher" | "operator" | "admin";
+                    /** Password */
+                    password?: string | null;
+                    /**
+                     * Budget
+                     * @description Of own runs in each period; null: no limit.
+                     */
+                    budget?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserItem"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Conflict: the fleet is about to end, or the name is taken. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    remove_v1_users__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Conflict: the fleet is about to end, or the name is taken. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    change_v1_users__name__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Role */
+                    role?: ("viewer" | "researcher" | "operator" | "admin") | null;
+                    /** Password */
+                    password?: string | null;
+                    /** Disabled */
+                    disabled?: boolean | null;
+                    /**
+                     * Budget
+                     * @description Of own runs in each period; null: no limit.
+                     */
+                    budget?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserItem"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Conflict: the fleet is about to end, or the name is taken. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    audit_v1_audit_get: {
+        parameters: {
+            query?: {
+                /** @description Who ordered. */
+                user?: string | null;
+                /** @description ISO 8601; only later ones. */
+                since?: string | null;
+                /** @description ISO 8601; only earlier ones. */
+                until?: string | null;
+                /** @description Items of a page. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                after?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The token lacks a scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     list_tokens_v1_tokens_get: {
         parameters: {
             query?: never;
@@ -9913,12 +11258,17 @@ export interface operations {
                     /** Name */
                     name: string;
                     /** Scopes */
-                    scopes: ("read" | "write" | "admin" | "ping")[];
+                    scopes: ("read" | "submit" | "write" | "admin" | "ping")[];
                     /**
                      * Days
                      * @description Lifetime, days. Default: no expiry.
                      */
                     days?: number | null;
+                    /**
+                     * User
+                     * @description Whose it is: it may do no more than the user may. Default: one's own; nobody's for admins.
+                     */
+                    user?: string | null;
                 };
             };
         };
@@ -9952,6 +11302,15 @@ export interface operations {
             };
             /** @description The token lacks a scope. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
