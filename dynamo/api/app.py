@@ -46,7 +46,8 @@ _REF = "#/components/schemas/{model}"
 DESCRIPTION = (
     "Runs, products, data and fleets of one store. Fleets: orders are stored and answered immediately with 202; "
     "`dynamo-provision daemon` carries them out. Send `Authorization: Bearer dyn_...`; create "
-    "tokens with `dynamo-provision token create`. Errors are `application/problem+json` and say what is wrong, where, "
+    "tokens with `dynamo-provision token create`, users with `dynamo users add`. "
+    "Errors are `application/problem+json` and say what is wrong, where, "
     "what was expected, and what to do. `/mobius` has the resources of Mobius, in its envelope; jobs report to `/ping`."
 )
 _TAGS = [

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import getpass
-import os
 from datetime import datetime
 from typing import Annotated, cast
 
@@ -26,7 +24,7 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from dynamo.api.access.auditing import LOOKING, AuditEntry
 from dynamo.api.access.browsers import refuse_foreign, refuse_other_sites
 from dynamo.api.access.logins import Logins
-from dynamo.api.access.neighbors import is_loopback, is_own_user
+from dynamo.api.access.neighbors import is_loopback, is_own_user, own_name
 from dynamo.api.access.roles import ADMIN, OPERATOR, REPORTER, ROLES, Identity, Role
 from dynamo.api.access.sessions import Recheck, cookie_name, find_session
 from dynamo.api.bodies import json_body
@@ -69,7 +67,7 @@ class Doorkeeper:
         self._settings = settings
         self._by_caller = RateLimit(settings.requests_per_s, settings.burst)
         self._failures = RateLimit(settings.failures_per_s, settings.failures_burst)
-        self._user = _user_of_server() if settings.open_to_user else None
+        self._user = Identity(own_name(), OPERATOR, "this machine") if settings.open_to_user else None
         self._logins = Logins(store, settings)
         #: Asks an OpenID provider again whether its users may still come in.
         self.recheck: Recheck | None = None
@@ -207,14 +205,6 @@ def reads_body(request: Request) -> bool:
 def too_often(wait_s: float, what: str) -> Refusal:
     """Return the refusal of somebody who must wait."""
     return Refusal(429, what, hint="slow down", headers={"Retry-After": str(max(1, round(wait_s)))})
-
-
-def _user_of_server() -> Identity:
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        name = f"user {os.getuid()}"
-    return Identity(name, OPERATOR, "this machine")
 
 
 def _nobody(request: Request) -> Refusal:

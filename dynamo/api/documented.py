@@ -21,8 +21,8 @@ EXAMPLE_SPEC = {
 }
 _WORDS = {
     400: "The request is invalid.",
-    401: "No valid token.",
-    403: "The token lacks a scope.",
+    401: "No valid token or session.",
+    403: "Not with this role, or not from this page.",
     404: "Not found.",
     409: "Conflict: the fleet is about to end, or the name is taken.",
     410: "Gone, or at another place.",

@@ -27,7 +27,7 @@ health_router = APIRouter(tags=["health"])
 
 @router.get("", summary="Tokens", responses={200: {"model": Tokens}, **failures()})
 def list_tokens(service: Served, caller: Reader) -> Response:
-    """List one's own tokens, or all for an admin: names and last use, not the tokens. Role `viewer`."""
+    """List one's own tokens, or all for an admin: names and last use, not the tokens. Scope `read`."""
     with service.store.reading() as session:
         found = tokens.list_tokens(session, _whose(caller))
     return answer({"tokens": [token.to_json() for token in found]})
@@ -41,7 +41,7 @@ def list_tokens(service: Served, caller: Reader) -> Response:
     openapi_extra=body_of(TokenOrder),
 )
 def create(service: Served, caller: Reader, body: Body) -> Response:
-    """Create a token of one's own; only this response contains it. Admins may for others. Role `viewer`."""
+    """Create a token of one's own; only this response contains it. Admins may for others. Scope `read`."""
     order = read_order(TokenOrder, body)
     user = order.user if order.user is not None else (caller.user if not caller.may(ADMIN) else "")
     if (mine := _whose(caller)) is not None:
@@ -59,7 +59,7 @@ def create(service: Served, caller: Reader, body: Body) -> Response:
 
 @router.delete("/{name}", summary="Revoke a token", status_code=204, responses=failures(404))
 def revoke(service: Served, caller: Reader, name: Annotated[str, Path(max_length=100)]) -> Response:
-    """Revoke a token of one's own, or any for an admin, immediately. Role `viewer`."""
+    """Revoke a token of one's own, or any for an admin, immediately. Scope `read`."""
     with service.store.transaction() as session:
         tokens.revoke_token(session, name, _whose(caller))
     log.info("token revoked", extra={"token": name, "caller": caller.name})

@@ -17,6 +17,7 @@ from dynamo.errors import DynamoError
 COMMANDS = (
     "alerts",
     "data.assets",
+    "access.audit",
     "autoscale",
     "backfill",
     "data.checks",
@@ -36,6 +37,7 @@ COMMANDS = (
     "store",
     "submit",
     "triggers",
+    "access.users",
     "watch",
     "parts.workflow",
 )

@@ -100,6 +100,7 @@ def list_runs(
         "state",
         extra("jobs"),
         Column("trigger", wide=True),
+        Column("owner", wide=True),
         Column("engine", wide=True),
         Column("created", wide=True),
         Column("total s", wide=True),
@@ -114,6 +115,7 @@ def list_runs(
             run.state,
             f"{run.jobs_done}/{run.jobs_total}",
             run.trigger,
+            run.owner,
             run.engine,
             run.created_at,
             round(total_s, 1) if (total_s := latencies(run).get("total_s")) is not None else None,
@@ -153,7 +155,7 @@ def show(
         data["state"] = f"{run.state}, but {_LEFT}"
     rows: list[tuple[str, object]] = [
         (label, data[label])
-        for label in ("id", "workflow", "version", "trigger", "engine", "state", "reason", "layout", "run_dir")
+        for label in ("id", "workflow", "version", "trigger", "owner", "engine", "state", "reason", "layout", "run_dir")
         if data[label] and (verbose or label != "layout")
     ]
     rows += [("input", f"{item['port']} = {item['path']}") for item in run.inputs]

@@ -29,7 +29,7 @@ def serve(
     cert: Path | None = typer.Option(None, "--cert", help="TLS certificate (PEM)."),
     key: Path | None = typer.Option(None, "--key", help="Private key for --cert (PEM)."),
     behind_proxy: bool = typer.Option(
-        False, "--behind-proxy", help="A reverse proxy in front ends TLS; everybody needs a token."
+        False, "--behind-proxy", help="A reverse proxy in front ends TLS; everybody logs in."
     ),
     config: Path | None = ConfigOption,
     as_json: bool = typer.Option(False, "--json", help="Print the address, and write the log, as JSON."),
@@ -37,7 +37,7 @@ def serve(
     """Serve runs, products, the map, fleets and costs until SIGTERM or Ctrl-C; daemons need not run.
 
     On a loopback address, programs of the user who starts it need no login. On any other, it starts only with TLS
-    (--cert, or --behind-proxy) and a token: `dynamo-provision token create NAME --scope read --scope write`.
+    (--cert, or --behind-proxy) and somebody who can log in: `dynamo users add NAME --role admin`.
 
     Examples:
 

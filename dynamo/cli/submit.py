@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def submit(
     Exit codes: 0 submitted (with --wait: published); 3 bad input; 4 no such file or workflow; 6 the run failed, was
     canceled or skipped.
     """
+    from dynamo.api.access.neighbors import own_name
     from dynamo.config.file import find_config
     from dynamo.runs.setup import make_service
     from dynamo.runs.submitting.apart import detach
@@ -61,6 +63,7 @@ def submit(
     try:
         files, values = given_files(inputs), given_values(params, "--param")
         request = request_run(service, workflow, files, values, engine or settings.runs.engine)
+        request = replace(request, owner=own_name())
         run, before = submit_run(service, request, force=force)
         if not wait:
             if run.state == "succeeded":

@@ -122,6 +122,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "workflow": run.workflow,
         "version": run.version,
         "trigger": run.trigger,
+        "owner": run.owner,
         "radar": run.radar,
         "origin": run.origin,
         "backfill": run.backfill,

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, Integer, String, UniqueConstraint, delete, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    UniqueConstraint,
+    delete,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from dynamo.store.engine import Store
 from dynamo.store.models import Base
+from dynamo.texts import one_line
+from dynamo.times import utc_now
 
 _Key = BigInteger().with_variant(Integer(), "sqlite")
 #: Rows removed per transaction, so that others do not wait long for the store.
 _BATCH = 5000
+#: What the audit knows of an order, with the characters of each column.
+AUDITED = {"who": 130, "role": 20, "how": 200, "address": 64, "method": 10, "route": 200, "subject": 400}
 
 
 class User(Base):
@@ -72,6 +89,34 @@ class AuditRow(Base):
     summary: Mapped[str]
     #: HTTP status; none if there was no answer.
     status: Mapped[int | None] = mapped_column(Integer)
+
+
+def note_order(session: Session, facts: Mapping[str, str], summary: str = "", status: int | None = None) -> int:
+    """Store an order for the audit, and return its number.
+
+    Parameters
+    ----------
+    facts
+        Some of `AUDITED`, by name; too long ones are cut.
+    summary
+        What it says, without secrets.
+    status
+        How it was answered, as an HTTP status; None if it is not yet.
+    """
+    row = AuditRow(at=utc_now(), summary=summary, status=status, **_cut(facts))
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def complete_order(session: Session, number: int, facts: Mapping[str, str], status: int) -> None:
+    """Store how an order was answered, and what became known of it."""
+    session.execute(update(AuditRow).where(AuditRow.id == number).values({**_cut(facts), "status": status}))
+
+
+def _cut(facts: Mapping[str, str]) -> dict[str, str]:
+    """Return texts that fit into their columns, in one line each."""
+    return {name: one_line(facts.get(name, ""))[:width] for name, width in AUDITED.items()}
 
 
 def prune_audit(store: Store, now: datetime, keep_days: float) -> int:

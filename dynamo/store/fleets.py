@@ -144,7 +144,7 @@ class WorkerUse(Base):
     """Use of a worker by one job, the basis for allocating cost to runs and workflows."""
 
     __tablename__ = "worker_uses"
-    __table_args__ = (Index(None, "fleet", "ended_at"), Index(None, "fleet", "worker"))
+    __table_args__ = (Index(None, "fleet", "ended_at"), Index(None, "fleet", "worker"), Index(None, "run"))
 
     fleet: Mapped[str] = mapped_column(String(63), primary_key=True)
     job: Mapped[str] = mapped_column(String(200), primary_key=True)

@@ -35,6 +35,7 @@ from dynamo.runs.retention import clean_run_folders
 from dynamo.runs.service import RunService
 from dynamo.runs.setup import make_service
 from dynamo.runs.shedding import Shedding
+from dynamo.store.access import prune_audit
 from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.lease import RENEW_S, StoreLease
 from dynamo.store.standing import STATE_LOOK_S, Standing
@@ -61,6 +62,7 @@ _QUARANTINE_S = 2.0
 _TELL_S = 2.0
 #: Seconds between removals of old rows of the stream.
 _STREAM_S = 600.0
+_AUDIT_S = 3600.0
 #: How long the start waits for the feeds' first scans, seconds; slow ones go on by themselves.
 _FIRST_SCANS_S = 10.0
 #: Seconds `run_once` waits for alerts to be delivered.
@@ -314,12 +316,16 @@ class Watcher:
             *([Chore("openlineage", _TELL_S, self._lineage.deliver)] if self._lineage is not None else ()),
             Chore("freshness", FRESHNESS_LOOK_S, self._freshness.look),
             Chore("stream", _STREAM_S, lambda: prune_stream(self._service.store, utc_now()), at_start=True),
+            Chore("audit", _AUDIT_S, self._prune_audit, at_start=True),
             *(
                 Chore(f"{rule.kind} {rule.name}", every_s, partial(self._decider.ask, rule), rule.trigger.ask_at_start)
                 for rule in self._rules
                 if (every_s := rule.trigger.ask_s) is not None
             ),
         ]
+
+    def _prune_audit(self) -> None:
+        prune_audit(self._service.store, utc_now(), self.config.serve.audit_days)
 
     def _retention(self) -> list[Chore]:
         """Return the chore that carries out `[retention]`, if anything is to be done."""

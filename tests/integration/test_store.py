@@ -17,6 +17,10 @@ import pytest
 from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from dynamo.api.access.sessions import find_session, start_session
+from dynamo.api.access.users import add_user, external_user
+from dynamo.api.settings import ApiSettings
+from dynamo.api.tokens import create_token, find_token
 from dynamo.checks.model import Examination
 from dynamo.checks.record import open_review, record
 from dynamo.checks.review import decide_review, reviews_in
@@ -183,6 +187,33 @@ def test_the_api_reads_every_database_alike(store: Store, tmp_path: Path) -> Non
         assert [item["subject"] for item in found] == ["x"]
         for path in ("status", "load", "costs", "products", "feeds", "arrivals", "assets", "problems", "alerts"):
             assert client.get(f"/v1/{path}").status_code == 200, path
+
+
+def test_users_are_kept_alike(store: Store, tmp_path: Path) -> None:
+    settings = ApiSettings()
+    with store.transaction() as session:
+        add_user(session, "ada", "admin", budget=3.0)
+        made = external_user(session, issuer="https://id.example", subject="7", name="ada", role="viewer")
+        again = external_user(session, issuer="https://id.example", subject="7", name="ada", role="operator")
+        assert (made.name, again.name, again.role) == ("ada-2", "ada-2", "operator")
+        value = start_session(session, "ada", "password", settings)
+        token = create_token(session, "of-ada", ["submit"], user="ada")
+    found, whose = find_session(store, value, settings), find_token(store, token)
+    assert found is not None
+    assert whose is not None
+    assert (found[0].name, found[0].role, whose.name, whose.role) == ("ada", "admin", "ada", "researcher")
+    now = utc_now()
+    add_runs(store, run_row(1, owner="ada", created_at=now, state="running", published_at=None, engine="condor"))
+    with client_of(store, tmp_path, None, "admin") as client:
+        (item,) = client.get("/v1/runs?owner=ada").json()["items"]
+        assert item["owner"] == "ada"
+        assert client.patch("/v1/users/ada-2", json={"disabled": True}).status_code == 200
+        shown = {user["name"]: user for user in client.get("/v1/users").json()["items"]}
+        assert (shown["ada"]["budget"]["left"], shown["ada-2"]["disabled"]) == (3.0, True)
+        assert [row["subject"] for row in client.get("/v1/audit?user=test&limit=1").json()["items"]] == ["ada-2"]
+        assert client.delete("/v1/users/ada").status_code == 204
+    assert find_session(store, value, settings) is None
+    assert find_token(store, token) is None
 
 
 def test_the_audit_is_pruned_by_age(store: Store) -> None:

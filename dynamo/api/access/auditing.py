@@ -12,16 +12,13 @@ from typing import Any
 import orjson
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import update
-from sqlalchemy.orm import Session
 
 from dynamo.api.access.roles import Identity
 from dynamo.errors import DynamoError
 from dynamo.scrubbing import scrub_output
-from dynamo.store.access import AuditRow
+from dynamo.store.access import AUDITED, complete_order, note_order
 from dynamo.store.engine import Store
-from dynamo.texts import one_line, visible
-from dynamo.times import utc_now
+from dynamo.texts import visible
 
 log = logging.getLogger(__name__)
 LOOKING = ("GET", "HEAD", "OPTIONS")
@@ -30,8 +27,6 @@ _MASK = "***"
 #: Characters of a summary, and of one text in it.
 _LONGEST, _TEXT = 400, 80
 _ITEMS, _DEPTH = 12, 3
-#: Characters of the columns.
-_WIDTHS = {"who": 130, "role": 20, "how": 200, "address": 64, "method": 10, "route": 200, "subject": 400}
 
 
 class AuditEntry:
@@ -79,19 +74,10 @@ class AuditEntry:
             if self._id is None:
                 note_order(session, self._facts(), summary_of(self._query, None), status)
             else:
-                values = {**_cut(self._facts()), "status": status}
-                session.execute(update(AuditRow).where(AuditRow.id == self._id).values(values))
+                complete_order(session, self._id, self._facts(), status)
 
     def _facts(self) -> dict[str, str]:
-        return {name: getattr(self, name) for name in _WIDTHS}
-
-
-def note_order(session: Session, facts: Mapping[str, str], summary: str = "", status: int | None = None) -> int:
-    """Store an order: its ``who``, ``role``, ``how``, ``address``, ``method``, ``route`` and ``subject``."""
-    row = AuditRow(at=utc_now(), summary=summary, status=status, **_cut(facts))
-    session.add(row)
-    session.flush()
-    return row.id
+        return {name: getattr(self, name) for name in AUDITED}
 
 
 def summary_of(query: Mapping[str, str], body: object) -> str:
@@ -125,8 +111,3 @@ def _shown(value: object, depth: int) -> Any:
 
 def _is_secret(name: str) -> bool:
     return any(word in name.lower() for word in _SECRET)
-
-
-def _cut(facts: Mapping[str, str]) -> dict[str, str]:
-    """Return texts that fit into their columns, in one line each."""
-    return {name: one_line(facts.get(name, ""))[:width] for name, width in _WIDTHS.items()}

@@ -6,14 +6,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import Subquery, func, select
 from sqlalchemy.orm import Session
 
 from dynamo.provision.fleets import stored_spec
-from dynamo.store.fleets import Fleet, WorkerHour, WorkerUse
+from dynamo.runs.states import UNFINISHED
+from dynamo.store.fleets import Fleet, Worker, WorkerHour, WorkerUse
 from dynamo.store.models import OWNED, Run
 
 Period = Literal["day", "week", "month"]
+#: The engine that uses no workers.
+_FREE = "local"
+
+
+#: Runs of a workflow that tell how much the next one will take.
+_LIKE = 20
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,13 @@ class Allowance:
         Of each period; None for no limit.
     spent, currency
         What runs ordered in this period have cost so far; the greatest amount if fleets have several currencies.
+    reserved
+        What those of them that are not finished are expected to cost.
     """
 
     limit: float | None
     spent: float
+    reserved: float
     currency: str
     period: Period
     since: datetime
@@ -38,31 +48,35 @@ class Allowance:
     @property
     def left(self) -> float | None:
         """What is left; None for no limit."""
-        return None if self.limit is None else max(0.0, self.limit - self.spent)
+        return None if self.limit is None else max(0.0, self.limit - self.spent - self.reserved)
 
     @property
     def used_up(self) -> bool:
         """Whether nothing is left."""
-        return self.limit is not None and self.spent >= self.limit
+        return self.left is not None and self.left <= 0
 
 
 def allowance_of(session: Session, owner: str, limit: float | None, period: Period, now: datetime) -> Allowance:
     """Return what is left of a user's budget."""
     since, until = bounds(period, now)
-    spent = spent_by(session, owner, since)
+    spent = _spent(session, owner, since)
     currency = max(spent, key=lambda name: spent[name], default="")
-    return Allowance(limit, spent.get(currency, 0.0), currency, period, since, until)
+    reserved = _reserved(session, owner, since)
+    return Allowance(limit, spent.get(currency, 0.0), reserved, currency, period, since, until)
 
 
-def spent_by(session: Session, owner: str, since: datetime) -> dict[str, float]:
+def _spent(session: Session, owner: str, since: datetime) -> dict[str, float]:
     """Return what the runs that somebody ordered since a time have cost on their workers, by currency."""
     runs = select(Run.id).where(OWNED, Run.owner == owner, Run.created_at >= since)
     used = session.execute(
         select(WorkerUse.fleet, WorkerUse.worker, func.sum(WorkerUse.core_s))
-        .where(WorkerUse.fleet.in_(select(Fleet.name)), WorkerUse.ended_at >= since, WorkerUse.run.in_(runs))
+        .where(WorkerUse.run.in_(runs))
         .group_by(WorkerUse.fleet, WorkerUse.worker)
     ).all()
-    currencies: dict[str, str] = {}
+    fleets = {
+        fleet.name: fleet for fleet in session.scalars(select(Fleet).where(Fleet.name.in_({row[0] for row in used})))
+    }
+    currencies = {name: stored_spec(fleet).budget.currency for name, fleet in fleets.items()}
     spent: dict[str, float] = {}
     for fleet, worker, core_s in used:
         paid, paid_core_s = session.execute(
@@ -70,12 +84,35 @@ def spent_by(session: Session, owner: str, since: datetime) -> dict[str, float]:
                 WorkerHour.fleet == fleet, WorkerHour.worker == worker
             )
         ).one()
-        if paid_core_s:
-            if fleet not in currencies:
-                currencies[fleet] = stored_spec(session.get_one(Fleet, fleet)).budget.currency
+        if paid_core_s and fleet in currencies:
             currency = currencies[fleet]
             spent[currency] = spent.get(currency, 0.0) + paid / paid_core_s * core_s
     return spent
+
+
+def _reserved(session: Session, owner: str, since: datetime) -> float:
+    """Return what somebody's unfinished runs are expected to cost, on the dearest worker that there is.
+
+    Before a run is planned, it is expected to take as long as others of its workflow did.
+    """
+    price = session.scalar(select(func.max(Worker.cost_per_hour / Worker.cpus)).where(Worker.ended_at.is_(None)))
+    if not price:
+        return 0.0
+    waiting = session.execute(
+        select(Run.workflow, Run.predicted_s).where(
+            OWNED, Run.owner == owner, Run.created_at >= since, Run.state.in_(UNFINISHED), Run.engine != _FREE
+        )
+    ).all()
+    usual = {
+        workflow: session.scalar(select(func.avg(_newest_cpu_s(workflow).c.cpu_s))) or 0.0
+        for workflow in {workflow for workflow, predicted_s in waiting if not predicted_s}
+    }
+    return sum(predicted_s or usual[workflow] for workflow, predicted_s in waiting) * price / 3600.0
+
+
+def _newest_cpu_s(workflow: str) -> Subquery:
+    done = (Run.workflow == workflow, Run.state == "succeeded")
+    return select(Run.cpu_s).where(*done).order_by(Run.created_at.desc()).limit(_LIKE).subquery()
 
 
 def bounds(period: Period, now: datetime) -> tuple[datetime, datetime]:

@@ -1,7 +1,8 @@
-"""Who is at the other end of a connection on this machine: Linux tells the user of each of its sockets."""
+"""Who we are, and who is at the other end of a connection on this machine: Linux tells the user of each socket."""
 
 from __future__ import annotations
 
+import getpass
 import ipaddress
 import os
 import sys
@@ -33,6 +34,14 @@ def is_own_user(client: tuple[str, int] | None, server: tuple[str, int] | None) 
         return False
     wanted = tuple(_as_in_table(address, port) for address, port in ends)
     return any(user == os.getuid() for ends_, user in _connections() if ends_ == wanted)
+
+
+def own_name() -> str:
+    """Return the name of this process's user."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"user {os.getuid()}"
 
 
 def is_loopback(host: str) -> bool:

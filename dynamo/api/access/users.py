@@ -19,7 +19,7 @@ from dynamo.store.fleets import ApiToken
 from dynamo.store.inserts import insert_new
 from dynamo.times import to_iso, utc_now
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}\Z")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}\Z")
 MAX_BUDGET = 1e9
 _NAMES_TRIED = 1000
 
@@ -76,11 +76,7 @@ def add_user(
     BusyError
         If the name, or the provider's user, is taken.
     """
-    if not NAME.match(name):
-        raise UsageError(
-            f"invalid user name: {name!r:.60}",
-            expected="at most 100 letters, digits and _.@-, starting with a letter or digit",
-        )
+    check_name(name)
     if session.scalar(select(ApiToken.name).where(ApiToken.name == name, ApiToken.user == "")) is not None:
         raise BusyError("a token of nobody has that name", where=name, hint="revoke it, or use another name")
     made = insert_new(
@@ -99,6 +95,15 @@ def add_user(
     if not made:
         raise BusyError("there is such a user", where=name, hint="dynamo users list")
     return _info(session.get_one(User, name))
+
+
+def check_name(name: str) -> None:
+    """Raise `UsageError` if a user may not have a name."""
+    if not _NAME.match(name):
+        raise UsageError(
+            f"invalid user name: {name!r:.60}",
+            expected="at most 100 letters, digits and _.@-, starting with a letter or digit",
+        )
 
 
 def find_user(session: Session, name: str) -> UserInfo:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from itertools import takewhile
 from typing import TypeVar
 
@@ -56,7 +56,7 @@ class Hub:
         self._looker: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
 
-    async def watch(self, asked: StreamPlace | None) -> AsyncIterator[bytes]:
+    async def watch(self, asked: StreamPlace | None) -> AsyncGenerator[bytes, None]:
         """Yield events as server-sent ones: after a place, or from now on.
 
         The first one, `ready`, only says where that is. If some after the place are gone, it is `reset`.

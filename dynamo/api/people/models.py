@@ -58,6 +58,7 @@ class BudgetShown(BaseModel):
 
     limit: Annotated[float | None, Field(description="Null: no limit.")]
     spent: float
+    reserved: Annotated[float, Field(description="Expected of runs that are not finished.")]
     left: float | None
     currency: str
     period: str

@@ -64,9 +64,11 @@ def refuse_overspent(service: Service, caller: Identity) -> None:
             return
         budget = allowance_of(session, caller.user, limit, period, utc_now())
     if budget.used_up:
+        ahead = f", {budget.reserved:.2f} more for runs under way" if budget.reserved else ""
+        amounts = f"{budget.spent:.2f} of {limit:.2f} {budget.currency}".rstrip()
         raise Refusal(
             403,
-            f"your budget of this {period} is used up: {budget.spent:.2f} of {limit:.2f} {budget.currency}".rstrip(),
+            f"your budget of this {period} is used up: {amounts}{ahead}",
             expected=f"a run after {budget.until:%Y-%m-%d %H:%M} UTC",
             hint="ask an administrator for more",
             more={"budget": budget_shown(budget).model_dump()},

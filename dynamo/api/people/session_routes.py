@@ -44,12 +44,14 @@ def log_in(request: Request, service: Served, _: Anybody, body: Body) -> Respons
     order = read_order(LoginOrder, body)
     request.state.audit.who = order.name
     value = keeper.log_in(request, order.name, order.password.get_secret_value())
+    # Until now, the name is only what somebody said.
+    request.state.audit.how = "password"
     return session_begun(request, service, value)
 
 
 @router.delete("", summary="Log out", status_code=204, responses=failures())
 def log_out(request: Request, service: Served, caller: Reader) -> Response:
-    """End this session. Role `viewer`."""
+    """End this session. Scope `read`."""
     settings = service.settings
     keeper: Doorkeeper = request.app.state.doorkeeper
     with service.store.transaction() as session:
@@ -64,7 +66,7 @@ def log_out(request: Request, service: Served, caller: Reader) -> Response:
 
 @router.put("/password", summary="Change my password", status_code=204, responses=failures(400))
 def change_password(request: Request, service: Served, caller: Reader, body: Body) -> Response:
-    """Change one's own password with the old one; all one's sessions end. Role `viewer`."""
+    """Change one's own password with the old one; all one's sessions end. Scope `read`."""
     keeper: Doorkeeper = request.app.state.doorkeeper
     order = read_order(PasswordOrder, body)
     if not caller.how.startswith("session "):
@@ -135,6 +137,7 @@ def budget_shown(budget: Allowance) -> BudgetShown:
     return BudgetShown(
         limit=budget.limit,
         spent=round(budget.spent, 4),
+        reserved=round(budget.reserved, 4),
         left=None if budget.left is None else round(budget.left, 4),
         currency=budget.currency,
         period=budget.period,

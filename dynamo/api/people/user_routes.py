@@ -31,7 +31,7 @@ Name = Annotated[str, Path(max_length=100)]
 
 @router.get("/users", summary="Users", responses=shown(UserList))
 def list_all(request: Request, service: Served, caller: Admin) -> Response:
-    """List all users with their roles, and what their own runs have cost. Role `admin`."""
+    """List all users with their roles, and what their own runs have cost. Scope `admin`."""
     with service.store.reading() as session:
         items = [_item(service, session, user) for user in users.list_users(session)]
     return show(request, UserList(items=items, next=None))
@@ -45,7 +45,7 @@ def list_all(request: Request, service: Served, caller: Admin) -> Response:
     openapi_extra=body_of(UserOrder),
 )
 def add(service: Served, caller: Admin, body: Body) -> Response:
-    """Add a user, who may log in at once if there is a password. Role `admin`."""
+    """Add a user, who may log in at once if there is a password. Scope `admin`."""
     order = read_order(UserOrder, body)
     password = None if order.password is None else order.password.get_secret_value()
     with service.store.transaction() as session:
@@ -61,7 +61,7 @@ def add(service: Served, caller: Admin, body: Body) -> Response:
     openapi_extra=body_of(UserChange),
 )
 def change(service: Served, caller: Admin, name: Name, body: Body) -> Response:
-    """Change a user's role, password, budget, or whether the user may come in. Role `admin`."""
+    """Change a user's role, password, budget, or whether the user may come in. Scope `admin`."""
     order = read_order(UserChange, body)
     if order.disabled or (order.role is not None and order.role != caller.role):
         _refuse_self(caller, name)
@@ -81,7 +81,7 @@ def change(service: Served, caller: Admin, name: Name, body: Body) -> Response:
 
 @router.delete("/users/{name}", summary="Remove a user", status_code=204, responses=failures(404, 409))
 def remove(service: Served, caller: Admin, name: Name) -> Response:
-    """Remove a user, with sessions and tokens; runs and audit keep the name. Role `admin`."""
+    """Remove a user, with sessions and tokens; runs and audit keep the name. Scope `admin`."""
     _refuse_self(caller, name)
     with service.store.transaction() as session:
         users.remove_user(session, name)
@@ -99,7 +99,7 @@ def audit(
     limit: Limit = 50,
     after: After = None,
 ) -> Response:
-    """List orders and attempts to log in, refused ones too, the newest first. Role `admin`."""
+    """List orders and attempts to log in, refused ones too, the newest first. Scope `admin`."""
     query = select(AuditRow)
     if user is not None:
         query = query.where(AuditRow.who == user)

@@ -74,7 +74,7 @@ async def upload(
     caller: Researcher,
     name: Annotated[str, Query(max_length=200, description="Name of the file: its format may depend on it.")],
 ) -> Response:
-    """Send a file for a run; it is kept for 7 days. Scope `write`."""
+    """Send a file for a run; it is kept for 7 days. Scope `submit`."""
     number = await take_upload(service.state_dir / _UPLOADS, name, request.stream())
     log.info("file uploaded", extra={"upload": number, "caller": caller.name})
     return answer({"upload": number, "name": name}, 201)
@@ -88,7 +88,7 @@ async def upload(
     openapi_extra=named_body(RunOrder),
 )
 def submit(service: Served, caller: Researcher, body: Body, idempotency_key: IdempotencyKey = None) -> Response:
-    """Run a workflow once, in the background. Scope `write`.
+    """Run a workflow once, in the background. Scope `submit`.
 
     The same workflow with the same inputs and parameters is the same run, unless `force` is set.
     """
@@ -121,7 +121,7 @@ def submit(service: Served, caller: Researcher, body: Body, idempotency_key: Ide
 def cancel(
     service: Served, caller: Researcher, name: Name, reason: Reason = "", idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Cancel an unfinished run; whoever works on it stops within about a second. Scope `write`."""
+    """Cancel an unfinished run; whoever works on it stops within about a second. Scope `submit` for own runs."""
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["cancel", name, reason])
     if (before := repeatable.answered()) is not None:
         return _ordered(before)
@@ -138,7 +138,10 @@ def cancel(
 def retry(
     service: Served, caller: Researcher, name: Name, reason: Reason = "", idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Retry a run that ended without products, or goes on nowhere; what succeeded is not repeated. Scope `write`."""
+    """Retry a run that ended without products, or goes on nowhere; what succeeded is not repeated.
+
+    Scope `submit` for own runs.
+    """
     repeatable = Repeatable(service.store, caller.name, idempotency_key, ["retry", name, reason])
     if (before := repeatable.answered()) is not None:
         return _ordered(before)

@@ -146,7 +146,8 @@ def daemon(
         stop.set()
 
     with opened(config, missing="create") as here:
-        caretaker = Daemon(here.store, fleets or (), state_dir=here.state_dir, keep_days=keep_days)
+        days = settings.serve.audit_days
+        caretaker = Daemon(here.store, fleets or (), state_dir=here.state_dir, keep_days=keep_days, audit_days=days)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, ask_to_stop)
         served = shown = measured = scaler = None

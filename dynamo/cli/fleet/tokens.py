@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from dynamo.cli.access.noting import note_command
 from dynamo.cli.console import err, out, print_json
 from dynamo.cli.fleet.common import JsonOption, opened
 from dynamo.cli.options import WideOption
@@ -25,7 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def create(
     name: str = typer.Argument(help="Token name."),
-    scopes: list[str] = typer.Option(["read"], "--scope", help="read, write, admin or ping (repeatable)."),
+    scopes: list[str] = typer.Option(["read"], "--scope", help="read, submit, write, admin or ping (repeatable)."),
+    user: str = typer.Option("", "--user", help="Whose it is; it may do no more than this user. Default: nobody's."),
     days: float | None = typer.Option(None, "--days", min=0.001, help="Expire after this many days. Default: never."),
     config: Path | None = ConfigOption,
     as_json: bool = JsonOption,
@@ -36,6 +38,8 @@ def create(
 
     `dynamo-provision token create dashboard --scope read --days 90`
 
+    `dynamo-provision token create notebook --scope submit --user ada`: runs of a researcher, on that budget.
+
     `dynamo-provision token create cron --scope ping`: for jobs that report to `/ping/NAME`.
     """
     from dynamo.api.tokens import create_token
@@ -43,10 +47,11 @@ def create(
 
     expires_at = None if days is None else utc_now() + timedelta(days=days)
     with opened(config, missing="create") as here, here.store.transaction() as session:
-        token = create_token(session, name, scopes, expires_at)
+        token = create_token(session, name, scopes, expires_at, user=user)
+        note_command(session, "dynamo-provision token create", name, scopes=" ".join(scopes), user=user)
     if as_json:
         expiry = None if expires_at is None else to_iso(expires_at)
-        print_json({"name": name, "token": token, "scopes": scopes, "expires_at": expiry})
+        print_json({"name": name, "user": user, "token": token, "scopes": scopes, "expires_at": expiry})
         return
     err.print("shown only once; send it as `Authorization: Bearer TOKEN`:", markup=False)
     out.print(token, markup=False)
@@ -55,28 +60,19 @@ def create(
 def list_all(config: Path | None = ConfigOption, wide: bool = WideOption, as_json: bool = JsonOption) -> None:
     """List tokens by name, with scopes and times; never the tokens themselves."""
     from dynamo.api.tokens import list_tokens
-    from dynamo.times import to_iso
 
     with opened(config) as here, here.store.reading() as session:
         found = list_tokens(session)
     if as_json:
-        print_json(
-            [
-                {
-                    "name": token.name,
-                    "scopes": list(token.scopes),
-                    "created_at": to_iso(token.created_at),
-                    "expires_at": to_iso(token.expires_at) if token.expires_at else None,
-                    "last_used_at": to_iso(token.last_used_at) if token.last_used_at else None,
-                }
-                for token in found
-            ]
-        )
+        print_json([token.to_json() for token in found])
         return
     print_table(
         "",
-        (named("name"), worded("scopes"), extra("created"), "expires", "last used"),
-        [(one.name, ", ".join(one.scopes), one.created_at, one.expires_at, one.last_used_at) for one in found],
+        (named("name"), extra("user"), worded("scopes"), extra("created"), "expires", "last used"),
+        [
+            (one.name, one.user, ", ".join(one.scopes), one.created_at, one.expires_at, one.last_used_at)
+            for one in found
+        ],
         empty="no tokens",
         whole=wide,
     )
@@ -92,6 +88,7 @@ def revoke(
 
     with opened(config) as here, here.store.transaction() as session:
         revoke_token(session, name)
+        note_command(session, "dynamo-provision token revoke", name)
     if as_json:
         print_json({"name": name, "revoked": True})
         return

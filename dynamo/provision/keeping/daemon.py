@@ -17,6 +17,7 @@ from dynamo.provision.keeping.keeper import FleetKeeper
 from dynamo.provision.keeping.presence import ANY_FLEET, daemon_lease
 from dynamo.provision.retention import KEEP_DAYS, prune
 from dynamo.provision.states import ENDED
+from dynamo.store.access import prune_audit
 from dynamo.store.engine import Store, StoreGoneError
 from dynamo.store.fleets import Fleet
 from dynamo.store.lease import RENEW_S, StoreLease
@@ -47,6 +48,8 @@ class Daemon:
         The state folder, where the fleets' pools are; None if it is not to be watched.
     keep_days
         How many days to keep events and ended workers.
+    audit_days
+        How many days to keep the audit of orders.
     clock
         Source of the current time.
     """
@@ -58,12 +61,14 @@ class Daemon:
         *,
         state_dir: Path | None = None,
         keep_days: float = KEEP_DAYS,
+        audit_days: float = 365.0,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._standing = None if state_dir is None else Standing(store, state_dir)
         self._only = tuple(fleets)
         self._keep_days = keep_days
+        self._audit_days = audit_days
         self._clock = clock
         self._keepers: dict[str, FleetKeeper] = {}
         self._others: dict[str, float] = {}
@@ -137,6 +142,7 @@ class Daemon:
                 if events or workers:
                     log.info("old records removed", extra={"events": events, "workers": workers})
                 prune_stream(self._store, self._clock())
+                prune_audit(self._store, self._clock(), self._audit_days)
         except StoreGoneError:
             raise
         except DynamoError as error:

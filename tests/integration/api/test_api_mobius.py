@@ -300,7 +300,7 @@ def test_clients_that_know_no_tokens_send_them_as_passwords(
         refused = client.get("/v1/fleets", auth=("mobius", "dyn_wrong"))
         assert refused.status_code == 401
         assert "Basic" not in refused.headers["WWW-Authenticate"]
-        assert "lacks the scope write" in call(client, "POST", "/workflow", "x", 403)
+        assert "netrc is a viewer; expected the role operator" in call(client, "POST", "/workflow", "x", 403)
 
 
 @pytest.mark.parametrize(

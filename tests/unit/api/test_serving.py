@@ -11,13 +11,15 @@ import httpx
 import pytest
 
 from dynamo.api.access.neighbors import is_own_user
+from dynamo.api.access.users import add_user, set_disabled
 from dynamo.api.opening import open_api
 from dynamo.api.server import ApiServer
 from dynamo.api.tokens import create_token
-from dynamo.config.file import Config
+from dynamo.config.file import Config, parse_config
 from dynamo.errors import UsageError
 from dynamo.store.engine import Store, open_store
 
+PASSWORD = "rain on the radome"
 #: Servers start and stop.
 pytestmark = pytest.mark.slow
 
@@ -105,15 +107,22 @@ def test_the_user_of_a_connection_is_known(family: socket.AddressFamily, monkeyp
     assert not is_own_user(("192.0.2.1", 1), ("127.0.0.1", 80))
 
 
-def test_others_are_served_only_with_tls_and_tokens(store: Store, tmp_path: Path) -> None:
+def test_others_are_served_only_with_tls_and_logins(store: Store, tmp_path: Path) -> None:
     config = Config(base=tmp_path)
     with pytest.raises(UsageError, match="no TLS"):
         open_api(store, config, "0.0.0.0:0")
-    with pytest.raises(UsageError, match="no token"):
-        open_api(store, config, "0.0.0.0:0", behind_proxy=True)
+    for address in ("0.0.0.0:0", "127.0.0.1:0"):
+        with pytest.raises(UsageError, match="there is no user, and no token that may look") as told:
+            open_api(store, config, address, behind_proxy=True)
+        assert told.value.hint == "dynamo users add NAME --role admin"
+    with pytest.raises(UsageError, match="nobody could log in"):
+        open_api(store, parse_config({"serve": {"login": "always"}}, base=tmp_path), "127.0.0.1:0")
     with store.transaction() as session:
         create_token(session, "jobs", ["ping"], None)
-    with pytest.raises(UsageError, match="no token with the scope read"):
+        add_user(session, "ada", "admin")
+        add_user(session, "gone", "admin", password=PASSWORD)
+        set_disabled(session, "gone", True)
+    with pytest.raises(UsageError, match="nobody could log in"):
         open_api(store, config, "127.0.0.1:0", behind_proxy=True)
 
 
@@ -127,3 +136,35 @@ def test_behind_a_proxy_everybody_needs_a_token(store: Store, tmp_path: Path) ->
         assert answer.status_code == 200
     finally:
         server.stop()
+
+
+def test_this_machine_may_be_asked_to_log_in_too(store: Store, tmp_path: Path) -> None:
+    with store.transaction() as session:
+        add_user(session, "ada", "admin", password=PASSWORD)
+    server = open_api(store, parse_config({"serve": {"login": "always"}}, base=tmp_path), "127.0.0.1:0")
+    try:
+        with httpx.Client(base_url=server.url) as client:
+            assert client.get("/v1/fleets").status_code == 401
+            assert client.get("/v1/session").json()["name"] is None
+            login = client.post("/v1/session", json={"name": "ada", "password": PASSWORD})
+            assert login.status_code == 200, login.text
+            assert login.headers["set-cookie"].startswith("dynamo=")
+            assert "Secure" not in login.headers["set-cookie"]
+            assert client.get("/v1/audit").json()["items"][0]["address"] == "127.0.0.1"
+            # The cookie goes with whatever any page has the browser ask for.
+            user = {"name": "eve", "role": "admin"}
+            for headers in ({}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+                assert client.post("/v1/users", json=user, headers=headers).status_code == 403, headers
+            assert client.get("/v1/fleets", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+            assert client.post("/v1/users", json=user, headers={"Origin": server.url}).status_code == 201
+            assert client.delete("/v1/session", headers={"Origin": server.url}).status_code == 204
+            assert client.get("/v1/fleets").status_code == 401
+    finally:
+        server.stop()
+
+
+def test_a_login_on_this_machine_gives_more_than_none(server: ApiServer) -> None:
+    assert httpx.get(f"{server.url}/v1/session").json()["role"] == "operator"
+    stale = httpx.get(f"{server.url}/v1/session", cookies={"dynamo": "x"}).json()
+    assert (stale["role"], stale["how"]) == ("operator", "this machine")
+    assert httpx.get(f"{server.url}/v1/users").status_code == 403

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, text, update
 
-from dynamo.api.access import users
+from dynamo.api.access import passwords, users
 from dynamo.api.access.roles import Role
 from dynamo.api.access.sessions import start_session
 from dynamo.api.app import make_app
@@ -64,6 +64,8 @@ def test_a_login_begins_and_a_logout_ends(store: Store, tmp_path: Path) -> None:
         assert (me["name"], me["role"], me["how"]) == ("ada", "admin", "session password")
         assert me["may"] == {"look": True, "submit": True, "order": True, "manage": True}
         assert client.get("/v1/users").status_code == 200
+        told = client.get("/v1/audit").json()["items"][0]
+        assert (told["who"], told["how"], told["route"], told["status"]) == ("ada", "password", "/v1/session", 200)
         value = client.cookies["__Host-dynamo"]
         assert client.delete("/v1/session").status_code == 204
         client.cookies.set("__Host-dynamo", value)
@@ -211,16 +213,50 @@ def test_a_provider_is_asked_again_and_may_say_no(store: Store, tmp_path: Path) 
             assert session.get_one(User, "ada-2").role == "viewer"
 
 
-def test_an_old_hash_is_made_anew(store: Store, tmp_path: Path) -> None:
-    import argon2
-
-    weak = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-    with store.transaction() as session:
-        session.execute(update(User).where(User.name == "ada").values(password=weak))
+def test_an_old_hash_is_made_anew(
+    store: Store, tmp_path: Path, cheap_hashes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The users of this test have cheap hashes; from now on they are as dear as in life.
+    monkeypatch.setattr(passwords, "_hasher", cheap_hashes)
     with browser(store, tmp_path) as client:
         assert log_in(client).status_code == 200
         with store.reading() as session:
             renewed = session.get_one(User, "ada").password
         assert renewed is not None
-        assert renewed.split("$")[3] == f"m={argon2.DEFAULT_MEMORY_COST},t={argon2.DEFAULT_TIME_COST},p=4"
+        assert renewed.split("$")[1:4] == ["argon2id", "v=19", "m=65536,t=3,p=4"]
         assert log_in(client).status_code == 200
+
+
+def test_unknown_names_take_as_much_work_as_known_ones(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    verify = passwords._verify
+
+    def noted(password: str, hashed: str) -> bool:
+        checked.append(hashed)
+        return verify(password, hashed)
+
+    monkeypatch.setattr(passwords, "_verify", noted)
+    with store.transaction() as session:
+        users.add_user(session, "tokens-only", "viewer")
+        users.set_disabled(session, "vera", True)
+    with browser(store, tmp_path) as client:
+        for name in ("ada", "nobody", "tokens-only", "vera"):
+            assert log_in(client, name, "not the right one").status_code == 401
+        assert log_in(client, "vera").status_code == 401
+    assert len(checked) == 5
+    assert len({hashed.split("$")[3] for hashed in checked}) == 1
+
+
+def test_one_changes_the_own_password(store: Store, tmp_path: Path) -> None:
+    with browser(store, tmp_path) as client:
+        assert log_in(client, "vera").status_code == 200
+        path, new = "/v1/session/password", "hail in the gauge"
+        assert client.put(path, json={"password": "not this", "new": new}).status_code == 401
+        short = client.put(path, json={"password": PASSWORD, "new": "short"})
+        assert (short.status_code, "short" in short.text) == (422, False)
+        assert client.put(path, json={"password": PASSWORD, "new": new}).status_code == 204
+        assert client.get("/v1/runs").status_code == 401
+        assert log_in(client, "vera").status_code == 401
+        assert log_in(client, "vera", new).status_code == 200

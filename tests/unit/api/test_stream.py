@@ -13,14 +13,16 @@ import orjson
 import pytest
 from sqlalchemy import update
 
+from dynamo.api.live import stream
 from dynamo.api.opening import open_api
 from dynamo.api.server import ApiServer
+from dynamo.api.tokens import create_token, revoke_token
 from dynamo.config.file import Config
 from dynamo.runs.ledger import decide
 from dynamo.store.engine import Store, open_store
 from dynamo.store.stream import KEPT, StreamRow, prune_stream
 from dynamo.times import utc_now
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_for
 
 #: A server with viewers that come and go.
 pytestmark = pytest.mark.slow
@@ -53,13 +55,13 @@ class Viewer(threading.Thread):
     def __init__(self, server: ApiServer, last: str, last_id: str = "") -> None:
         super().__init__(daemon=True)
         self._url, self._last = f"{server.url}/v1/stream", last
-        self._headers = {"Last-Event-ID": last_id} if last_id else {}
+        self.headers = {"Last-Event-ID": last_id} if last_id else {}
         self.entered = threading.Event()
         self.first: dict[str, str] = {}
         self.seen: list[dict[str, Any]] = []
 
     def run(self) -> None:
-        with httpx.stream("GET", self._url, headers=self._headers, timeout=PATIENCE * 10) as answer:
+        with httpx.stream("GET", self._url, headers=self.headers, timeout=PATIENCE * 10) as answer:
             fields: dict[str, str] = {}
             for line in answer.iter_lines():
                 if line:
@@ -115,6 +117,23 @@ def test_a_viewer_goes_on_where_it_was(server: ApiServer, store: Store) -> None:
     assert other.subjects == ["e"]
     # From the place of its first event, before anything was told.
     assert entered(Viewer(server, "c", other.first["id"].replace("4", "2"))).subjects == ["c"]
+
+
+def test_who_may_look_no_more_is_told_no_more(server: ApiServer, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "KNOWN_S", 0.0)
+    with store.transaction() as session:
+        token = create_token(session, "screen", ["read"])
+    stays, goes = Viewer(server, "last"), Viewer(server, "last")
+    goes.headers["Authorization"] = f"Bearer {token}"
+    for viewer in (entered(stays), entered(goes)):
+        assert viewer.first["event"] == "ready"
+    write(store, "one")
+    wait_for(lambda: len(goes.seen) == 1, what="the first event")
+    with store.transaction() as session:
+        revoke_token(session, "screen")
+    write(store, "two", "last")
+    assert stays.subjects == ["one", "two", "last"]
+    assert goes.subjects == ["one"]
 
 
 def test_who_was_away_for_too_long_begins_anew(server: ApiServer, store: Store) -> None:
