@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fastapi import Request
 
-from dynamo.api.access.auditing import note_order
 from dynamo.api.access.roles import Role
 from dynamo.api.access.sessions import start_session
 from dynamo.api.access.users import external_user
@@ -17,6 +16,7 @@ from dynamo.api.oidc.errors import LoginRefusedError
 from dynamo.api.service import Service
 from dynamo.config.file import Config
 from dynamo.extras import need
+from dynamo.store.access import note_order
 
 if TYPE_CHECKING:
     from dynamo.api.oidc.flow import Begun, Ended, OpenId

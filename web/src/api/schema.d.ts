@@ -121,7 +121,7 @@ export interface paths {
         put?: never;
         /**
          * Submit a run
-         * @description Run a workflow once, in the background. Scope `write`.
+         * @description Run a workflow once, in the background. Scope `submit`.
          *
          *     The same workflow with the same inputs and parameters is the same run, unless `force` is set.
          */
@@ -263,7 +263,7 @@ export interface paths {
         put?: never;
         /**
          * Upload a file
-         * @description Send a file for a run; it is kept for 7 days. Scope `write`.
+         * @description Send a file for a run; it is kept for 7 days. Scope `submit`.
          */
         post: operations["upload_v1_uploads_post"];
         delete?: never;
@@ -283,7 +283,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel a run
-         * @description Cancel an unfinished run; whoever works on it stops within about a second. Scope `write`.
+         * @description Cancel an unfinished run; whoever works on it stops within about a second. Scope `submit` for own runs.
          */
         post: operations["cancel_v1_runs__name__cancel_post"];
         delete?: never;
@@ -303,7 +303,9 @@ export interface paths {
         put?: never;
         /**
          * Retry a run
-         * @description Retry a run that ended without products, or goes on nowhere; what succeeded is not repeated. Scope `write`.
+         * @description Retry a run that ended without products, or goes on nowhere; what succeeded is not repeated.
+         *
+         *     Scope `submit` for own runs.
          */
         post: operations["retry_v1_runs__name__retry_post"];
         delete?: never;
@@ -1208,7 +1210,7 @@ export interface paths {
         post: operations["log_in_v1_session_post"];
         /**
          * Log out
-         * @description End this session. Role `viewer`.
+         * @description End this session. Scope `read`.
          */
         delete: operations["log_out_v1_session_delete"];
         options?: never;
@@ -1226,7 +1228,7 @@ export interface paths {
         get?: never;
         /**
          * Change my password
-         * @description Change one's own password with the old one; all one's sessions end. Role `viewer`.
+         * @description Change one's own password with the old one; all one's sessions end. Scope `read`.
          */
         put: operations["change_password_v1_session_password_put"];
         post?: never;
@@ -1305,13 +1307,13 @@ export interface paths {
         };
         /**
          * Users
-         * @description List all users with their roles, and what their own runs have cost. Role `admin`.
+         * @description List all users with their roles, and what their own runs have cost. Scope `admin`.
          */
         get: operations["list_all_v1_users_get"];
         put?: never;
         /**
          * Add a user
-         * @description Add a user, who may log in at once if there is a password. Role `admin`.
+         * @description Add a user, who may log in at once if there is a password. Scope `admin`.
          */
         post: operations["add_v1_users_post"];
         delete?: never;
@@ -1332,14 +1334,14 @@ export interface paths {
         post?: never;
         /**
          * Remove a user
-         * @description Remove a user, with sessions and tokens; runs and audit keep the name. Role `admin`.
+         * @description Remove a user, with sessions and tokens; runs and audit keep the name. Scope `admin`.
          */
         delete: operations["remove_v1_users__name__delete"];
         options?: never;
         head?: never;
         /**
          * Change a user
-         * @description Change a user's role, password, budget, or whether the user may come in. Role `admin`.
+         * @description Change a user's role, password, budget, or whether the user may come in. Scope `admin`.
          */
         patch: operations["change_v1_users__name__patch"];
         trace?: never;
@@ -1353,7 +1355,7 @@ export interface paths {
         };
         /**
          * Audit of orders
-         * @description List orders and attempts to log in, refused ones too, the newest first. Role `admin`.
+         * @description List orders and attempts to log in, refused ones too, the newest first. Scope `admin`.
          */
         get: operations["audit_v1_audit_get"];
         put?: never;
@@ -1373,13 +1375,13 @@ export interface paths {
         };
         /**
          * Tokens
-         * @description List one's own tokens, or all for an admin: names and last use, not the tokens. Role `viewer`.
+         * @description List one's own tokens, or all for an admin: names and last use, not the tokens. Scope `read`.
          */
         get: operations["list_tokens_v1_tokens_get"];
         put?: never;
         /**
          * Create a token
-         * @description Create a token of one's own; only this response contains it. Admins may for others. Role `viewer`.
+         * @description Create a token of one's own; only this response contains it. Admins may for others. Scope `read`.
          */
         post: operations["create_v1_tokens_post"];
         delete?: never;
@@ -1400,7 +1402,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke a token
-         * @description Revoke a token of one's own, or any for an admin, immediately. Role `viewer`.
+         * @description Revoke a token of one's own, or any for an admin, immediately. Scope `read`.
          */
         delete: operations["revoke_v1_tokens__name__delete"];
         options?: never;
@@ -1754,6 +1756,11 @@ export interface components {
             limit: number | null;
             /** Spent */
             spent: number;
+            /**
+             * Reserved
+             * @description Expected of runs that are not finished.
+             */
+            reserved: number;
             /** Left */
             left: number | null;
             /** Currency */
@@ -4818,7 +4825,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4827,7 +4834,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4890,7 +4897,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4899,7 +4906,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4968,7 +4975,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4977,7 +4984,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5046,7 +5053,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5055,7 +5062,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5115,7 +5122,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5124,7 +5131,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5203,7 +5210,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5212,7 +5219,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5296,7 +5303,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5305,7 +5312,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5380,7 +5387,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5389,7 +5396,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5463,7 +5470,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5472,7 +5479,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5555,7 +5562,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5564,7 +5571,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5629,7 +5636,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5638,7 +5645,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5720,7 +5727,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5729,7 +5736,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5810,7 +5817,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5819,7 +5826,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5883,7 +5890,7 @@ export interface operations {
                     "application/json": components["schemas"]["Uploaded"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5892,7 +5899,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5975,7 +5982,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5984,7 +5991,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6067,7 +6074,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6076,7 +6083,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6148,7 +6155,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6157,7 +6164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6232,7 +6239,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6241,7 +6248,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6312,7 +6319,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6321,7 +6328,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6387,7 +6394,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6396,7 +6403,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6469,7 +6476,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6478,7 +6485,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6560,7 +6567,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6569,7 +6576,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6646,7 +6653,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6655,7 +6662,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6727,7 +6734,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6736,7 +6743,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6810,7 +6817,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6819,7 +6826,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6895,7 +6902,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6904,7 +6911,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6964,7 +6971,7 @@ export interface operations {
                     "image/png": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6973,7 +6980,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7068,7 +7075,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7077,7 +7084,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7148,7 +7155,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7157,7 +7164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7220,7 +7227,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7229,7 +7236,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7301,7 +7308,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7310,7 +7317,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7387,7 +7394,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7396,7 +7403,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7465,7 +7472,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7474,7 +7481,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7558,7 +7565,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7567,7 +7574,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7648,7 +7655,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7657,7 +7664,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7713,7 +7720,7 @@ export interface operations {
                     "application/json": components["schemas"]["Fleets"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7722,7 +7729,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7808,7 +7815,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ordered"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7817,7 +7824,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7885,7 +7892,7 @@ export interface operations {
                     "application/json": components["schemas"]["FleetStatus"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7894,7 +7901,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7967,7 +7974,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ordered"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7976,7 +7983,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8044,7 +8051,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8053,7 +8060,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8138,7 +8145,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8147,7 +8154,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8238,7 +8245,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8247,7 +8254,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8341,7 +8348,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8350,7 +8357,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8434,7 +8441,7 @@ export interface operations {
                     "application/json": components["schemas"]["Events"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8443,7 +8450,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8527,7 +8534,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8536,7 +8543,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8631,7 +8638,7 @@ export interface operations {
                     "application/json": components["schemas"]["Validated"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8640,7 +8647,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8726,7 +8733,7 @@ export interface operations {
                     "application/json": components["schemas"]["FleetPlan"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8735,7 +8742,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8791,7 +8798,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8800,7 +8807,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8868,7 +8875,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8877,7 +8884,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8936,7 +8943,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8945,7 +8952,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8995,7 +9002,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9004,7 +9011,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9051,7 +9058,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9060,7 +9067,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9101,7 +9108,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9110,7 +9117,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9185,7 +9192,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9194,7 +9201,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9274,7 +9281,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9283,7 +9290,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9367,7 +9374,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9376,7 +9383,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9455,7 +9462,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9464,7 +9471,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9543,7 +9550,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9552,7 +9559,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9611,7 +9618,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9620,7 +9627,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9693,7 +9700,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9702,7 +9709,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9770,7 +9777,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9779,7 +9786,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9852,7 +9859,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9861,7 +9868,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9929,7 +9936,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9938,7 +9945,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10011,7 +10018,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10020,7 +10027,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10089,7 +10096,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10098,7 +10105,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10172,7 +10179,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10181,7 +10188,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10246,7 +10253,7 @@ export interface operations {
                     "application/json": components["schemas"]["SessionShown"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10255,7 +10262,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10332,7 +10339,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10341,7 +10348,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10395,7 +10402,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10404,7 +10411,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10467,7 +10474,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10476,7 +10483,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10532,7 +10539,7 @@ export interface operations {
                     "application/json": components["schemas"]["LoginWays"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10541,7 +10548,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10600,7 +10607,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10609,7 +10616,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10674,7 +10681,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10683,7 +10690,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10755,7 +10762,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10764,7 +10771,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10848,7 +10855,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10857,7 +10864,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10922,7 +10929,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10931,7 +10938,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11032,7 +11039,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11041,7 +11048,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11133,7 +11140,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11142,7 +11149,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11198,7 +11205,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tokens"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11207,7 +11214,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11291,7 +11298,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11300,7 +11307,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11374,7 +11381,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11383,7 +11390,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
