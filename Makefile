@@ -20,7 +20,7 @@ INSTALL = $(BIN)/python tools/install.py --constraint constraints.txt
 # Tests start hundreds of processes of this tree: none compiles it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo web web-types test test-fast test-oldest test-newest test-bare test-containers test-openstack peers constraints \
+.PHONY: demo web web-types oidc test test-fast test-oldest test-newest test-bare test-containers test-openstack peers constraints \
 	bench bench-elastic bench-sustained coverage docs lint format clean help
 
 help: ## Say what can be made
@@ -67,6 +67,13 @@ $(WEB): $(VENV)/.web tools/web.py web/package-lock.json $(shell find web/src web
 	@$(BIN)/python tools/web.py build
 
 web: $(WEB) ## Build the dashboard that `dynamo serve` shows
+
+# What npm writes when all is there.
+PROVIDER := tests/integration/oidc/node_modules/.package-lock.json
+$(PROVIDER): $(VENV)/.web tests/integration/oidc/package-lock.json
+	@$(BIN)/python tools/web.py provider
+
+oidc: $(PROVIDER) ## Install the OpenID Connect provider that tests log in at
 
 web-types: $(VENV)/.web $(VENV)/.ready ## Renew what the dashboard's code knows of the API
 	$(BIN)/python tools/web.py types

@@ -17,16 +17,16 @@ WEB = ROOT / "web"
 SCHEMA = WEB / "src" / "api" / "schema.d.ts"
 #: What the build makes.
 BUILT = ROOT / "dynamo" / "_data" / "web" / "index.html"
-#: Written by npm after an installation.
-_INSTALLED = WEB / "node_modules" / ".package-lock.json"
+#: The provider that tests log in at.
+PROVIDER = ROOT / "tests" / "integration" / "oidc"
 
 
 def main(arguments: list[str]) -> int:
-    """Install what the build needs, then build, check or renew the types of the API."""
+    """Install what is needed, then build, check or renew the types of the API; or have the provider for tests."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["build", "check", "types"])
+    parser.add_argument("what", choices=["build", "check", "types", "provider"])
     what = parser.parse_args(arguments).what
-    install()
+    install(PROVIDER if what == "provider" else WEB)
     match what:
         case "build":
             node(WEB / "tools" / "bundle.mjs")
@@ -46,14 +46,16 @@ def is_missing() -> bool:
     return not BUILT.is_file() or BUILT.stat().st_mtime < newest
 
 
-def install() -> None:
-    """Install the packages of the lock file, whose hashes npm checks, unless they are there."""
-    lock = WEB / "package-lock.json"
-    if _INSTALLED.exists() and _INSTALLED.stat().st_mtime >= lock.stat().st_mtime:
+def install(folder: Path) -> None:
+    """Install the packages of a folder's lock file, whose hashes npm checks, unless they are there."""
+    lock = folder / "package-lock.json"
+    # Written by npm after an installation.
+    installed = folder / "node_modules" / ".package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
     # None of them needs to run anything to be installed.
-    node(_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error")
-    _INSTALLED.touch()
+    node(_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", folder=folder)
+    installed.touch()
 
 
 def api_types() -> str:
@@ -70,13 +72,13 @@ def api_types() -> str:
         return made.read_text()
 
 
-def node(script: Path, *arguments: str | Path, quiet: bool = False) -> None:
-    """Run a script with Node in the dashboard's folder."""
+def node(script: Path, *arguments: str | Path, quiet: bool = False, folder: Path = WEB) -> None:
+    """Run a script with Node in a folder: the dashboard's by default."""
     program = _node_folder() / "bin" / "node"
     # Scripts of packages start `node` by its name.
     environment = os.environ | {"PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     output = subprocess.DEVNULL if quiet else None
-    subprocess.run([program, script, *arguments], cwd=WEB, env=environment, stdout=output, check=True)
+    subprocess.run([program, script, *arguments], cwd=folder, env=environment, stdout=output, check=True)
 
 
 def _npm() -> Path:

@@ -27,6 +27,8 @@ from dynamo.api.live.hub import Hub
 from dynamo.api.making import backfills, services
 from dynamo.api.mobius import routes as mobius
 from dynamo.api.models import ProblemDetails
+from dynamo.api.oidc import routes as oidc_routes
+from dynamo.api.oidc.door import open_door
 from dynamo.api.pages import Pages
 from dynamo.api.people import session_routes, user_routes
 from dynamo.api.run import orders as run_orders
@@ -95,7 +97,8 @@ def make_app(
         redirect_slashes=False,
     )
     app.state.service = Service(store, state_dir.absolute(), settings, config)
-    app.state.doorkeeper = Doorkeeper(store, settings)
+    app.state.doorkeeper = keeper = Doorkeeper(store, settings)
+    app.state.openid = keeper.recheck = open_door(config, keeper)
     problems.install(app)
     app.state.routers = (
         live_routes.router,
@@ -114,6 +117,7 @@ def make_app(
         mobius.router,
         ping_routes.router,
         session_routes.router,
+        oidc_routes.router,
         user_routes.router,
         token_routes.router,
         token_routes.health_router,

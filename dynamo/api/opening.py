@@ -61,7 +61,7 @@ def open_api(
             hint="without either, listen on 127.0.0.1; from elsewhere, `ssh -L 8080:127.0.0.1:8080 HOST` leads there",
         )
     own = inside and config.serve.login == "elsewhere"
-    if not own and not _somebody_may_look(store):
+    if not own and config.serve.oidc is None and not _somebody_may_look(store):
         raise UsageError(
             "nobody could log in: there is no user, and no token that may look",
             where=host,

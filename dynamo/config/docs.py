@@ -37,11 +37,20 @@ _VALUES = Values(
         "[[alerts.channels]]": {"name": "record", "kind": "file", "path": "alerts.jsonl"},
         "[retention.warm]": {"path": "/archive/products"},
         "[[retention.rules]]": {"name": "rest"},
+        "[serve.oidc]": {
+            "issuer": "https://login.example.edu/realms/research",
+            "public_url": "https://dynamo.example.edu",
+            "client_id": "dynamo",
+            "roles": {"radar-operators": "operator"},
+        },
         "[[maintenance]]": {"start": "2026-11-30T14:00:00Z", "end": "2026-11-30T16:00:00Z"},
         "[[jobs]]": {"name": "nightly-copy", "period_s": 86_400.0},
     },
     shown={
         "url": "postgresql://dynamo@localhost/dynamo",
+        "client_secret_env": "DYNAMO_OIDC_SECRET",
+        "client_secret_file": "oidc-secret",
+        "default_role": "viewer",
         "runs": ".dynamo/runs",
         "quarantine": ".dynamo/quarantine",
         "[[alerts.channels]] url": "https://example.org/alerts",
@@ -74,7 +83,7 @@ _VALUES = Values(
         "[checks.NAME] series": ["KFWS"],
     },
     needed=("feed", "workflow"),
-    idle=("[[maintenance]]", "[[jobs]]"),
+    idle=("[[maintenance]]", "[[jobs]]", "[serve.oidc]"),
     names={"[checks.NAME]": "zdr_bias"},
 )
 

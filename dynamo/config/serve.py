@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from dynamo.config.oidc import OidcSection
 from dynamo.documents.section import Section
 
 
@@ -24,6 +25,7 @@ class ServeSection(Section):
         description="What users' budgets are for: their own runs since the beginning of the day, week or month (UTC).",
     )
     audit_days: float = Field(365.0, ge=1, le=100_000, description="Days to keep the audit of orders.")
+    oidc: OidcSection | None = Field(None, description="Log in with accounts of a provider. Default: none.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -45,6 +45,8 @@ def toml_example(found: Iterable[Table], values: Values) -> str:
     """Return the file; what has a default is commented out, at its default."""
     lines: list[str] = []
     default_kind = ""
+    found = list(found)
+    headers = {table.header for table in found if not table.inside}
     for table in found:
         if table.inside or not table.header:
             continue
@@ -69,7 +71,8 @@ def toml_example(found: Iterable[Table], values: Values) -> str:
             lines += [f"{mark}{table.header}", *(f"{mark}{name} = {in_toml(value)}" for name, value in header.items())]
             given = {}
         for name, info in table.options.items():
-            if any(form == "list" or kinds for form, _, kinds in nested(info.annotation)):
+            listed = any(form == "list" or kinds for form, _, kinds in nested(info.annotation))
+            if listed or f"{table.header[:-1]}.{name}]" in headers:
                 continue  # tables of their own
             lines += _comment(info.description or "")
             value = given[name] if name in given else _value(table, name, info, values)

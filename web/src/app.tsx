@@ -1,14 +1,16 @@
 // The frame around all screens: where to go, how the connection and the daemons are.
 import type { ComponentType } from "preact";
-import { useEffect } from "preact/hooks";
-import { setToken } from "./api/client";
+import { useEffect, useRef } from "preact/hooks";
 import { type Asked, useData, useNow } from "./api/data";
 import { useConnection } from "./api/live";
-import type { StatusShown } from "./api/types";
+import { type Need, Session, useOwnSession } from "./api/session";
+import type { SessionShown, StatusShown } from "./api/types";
 import { isDark, prefer, usePreferences } from "./preferences";
 import { go, useRoute } from "./route";
 import { screens } from "./screens/index";
+import { Login, pageAfterLogin } from "./screens/login";
 import { ago, zone } from "./times";
+import { AccountMenu } from "./ui/account";
 import { Problem } from "./ui/parts";
 
 export interface ScreenProps {
@@ -20,23 +22,38 @@ export interface Screen {
   readonly name: string;
   /** First part of the address. */
   readonly path: string;
-  /** Pressed after `g`. */
+  /** Pressed after `g`; empty for a screen that is not in the menu. */
   readonly key: string;
   readonly show: ComponentType<ScreenProps>;
+  /** What a person must be allowed to do to see it. */
+  readonly needs?: Need;
 }
+
+/** Where logins end that began on the page of logins. */
+const LOGIN = "login";
 
 export function App() {
   const { parts } = useRoute();
+  const session = useOwnSession();
+  const you = session.data;
+  const known = Boolean(you?.name);
+  const before = useRef(false);
+  before.current ||= known;
   const path = parts[0] ?? screens[0]?.path ?? "";
-  const screen = screens.find((known) => known.path === path);
-  const status = useData<StatusShown>("/v1/status", ["problem", "run"], 10_000);
-  useKeys();
+  const allowed = you ? screens.filter(({ needs }) => !needs || you.may[needs]) : [];
+  const screen = allowed.find((one) => one.path === path);
+  const status = useData<StatusShown>(known ? "/v1/status" : null, ["problem", "run"], 10_000);
+  useKeys(allowed);
   useEffect(() => {
-    document.title = [...parts.slice(1).reverse(), screen?.name ?? "Not found", "DyNamo"].join(" · ");
-  }, [parts, screen]);
+    if (known && path === LOGIN) go(pageAfterLogin(), { replace: true });
+  }, [known, path]);
+  useEffect(() => {
+    const name = known ? (screen?.name ?? "Not found") : "Log in";
+    document.title = [...parts.slice(1).reverse(), name, "DyNamo"].join(" · ");
+  }, [parts, screen, known]);
   const Shown = screen?.show;
   return (
-    <>
+    <Session.Provider value={you}>
       <a class="skip" href="#main">
         Skip to content
       </a>
@@ -45,23 +62,30 @@ export function App() {
           DyNamo
         </a>
         <nav aria-label="Screens">
-          {screens.map(({ name, path: to, key }) => (
-            <a key={to} href={`/${to}`} aria-current={to === path ? "page" : undefined} title={`g ${key}`}>
-              {name}
-            </a>
-          ))}
+          {allowed.map(
+            ({ name, path: to, key }) =>
+              known &&
+              key && (
+                <a key={to} href={`/${to}`} aria-current={to === path ? "page" : undefined} title={`g ${key}`}>
+                  {name}
+                </a>
+              ),
+          )}
         </nav>
-        <Tools status={status.data} />
+        <Tools you={you} />
       </header>
-      <Banner status={status} />
-      <main id="main" tabIndex={-1}>
-        {Shown ? <Shown rest={parts.slice(1)} /> : <p class="empty">There is no page here.</p>}
+      {session.error ? <Problem error={session.error} /> : <Banner status={status} />}
+      {/* Another person's screens begin anew. */}
+      <main id="main" tabIndex={-1} key={you?.name}>
+        {you && !known && <Login ended={before.current} done={session.again} />}
+        {known && Shown && <Shown rest={parts.slice(1)} />}
+        {known && !Shown && path !== LOGIN && <p class="empty">There is no page here.</p>}
       </main>
-    </>
+    </Session.Provider>
   );
 }
 
-function Tools({ status }: { status: StatusShown | undefined }) {
+function Tools({ you }: { you: SessionShown | undefined }) {
   const { theme, clock } = usePreferences();
   const connection = useConnection();
   const told = { connecting: "connecting", live: "live", lost: "not connected" }[connection];
@@ -69,9 +93,11 @@ function Tools({ status }: { status: StatusShown | undefined }) {
   const turned = theme === "system" ? (isDark() ? "light" : "dark") : "system";
   return (
     <div class="tools">
-      <span class={`connection ${connection}`} role="status" title="The stream of events from the server">
-        {told}
-      </span>
+      {you?.name && (
+        <span class={`connection ${connection}`} role="status" title="The stream of events from the server">
+          {told}
+        </span>
+      )}
       <button type="button" onClick={() => prefer({ clock: clock === "utc" ? "local" : "utc" })} title="u">
         {zone()}
       </button>
@@ -83,7 +109,7 @@ function Tools({ status }: { status: StatusShown | undefined }) {
         <span class="hidden">Colors: </span>
         {theme === "system" ? "auto" : theme}
       </button>
-      {status && <span class="you">{status.you.name}</span>}
+      {you?.name && <AccountMenu you={you} />}
     </div>
   );
 }
@@ -91,7 +117,6 @@ function Tools({ status }: { status: StatusShown | undefined }) {
 function Banner({ status }: { status: Asked<StatusShown> }) {
   const now = useNow(5000);
   const { error, data } = status;
-  if (error?.status === 401) return <Login />;
   if (error) return <Problem error={error} />;
   if (!data) return null;
   const down = data.daemons.filter((daemon) => !daemon.alive);
@@ -112,29 +137,10 @@ function Banner({ status }: { status: Asked<StatusShown> }) {
   );
 }
 
-function Login() {
-  return (
-    <form
-      class="login"
-      onSubmit={(event) => {
-        event.preventDefault();
-        setToken(String(new FormData(event.currentTarget).get("token")).trim());
-        location.reload();
-      }}
-    >
-      <label>
-        Token <input name="token" type="password" autocomplete="current-password" required />
-      </label>
-      <button type="submit">Log in</button>
-      <small>
-        <code>dynamo-provision token create NAME --scope read</code> makes one.
-      </small>
-    </form>
-  );
-}
-
 /** Keys as in other tools of this kind: `g` and a letter goes to a screen, `/` to its first filter. */
-function useKeys(): void {
+function useKeys(allowed: readonly Screen[]): void {
+  const reachable = useRef(allowed);
+  reachable.current = allowed;
   useEffect(() => {
     let going = false;
     const pressed = (event: KeyboardEvent) => {
@@ -142,7 +148,7 @@ function useKeys(): void {
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
       if (going) {
         going = false;
-        const to = screens.find(({ key }) => key === event.key);
+        const to = reachable.current.find(({ key }) => key === event.key);
         if (to) {
           event.preventDefault();
           go(`/${to.path}`);

@@ -71,6 +71,12 @@ export function pathOf(...parts: string[]): string {
   return `/${parts.map(encodeURIComponent).join("/")}`;
 }
 
+/** A page of this server, whatever an address says where to go next: browsers take two slashes for another host. */
+export function localPath(text: string | null): string {
+  const safe = text && /^\/(?![/\\])[^\\\u0000-\u0020]*$/.test(text) && !/^\/(v1|login)\b/.test(text);
+  return safe ? text : "/";
+}
+
 /** Follow links to our own pages without loading the page anew. */
 export function followLinks(): void {
   document.addEventListener("click", (event) => {

@@ -38,7 +38,16 @@ class Recheck(Protocol):
     every: timedelta
 
     def again(self, external: str) -> tuple[Role, str] | None:
-        """Return the user's role now, and what to ask with next time; None if the session is over."""
+        """Return the user's role now, and what to ask with next time; None if the session is over.
+
+        Raises
+        ------
+        RetryableError
+            If the provider does not answer.
+        """
+
+    def forget(self, external: str) -> None:
+        """Tell the provider that a session has ended; it is not an error if that fails."""
 
 
 def start_session(
@@ -111,6 +120,9 @@ def find_session(
     if user.disabled or row.expires_at <= now or row.seen_at + settings.session_idle <= now:
         return None
     role = cast("Role", user.role)
+    if row.checked_at is not None and recheck is None:
+        # The provider is no longer one of ours.
+        return None
     if recheck is not None and row.checked_at is not None and row.checked_at + recheck.every <= now:
         renewed = _ask_again(store, row, recheck, now)
         if renewed is None:
@@ -122,9 +134,10 @@ def find_session(
     return Identity(user.name, role, f"session {row.how}", user=user.name), ends_at
 
 
-def end_session(session: Session, value: str) -> None:
-    """End the session of a cookie; one that is not there is not an error."""
-    session.execute(delete(WebSession).where(WebSession.sha256 == _hash(value)))
+def end_session(session: Session, value: str) -> str | None:
+    """End the session of a cookie, if there is one; return what its provider gave, if one did."""
+    ended = delete(WebSession).where(WebSession.sha256 == _hash(value)).returning(WebSession.external)
+    return session.scalars(ended).first()
 
 
 def _ask_again(store: Store, row: WebSession, recheck: Recheck, now: datetime) -> Role | Literal[""] | None:
@@ -136,7 +149,11 @@ def _ask_again(store: Store, row: WebSession, recheck: Recheck, now: datetime) -
         asking = update(WebSession).where(this, WebSession.checked_at == row.checked_at).values(checked_at=soon)
         if not session.scalars(asking.returning(WebSession.sha256)).all():
             return ""
-    answer = recheck.again(row.external or "")
+    try:
+        answer = recheck.again(row.external or "")
+    except RetryableError:
+        # A provider that does not answer says nothing against anybody.
+        return ""
     with store.transaction() as session:
         if answer is None:
             session.execute(delete(WebSession).where(this))

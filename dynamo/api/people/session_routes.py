@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
+from starlette.background import BackgroundTask
 
 from dynamo.api.access.budgets import Allowance, allowance_of
 from dynamo.api.access.roles import ADMIN, OPERATOR, RESEARCHER, VIEWER, Identity
@@ -52,9 +53,13 @@ def log_in(request: Request, service: Served, _: Anybody, body: Body) -> Respons
 def log_out(request: Request, service: Served, caller: Reader) -> Response:
     """End this session. Scope `read`."""
     settings = service.settings
+    keeper: Doorkeeper = request.app.state.doorkeeper
     with service.store.transaction() as session:
-        end_session(session, request.cookies.get(cookie_name(settings), ""))
+        external = end_session(session, request.cookies.get(cookie_name(settings), ""))
     response = Response(status_code=204)
+    if external is not None and keeper.recheck is not None:
+        # Nobody waits for the provider to log out.
+        response.background = BackgroundTask(keeper.recheck.forget, external)
     response.delete_cookie(cookie_name(settings), secure=settings.secured, httponly=True, samesite="lax")
     return response
 

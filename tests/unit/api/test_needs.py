@@ -21,6 +21,7 @@ from dynamo.store.engine import open_store
 
 #: What may be done by nobody known, on purpose: log in, see that one is not, ask for health.
 OPEN = {("GET", "/v1/session"), ("POST", "/v1/session"), ("GET", "/healthz")}
+OPEN |= {("GET", f"/v1/login{end}") for end in ("", "/oidc", "/oidc/callback")}
 SCOPES = {"viewer": "read", "operator": "write", "admin": "admin", "reporter": "ping"}
 LOOKING = ("GET", "HEAD")
 
@@ -33,7 +34,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with store.transaction() as session:
         tokens = {role: create_token(session, role, [scope]) for role, scope in SCOPES.items()}
     with TestClient(make_app(store, folder, fast, Config(base=folder))) as made:
-        made.tokens = tokens
+        made.app_state["tokens"] = tokens
         yield made
     store.close()
 
@@ -80,7 +81,7 @@ def test_the_document_names_the_needs(client: TestClient) -> None:
 
 def test_each_role_may_do_what_lesser_ones_may_and_no_more(client: TestClient) -> None:
     document = client.app.openapi()  # type: ignore[attr-defined]
-    tokens: dict[str, str] = client.tokens
+    tokens: dict[str, str] = client.app_state["tokens"]
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if (method.upper(), path) in OPEN or path == "/v1/stream":

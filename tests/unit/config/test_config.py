@@ -38,8 +38,8 @@ def test_the_example_is_read_as_it_is_and_with_every_option_uncommented(tmp_path
     assert not config.jobs
     assert not config.maintenance
     # Options are commented as "# name = value", words of prose never look so.
-    lines = [line[2:] if re.match(r"# ([a-z]\w* = |\[\[)", line) else line for line in example().splitlines()]
-    exclusive = ("at_minutes", "url =", "url_env", "token_env")
+    lines = [line[2:] if re.match(r"# ([a-z]\w* = |\[)", line) else line for line in example().splitlines()]
+    exclusive = ("at_minutes", "url =", "url_env", "token_env", "client_secret_env")
     path = tmp_path / "full.toml"
     path.write_text("\n".join(line for line in lines if not line.startswith(exclusive)))
     full = load_config(path)

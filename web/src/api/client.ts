@@ -35,22 +35,48 @@ export async function ask(path: string, options: RequestInit = {}): Promise<Resp
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, "the server does not answer", "is `dynamo serve` running?");
   }
+  if (response.status === 401) for (const listener of strangers) listener();
   if (!response.ok) throw await failure(response);
   return response;
+}
+
+const strangers = new Set<() => void>();
+
+/** Call back when the server no longer knows who asks; returns how to stop that. */
+export function onStranger(listener: () => void): () => void {
+  strangers.add(listener);
+  return () => void strangers.delete(listener);
 }
 
 export async function get<T>(path: string, options: RequestInit = {}): Promise<T> {
   return (await (await ask(path, options)).json()) as T;
 }
 
+export type Method = "POST" | "PUT" | "PATCH" | "DELETE";
+
 /** Send an order. The key lets the server carry it out once, however often the request is repeated. */
-export async function order<T>(path: string, body: unknown, method: "POST" | "PUT", key: string): Promise<T> {
+export async function order<T>(path: string, body: unknown, method: Method, key: string): Promise<T> {
   const response = await ask(path, {
     method,
     headers: { "Content-Type": "application/json", "Idempotency-Key": key },
     body: JSON.stringify(body),
   });
-  return (await response.json()) as T;
+  return read<T>(response);
+}
+
+/** Send a request that changes something at once, and return its answer if it has one. */
+export async function send<T>(path: string, method: Method, body?: unknown): Promise<T> {
+  const options: RequestInit = { method };
+  if (body !== undefined) {
+    options.headers = { "Content-Type": "application/json" };
+    options.body = JSON.stringify(body);
+  }
+  const response = await ask(path, options);
+  return read<T>(response);
+}
+
+async function read<T>(response: Response): Promise<T> {
+  return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
 async function failure(response: Response): Promise<ApiError> {

@@ -25,12 +25,16 @@ const watchers = new Set<(connection: Connection) => void>();
 let connection: Connection = "connecting";
 let lastId = "";
 let running = false;
+let paused = true;
+let wake = () => {};
+let reading: AbortController | undefined;
 
 /** Listen for as long as the page is open. */
 export async function listen(): Promise<void> {
   if (running) return;
   running = true;
   for (let failures = 0; ; failures += 1) {
+    while (paused) await new Promise<void>((resolve) => (wake = resolve));
     try {
       await read(() => {
         // What was missed before the first connection is on the screens already.
@@ -47,8 +51,18 @@ export async function listen(): Promise<void> {
   }
 }
 
+/** Listen only while somebody is logged in; what came before is not for the next person. */
+export function pauseEvents(pause: boolean): void {
+  if (pause === paused) return;
+  paused = pause;
+  lastId = "";
+  if (pause) reading?.abort();
+  else wake();
+}
+
 async function read(opened: () => void): Promise<void> {
   const stop = new AbortController();
+  reading = stop;
   let watchdog = setTimeout(() => stop.abort(), SILENCE_MS);
   try {
     const headers: Record<string, string> = { Accept: "text/event-stream", ...authorization() };

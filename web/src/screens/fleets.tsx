@@ -1,6 +1,7 @@
 // Workers by fleet, group and site; orders to them; what they cost and what is left.
 import { useState } from "preact/hooks";
 import { useData, useNow } from "../api/data";
+import { useMay } from "../api/session";
 import type { CostItem, CostsShown, FleetEvents, Fleets, FleetStatus, GroupStatus, WorkerStatus } from "../api/types";
 import type { ScreenProps } from "../app";
 import { count, decimal } from "../numbers";
@@ -207,7 +208,9 @@ function Groups({ fleet, path, done }: Part) {
 
 function Scale({ group, path, done }: { group: GroupStatus; path: string; done: () => void }) {
   const [wanted, setWanted] = useState<number>();
+  const may = useMay("order");
   const shown = wanted ?? group.wanted ?? 0;
+  if (!may) return <>{shown}</>;
   return (
     <span class="bar">
       <input

@@ -1,6 +1,7 @@
 // One run: what it is, how it stands and why, its jobs, logs, inputs, products and decisions.
 import { useState } from "preact/hooks";
 import { useData } from "../api/data";
+import { useYou } from "../api/session";
 import type { DecisionItem, JobShown, LogFile, ProductItem, RunDetail } from "../api/types";
 import { bytes, decimal } from "../numbers";
 import { address, pathOf, setParameters, useRoute } from "../route";
@@ -131,12 +132,15 @@ function About({ run }: { run: RunDetail }) {
 
 /** What may be done with it. */
 function Orders({ run, done }: { run: RunDetail; done: () => void }) {
+  const you = useYou();
+  // Researchers have a say about their own runs.
+  const needs = you?.name === run.owner ? "submit" : "order";
   const stuck = ["failed", "held", "cancelled"].includes(run.state) || run.attended === false;
   const path = (name: string) => `/v1${pathOf("runs", run.id, name)}`;
   return (
     <>
-      {!OVER.includes(run.state) && <Order text="Cancel" path={path("cancel")} done={done} />}
-      {stuck && <Order text="Retry" path={path("retry")} done={done} />}
+      {!OVER.includes(run.state) && <Order needs={needs} text="Cancel" path={path("cancel")} done={done} />}
+      {stuck && <Order needs={needs} text="Retry" path={path("retry")} done={done} />}
     </>
   );
 }

@@ -1,20 +1,21 @@
 // Buttons that give an order to the server, once: the order keeps its key until the server has answered.
 import { useRef, useState } from "preact/hooks";
-import { ApiError, order } from "../api/client";
+import { ApiError, type Method, order } from "../api/client";
+import { type Need, useMay } from "../api/session";
 import { Problem } from "./parts";
 
 export interface Ordering {
   readonly busy: boolean;
   readonly error: ApiError | undefined;
   /** Send the order; nothing while another is on its way. The answer, or undefined if there is none. */
-  readonly send: <T = unknown>(path: string, body?: unknown, method?: "POST" | "PUT") => Promise<T | undefined>;
+  readonly send: <T = unknown>(path: string, body?: unknown, method?: Method) => Promise<T | undefined>;
 }
 
 export function useOrder(): Ordering {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError>();
   const way = useRef({ busy: false, key: "", about: "" });
-  const send = async <T,>(path: string, body: unknown = {}, method: "POST" | "PUT" = "POST"): Promise<T | undefined> => {
+  const send = async <T,>(path: string, body: unknown = {}, method: Method = "POST"): Promise<T | undefined> => {
     if (way.current.busy) return undefined;
     const about = JSON.stringify([path, body, method]);
     // Without an answer nobody knows whether it was carried out: asked again, it is the same order.
@@ -43,14 +44,17 @@ export interface OrderProps {
   readonly text: string;
   readonly path: string;
   readonly body?: unknown;
-  readonly method?: "POST" | "PUT";
+  readonly method?: Method;
   readonly disabled?: boolean;
+  /** What a person must be allowed to do: nobody else sees the button. */
+  readonly needs?: Need;
   /** Called when the server has answered, with undefined if it refused. */
   readonly done: (answer: unknown) => void;
 }
 
 /** A button that asks once more before it gives its order. */
-export function Order({ text, path, body, method = "POST", disabled = false, done }: OrderProps) {
+export function Order({ text, path, body, method = "POST", disabled = false, needs = "order", done }: OrderProps) {
+  const may = useMay(needs);
   const [asked, setAsked] = useState(false);
   const { busy, error, send } = useOrder();
   const act = (event: MouseEvent) => {
@@ -59,6 +63,7 @@ export function Order({ text, path, body, method = "POST", disabled = false, don
     setAsked(!asked);
     if (asked) void send(path, body, method).then(done);
   };
+  if (!may) return null;
   return (
     <>
       <button
