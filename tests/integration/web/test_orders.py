@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from playwright.sync_api import Page, Request, expect
 from sqlalchemy import select
 
 from dynamo.config.file import find_config
+from dynamo.store.backfills import Backfill
 from dynamo.store.checks import CheckResult, CheckReview
 from dynamo.store.engine import Store, existing_store
 from dynamo.store.models import Arrival, Run
@@ -170,3 +173,61 @@ def test_files_that_are_no_good_are_refused_in_words(page: Page, tmp_path: Path,
     page.get_by_role("button", name="Start run").click()
     expect(told).to_contain_text("levels")
     assert len(keys(sent)) == 2
+
+
+def test_old_data_are_planned_and_made_again_once(page: Page, site: Site, store: Store, sent: list[Request]) -> None:
+    page.goto("/assets?show=backfills")
+    page.get_by_text("Make old data again").click()
+    page.get_by_label("trigger or workflow").select_option("storms")
+    # What the trigger sets, not what the workflow says.
+    expect(page.get_by_label("levels")).to_have_value("35, 45, 55")
+    now = utc_now()
+    page.get_by_label("from (UTC)").fill(f"{now - timedelta(hours=2):%Y-%m-%dT%H:%M}")
+    page.get_by_label("until (UTC)").fill(f"{now:%Y-%m-%dT%H:%M}")
+    page.get_by_label("publish as").fill("../out")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    expect(page.locator("main").get_by_role("alert")).to_contain_text("not a name: '../out'")
+    page.get_by_label("publish as").fill("trial")
+    page.get_by_label("levels").fill("30")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    page.get_by_role("button", name="Start 3 runs").dblclick()
+    row = page.get_by_role("region", name="Backfills").locator("tbody tr")
+    expect(row).to_contain_text("storms@trial")
+    for order, state in (("Pause", "paused"), ("Resume", "active"), ("Cancel", "cancelled")):
+        page.get_by_role("button", name=order).click()
+        page.get_by_role("button", name=f"Really {order.lower()}?").dblclick()
+        expect(row).to_contain_text(state)
+    page.get_by_role("button", name="Promote").click()
+    page.get_by_role("button", name="Really promote?").click()
+    with store.reading() as session:
+        (backfill,) = session.scalars(select(Backfill))
+    assert (backfill.state, backfill.parameters["levels"], backfill.made) == ("cancelled", [30.0], 0)
+    wait_for(lambda: len(sent) == 7)
+    assert [request.url.rpartition("/")[2] for request in sent] == [
+        *("plan", "plan", "backfills", "pause", "resume", "cancel", "promote")
+    ]
+    assert len(keys(sent)) == 7
+
+
+def test_lineage_is_drawn_and_told_and_leads_on(page: Page, site: Site) -> None:
+    page.goto("/feeds/nowcasts?state=accepted")
+    page.get_by_role("link", name="lineage").first.click()
+    graph = page.get_by_role("region", name="Lineage as a graph")
+    expect(graph.locator(".box")).to_have_count(7)
+    expect(graph).to_contain_text("58 more files")
+    expect(page.locator(".tree").last).to_contain_text("contour 1, plot 1, split 1")
+    graph.locator(".box.run a").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^[0-9a-f]{12}$"))
+    page.get_by_role("link", name="lineage").first.click()
+    expect(graph.locator(".box")).to_have_count(3)
+
+
+def test_services_are_listed_with_their_state(page: Page) -> None:
+    page.goto("/runs?show=services")
+    row = page.get_by_role("region", name="Continuous").locator("tbody tr")
+    for text in ("storms", "down", "files of nowcasts", "dynamo watch is not running"):
+        expect(row).to_contain_text(text)
+    page.get_by_role("region", name="Instant").get_by_role("link", name="hail", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("New run")
+    expect(page.get_by_label("grid_method")).to_have_value("maximum")

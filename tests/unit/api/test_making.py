@@ -78,6 +78,7 @@ def test_services_say_how_they_stand(client: TestClient, store: Store) -> None:
     assert (storms["waits_for"], storms["runs"], storms["products"]) == ("files of dfw", 1, 1)
     assert storms["last_run"]["id"] == run_row(1)["id"]
     assert (trial["state"], trial["last_run"], trial["runs"]) == ("paused", None, 0)
+    assert (storms["parameters"], trial["parameters"]) == ({}, {"levels": [30.0]})
     assert trial["why"].endswith("too <b>many</b>")
     assert (found["nowcast"]["kind"], found["nowcast"]["runs"]) == ("instant", 1)
     (backfill,) = [item for item in found.values() if item["kind"] == "request"]
