@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,8 +67,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=3)
     results, _ = run_demo(SimulatedSource(start, (60, 80), each=1), folder, create_autospec(DemoDisplay))
     (folder / "dynamo.toml").write_text(CONFIG)
-    command = [sys.executable, "-m", "dynamo", "serve", "--json", "--listen", "127.0.0.1:0", "--config", "dynamo.toml"]
     runs = tuple(json.loads((shown.product_dir / "index.json").read_bytes())["run"] for shown in results)
+    with serving(folder) as url:
+        yield Site(url, folder, runs)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve the configuration in a folder; yield the server's address."""
+    command = [sys.executable, "-m", "dynamo", "serve", "--json", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(
         [*command, "--config", str(folder / "dynamo.toml")],
         stdout=subprocess.PIPE,
@@ -75,9 +83,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         text=True,
     ) as server:
         assert server.stdout is not None
-        yield Site(json.loads(server.stdout.readline())["url"], folder, runs)
-        server.terminate()
-        server.wait(10 * PATIENCE)
+        try:
+            yield json.loads(server.stdout.readline())["url"]
+        finally:
+            server.terminate()
+            server.wait(10 * PATIENCE)
 
 
 @pytest.fixture(scope="session")
