@@ -307,3 +307,20 @@ def test_workers_are_scaled_held_released_and_drained(page: Page, store: Store, 
     assert len(keys(sent)) == 5
     with store.reading() as session:
         assert session.scalars(select(FleetWish.wanted)).all() == [3]
+
+
+def test_a_run_is_cancelled_and_retried(page: Page, site: Site, store: Store, sent: list[Request]) -> None:
+    with store.transaction() as session:
+        old = session.get_one(Run, site.runs[1])
+        values = {column.key: getattr(old, column.key) for column in Run.__table__.columns}
+        new = {"id": "c0ffee000001", "key": "c0ffee000001".ljust(64, "0"), "state": "created", "product_dir": None}
+        times = dict.fromkeys(("started_at", "submitted_at", "finished_at", "published_at"))
+        folder = str(site.folder / "state" / "runs" / "c0ffee000001")
+        session.add(Run(**{**values, **new, **times, "reason": "", "run_dir": folder}))
+    page.goto("/runs/c0ffee000001")
+    for order, state in (("Cancel", "cancelled"), ("Retry", "succeeded")):
+        page.get_by_role("button", name=order).click()
+        page.get_by_role("button", name=f"Really {order.lower()}?").dblclick()
+        expect(page.locator("main .state").first).to_contain_text(state, timeout=60_000 * PATIENCE)
+    assert [request.url.rpartition("/")[2] for request in sent] == ["cancel", "retry"]
+    assert len(keys(sent)) == 2
