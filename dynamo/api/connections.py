@@ -16,6 +16,8 @@ from dynamo.api.limits import WaitingRoom
 from dynamo.api.settings import ApiSettings
 
 log = logging.getLogger(__name__)
+#: A body that comes at least this fast has the time that it needs: bytes per second.
+_LEAST_BYTES_PER_S = 65_536
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -30,6 +32,8 @@ def protocol_for(settings: ApiSettings, tls: ssl.SSLContext | None = None) -> Ca
     class LimitedProtocol(H11Protocol):
         _expected = ""
         _timer: asyncio.TimerHandle | None = None
+        #: When the part must have come, by the loop's clock.
+        _until = 0.0
         _reading_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -44,6 +48,8 @@ def protocol_for(settings: ApiSettings, tls: ssl.SSLContext | None = None) -> Ca
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             self._look()
+            if self._expected == "body":
+                self._until += len(data) / _LEAST_BYTES_PER_S
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
@@ -65,7 +71,7 @@ def protocol_for(settings: ApiSettings, tls: ssl.SSLContext | None = None) -> Ca
             self._expect("headers" if state is h11.IDLE else "body" if state is h11.SEND_BODY else "")
 
         def _expect(self, part: str) -> None:
-            """Wait for a part of a request, or for none; bytes that trickle in do not prolong the time for it."""
+            """Wait for a part of a request, or for none; bytes that trickle in hardly prolong the time for it."""
             if part == self._expected:
                 return
             self._expected = part
@@ -77,10 +83,17 @@ def protocol_for(settings: ApiSettings, tls: ssl.SSLContext | None = None) -> Ca
                 room.leave(client, self)
                 return
             limit_s = settings.headers_timeout_s if part == "headers" else settings.body_timeout_s
-            self._timer = self.loop.call_later(limit_s, self.turn_away, f"its {part} did not come in time")
+            self._until = self.loop.time() + limit_s
+            self._timer = self.loop.call_at(self._until, self._late, part)
             crowded_out = room.enter(client, self)
             if crowded_out is not None:
                 crowded_out.turn_away("its client has too many connections without a request")
+
+        def _late(self, part: str) -> None:
+            if self.loop.time() < self._until:
+                self._timer = self.loop.call_at(self._until, self._late, part)
+            else:
+                self.turn_away(f"its {part} did not come in time")
 
         def turn_away(self, why: str) -> None:
             """Close the connection before its request has arrived."""

@@ -34,7 +34,7 @@ class ApiSettings:
         The same for attempts to log in as one user from one address; ten times as many from all addresses.
     headers_timeout_s, body_timeout_s
         Time to send a request's headers, and its body, in seconds; the first counts from the opening of a connection,
-        with TLS from the end of the handshake, which has the same time.
+        with TLS from the end of the handshake, which has the same time. A body has a second more for each 64 KiB of it.
     reading_timeout_s
         Time without progress after which a client that does not read its answer is cut off, in seconds.
     waiting_per_client, waiting

@@ -97,6 +97,18 @@ def lineage_of(session: Session, file: Path | str) -> Lineage:
     return Lineage(up, tuple(_readers(session, up.sha256, 0, {up.sha256})))
 
 
+def lineage_of_row(session: Session, row: Product | Arrival) -> Lineage:
+    """Return the lineage of a product or arrival as the store knows it; its file is not read, and may be gone."""
+    if isinstance(row, Product):
+        up = _made(session, row, 0)
+    else:
+        product = product_at(session, row.path)
+        # A feed may watch what workflows publish.
+        made = product is not None and product.sha256 == row.sha256
+        up = _made(session, product, 0) if product is not None and made else _arrived(row)
+    return Lineage(up, tuple(_readers(session, up.sha256, 0, {up.sha256})))
+
+
 def lineage_json(lineage: Lineage) -> dict[str, Any]:
     """Return a lineage as JSON data."""
     return {"file": _json(lineage.file), "made": [_json(node) for node in lineage.made]}

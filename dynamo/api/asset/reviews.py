@@ -64,7 +64,11 @@ def picture(
     if item.at is None:
         raise Refusal(410, "the file is gone", where=item.path)
     with service.slow.one():
-        return show_bytes(request, process.draw(item.at).png, "image/png")
+        try:
+            drawn = process.draw(item.at)
+        except OSError as error:
+            raise Refusal(410, f"the file cannot be read: {error.strerror}", where=item.path) from error
+    return show_bytes(request, drawn.png, "image/png")
 
 
 @router.get("/{number}", summary="One thing that waits", responses=shown(ReviewItem, 404))

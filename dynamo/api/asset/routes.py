@@ -32,7 +32,7 @@ from dynamo.api.showing import show, shown
 from dynamo.assets.catalog import assets_of, find_asset
 from dynamo.assets.coverage import series_of
 from dynamo.assets.history import history_of
-from dynamo.assets.lineage import lineage_of
+from dynamo.assets.lineage import lineage_of_row
 from dynamo.assets.watched import about_radar
 from dynamo.checks.listing import configured_checks
 from dynamo.errors import InputError, NotFoundError
@@ -168,7 +168,7 @@ def lineage(
         row = session.get(Product, product) if product is not None else session.get(Arrival, arrival)
         if row is None:
             raise NotFoundError("no such product" if product is not None else "no such arrival")
-        found = lineage_of(session, row.path)
+        found = lineage_of_row(session, row)
     tree = LineageTree(file=views.lineage_node(found.file), made=[views.lineage_node(node) for node in found.made])
     return show(request, tree)
 

@@ -29,9 +29,11 @@ from dynamo.backfill import order as orders
 from dynamo.backfill.control import backfill_json, cancel, find_backfill, list_backfills, pause, resume
 from dynamo.backfill.planning import plan
 from dynamo.backfill.promotion import promote
-from dynamo.errors import DynamoError, InputError
+from dynamo.doors import ENGINES
+from dynamo.errors import DynamoError, InputError, NotFoundError
 from dynamo.runs.ledger import decide
 from dynamo.store.backfills import Backfill
+from dynamo.workflows.workflow import templates
 
 router = APIRouter(prefix="/v1/backfills", tags=["runs"])
 Id = Annotated[str, Path(max_length=64, description="ID of the backfill, or a unique prefix of it.")]
@@ -145,6 +147,16 @@ def change(
 
 
 def _composed(service: Service, asked: BackfillOrder) -> orders.Order:
+    triggers = [section.name for section in service.config.triggers]
+    # Any other name could be that of a file of the server.
+    if asked.what not in (templates() if asked.feed is not None or asked.input is not None else triggers):
+        raise NotFoundError(
+            f"no trigger or workflow {asked.what!r:.80}",
+            where="what",
+            expected=f"a trigger ({', '.join(triggers)}), or with `feed` a workflow ({', '.join(templates())})",
+        )
+    if asked.engine is not None:
+        ENGINES.load(asked.engine)
     with _as_field():
         return orders.compose(
             service.config,

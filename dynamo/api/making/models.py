@@ -24,6 +24,7 @@ class ServiceItem(BaseModel):
         ),
     ]
     workflow: str
+    parameters: Annotated[dict[str, Any], Field(description="Those that are not the workflow's own defaults.")] = {}
     state: Literal["active", "paused", "down"]
     why: Annotated[str, Field(description="Why it is paused or down.")]
     waits_for: str

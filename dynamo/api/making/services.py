@@ -39,15 +39,13 @@ def services(request: Request, service: Served, caller: Reader) -> Response:
         lease = session.get(ProcessLease, NAME)
         down = lease is None or is_free(lease)
         paused = {name: str(pause) for name, pause in pauses(session).items()}
-        items = [_continuous(service, session, one, paused.get(one.name), now, down=down) for one in _triggers(service)]
+        items = [
+            _continuous(service, session, one, paused.get(one.name), now, down=down) for one in service.config.triggers
+        ]
         rows = list_backfills(session, _MOST_BACKFILLS, Backfill.state.in_(OPEN))
         items += [_on_request(session, row, now, down=down) for row in rows]
         items += [_instant(session, name, now) for name in templates()]
     return show(request, ServiceList(items=items, next=None))
-
-
-def _triggers(service: Service) -> list[TriggerSection]:
-    return list(service.config.triggers)
 
 
 def _continuous(
@@ -63,6 +61,7 @@ def _continuous(
         name=section.name,
         kind="continuous",
         workflow=section.workflow,
+        parameters=section.parameters,
         state="paused" if paused is not None else "down" if down else "active",
         why=(paused or "").removeprefix("paused ") if paused is not None else _DOWN if down else "",
         waits_for=to_iso(upcoming[0]) if upcoming else f"files of {section.feed}",
@@ -78,6 +77,7 @@ def _on_request(session: Session, row: Backfill, now: datetime, *, down: bool) -
         name=f"backfill {row.id}",
         kind="request",
         workflow=row.workflow,
+        parameters=row.parameters,
         state="paused" if paused else "down" if down else "active",
         why=row.reason if paused else _DOWN if down else "",
         waits_for="a quiet moment: live work goes first",
@@ -91,7 +91,7 @@ def _instant(session: Session, name: str, now: datetime) -> ServiceItem:
     )
 
 
-def _item(session: Session, now: datetime, mine: ColumnElement[bool], **values: str) -> ServiceItem:
+def _item(session: Session, now: datetime, mine: ColumnElement[bool], **values: object) -> ServiceItem:
     recent = select(Run).where(mine, Run.created_at >= now - _WEEK).order_by(Run.created_at.desc()).limit(1)
     last = session.scalars(recent).all()
     day = select(Run.id).where(mine, Run.created_at >= now - _DAY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 from fastapi.concurrency import run_in_threadpool
 
 from dynamo.api.problems import Refusal
-from dynamo.errors import InputError, NotFoundError
+from dynamo.errors import InputError, NotFoundError, RetryableError
 from dynamo.files import private_folder
 
 MAX_BYTES = 1 << 30
@@ -38,11 +39,20 @@ async def take_upload(root: Path, name: str, parts: AsyncIterator[bytes]) -> str
     ------
     InputError, Refusal
         If the name is not one of a plain file, or the content is too large.
+    RetryableError
+        If it cannot be stored now.
     """
     if not _NAME.match(name):
         raise InputError(f"not a plain file name: {name!r:.80}", where="name", expected="letters, digits, and ._+-")
     number = secrets.token_hex(16)
-    folder = root / number
+    try:
+        await _store(root, root / number, name, parts)
+    except OSError as error:
+        raise RetryableError(f"the file cannot be stored: {error.strerror or error}") from error
+    return number
+
+
+async def _store(root: Path, folder: Path, name: str, parts: AsyncIterator[bytes]) -> None:
     await run_in_threadpool(_begin, root, folder)
     # It gets its name once it is whole.
     partial = folder / ".part"
@@ -60,7 +70,6 @@ async def take_upload(root: Path, name: str, parts: AsyncIterator[bytes]) -> str
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return number
 
 
 def upload_path(root: Path, number: str) -> Path:
@@ -75,6 +84,8 @@ def upload_path(root: Path, number: str) -> Path:
 def _begin(root: Path, folder: Path) -> None:
     private_folder(root)
     for old in root.iterdir():
-        if old.stat().st_mtime < time.time() - _KEPT_S:
-            shutil.rmtree(old, ignore_errors=True)
+        # Another upload may remove it just now.
+        with contextlib.suppress(FileNotFoundError):
+            if old.stat().st_mtime < time.time() - _KEPT_S:
+                shutil.rmtree(old, ignore_errors=True)
     private_folder(folder)

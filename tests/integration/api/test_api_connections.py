@@ -6,6 +6,7 @@ import contextlib
 import select
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,19 @@ def test_slow_headers_and_bodies_end(store: Store, tmp_path: Path) -> None:
             with half_sent(server, 1, text) as (connection,):
                 connection.settimeout(PATIENCE)
                 assert connection.recv(65536)[: len(answer) or None] == answer
+
+
+def test_a_large_body_has_the_time_that_it_needs(store: Store, tmp_path: Path) -> None:
+    with serving(store, tmp_path, body_timeout_s=0.2) as server:
+        headers = f"Authorization: Bearer {token_of(store)}\r\nContent-Length: {16 * 65_536}\r\n\r\n"
+        text = f"POST /v1/uploads?name=a.nc HTTP/1.1\r\nHost: x\r\n{headers}"
+        with half_sent(server, 1, text.encode()) as (connection,):
+            for _ in range(16):
+                connection.sendall(bytes(65_536))
+                # Slower than the limit alone allows: 0.8 s in all.
+                time.sleep(0.05)
+            connection.settimeout(10 * PATIENCE)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 201 ")
 
 
 def test_a_request_that_trickles_in_ends_too(store: Store, tmp_path: Path) -> None:

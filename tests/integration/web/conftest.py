@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +48,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         DASHBOARD.lacking()
     folder = tmp_path_factory.mktemp("storms")
     results, _ = run_demo(SimulatedSource(utc_now(), (60, 80), each=1), folder, create_autospec(DemoDisplay))
-    command = [sys.executable, "-m", "dynamo", "serve", "--json", "--listen", "127.0.0.1:0"]
+    (folder / "dynamo.toml").write_text(CONFIG)
     runs = tuple(json.loads((shown.product_dir / "index.json").read_bytes())["run"] for shown in results)
+    with serving(folder) as url:
+        yield Site(url, folder, runs)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve the configuration in a folder; yield the server's address."""
+    command = [sys.executable, "-m", "dynamo", "serve", "--json", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(
         [*command, "--config", str(folder / "dynamo.toml")],
         stdout=subprocess.PIPE,
@@ -56,9 +65,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         text=True,
     ) as server:
         assert server.stdout is not None
-        yield Site(json.loads(server.stdout.readline())["url"], folder, runs)
-        server.terminate()
-        server.wait(10 * PATIENCE)
+        try:
+            yield json.loads(server.stdout.readline())["url"]
+        finally:
+            server.terminate()
+            server.wait(10 * PATIENCE)
 
 
 @pytest.fixture(scope="session")

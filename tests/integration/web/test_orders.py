@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +16,15 @@ from playwright.sync_api import Page, Request, expect
 from sqlalchemy import select
 
 from dynamo.config.file import find_config
+from dynamo.provision.fleets import apply_fleet
+from dynamo.provision.spec.loading import load_spec
+from dynamo.store.backfills import Backfill
 from dynamo.store.checks import CheckResult, CheckReview
 from dynamo.store.engine import Store, existing_store
+from dynamo.store.fleets import FleetWish, Worker
 from dynamo.store.models import Arrival, Run
 from dynamo.times import utc_now
-from tests.integration.web.conftest import Site
+from tests.integration.web.conftest import Site, serving
 from tests.waiting import PATIENCE, wait_for
 
 expect.set_options(timeout=10_000 * PATIENCE)
@@ -25,10 +33,54 @@ HOSTILE = "<img src=x onerror=document.title='hacked'>\u202ecn.\u202c ⛈.nc"
 SHOWN = "<img src=x onerror=document.title='hacked'>\ufffdcn.\ufffd ⛈.nc"
 
 
+@pytest.fixture(scope="module")
+def site(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A copy of the store of all screens, since orders change it, with a fleet; what is published stays where it is."""
+    folder = tmp_path_factory.mktemp("orders")
+    for name in ("state", "feed", "products"):
+        (folder / name).mkdir()
+    for name in ("dynamo.toml", "state/store.sqlite"):
+        if name.endswith("sqlite"):
+            with (
+                closing(sqlite3.connect(site.folder / name)) as all_screens,
+                closing(sqlite3.connect(folder / name)) as mine,
+            ):
+                all_screens.backup(mine)
+        else:
+            shutil.copy(site.folder / name, folder / name)
+    with (
+        closing(existing_store(find_config(folder / "dynamo.toml").store_url)) as store,
+        store.transaction() as session,
+    ):
+        apply_fleet(session, load_spec(SPEC, name="storms"), base=folder, now=utc_now())
+        numbers = dict.fromkeys(("ram_mb", "attempts", "busy_cpus", "jobs", "jobs_killed"), 0)
+        place = {
+            "fleet": "storms",
+            "site": "Simulated:a",
+            "group": "one",
+            "state": "ready",
+            "reason": "",
+            "flavor": "m",
+        }
+        times = dict.fromkeys(("since", "requested_at", "ready_at"), utc_now())
+        facts = {"cpus": 4, "cost_per_hour": 0.5, "unsure": False, "revoked": False, "addresses": ["192.0.2.7"]}
+        session.add(Worker(name="one-1", **numbers, **place, **times, **facts))
+    with serving(folder) as url:
+        yield Site(url, folder, site.runs)
+
+
 @pytest.fixture
 def store(site: Site) -> Iterator[Store]:
     with closing(existing_store(find_config(site.folder / "dynamo.toml").store_url)) as opened:
         yield opened
+
+
+SPEC = {
+    "name": "storms",
+    "sites": {"Simulated:a": {"driver": "simulated"}},
+    "compute": [{"site": "Simulated:a", "name": "one", "count": 1, "max": 9, "costPerHour": 0.5}],
+    "budget": {"total": 100, "currency": "SU"},
+}
 
 
 @pytest.fixture
@@ -169,4 +221,106 @@ def test_files_that_are_no_good_are_refused_in_words(page: Page, tmp_path: Path,
     page.get_by_label("levels").fill("high")
     page.get_by_role("button", name="Start run").click()
     expect(told).to_contain_text("levels")
+    assert len(keys(sent)) == 2
+
+
+def test_old_data_are_planned_and_made_again_once(page: Page, site: Site, store: Store, sent: list[Request]) -> None:
+    page.goto("/assets?show=backfills")
+    page.get_by_text("Make old data again").click()
+    page.get_by_label("trigger or workflow").select_option("storms")
+    # What the trigger sets, not what the workflow says.
+    expect(page.get_by_label("levels")).to_have_value("35, 45, 55")
+    now = utc_now()
+    page.get_by_label("from (UTC)").fill(f"{now - timedelta(hours=2):%Y-%m-%dT%H:%M}")
+    page.get_by_label("until (UTC)").fill(f"{now:%Y-%m-%dT%H:%M}")
+    page.get_by_label("publish as").fill("../out")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    expect(page.locator("main").get_by_role("alert")).to_contain_text("not a name: '../out'")
+    page.get_by_label("publish as").fill("trial")
+    page.get_by_label("levels").fill("30")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    page.get_by_role("button", name="Start 3 runs").dblclick()
+    row = page.get_by_role("region", name="Backfills").locator("tbody tr")
+    expect(row).to_contain_text("storms@trial")
+    for order, state in (("Pause", "paused"), ("Resume", "active"), ("Cancel", "cancelled")):
+        page.get_by_role("button", name=order).click()
+        page.get_by_role("button", name=f"Really {order.lower()}?").dblclick()
+        expect(row).to_contain_text(state)
+    page.get_by_role("button", name="Promote").click()
+    page.get_by_role("button", name="Really promote?").click()
+    with store.reading() as session:
+        (backfill,) = session.scalars(select(Backfill))
+    assert (backfill.state, backfill.parameters["levels"], backfill.made) == ("cancelled", [30.0], 0)
+    wait_for(lambda: len(sent) == 7)
+    assert [request.url.rpartition("/")[2] for request in sent] == [
+        *("plan", "plan", "backfills", "pause", "resume", "cancel", "promote")
+    ]
+    assert len(keys(sent)) == 7
+
+
+def test_lineage_is_drawn_and_told_and_leads_on(page: Page, site: Site) -> None:
+    page.goto("/feeds/nowcasts?state=accepted")
+    page.get_by_role("link", name="lineage").first.click()
+    graph = page.get_by_role("region", name="Lineage as a graph")
+    expect(graph.locator(".box")).to_have_count(7)
+    expect(graph).to_contain_text("58 more files")
+    expect(page.locator(".tree").last).to_contain_text("contour 1, plot 1, split 1")
+    graph.locator(".box.run a").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^[0-9a-f]{12}$"))
+    page.get_by_role("link", name="lineage").first.click()
+    expect(graph.locator(".box")).to_have_count(3)
+
+
+def test_services_are_listed_with_their_state(page: Page) -> None:
+    page.goto("/runs?show=services")
+    row = page.get_by_role("region", name="Continuous").locator("tbody tr")
+    for text in ("storms", "down", "files of nowcasts", "dynamo watch is not running"):
+        expect(row).to_contain_text(text)
+    page.get_by_role("region", name="Instant").get_by_role("link", name="hail", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("New run")
+    expect(page.get_by_label("grid_method")).to_have_value("maximum")
+
+
+def test_workers_are_scaled_held_released_and_drained(page: Page, store: Store, sent: list[Request]) -> None:
+    page.goto("/fleets")
+    expect(page.get_by_text("100.00 of 100 SU")).to_be_visible()
+    page.get_by_role("link", name="storms").click()
+    group = page.get_by_role("region", name="Groups").locator("tbody tr")
+    worker = page.get_by_role("region", name="Workers").locator("tbody tr")
+    expect(page.get_by_text("dynamo-provision daemon")).to_have_js_property("tagName", "CODE")
+    worker.get_by_text("192.0.2.7", exact=True).click()
+    expect(worker).to_contain_text("ssh -i PRIVATE_KEY USER@192.0.2.7")
+    for order, source in (("Hold", "operator"), ("Release", "spec")):
+        group.get_by_role("button", name=order).click()
+        group.get_by_role("button", name=f"Really {order.lower()}?").dblclick()
+        expect(group).to_contain_text(source)
+    for wanted in (99, 3):
+        group.get_by_label("Workers of one").fill(str(wanted))
+        group.get_by_role("button", name="Scale to").click()
+        group.get_by_role("button", name="Really scale to").click()
+        # The first is refused: the spec allows 9.
+        expect(group.get_by_role("alert")).to_have_count(1 if wanted == 99 else 0)
+    worker.get_by_role("button", name="Drain").click()
+    worker.get_by_role("button", name="Really drain?").dblclick()
+    expect(worker).to_contain_text("draining")
+    assert len(keys(sent)) == 5
+    with store.reading() as session:
+        assert session.scalars(select(FleetWish.wanted)).all() == [3]
+
+
+def test_a_run_is_cancelled_and_retried(page: Page, site: Site, store: Store, sent: list[Request]) -> None:
+    with store.transaction() as session:
+        old = session.get_one(Run, site.runs[1])
+        values = {column.key: getattr(old, column.key) for column in Run.__table__.columns}
+        new = {"id": "c0ffee000001", "key": "c0ffee000001".ljust(64, "0"), "state": "created", "product_dir": None}
+        times = dict.fromkeys(("started_at", "submitted_at", "finished_at", "published_at"))
+        folder = str(site.folder / "state" / "runs" / "c0ffee000001")
+        session.add(Run(**{**values, **new, **times, "reason": "", "run_dir": folder}))
+    page.goto("/runs/c0ffee000001")
+    for order, state in (("Cancel", "cancelled"), ("Retry", "succeeded")):
+        page.get_by_role("button", name=order).click()
+        page.get_by_role("button", name=f"Really {order.lower()}?").dblclick()
+        expect(page.locator("main .state").first).to_contain_text(state, timeout=60_000 * PATIENCE)
+    assert [request.url.rpartition("/")[2] for request in sent] == ["cancel", "retry"]
     assert len(keys(sent)) == 2

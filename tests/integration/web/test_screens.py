@@ -13,6 +13,14 @@ from tests.waiting import PATIENCE
 
 AXE = Path(__file__).resolve().parents[3] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SCREENS = ("now", "map", "timeline", "runs", "assets", "feeds", "decisions", "fleets")
+#: Parts of screens that have an address of their own.
+PARTS = (
+    "runs?show=services",
+    "runs/new?workflow=hail",
+    "assets?show=backfills&what=storms",
+    "assets?show=lineage&arrival=1",
+    "feeds?show=reviews",
+)
 expect.set_options(timeout=10_000 * PATIENCE)
 
 
@@ -111,14 +119,14 @@ def test_colors_and_clock_follow_the_person(page: Page) -> None:
     expect(page.get_by_role("button", name="local")).to_be_visible()
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("screen", SCREENS + PARTS)
 def test_screens_are_for_everybody(page: Page, screen: str) -> None:
     """No serious finding of axe, and nothing wider than a phone."""
     if not AXE.is_file():
         DASHBOARD.lacking()
     page.goto(f"/{screen}")
     expect(page.locator("main h1")).to_have_count(1)
-    page.wait_for_load_state("load")
+    expect(page.locator("main").get_by_text(re.compile("^Loading"))).to_have_count(0)
     page.evaluate(AXE.read_text())
     for colors, width in (("dark", 1280), ("light", 390)):
         page.emulate_media(color_scheme="dark" if colors == "dark" else "light")

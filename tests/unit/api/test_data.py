@@ -193,6 +193,11 @@ def test_the_lineage_of_a_product_leads_to_its_run(client: TestClient, store: St
     number = add_product(store, run_row(0)["id"], folder / "p.nc", sha256=sha256_file(folder / "p.nc"))
     found = client.get(f"/v1/lineage?product={number}").json()
     assert (found["file"]["role"], found["file"]["run"]["id"]) == ("product", run_row(0)["id"])
+    # The store knows it even if the file is gone; nothing is read.
+    (folder / "p.nc").unlink()
+    assert client.get(f"/v1/lineage?product={number}").json()["file"]["facts"]["there"] is False
+    arrival = client.get("/v1/lineage?arrival=1").json()["file"]
+    assert (arrival["role"], arrival["path"], arrival["facts"]["there"]) == ("arrival", "/in/0.nc", False)
     assert client.get("/v1/lineage?product=999").status_code == 404
     assert client.get("/v1/lineage").status_code == 422
 

@@ -143,3 +143,16 @@ def test_costs_are_told_by_site_and_by_product(client: TestClient) -> None:
 def test_a_run_knows_its_cost(client: TestClient) -> None:
     found = client.get(f"/v1/runs/{run_row(0)['id']}").json()
     assert (found["cost"], found["currency"]) == (0.05, "SU")
+
+
+def test_groups_are_held_and_released(client: TestClient) -> None:
+    held = client.post("/v1/fleets/storms/hold", json={"target": "all"})
+    assert (held.status_code, held.json()["groups"]) == (202, {"one": 1}), held.text
+    (group,) = client.get("/v1/fleets/storms").json()["groups"]
+    assert (group["wanted"], group["source"]) == (1, "operator")
+    assert client.post("/v1/fleets/storms/release", json={"target": "one"}).json()["groups"] == {"one": None}
+    assert client.post("/v1/fleets/storms/release", json={"target": "one"}).json()["groups"] == {}
+    for what in ("hold", "release"):
+        assert client.post(f"/v1/fleets/storms/{what}", json={"target": "none"}).status_code == 404
+        assert client.post(f"/v1/fleets/{what}/{what}", json={"target": "all"}).status_code == 404
+        assert client.post(f"/v1/fleets/storms/{what}", json={}).status_code == 422

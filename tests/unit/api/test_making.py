@@ -78,6 +78,7 @@ def test_services_say_how_they_stand(client: TestClient, store: Store) -> None:
     assert (storms["waits_for"], storms["runs"], storms["products"]) == ("files of dfw", 1, 1)
     assert storms["last_run"]["id"] == run_row(1)["id"]
     assert (trial["state"], trial["last_run"], trial["runs"]) == ("paused", None, 0)
+    assert (storms["parameters"], trial["parameters"]) == ({}, {"levels": [30.0]})
     assert trial["why"].endswith("too <b>many</b>")
     assert (found["nowcast"]["kind"], found["nowcast"]["runs"]) == ("instant", 1)
     (backfill,) = [item for item in found.values() if item["kind"] == "request"]
@@ -131,7 +132,12 @@ def test_a_backfill_is_started_once_and_changed(client: TestClient, store: Store
 @pytest.mark.parametrize(
     ("body", "status", "where"),
     [
-        ({"what": "none"}, 404, "dynamo.toml"),
+        ({"what": "none"}, 404, "what"),
+        # A file of the server is no workflow to its callers.
+        ({"what": "/etc/passwd", "feed": "dfw"}, 404, "what"),
+        ({"what": "storms", "feed": "dfw"}, 404, "what"),
+        ({"what": "nowcast", "feed": "none"}, 404, None),
+        ({"engine": "none"}, 404, None),
         ({"until": RANGE["since"]}, 422, "until"),
         ({"since": "yesterday"}, 422, "since"),
         ({"since": "2999-01-01", "until": "3000-01-01"}, 422, "since"),
@@ -151,3 +157,10 @@ def test_wrong_backfills_are_refused(client: TestClient, body: dict[str, Any], s
     assert client.get("/v1/backfills/none").status_code == 404
     assert client.post("/v1/backfills/none/pause").status_code == 404
     assert client.post("/v1/backfills/none/shout").status_code == 422
+
+
+def test_a_workflow_takes_the_files_of_a_feed(client: TestClient) -> None:
+    started = order(client, what="nowcast", feed="dfw", radars=["ktlx"])
+    assert started.status_code == 202, started.text
+    assert (started.json()["trigger"], started.json()["workflow"]) == ("backfill", "nowcast")
+    assert started.json()["radars"] == ["KTLX"]

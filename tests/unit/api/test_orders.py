@@ -107,6 +107,13 @@ def test_uploads_have_plain_names(client: TestClient, name: str) -> None:
     assert client.post("/v1/uploads", params={"name": name}, content=b"x").status_code in (400, 422)
 
 
+def test_a_full_disk_is_no_defect(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "uploads").write_text("a file where the folder should be")
+    answer = client.post("/v1/uploads?name=a.nc", content=b"x")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "cannot be stored" in answer.json()["detail"]
+
+
 def test_runs_are_cancelled_and_retried(client: TestClient, store: Store, started: list[str]) -> None:
     done = client.post(f"/v1/runs/{WAITING['id']}/cancel?reason=calm", headers={"Idempotency-Key": "c"})
     assert (done.status_code, done.json()["state"]) == (202, "cancelled"), done.text

@@ -3559,6 +3559,14 @@ export interface components {
             /** Workflow */
             workflow: string;
             /**
+             * Parameters
+             * @description Those that are not the workflow's own defaults.
+             * @default {}
+             */
+            parameters: {
+                [key: string]: unknown;
+            };
+            /**
              * State
              * @enum {string}
              */

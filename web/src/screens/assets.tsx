@@ -7,6 +7,9 @@ import { address, go, pathOf, setParameters, useRoute } from "../route";
 import { ago, since, span } from "../times";
 import { fileName, RUN } from "../names";
 import { Choice, type Column, Empty, Facts, Filter, Loading, Problem, State, Table, Time } from "../ui/parts";
+import { AssetTabs } from "./asset-tabs";
+import { Backfills } from "./backfills";
+import { Lineage } from "./lineage";
 
 const WINDOWS = [
   ["1d", "last day"],
@@ -16,6 +19,9 @@ const WINDOWS = [
 ] as const;
 
 export function AssetsScreen({ rest }: ScreenProps) {
+  const { query } = useRoute();
+  if (rest.length === 0 && query.get("show") === "backfills") return <Backfills />;
+  if (rest.length === 0 && query.get("show") === "lineage") return <Lineage />;
   return rest.length === 0 ? <AssetList /> : <AssetPage name={rest.join("/")} />;
 }
 
@@ -40,6 +46,7 @@ function AssetList() {
   return (
     <>
       <h1>Assets</h1>
+      <AssetTabs />
       <Problem error={error} />
       {data === undefined && !error && <Loading what="assets" />}
       {data?.items.length === 0 && <Empty>No data are declared or known.</Empty>}

@@ -107,6 +107,11 @@ const ARRIVALS: readonly Column<ArrivalItem>[] = [
   { name: "Data of", show: (file) => <Time at={file.valid_at} /> },
   { name: "Size", kind: "number", show: (file) => bytes(file.bytes) },
   { name: "Why", kind: "text", show: (file) => visible(file.reason) },
+  {
+    name: "Became",
+    show: (file) =>
+      file.state === "accepted" && <a href={address("/assets", { show: "lineage", arrival: String(file.id) })}>lineage</a>,
+  },
   { name: "Decisions", show: (file) => <a href={address("/decisions", { run: file.path })}>what it started</a> },
 ];
 

@@ -4,6 +4,7 @@ import { useData, useNow } from "../api/data";
 import { useMay } from "../api/session";
 import type { CostItem, CostsShown, FleetEvents, Fleets, FleetStatus, GroupStatus, WorkerStatus } from "../api/types";
 import type { ScreenProps } from "../app";
+import { visible } from "../names";
 import { count, decimal } from "../numbers";
 import { address, go, pathOf, setParameters, useRoute } from "../route";
 import { ago, since } from "../times";
@@ -37,7 +38,11 @@ function FleetList() {
       <h1>Fleets</h1>
       <Problem error={error} />
       {data === undefined && !error && <Loading what="fleets" />}
-      {data?.fleets.length === 0 && <Empty>There is no fleet: `dynamo-provision apply SPEC` starts one.</Empty>}
+      {data?.fleets.length === 0 && (
+        <Empty>
+          There is no fleet: <code>dynamo-provision apply SPEC</code> starts one.
+        </Empty>
+      )}
       {data && data.fleets.length > 0 && (
         <Table
           label="Fleets"
@@ -131,7 +136,9 @@ function FleetPage({ name }: { name: string }) {
       <h1>{fleet.name}</h1>
       <Problem error={error} />
       {fleet.looked_after_by === null && fleet.state !== "ended" && (
-        <p class="problem">Nobody looks after it: `dynamo-provision daemon` carries orders out.</p>
+        <p class="problem">
+          Nobody looks after it: <code>dynamo-provision daemon</code> carries orders out.
+        </p>
       )}
       <Facts
         facts={[
@@ -201,6 +208,16 @@ function Groups({ fleet, path, done }: Part) {
         { name: "Busy CPUs", kind: "number", show: (group) => `${group.busy_cpus}/${group.cpus}` },
         { name: "Wanted", show: (group) => <Scale group={group} path={path} done={done} /> },
         { name: "By", show: (group) => group.source },
+        {
+          name: "Orders",
+          show: (group) =>
+            // What a person set holds until it is released.
+            group.source === "operator" ? (
+              <Order text="Release" path={`${path}/release`} body={{ target: group.group }} done={done} />
+            ) : (
+              <Order text="Hold" path={`${path}/hold`} body={{ target: group.group }} done={done} />
+            ),
+        },
       ]}
     />
   );
@@ -240,7 +257,10 @@ function Scale({ group, path, done }: { group: GroupStatus; path: string; done: 
 
 function Workers({ fleet, path, done }: Part) {
   const now = useNow(5000);
+  const spec = useData<FleetSpecShown>(`${path}/spec`).data;
   if (fleet.workers.length === 0) return <Empty>It has no workers.</Empty>;
+  const keyOf = ({ group, site }: WorkerStatus) =>
+    spec?.compute?.find((one) => one.site === site && (one.name === undefined || one.name === group))?.key ?? "";
   const columns: readonly Column<WorkerStatus>[] = [
     { name: "Worker", kind: "id", show: (worker) => worker.name },
     { name: "State", show: (worker) => <State value={worker.state} /> },
@@ -250,7 +270,7 @@ function Workers({ fleet, path, done }: Part) {
     { name: "Busy CPUs", kind: "number", show: (worker) => `${worker.busy_cpus}/${worker.cpus}` },
     { name: "Jobs", kind: "number", show: (worker) => worker.jobs },
     { name: "Cost", kind: "number", show: (worker) => `${decimal(worker.cost_per_hour, 2)}/h` },
-    { name: "Log in", show: (worker) => worker.addresses[0] && <code>ssh {worker.addresses[0]}</code> },
+    { name: "Reach it", show: (worker) => <Reach worker={worker} fleet={fleet} keyPair={keyOf(worker)} /> },
     { name: "Why", kind: "text", show: (worker) => worker.reason },
     {
       name: "Order",
@@ -265,6 +285,41 @@ function Workers({ fleet, path, done }: Part) {
       <p class="empty">{count(fleet.workers.length, "worker")}</p>
       <Table label="Workers" columns={columns} items={fleet.workers} keyOf={(worker) => worker.name} />
     </>
+  );
+}
+
+/** What is used here of a fleet's spec. */
+interface FleetSpecShown {
+  readonly compute?: readonly { readonly site: string; readonly name?: string; readonly key?: string | null }[];
+}
+
+/** What to type to get to a worker. */
+function Reach({ worker, fleet, keyPair }: { worker: WorkerStatus; fleet: FleetStatus; keyPair: string }) {
+  const driver = fleet.sites.find((site) => site.site === worker.site)?.driver ?? "";
+  const [address] = worker.addresses;
+  const cloud = driver === "openstack" || driver === "chameleon";
+  if (driver === "local") return <>a process of the provisioner's machine</>;
+  if (!address && !(cloud && worker.server)) return null;
+  return (
+    <details>
+      <summary>{address ?? "console"}</summary>
+      {address && (
+        <>
+          <code>ssh -i {keyPair ? `KEY_OF_${keyPair}` : "PRIVATE_KEY"} USER@{address}</code>
+          <p class="empty">
+            {keyPair ? `The site has the public half of the key pair ${visible(keyPair)}. ` : ""}
+            USER is the image's, such as <code>ubuntu</code> or <code>cc</code>.
+          </p>
+        </>
+      )}
+      {cloud && worker.server && (
+        <>
+          <code>openstack console log show {worker.server}</code>
+          <br />
+          <code>openstack console url show {worker.server}</code>
+        </>
+      )}
+    </details>
   );
 }
 

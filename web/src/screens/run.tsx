@@ -162,6 +162,10 @@ const PRODUCTS: readonly Column<ProductItem>[] = [
   { name: "Valid", show: (product) => <Time at={product.valid_at} /> },
   { name: "Size", kind: "number", show: (product) => bytes(product.bytes) },
   { name: "Made by", show: (product) => <code>{product.output}</code> },
+  {
+    name: "From",
+    show: (product) => <a href={address("/assets", { show: "lineage", product: String(product.id) })}>lineage</a>,
+  },
 ];
 
 function Products({ run }: { run: RunDetail }) {

@@ -7,6 +7,8 @@ import { since, span } from "../times";
 import { Choice, type Column, Empty, Filter, Loading, Problem, State, Table, Time } from "../ui/parts";
 import { NewRun } from "./order";
 import { RunPage } from "./run";
+import { RunTabs } from "./run-tabs";
+import { Services } from "./services";
 
 const STATES =
   "created planned submitted running publishing succeeded held failed cancelled skipped".split(" ");
@@ -20,7 +22,8 @@ const WINDOWS = [
 
 export function RunsScreen({ rest }: ScreenProps) {
   const [id] = rest;
-  if (id === undefined) return <RunList />;
+  const { query } = useRoute();
+  if (id === undefined) return query.get("show") === "services" ? <Services /> : <RunList />;
   return id === "new" ? <NewRun /> : <RunPage id={id} />;
 }
 
@@ -37,11 +40,7 @@ function RunList() {
   return (
     <>
       <h1>Runs</h1>
-      <p>
-        <a class="button" href="/runs/new">
-          New run
-        </a>
-      </p>
+      <RunTabs />
       <form class="bar" role="search" onSubmit={(event) => event.preventDefault()}>
         {(["workflow", "radar", "trigger"] as const).map((name) => (
           <span key={name}>

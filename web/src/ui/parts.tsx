@@ -1,6 +1,7 @@
 // Parts that several screens share.
 import type { ComponentChildren } from "preact";
 import type { ApiError } from "../api/client";
+import { visible } from "../names";
 import { usePreferences } from "../preferences";
 import { clockTime, fullTime } from "../times";
 
@@ -22,6 +23,10 @@ const SIGNS: Readonly<Record<string, readonly [string, string]>> = {
   quiet: ["○", "idle"],
   skipped: ["–", "idle"],
   cancelled: ["–", "idle"],
+  active: ["▶", "busy"],
+  done: ["✓", "good"],
+  paused: ["‖", "warn"],
+  down: ["✕", "bad"],
   held: ["‖", "warn"],
   late: ["!", "warn"],
   partial: ["!", "warn"],
@@ -67,12 +72,25 @@ export function Time({ at }: { at: string | null | undefined }) {
   );
 }
 
+/** A text whose parts in backticks are to be typed. */
+export function Words({ text }: { text: string }) {
+  const parts = visible(text).split("`");
+  // A lone backtick is one.
+  if (parts.length % 2 === 0) return <>{parts.join("`")}</>;
+  return <>{parts.map((part, at) => (at % 2 === 1 ? <code key={at}>{part}</code> : part))}</>;
+}
+
 export function Problem({ error }: { error: ApiError | undefined }) {
   if (!error) return null;
   return (
     <p class="problem" role="alert">
-      {error.message}
-      {error.hint && <> ({error.hint})</>}
+      <Words text={error.message} />
+      {error.hint && (
+        <>
+          {" "}
+          (<Words text={error.hint} />)
+        </>
+      )}
     </p>
   );
 }
