@@ -134,6 +134,13 @@ def make_sheet(leads: Sequence[Cells], table: Table) -> Sheet:
     return Sheet(encode_indexed(sheet, palette), bounds, columns, below, width, height)
 
 
+def legend(table: Table) -> list[tuple[float, str]]:
+    """Return the colors of a table: where each begins, dBZ, and its color as ``#rrggbb``."""
+    _, palette = _colors(table)
+    steps = TRANSPARENT_BELOW_DBZ + np.arange(len(palette) - 1) * _STEP_DBZ[table]
+    return [(float(step), f"#{bytes(shade[:3]).hex()}") for step, shade in zip(steps, palette[1:], strict=True)]
+
+
 def _expanded(values: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return values on as many cells as the others have: an image that is all one color tells nothing of its cells."""
     rows = np.arange(shape[0]) * values.shape[0] // shape[0]

@@ -22,22 +22,30 @@ _DIGITS = 4
 _CONTOUR = {"ReflectivityLevel": "level_dbz", "level": "level_dbz", "max_dbz": "max_dbz", "area_km2": "area_km2"}
 #: Said once for the whole product.
 _SAID = frozenset({"timestamp", "valid_time", "issue_time", "lead_min", "hazardType"})
-_KEPT = 64
+#: Bytes of packed pictures that are kept; one that does not fit pushes out those not asked for the longest.
+_KEPT_BYTES = 64_000_000
+#: Lists inside each other that a MultiPolygon has.
+_DEEPEST = 4
 
 
 @dataclass(frozen=True)
 class PackedJson:
-    """JSON as it is sent."""
+    """JSON as it is sent, kept as small as it is sent to most."""
 
-    body: bytes
     packed: bytes
+
+    @property
+    def body(self) -> bytes:
+        """The JSON itself."""
+        return gzip.decompress(self.packed)
 
 
 class Pictures:
     """Pictures by the checksums of what they were made from; those not asked for the longest are forgotten."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_bytes: int = _KEPT_BYTES) -> None:
         self._known: OrderedDict[tuple[str, ...], PackedJson] = OrderedDict()
+        self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
 
     def nowcast(self, run: Run, products: Sequence[Product]) -> PackedJson:
@@ -53,11 +61,10 @@ class Pictures:
             if (found := self._known.get(key)) is not None:
                 self._known.move_to_end(key)
                 return found
-        body = orjson.dumps(_nowcast(run, products))
-        made = PackedJson(body, gzip.compress(body, 6, mtime=0))
+        made = PackedJson(gzip.compress(orjson.dumps(_nowcast(run, products)), 6, mtime=0))
         with self._lock:
             self._known[key] = made
-            while len(self._known) > _KEPT:
+            while sum(len(one.packed) for one in self._known.values()) > self._kept_bytes and len(self._known) > 1:
                 self._known.popitem(last=False)
         return made
 
@@ -123,18 +130,25 @@ def _collection(data: Mapping[str, Any], chosen: Any) -> dict[str, Any]:
         geometry = feature.get("geometry") if isinstance(feature, dict) else None
         if not isinstance(geometry, dict) or "coordinates" not in geometry:
             continue
-        shape = {"type": geometry.get("type"), "coordinates": _rounded(geometry["coordinates"])}
-        properties = chosen(feature.get("properties") or {})
+        properties = feature.get("properties") or {}
+        try:
+            shape = {"type": geometry.get("type"), "coordinates": _rounded(geometry["coordinates"])}
+        except (TypeError, ValueError):
+            # One that is none does not hide the others.
+            continue
+        properties = chosen(properties) if isinstance(properties, dict) else {}
         features.append({"type": "Feature", "geometry": shape, "properties": properties})
     return {"type": "FeatureCollection", "features": features}
 
 
-def _rounded(part: Any) -> Any:
+def _rounded(part: Any, depth: int = 0) -> Any:
     if isinstance(part, float | int):
         return round(part, _DIGITS)
+    if not isinstance(part, list) or depth == _DEEPEST:
+        raise ValueError(f"not a coordinate: {part!r:.40}")
     if part and isinstance(part[0], list) and part[0] and not isinstance(part[0][0], list):
         return _line([[round(x, _DIGITS), round(y, _DIGITS)] for x, y, *_ in part])
-    return [_rounded(item) for item in part]
+    return [_rounded(item, depth + 1) for item in part]
 
 
 def _line(points: list[list[float]]) -> list[list[float]]:

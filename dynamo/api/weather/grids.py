@@ -15,7 +15,7 @@ from dynamo.api.problems import Refusal
 from dynamo.api.service import Served
 from dynamo.api.showing import knows
 from dynamo.errors import NotFoundError
-from dynamo.formats.sheet import Cells, Table, read_cells
+from dynamo.formats.sheet import Cells, Table, legend, read_cells
 from dynamo.places.opening import open_place
 from dynamo.runs.ledger import find_run, products_of
 from dynamo.store.models import Product, Run
@@ -33,7 +33,8 @@ _MOST_LEADS = 256
     responses={
         200: {
             "description": "Tiles in reading order, one for each lead. `X-Picture` says where they are, as JSON: "
-            "`bounds` (west, south, east, north, degrees), `leads_min`, `columns`, `rows`, `width`, `height`.",
+            "`bounds` (west, south, east, north, degrees), `leads_min`, `columns`, `rows`, `width`, `height`, and "
+            "`colors`, each with the dBZ that it begins at.",
             "content": {"image/png": {}},
             "headers": {"X-Picture": {"description": "See above.", "schema": {"type": "string"}}},
         },
@@ -74,6 +75,7 @@ def picture(
         "rows": made.rows,
         "width": made.width,
         "height": made.height,
+        "colors": legend(table),
     }
     return Response(made.png, headers={**headers, "X-Picture": orjson.dumps(facts).decode()}, media_type="image/png")
 

@@ -9,13 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from fastapi.testclient import TestClient
 
+from dynamo.api.kept.pictures import Pictures
 from dynamo.config.file import parse_config
 from dynamo.store.engine import Store, open_store
-from dynamo.store.models import Arrival, Series
+from dynamo.store.models import Arrival, Product, Run, Series
 from dynamo.times import utc_now
 from tests.unit.api.serving import NOON, add_product, add_runs, client_of, run_row
 
@@ -129,6 +131,61 @@ def test_a_ring_that_rounding_would_empty_stays_a_ring(client: TestClient) -> No
         (area,) = found["areas"]["features"]
         assert area["properties"] == {"size_mm": 30.0}
         assert area["geometry"]["coordinates"] == [[[-97.0, 31.0]] * 4]
+
+
+NO_GEOMETRIES: list[Any] = [
+    {"type": "Polygon", "coordinates": [[["<b>", 1.0], [2.0, 2.0]]]},
+    {"type": "Polygon", "coordinates": [[[1.0], [2.0]]]},
+    {"type": "Polygon", "coordinates": "everywhere"},
+    {"type": "Polygon", "coordinates": {"0": 1}},
+    {"type": "Polygon", "coordinates": [[[[[[[1.0, 2.0]]]]]]]},
+    {"type": "Polygon", "coordinates": None},
+    {"type": "Polygon"},
+    "Polygon",
+]
+
+
+def test_contours_that_are_none_do_not_hide_the_others(tmp_path: Path) -> None:
+    """Files may come from other programs, and from modules of users."""
+    ring = [[[179.5, -17.0], [180.0, -17.0], [180.0, -16.0], [179.5, -17.0]]]
+    shapes = [*NO_GEOMETRIES, {"type": "Polygon", "coordinates": ring}, {"type": "MultiPolygon", "coordinates": [ring]}]
+    features: list[Any] = [{"type": "Feature", "properties": {"level": 45.0}, "geometry": shape} for shape in shapes]
+    odd = [None, "feature", {"geometry": shapes[-1], "properties": ["level"]}]
+    path = tmp_path / "mrt_STORM_CASA_0_odd.geojson"
+    path.write_bytes(orjson.dumps({"type": "FeatureCollection", "features": [*features, *odd]}))
+    deep = tmp_path / "mrt_STORM_CASA_5_deep.geojson"
+    nested = "[" * 900 + "1" + "]" * 900
+    shape = f'{{"type":"Polygon","coordinates":{nested}}}'
+    deep.write_text(f'{{"type":"FeatureCollection","features":[{{"type":"Feature","geometry":{shape}}}]}}')
+    with closing(open_store(tmp_path / "store.sqlite")) as store:
+        add_runs(store, run_row(1))
+        for lead, file in enumerate((path, deep)):
+            add_product(store, run_row(1)["id"], file, lead_min=lead)
+        with client_of(store, tmp_path) as client:
+            first, second = client.get(f"/v1/map/nowcasts/{run_row(1)['id']}").json()["leads"]
+    shown = first["contours"]["features"]
+    assert [feature["geometry"]["type"] for feature in shown] == ["Polygon", "MultiPolygon", "MultiPolygon"]
+    # Both parts of what the product cut at 180 degrees stay where they are.
+    assert shown[0]["geometry"]["coordinates"] == ring
+    assert second["contours"]["features"] == []
+
+
+def test_large_contours_push_older_ones_out_of_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    path = tmp_path / "mrt_STORM_CASA_0_large.geojson"
+    points = rng.uniform(-90, 90, (50_000, 2)).round(4)
+    points[-1] = points[0]
+    path.write_bytes(_geojson({"level": 35.0}, points.tolist()))
+    pictures = Pictures(kept_bytes=1_000_000)
+    runs = [Run(**run_row(number, product_dir=str(tmp_path))) for number in range(4)]
+    products = [Product(id=1, run_id="x", lfn=path.name, path=str(path), lead_min=0)]
+    made = [pictures.nowcast(run, products) for run in runs]
+    assert (
+        len(orjson.loads(made[0].body)["leads"][0]["contours"]["features"][0]["geometry"]["coordinates"][0]) == 50_000
+    )
+    assert 300_000 < len(made[0].packed) < 1_000_000
+    assert pictures.nowcast(runs[3], products) is made[3]
+    assert pictures.nowcast(runs[0], products) is not made[0]
 
 
 def test_what_is_gone_or_was_never_there_is_told(client: TestClient) -> None:

@@ -8843,7 +8843,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Tiles in reading order, one for each lead. `X-Picture` says where they are, as JSON: `bounds` (west, south, east, north, degrees), `leads_min`, `columns`, `rows`, `width`, `height`. */
+            /** @description Tiles in reading order, one for each lead. `X-Picture` says where they are, as JSON: `bounds` (west, south, east, north, degrees), `leads_min`, `columns`, `rows`, `width`, `height`, and `colors`, each with the dBZ that it begins at. */
             200: {
                 headers: {
                     /** @description See above. */

@@ -16,6 +16,8 @@ interface Facts {
   readonly columns: number;
   readonly width: number;
   readonly height: number;
+  /** Where each color begins, dBZ. */
+  readonly colors: readonly (readonly [number, string])[];
 }
 
 export interface Tile {

@@ -53,6 +53,7 @@ export function MapScreen() {
   const found = frames.findIndex((frame) => frame.validAt === asked);
   const index = Math.min(running ?? (found >= 0 ? found : first), Math.max(0, frames.length - 1));
   const shown = frames[index];
+  const shownTile = shown && pictures.get(shown.key);
   const areas = useHail(hail, frames, shown);
   const show = useCallback(
     (to: number) => {
@@ -107,10 +108,9 @@ export function MapScreen() {
   useEffect(() => drawn?.layers.set(frames), [drawn, frames]);
   useEffect(() => {
     if (!drawn || !shown) return;
-    const tile = pictures.get(shown.key);
-    drawn.picture.show(tile, opacity / 100);
-    drawn.layers.show(shown.key, tile !== undefined);
-  }, [drawn, frames, shown, pictures, opacity]);
+    drawn.picture.show(shownTile, opacity / 100);
+    drawn.layers.show(shown.key, shownTile !== undefined);
+  }, [drawn, frames, shown, shownTile, opacity]);
   useEffect(() => {
     if (drawn) fillOverlay(drawn.map, "hail", areas);
   }, [drawn, areas]);
@@ -212,7 +212,7 @@ export function MapScreen() {
             </label>
           ))}
         </div>
-        <Legend hail={!hidden.includes("hail")} />
+        <Legend hail={!hidden.includes("hail")} colors={shownTile?.facts.colors ?? []} />
       </div>
       {picked && <Picked pick={picked} close={() => setPicked(undefined)} />}
     </div>
