@@ -48,7 +48,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         DASHBOARD.lacking()
     folder = tmp_path_factory.mktemp("storms")
     results, _ = run_demo(SimulatedSource(utc_now(), (60, 80), each=1), folder, create_autospec(DemoDisplay))
-    (folder / "dynamo.toml").write_text(CONFIG)
     runs = tuple(json.loads((shown.product_dir / "index.json").read_bytes())["run"] for shown in results)
     with serving(folder) as url:
         yield Site(url, folder, runs)
