@@ -121,7 +121,7 @@ export interface paths {
         put?: never;
         /**
          * Submit a run
-         * @description Run a workflow once, in the background. Scope `write`.
+         * @description Run a workflow once, in the background. Scope `submit`.
          *
          *     The same workflow with the same inputs and parameters is the same run, unless `force` is set.
          */
@@ -263,7 +263,7 @@ export interface paths {
         put?: never;
         /**
          * Upload a file
-         * @description Send a file for a run; it is kept for 7 days. Scope `write`.
+         * @description Send a file for a run; it is kept for 7 days. Scope `submit`.
          */
         post: operations["upload_v1_uploads_post"];
         delete?: never;
@@ -283,7 +283,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel a run
-         * @description Cancel an unfinished run; whoever works on it stops within about a second. Scope `write`.
+         * @description Cancel an unfinished run; whoever works on it stops within about a second. Scope `submit` for own runs.
          */
         post: operations["cancel_v1_runs__name__cancel_post"];
         delete?: never;
@@ -303,7 +303,9 @@ export interface paths {
         put?: never;
         /**
          * Retry a run
-         * @description Retry a run that ended without products, or goes on nowhere; what succeeded is not repeated. Scope `write`.
+         * @description Retry a run that ended without products, or goes on nowhere; what succeeded is not repeated.
+         *
+         *     Scope `submit` for own runs.
          */
         post: operations["retry_v1_runs__name__retry_post"];
         delete?: never;
@@ -940,7 +942,7 @@ export interface paths {
         post?: never;
         /**
          * End a fleet
-         * @description Drain all workers, then shut down the pool. Scope `admin`.
+         * @description Drain all workers, then shut down the pool. Scope `write`.
          */
         delete: operations["end_v1_fleets__name__delete"];
         options?: never;
@@ -1188,7 +1190,7 @@ export interface paths {
         post: operations["create_mobius_workflow_post"];
         /**
          * End a workflow
-         * @description Drain all workers: they finish their jobs, then go. Scope `admin`.
+         * @description Drain all workers: they finish their jobs, then go. Scope `write`.
          */
         delete: operations["delete_mobius_workflow_delete"];
         options?: never;
@@ -1432,6 +1434,182 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who am I
+         * @description Show who asks and what this caller may do; asked by nobody known, it says so.
+         */
+        get: operations["show_session_v1_session_get"];
+        put?: never;
+        /**
+         * Log in
+         * @description Begin a session with a name and a password; the answer sets its cookie.
+         */
+        post: operations["log_in_v1_session_post"];
+        /**
+         * Log out
+         * @description End this session. Scope `read`.
+         */
+        delete: operations["log_out_v1_session_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change my password
+         * @description Change one's own password with the old one; all one's sessions end. Scope `read`.
+         */
+        put: operations["change_password_v1_session_password_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How to log in
+         * @description Show which ways to log in there are; open to all.
+         */
+        get: operations["show_ways_v1_login_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/login/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Log in at the provider
+         * @description Send a browser to the provider; it comes back to `/v1/login/oidc/callback`.
+         */
+        get: operations["begin_v1_login_oidc_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/login/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come back from the provider
+         * @description End a login: the session's cookie is set, and the browser goes to the page that it wanted to see.
+         */
+        get: operations["end_v1_login_oidc_callback_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Users
+         * @description List all users with their roles, and what their own runs have cost. Scope `admin`.
+         */
+        get: operations["list_all_v1_users_get"];
+        put?: never;
+        /**
+         * Add a user
+         * @description Add a user, who may log in at once if there is a password. Scope `admin`.
+         */
+        post: operations["add_v1_users_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a user
+         * @description Remove a user, with sessions and tokens; runs and audit keep the name. Scope `admin`.
+         */
+        delete: operations["remove_v1_users__name__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a user
+         * @description Change a user's role, password, budget, or whether the user may come in. Scope `admin`.
+         */
+        patch: operations["change_v1_users__name__patch"];
+        trace?: never;
+    };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Audit of orders
+         * @description List orders and attempts to log in, refused ones too, the newest first. Scope `admin`.
+         */
+        get: operations["audit_v1_audit_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tokens": {
         parameters: {
             query?: never;
@@ -1440,14 +1618,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * All tokens
-         * @description List the tokens' names and last use, but not the tokens. Scope `admin`.
+         * Tokens
+         * @description List one's own tokens, or all for an admin: names and last use, not the tokens. Scope `read`.
          */
         get: operations["list_tokens_v1_tokens_get"];
         put?: never;
         /**
          * Create a token
-         * @description Create a token; only this response contains it. Scope `admin`.
+         * @description Create a token of one's own; only this response contains it. Admins may for others. Scope `read`.
          */
         post: operations["create_v1_tokens_post"];
         delete?: never;
@@ -1468,7 +1646,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke a token
-         * @description Revoke a token immediately. Scope `admin`.
+         * @description Revoke a token of one's own, or any for an admin, immediately. Scope `read`.
          */
         delete: operations["revoke_v1_tokens__name__delete"];
         options?: never;
@@ -1746,6 +1924,53 @@ export interface components {
             next: string | null;
         };
         /**
+         * AuditItem
+         * @description An order, or an attempt to log in.
+         */
+        AuditItem: {
+            /** Id */
+            id: number;
+            /** At */
+            at: string;
+            /** Who */
+            who: string;
+            /** Role */
+            role: string;
+            /** How */
+            how: string;
+            /** Address */
+            address: string;
+            /** Method */
+            method: string;
+            /** Route */
+            route: string;
+            /** Subject */
+            subject: string;
+            /**
+             * Summary
+             * @description What the order said, without secrets.
+             */
+            summary: string;
+            /**
+             * Status
+             * @description HTTP status; null if there was no answer.
+             */
+            status: number | null;
+        };
+        /**
+         * AuditPage
+         * @description Orders, the newest first.
+         */
+        AuditPage: {
+            /** Items */
+            items: components["schemas"]["AuditItem"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
+        };
+        /**
          * BackfillItem
          * @description One backfill, and how far it is.
          */
@@ -1896,6 +2121,34 @@ export interface components {
             spent: number;
             /** Spent Today */
             spent_today: number;
+        };
+        /**
+         * BudgetShown
+         * @description A user's budget in the current period, and what own runs have cost.
+         */
+        BudgetShown: {
+            /**
+             * Limit
+             * @description Null: no limit.
+             */
+            limit: number | null;
+            /** Spent */
+            spent: number;
+            /**
+             * Reserved
+             * @description Expected of runs that are not finished.
+             */
+            reserved: number;
+            /** Left */
+            left: number | null;
+            /** Currency */
+            currency: string;
+            /** Period */
+            period: string;
+            /** Since */
+            since: string;
+            /** Until */
+            until: string;
         };
         /**
          * Caller
@@ -2731,6 +2984,18 @@ export interface components {
             bytes: number;
         };
         /**
+         * LoginWays
+         * @description How people can log in here; tokens always work.
+         */
+        LoginWays: {
+            /**
+             * Passwords
+             * @description Whether anybody has a password.
+             */
+            passwords: boolean;
+            oidc: components["schemas"]["ProviderShown"] | null;
+        };
+        /**
          * MakingItem
          * @description One making of a partition: an arrival, or a published run.
          */
@@ -2755,6 +3020,29 @@ export interface components {
             made_at: string | null;
             /** Bytes */
             bytes: number | null;
+        };
+        /**
+         * May
+         * @description What the caller may do.
+         */
+        May: {
+            /** Look */
+            look: boolean;
+            /**
+             * Submit
+             * @description Run workflows; cancel and retry these runs.
+             */
+            submit: boolean;
+            /**
+             * Order
+             * @description Give all orders.
+             */
+            order: boolean;
+            /**
+             * Manage
+             * @description Manage users and tokens, read the audit.
+             */
+            manage: boolean;
         };
         /**
          * NewToken
@@ -3138,6 +3426,19 @@ export interface components {
             busy: number;
         };
         /**
+         * ProviderShown
+         * @description A provider that people may log in at.
+         */
+        ProviderShown: {
+            /** Name */
+            name: string;
+            /**
+             * Path
+             * @description Where a browser goes; `?next=` names the page to see afterwards.
+             */
+            path: string;
+        };
+        /**
          * RadarItem
          * @description A radar, where it is, and how its data come.
          */
@@ -3279,6 +3580,11 @@ export interface components {
              * @description What started it; `submit` for a person.
              */
             trigger: string;
+            /**
+             * Owner
+             * @description Who ordered it; empty for triggers and backfills.
+             */
+            owner: string;
             /** Engine */
             engine: string;
             /**
@@ -3430,6 +3736,11 @@ export interface components {
              * @description What started it; `submit` for a person.
              */
             trigger: string;
+            /**
+             * Owner
+             * @description Who ordered it; empty for triggers and backfills.
+             */
+            owner: string;
             /** Engine */
             engine: string;
             /**
@@ -3605,6 +3916,35 @@ export interface components {
             next: string | null;
         };
         /**
+         * SessionShown
+         * @description Who asks, and what this caller may do; without a login, nobody.
+         */
+        SessionShown: {
+            /** Name */
+            name: string | null;
+            /** Role */
+            role: ("viewer" | "researcher" | "operator" | "admin") | null;
+            /** Roles */
+            roles: string[];
+            /**
+             * How
+             * @example session password
+             */
+            how: string;
+            /**
+             * Account
+             * @description Whether this is a user who may have tokens and a password.
+             */
+            account: boolean;
+            /**
+             * Expires At
+             * @description When the session ends if it is not used.
+             */
+            expires_at: string | null;
+            may: components["schemas"]["May"];
+            budget: components["schemas"]["BudgetShown"] | null;
+        };
+        /**
          * SiteStatus
          * @description Health of one site; ``left_alone_until`` is None while nothing is wrong.
          */
@@ -3738,6 +4078,11 @@ export interface components {
         Token: {
             /** Name */
             name: string;
+            /**
+             * User
+             * @description Whose it is; empty for nobody's.
+             */
+            user: string;
             /** Scopes */
             scopes: string[];
             /** Created At */
@@ -3767,6 +4112,51 @@ export interface components {
             upload: string;
             /** Name */
             name: string;
+        };
+        /**
+         * UserItem
+         * @description A user.
+         */
+        UserItem: {
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "viewer" | "researcher" | "operator" | "admin";
+            /** Disabled */
+            disabled: boolean;
+            /** Has Password */
+            has_password: boolean;
+            /**
+             * Issuer
+             * @description OpenID provider, if any, and who the user is there.
+             */
+            issuer: string | null;
+            /** Subject */
+            subject: string | null;
+            /** Created At */
+            created_at: string;
+            /**
+             * Seen At
+             * @description Last login.
+             */
+            seen_at: string | null;
+            budget: components["schemas"]["BudgetShown"];
+        };
+        /**
+         * UserList
+         * @description All users by name.
+         */
+        UserList: {
+            /** Items */
+            items: components["schemas"]["UserItem"][];
+            /**
+             * Next
+             * @description Send it as `after` for the following page; null on the last.
+             */
+            next: string | null;
         };
         /**
          * Validated
@@ -4880,6 +5270,14 @@ export interface components {
              * @default null
              */
             errors: components["schemas"]["SpecProblem"][] | null;
+            /**
+             * Budget
+             * @description A budget that is used up.
+             * @default null
+             */
+            budget: {
+                [key: string]: unknown;
+            } | null;
         };
         /**
          * InputRef
@@ -4978,7 +5376,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4987,7 +5385,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5050,7 +5448,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5059,7 +5457,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5128,7 +5526,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5137,7 +5535,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5206,7 +5604,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5215,7 +5613,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5275,7 +5673,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5284,7 +5682,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5330,6 +5728,8 @@ export interface operations {
                 /** @description Only in this state; may be repeated. */
                 state?: string[];
                 radar?: string | null;
+                /** @description Who ordered them. */
+                owner?: string | null;
                 /** @description ISO 8601; only later ones. */
                 since?: string | null;
                 /** @description ISO 8601; only earlier ones. */
@@ -5361,7 +5761,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5370,7 +5770,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5454,7 +5854,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5463,7 +5863,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5538,7 +5938,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5547,7 +5947,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5621,7 +6021,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5630,7 +6030,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5713,7 +6113,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5722,7 +6122,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5787,7 +6187,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5796,7 +6196,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5878,7 +6278,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5887,7 +6287,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5968,7 +6368,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5977,7 +6377,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6041,7 +6441,7 @@ export interface operations {
                     "application/json": components["schemas"]["Uploaded"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6050,7 +6450,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6133,7 +6533,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6142,7 +6542,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6225,7 +6625,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6234,7 +6634,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6306,7 +6706,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6315,7 +6715,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6382,7 +6782,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6391,7 +6791,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6512,7 +6912,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6521,7 +6921,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6648,7 +7048,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6657,7 +7057,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6732,7 +7132,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6741,7 +7141,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6821,7 +7221,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6830,7 +7230,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6914,7 +7314,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6923,7 +7323,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6995,7 +7395,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7004,7 +7404,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7079,7 +7479,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7088,7 +7488,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7159,7 +7559,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7168,7 +7568,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7234,7 +7634,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7243,7 +7643,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7316,7 +7716,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7325,7 +7725,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7407,7 +7807,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7416,7 +7816,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7493,7 +7893,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7502,7 +7902,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7574,7 +7974,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7583,7 +7983,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7657,7 +8057,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7666,7 +8066,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7744,7 +8144,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7753,7 +8153,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7813,7 +8213,7 @@ export interface operations {
                     "image/png": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7822,7 +8222,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7906,7 +8306,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7915,7 +8315,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8005,7 +8405,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8014,7 +8414,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8104,7 +8504,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8113,7 +8513,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8199,7 +8599,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8208,7 +8608,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8279,7 +8679,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8288,7 +8688,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8351,7 +8751,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8360,7 +8760,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8432,7 +8832,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8441,7 +8841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8518,7 +8918,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8527,7 +8927,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8596,7 +8996,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8605,7 +9005,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8689,7 +9089,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8698,7 +9098,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8779,7 +9179,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8788,7 +9188,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8861,7 +9261,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8870,7 +9270,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8944,7 +9344,7 @@ export interface operations {
                     "application/json": components["schemas"]["Fleets"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8953,7 +9353,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9039,7 +9439,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ordered"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9048,7 +9448,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9116,7 +9516,7 @@ export interface operations {
                     "application/json": components["schemas"]["FleetStatus"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9125,7 +9525,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9198,7 +9598,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ordered"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9207,7 +9607,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9275,7 +9675,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9284,7 +9684,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9369,7 +9769,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9378,7 +9778,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9469,7 +9869,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9478,7 +9878,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9565,7 +9965,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9574,7 +9974,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9661,7 +10061,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9670,7 +10070,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9764,7 +10164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9773,7 +10173,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9857,7 +10257,7 @@ export interface operations {
                     "application/json": components["schemas"]["Events"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9866,7 +10266,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9950,7 +10350,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9959,7 +10359,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10054,7 +10454,7 @@ export interface operations {
                     "application/json": components["schemas"]["Validated"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10063,7 +10463,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10149,7 +10549,7 @@ export interface operations {
                     "application/json": components["schemas"]["FleetPlan"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10158,7 +10558,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10214,7 +10614,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10223,7 +10623,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10291,7 +10691,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10300,7 +10700,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10359,7 +10759,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10368,7 +10768,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10418,7 +10818,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10427,7 +10827,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10474,7 +10874,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10483,7 +10883,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10524,7 +10924,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10533,7 +10933,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10608,7 +11008,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10617,7 +11017,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10697,7 +11097,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10706,7 +11106,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10790,7 +11190,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10799,7 +11199,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10878,7 +11278,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10887,7 +11287,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10966,7 +11366,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10975,7 +11375,7 @@ export interface operations {
                     "application/json": components["schemas"]["Envelope"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11034,7 +11434,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11043,7 +11443,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11116,7 +11516,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11125,7 +11525,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11193,7 +11593,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11202,7 +11602,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11275,7 +11675,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11284,7 +11684,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11352,7 +11752,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11361,7 +11761,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11434,7 +11834,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11443,7 +11843,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11512,7 +11912,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11521,7 +11921,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11595,7 +11995,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobReported"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11604,7 +12004,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11615,6 +12015,958 @@ export interface operations {
             };
             /** @description Not found. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    show_session_v1_session_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionShown"];
+                };
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    log_in_v1_session_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Name */
+                    name: string;
+                    /**
+                     * Password
+                     * Format: password
+                     */
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionShown"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    log_out_v1_session_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    change_password_v1_session_password_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    show_ways_v1_login_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginWays"];
+                };
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    begin_v1_login_oidc_get: {
+        parameters: {
+            query?: {
+                /** @description The page to see afterwards. */
+                next?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    end_v1_login_oidc_callback_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the page that was asked for. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    list_all_v1_users_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserList"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    add_v1_users_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Name */
+                    name: string;
+                    /**
+                     * Role
+                     * @enum {string}
+                     */
+                    role: "viewer" | "researcher" | "operator" | "admin";
+                    /** Password */
+                    password?: string | null;
+                    /**
+                     * Budget
+                     * @description Of own runs in each period; null: no limit.
+                     */
+                    budget?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserItem"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Conflict: the fleet is about to end, or the name is taken. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    remove_v1_users__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Conflict: the fleet is about to end, or the name is taken. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    change_v1_users__name__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Role */
+                    role?: ("viewer" | "researcher" | "operator" | "admin") | null;
+                    /** Password */
+                    password?: string | null;
+                    /** Disabled */
+                    disabled?: boolean | null;
+                    /**
+                     * Budget
+                     * @description Of own runs in each period; null: no limit.
+                     */
+                    budget?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserItem"];
+                };
+            };
+            /** @description The request is invalid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Conflict: the fleet is about to end, or the name is taken. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body or a parameter is invalid; `errors` lists every reason with its JSON path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests; see Retry-After. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The store or a site is unavailable; retry later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    audit_v1_audit_get: {
+        parameters: {
+            query?: {
+                /** @description Who ordered. */
+                user?: string | null;
+                /** @description ISO 8601; only later ones. */
+                since?: string | null;
+                /** @description ISO 8601; only earlier ones. */
+                until?: string | null;
+                /** @description Items of a page. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                after?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description As the client has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token or session. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not with this role, or not from this page. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11669,7 +13021,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tokens"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11678,7 +13030,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11729,12 +13081,17 @@ export interface operations {
                     /** Name */
                     name: string;
                     /** Scopes */
-                    scopes: ("read" | "write" | "admin" | "ping")[];
+                    scopes: ("read" | "submit" | "write" | "admin" | "ping")[];
                     /**
                      * Days
                      * @description Lifetime, days. Default: no expiry.
                      */
                     days?: number | null;
+                    /**
+                     * User
+                     * @description Whose it is: it may do no more than the user may. Default: one's own; nobody's for admins.
+                     */
+                    user?: string | null;
                 };
             };
         };
@@ -11757,7 +13114,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11766,8 +13123,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11831,7 +13197,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No valid token. */
+            /** @description No valid token or session. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -11840,7 +13206,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The token lacks a scope. */
+            /** @description Not with this role, or not from this page. */
             403: {
                 headers: {
                     [name: string]: unknown;
