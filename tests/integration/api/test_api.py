@@ -239,7 +239,7 @@ def test_scopes_are_roles(store: Store, shared: tuple[Store, ApiServer, Path]) -
             for other in ("read", "write", "admin", "ping"):
                 name = f"{other}-{method}-{path.split('?')[0].replace('/', '.')}"
                 headers = {"Authorization": f"Bearer {token_of(store, other, name=name)}"}
-                body: dict[str, str] | None = {} if method == "POST" else None
+                body: dict[str, Any] | None = {} if method == "POST" else None
                 response = httpx.request(method, f"{server.url}{path}", headers=headers, json=body)
                 enough = other == scope if "ping" in (other, scope) else roles[other] >= roles[scope]
                 assert response.status_code == (status if enough else 403), (scope, other, path, response.text)
