@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -50,7 +51,7 @@ def test_pages_have_every_run_once_the_newest_first(client: TestClient) -> None:
 
 
 def test_pages_of_several_states_have_every_run_once(client: TestClient) -> None:
-    asked = {"state": ["failed", "succeeded", "running", "failed"], "limit": 4}
+    asked: dict[str, Any] = {"state": ["failed", "succeeded", "running", "failed"], "limit": 4}
     page = client.get("/v1/runs", params=asked).json()
     seen = [page]
     while page["next"] is not None:
