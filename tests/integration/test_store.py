@@ -18,7 +18,7 @@ from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from dynamo.api.access.sessions import find_session, start_session
-from dynamo.api.access.users import add_user, external_user
+from dynamo.api.access.users import add_user, external_user, list_users
 from dynamo.api.settings import ApiSettings
 from dynamo.api.tokens import create_token, find_token
 from dynamo.checks.model import Examination
@@ -281,6 +281,29 @@ def test_alert_events_of_an_older_store_are_kept(url: str) -> None:
         (found,) = session.scalars(select(AlertEvent)).all()
     store.close()
     assert (found.place, found.seen, found.eyes) == ("a", START, "")
+
+
+def test_tokens_and_runs_of_an_older_store_are_nobodys(url: str) -> None:
+    store = open_store(url)
+    add_runs(store, run_row(1, owner="ada"))
+    with store.transaction() as session:
+        add_user(session, "ada", "viewer")
+        tokens = [create_token(session, f"t-{scope}", [scope]) for scope in ("read", "write", "admin", "ping")]
+    downgrade(store, "0012")
+    store.close()
+    store = open_store(url)
+    found = [find_token(store, token) for token in tokens]
+    with store.reading() as session:
+        owners = session.scalars(select(Run.owner)).all()
+        assert list_users(session) == []
+    store.close()
+    assert [one and (one.role, one.user, one.reports) for one in found] == [
+        ("viewer", "", False),
+        ("operator", "", False),
+        ("admin", "", False),
+        (None, "", True),
+    ]
+    assert owners == [""]
 
 
 def test_runs_of_an_older_store_get_their_radar_and_standing(service: RunService, tmp_path: Path) -> None:

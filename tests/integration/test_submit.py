@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import re
 import shutil
@@ -154,7 +155,8 @@ def test_products_that_somebody_removed_are_made_again(root: Path) -> None:
     refused = run_dynamo(root, "runs", "retry", first["id"], "--wait")
     assert refused.returncode == 3
     assert f"{index}: not an index" in refused.stderr
-    assert orjson.loads(run_dynamo(root, "runs", "show", first["id"], "--json").stdout)["state"] == "succeeded"
+    shown = orjson.loads(run_dynamo(root, "runs", "show", first["id"], "--json").stdout)
+    assert (shown["state"], shown["owner"]) == ("succeeded", getpass.getuser())
 
 
 def test_a_run_that_another_process_holds_is_waited_for_and_exported(root: Path) -> None:

@@ -12,6 +12,8 @@ from dynamo.store.engine import Store
 
 #: Attempts of all addresses together to log in as one user, per those of one address.
 _ALL = 10
+#: Users with their addresses that are remembered; nobody else adds to them.
+_KNOWN = 10_000
 
 
 class Logins:
@@ -28,6 +30,7 @@ class Logins:
         self._settings = settings
         self._here = RateLimit(settings.logins_per_s, settings.logins_burst)
         self._everywhere = RateLimit(settings.logins_per_s * _ALL, settings.logins_burst * _ALL)
+        self._known: set[str] = set()
 
     def log_in(self, name: str, password: str, address: str) -> str:
         """Begin a session of a user; return the value of its cookie.
@@ -49,9 +52,13 @@ class Logins:
 
     def check(self, name: str, password: str, address: str) -> tuple[str, str | None]:
         """Return the stored hash of a right password, and its new one if it is to be renewed; raise as `log_in`."""
-        # From elsewhere, nobody can use up the attempts that a user has at one address.
         who = name.casefold()
-        if wait_s := self._here.take(f"{who} {address}") or self._everywhere.take(who):
+        here = f"{who} {address}"
+        wait_s = self._here.take(here)
+        # From elsewhere, nobody can use up the attempts of a user at an address from where this one has logged in.
+        if not wait_s and here not in self._known:
+            wait_s = self._everywhere.take(who)
+        if wait_s:
             raise Refusal(
                 429,
                 "too many attempts to log in",
@@ -64,6 +71,8 @@ class Logins:
         right, renewed = check_password(password, hashed)
         if not right or hashed is None:
             raise _refusal()
+        if len(self._known) < _KNOWN:
+            self._known.add(here)
         return hashed, renewed
 
 

@@ -111,6 +111,23 @@ def test_who_guesses_waits_and_others_do_not(store: Store, tmp_path: Path) -> No
         assert log_in(client).status_code == 200
 
 
+def test_guesses_from_everywhere_lock_nobody_out_at_home(store: Store, tmp_path: Path) -> None:
+    proxied = {"behind_proxy": True, "logins_per_s": 0.001, "logins_burst": 2}
+    with browser(store, tmp_path, **proxied) as client:
+
+        def statuses(*addresses: str, password: str = PASSWORD) -> list[int]:
+            found = []
+            for address in addresses:
+                client.headers["X-Forwarded-For"] = address
+                found.append(log_in(client, password=password).status_code)
+            return found
+
+        assert statuses("192.0.2.1") == [200]
+        guessing = statuses(*(f"203.0.113.{number}" for number in range(25)), password="not the right one")
+        assert guessing == [401] * 19 + [429] * 6
+        assert statuses("192.0.2.1", "192.0.2.2") == [200, 429]
+
+
 @pytest.mark.parametrize(
     "change",
     [
