@@ -157,6 +157,10 @@ class Doorkeeper:
             403 if so.
         """
         refuse_other_sites(request, scheme="https" if self._settings.secured else "")
+        self.refuse_plain(request)
+
+    def refuse_plain(self, request: Request) -> None:
+        """Refuse to begin a session where others could read its cookie on the way; raise `Refusal` (403) if so."""
         if not self._settings.secured and not is_loopback(request.client.host if request.client else ""):
             raise Refusal(403, "no login without TLS", expected="https")
 

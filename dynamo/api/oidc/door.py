@@ -58,6 +58,7 @@ class OpenIdDoor:
 
     def begin(self, request: Request, then: str) -> Begun:
         """Begin a login of a browser that wants to see a page."""
+        self._keeper.refuse_plain(request)
         if wait_s := self._often.take(self._keeper.address(request)):
             raise too_often(wait_s, "too many logins")
         with self._slow.one():
@@ -71,6 +72,7 @@ class OpenIdDoor:
         LoginRefusedError, RetryableError
             If nobody has.
         """
+        self._keeper.refuse_plain(request)
         try:
             with self._slow.one():
                 ended = self._openid.end(dict(request.query_params), request.cookies)

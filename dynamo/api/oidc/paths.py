@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+#: A cookie keeps it during the login.
 _LONGEST = 2000
 HOME = "/"
 
@@ -19,7 +20,7 @@ def local_path(text: str) -> str:
     ('/runs?state=failed', '/', '/')
     """
     odd = "\\" in text or any(ord(character) <= 32 or ord(character) == 127 for character in text)
-    if odd or not text.startswith("/") or text.startswith("//") or len(text) > _LONGEST:
+    if odd or not text.isascii() or not text.startswith("/") or text.startswith("//") or len(text) > _LONGEST:
         return HOME
     try:
         parts = urlsplit(text)

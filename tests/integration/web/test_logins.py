@@ -80,6 +80,9 @@ def test_a_password_leads_to_the_page_that_was_asked_for_and_out_again(visitor: 
     expect(visitor.locator(".account")).to_contain_text("50.00 left of 50.00")
     visitor.get_by_role("button", name="Log out").click()
     expect(visitor.get_by_role("heading", level=1)).to_have_text("Log in to DyNamo")
+    visitor.goto("/login?next=//evil.example/")
+    log_in(visitor, "ada")
+    expect(visitor).to_have_url(re.compile(r"^http://127\.0\.0\.1:\d+/$"))
 
 
 def test_a_provider_leads_back_and_each_role_sees_what_it_may_do(visitor: Page) -> None:

@@ -32,6 +32,9 @@ class LyingProvider(ThreadingHTTPServer):
         self.keys: list[dict[str, Any]] = [KEY.as_dict(private=False)]
         self.metadata: dict[str, Any] = {}
         self.status = 200
+        #: While it is not set, questions wait.
+        self.answers = threading.Event()
+        self.answers.set()
         self.nonce = ""
         self.asked: list[str] = []
         self.tokens: dict[str, Any] = {"access_token": "at", "token_type": "Bearer", "expires_in": 600}
@@ -50,6 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server, path = self.server, urlsplit(self.path).path
+        server.answers.wait()
         server.asked.append(path)
         if path == "/.well-known/openid-configuration":
             addresses = {
@@ -92,6 +96,7 @@ def lying_provider() -> Iterator[LyingProvider]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
+        server.answers.set()
         server.shutdown()
         thread.join()
 

@@ -241,6 +241,7 @@ def test_every_answer_is_described(client: TestClient) -> None:
         if path.startswith("/v1/")
         and not path.startswith(("/v1/fleets", "/v1/spec"))
         and "get" in item
+        and "200" in item["get"]["responses"]  # others lead elsewhere
         and not item["get"]["responses"]["200"].get("content")
     ]
     assert vague == []

@@ -199,6 +199,14 @@ def test_a_provider_that_is_down_is_told_of_once_and_left_alone(
     ]
 
 
+def test_nobody_waits_for_a_provider_that_hangs(provider: LyingProvider) -> None:
+    provider.answers.clear()
+    openid = make(provider, timeout_s=0.05)
+    for _ in range(2):
+        with pytest.raises(ProviderDownError, match="does not answer"):
+            openid.begin("/")
+
+
 def test_a_session_follows_what_the_provider_says(openid: OpenId, provider: LyingProvider) -> None:
     provider.tokens["refresh_token"] = "rt"
     kept = log_in(openid, provider).kept

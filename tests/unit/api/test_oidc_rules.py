@@ -52,6 +52,7 @@ def test_a_login_leads_back_to_a_page(path: str) -> None:
         "/ok\r\nSet-Cookie: x=1",
         "/" + "x" * 3000,
         "/v1/login/oidc?next=/",
+        "/\uff0f\uff0fevil.example",
         "//[",
         "",
     ],
