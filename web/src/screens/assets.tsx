@@ -122,11 +122,19 @@ function Detail({ asset }: { asset: AssetDetail }) {
             { name: "Missing", show: (gap) => count(gap.missing, "time") },
             { name: "Radar", show: (gap) => gap.radar },
             { name: "Trigger", show: (gap) => gap.trigger },
+            { name: "Mend", show: (gap) => gap.trigger && <a href={again(gap)}>make again</a> },
           ]}
         />
       )}
     </>
   );
+}
+
+/** The backfill of a gap: times as the form has them, to the minute. */
+function again(gap: { trigger: string; radar: string; begin: string; end: string }): string {
+  const after = new Date(Date.parse(gap.end) + 60_000).toISOString();
+  const range = { from: gap.begin.slice(0, 16), to: after.slice(0, 16) };
+  return address("/assets", { show: "backfills", what: gap.trigger, radars: gap.radar, ...range });
 }
 
 /** A square for each day and radar: the fuller the day, the darker, with its number. */
