@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +48,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         DASHBOARD.lacking()
     folder = tmp_path_factory.mktemp("storms")
     results, _ = run_demo(SimulatedSource(utc_now(), (60, 80), each=1), folder, create_autospec(DemoDisplay))
-    command = [sys.executable, "-m", "dynamo", "serve", "--json", "--listen", "127.0.0.1:0"]
     runs = tuple(json.loads((shown.product_dir / "index.json").read_bytes())["run"] for shown in results)
+    with served(folder) as url:
+        yield Site(url, folder, runs)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve what the configuration in a folder names; yield the address."""
+    command = [sys.executable, "-m", "dynamo", "serve", "--json", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(
         [*command, "--config", str(folder / "dynamo.toml")],
         stdout=subprocess.PIPE,
@@ -56,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         text=True,
     ) as server:
         assert server.stdout is not None
-        yield Site(json.loads(server.stdout.readline())["url"], folder, runs)
+        yield json.loads(server.stdout.readline())["url"]
         server.terminate()
         server.wait(10 * PATIENCE)
 
@@ -77,12 +85,19 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """A page that must ask nobody else, and whose scripts must not fail."""
-    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900}, color_scheme="dark")
+    with page_of(browser, site.url) as made:
+        yield made
+
+
+@contextmanager
+def page_of(browser: Browser, url: str) -> Iterator[Page]:
+    """Open a page of a server; it must ask nobody else, and its scripts must not fail."""
+    context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 900}, color_scheme="dark")
     context.set_default_timeout(15_000 * PATIENCE)
     page = context.new_page()
     elsewhere: list[str] = []
     broken: list[str] = []
-    page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url, site.url) else None)
+    page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url, url) else None)
     page.on("pageerror", lambda error: broken.append(str(error)))
     page.on("console", lambda message: broken.append(message.text) if "Content Security" in message.text else None)
     yield page
