@@ -21,7 +21,7 @@ ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--ena
 #: Name below `docs`, and address.
 PICTURES = {"dashboard.png": "/map?grid=nws&opacity=60", "dashboard_now.png": "/now"}
 _SIZE = {"width": 1280, "height": 800}
-_COLORS = 64
+_COLORS = 256
 _MOST_BYTES = 200_000
 #: Until radars have looked a few times, and until a screen has all of its data, ms.
 _STORMS_MS, _SCREEN_MS = 120_000, 30_000
