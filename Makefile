@@ -20,7 +20,7 @@ INSTALL = $(BIN)/python tools/install.py --constraint constraints.txt
 # Tests start hundreds of processes of this tree: none compiles it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo web web-types oidc test test-fast test-oldest test-newest test-bare test-containers test-openstack peers constraints \
+.PHONY: demo web web-types screenshots oidc test test-fast test-oldest test-newest test-bare test-containers test-openstack peers constraints \
 	bench bench-elastic bench-sustained coverage docs lint format clean help
 
 help: ## Say what can be made
@@ -77,6 +77,9 @@ oidc: $(PROVIDER) ## Install the OpenID Connect provider that tests log in at
 
 web-types: $(VENV)/.web $(VENV)/.ready ## Renew what the dashboard's code knows of the API
 	$(BIN)/python tools/web.py types
+
+screenshots: $(WEB) $(VENV)/.ready ## Take the dashboard's pictures in README and manual anew, of a live demo in Chromium (5 min)
+	$(BIN)/python -m tools.screenshots
 
 $(VENV)/.docs: $(VENV)/.core
 	@echo "What the documentation site needs"

@@ -122,7 +122,9 @@ class Watched:
 
     def _judge_feed(self, session: Session, feed: FeedSection, rows: Sequence[Series], now: datetime) -> States:
         live = {row.radar: row.live_at for row in rows}
-        expected = {radar.upper() for radar in feed.expect}
+        # However it is written in the configuration: a radar is called what its data call it.
+        called = {radar.upper(): radar for radar in live}
+        expected = {called.get(radar.upper(), radar.upper()) for radar in feed.expect}
         if not live and not expected:
             expected = {""}
         must_come = feed.cadence_s is not None

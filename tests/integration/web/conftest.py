@@ -87,12 +87,19 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """A page that must ask nobody else, and whose scripts must not fail."""
-    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900}, color_scheme="dark")
+    with page_of(browser, site.url) as made:
+        yield made
+
+
+@contextmanager
+def page_of(browser: Browser, url: str) -> Iterator[Page]:
+    """Open a page of a server; it must ask nobody else, and its scripts must not fail."""
+    context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 900}, color_scheme="dark")
     context.set_default_timeout(15_000 * PATIENCE)
     page = context.new_page()
     elsewhere: list[str] = []
     broken: list[str] = []
-    page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url, site.url) else None)
+    page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url, url) else None)
     page.on("pageerror", lambda error: broken.append(str(error)))
     page.on("console", lambda message: broken.append(message.text) if "Content Security" in message.text else None)
     yield page

@@ -154,6 +154,15 @@ def test_what_never_came_is_silent_if_it_must_come(world: World) -> None:
     assert set(judge(world, world.config(feeds=[feed]))(NOW)) == {f"feed:sweeps/{r}" for r in ("KFWS", "KLOT", "KLBB")}
 
 
+def test_an_expected_radar_is_the_one_that_comes_however_its_name_is_written(world: World) -> None:
+    """CASA's radars have names in small letters; they were silent forever beside themselves."""
+    feed = {"name": "sweeps", "path": "in", "expect": ["addison.tx", "klot"], "cadence_s": 300}
+    world.arrive(NOW, radar="addison.tx")
+    found = judge(world, world.config(feeds=[feed]))(NOW)
+    assert set(found) == {"feed:sweeps/addison.tx", "feed:sweeps/KLOT"}
+    assert found["feed:sweeps/addison.tx"].state is State.FRESH
+
+
 def test_a_declared_asset_says_the_cadence_of_its_feed(world: World) -> None:
     assets = [{"name": "radar", "of": "sweeps", "cadence_s": 3600}]
     world.arrive(NOW)

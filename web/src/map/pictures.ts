@@ -127,9 +127,15 @@ export class PictureLayer {
 }
 
 type Corner = [number, number];
-const cornersOf = ([west, south, east, north]: Facts["bounds"]): [Corner, Corner, Corner, Corner] => [
-  [west, north],
-  [east, north],
-  [east, south],
-  [west, south],
-];
+
+/** The corners, clockwise from the north-west; the middle is between -180 and 180 degrees, where the map expects it. */
+function cornersOf([west, south, east, north]: Facts["bounds"]): [Corner, Corner, Corner, Corner] {
+  const turn = -360 * Math.floor(((west + east) / 2 + 180) / 360);
+  const [left, right] = [west + turn, east + turn];
+  return [
+    [left, north],
+    [right, north],
+    [right, south],
+    [left, south],
+  ];
+}
