@@ -110,7 +110,12 @@ class Doorkeeper:
         Refusal
             401 if that is nobody known, 403 if it is less than needed, 429 for too many requests.
         """
-        caller = self.identify(request)
+        try:
+            caller = self.identify(request)
+        except Refusal:
+            if not self._failures.take(self.address(request)) and (attempt := self._note(request, None)) is not None:
+                attempt.how = "another site"
+            raise
         if caller is None:
             self._throttle_stranger(request)
             self._note(request, None)

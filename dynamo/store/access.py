@@ -80,7 +80,8 @@ class AuditRow(Base):
     at: Mapped[datetime]
     who: Mapped[str] = mapped_column(String(130))
     role: Mapped[str] = mapped_column(String(20))
-    #: ``token NAME``, ``session password``, ``this machine``, ``command line``; empty for nobody known.
+    #: ``token NAME``, ``session password``, ``password`` for a login, ``this machine``, ``command line``; for nobody
+    #: known empty, or ``another site`` if a page of one had a browser send it.
     how: Mapped[str] = mapped_column(String(200))
     address: Mapped[str] = mapped_column(String(64))
     method: Mapped[str] = mapped_column(String(10))

@@ -33,8 +33,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     fast = ApiSettings(requests_per_s=1e6, burst=1e6, failures_per_s=1e6, failures_burst=1e6)
     with store.transaction() as session:
         tokens = {role: create_token(session, role, [scope]) for role, scope in SCOPES.items()}
-    with TestClient(make_app(store, folder, fast, Config(base=folder))) as made:
-        made.app_state["tokens"] = tokens
+    app = make_app(store, folder, fast, Config(base=folder))
+    app.state.tokens = tokens
+    with TestClient(app) as made:
         yield made
     store.close()
 
@@ -81,7 +82,7 @@ def test_the_document_names_the_needs(client: TestClient) -> None:
 
 def test_each_role_may_do_what_lesser_ones_may_and_no_more(client: TestClient) -> None:
     document = client.app.openapi()  # type: ignore[attr-defined]
-    tokens: dict[str, str] = client.app_state["tokens"]
+    tokens: dict[str, str] = client.app.state.tokens  # type: ignore[attr-defined]
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if (method.upper(), path) in OPEN or path == "/v1/stream":

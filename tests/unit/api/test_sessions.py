@@ -177,6 +177,8 @@ def test_pages_of_other_sites_order_nothing(store: Store, tmp_path: Path, header
         if not headers.get("Origin", "x"):
             del order.headers["Origin"]
         assert client.send(order).status_code == 403
+        told = client.get("/v1/audit").json()["items"][0]
+        assert [told[name] for name in ("who", "how", "route", "status")] == ["", "another site", "/v1/users", 403]
         fine = {"Sec-Fetch-Site": "same-origin"}
         assert client.post("/v1/users", json={"name": "eve", "role": "viewer"}, headers=fine).status_code == 201
 
