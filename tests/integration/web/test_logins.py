@@ -119,6 +119,25 @@ def test_an_ended_session_comes_back_on_the_same_page(visitor: Page, guarded: Pl
     assert visitor.url.endswith("/decisions?verdict=skip&since=7d")
 
 
+def test_nobody_sees_what_the_role_may_not_do(visitor: Page, guarded: Place) -> None:
+    pages = {"/runs": "New run", "/assets?show=backfills": "trigger or workflow"}
+    visitor.goto("/runs")
+    log_in(visitor, "hugo")
+    for path, offered in pages.items():
+        visitor.goto(path)
+        expect(visitor.locator("main h1")).to_have_count(1)
+        expect(visitor.get_by_text("Loading")).to_have_count(0)
+        expect(visitor.locator("main")).not_to_contain_text(offered)
+    visitor.goto("/runs/new")
+    expect(visitor.get_by_text("Your role starts no runs.")).to_be_visible()
+    visitor.context.clear_cookies()
+    visitor.goto("/runs")
+    log_in(visitor, "ada")
+    for path, offered in pages.items():
+        visitor.goto(path)
+        expect(visitor.locator("main")).to_contain_text(offered)
+
+
 def test_an_admin_adds_a_user_and_finds_it_in_the_audit(visitor: Page) -> None:
     visitor.goto("/users")
     log_in(visitor, "ada")

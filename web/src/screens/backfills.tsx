@@ -1,6 +1,7 @@
 // Old data made again: what it would cost first, then the order, then how far it is.
 import { useState } from "preact/hooks";
 import { type Page, useData } from "../api/data";
+import { useMay } from "../api/session";
 import type { BackfillItem, BackfillPlan, FeedItem, ServiceItem, WorkflowList } from "../api/types";
 import { visible } from "../names";
 import { decimal } from "../numbers";
@@ -12,11 +13,12 @@ import { AssetTabs } from "./asset-tabs";
 
 export function Backfills() {
   const { data, error, again } = useData<Page<BackfillItem>>("/v1/backfills", ["run", "decision"], 5000);
+  const may = useMay("order");
   return (
     <>
       <h1>Backfills</h1>
       <AssetTabs />
-      <Plan started={again} />
+      {may && <Plan started={again} />}
       <Problem error={error} />
       {!data && !error && <Loading what="backfills" />}
       {data?.items.length === 0 && <Empty>There are no backfills.</Empty>}

@@ -1,6 +1,7 @@
 // A run on request: name or send its files, set its parameters, and go to the run to see its products come.
 import { useState } from "preact/hooks";
 import { useData } from "../api/data";
+import { useMay } from "../api/session";
 import type { RunOrdered, WorkflowItem, WorkflowList } from "../api/types";
 import { go, pathOf, setParameters, useRoute } from "../route";
 import { FileInput, refsOf } from "../ui/file-input";
@@ -11,6 +12,8 @@ import { Choice, Empty, Loading, Problem } from "../ui/parts";
 export function NewRun() {
   const { data, error } = useData<WorkflowList>("/v1/workflows");
   const { query } = useRoute();
+  const may = useMay("submit");
+  if (!may) return <Empty>Your role starts no runs.</Empty>;
   if (!data) return error ? <Problem error={error} /> : <Loading what="workflows" />;
   const name = query.get("workflow") ?? "";
   const workflow = data.items.find((one) => one.name === name);

@@ -1,6 +1,7 @@
 // What waits for a person: files that intake refused, and runs that a check kept back, to look at and decide on.
 import { useState } from "preact/hooks";
 import { type Page, useData } from "../api/data";
+import { useMay } from "../api/session";
 import type { CheckItem, ReviewItem } from "../api/types";
 import { fileName, visible } from "../names";
 import { bytes, decimal } from "../numbers";
@@ -104,6 +105,7 @@ const CHECKS: readonly Column<CheckItem>[] = [
 ];
 
 function Look({ item, decided }: { item: ReviewItem; decided: (what: string) => void }) {
+  const may = useMay("order");
   return (
     <section class="review card" aria-label={`Review of ${item.id}`}>
       {item.drawable && (
@@ -128,7 +130,7 @@ function Look({ item, decided }: { item: ReviewItem; decided: (what: string) => 
         {item.checks.length > 0 && (
           <Table label="Checks" columns={CHECKS} items={item.checks} keyOf={(check) => check.id} />
         )}
-        {item.state === "quarantined" && <Decide item={item} decided={decided} />}
+        {may && item.state === "quarantined" && <Decide item={item} decided={decided} />}
       </div>
     </section>
   );

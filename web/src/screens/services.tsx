@@ -1,5 +1,6 @@
 // What makes runs: triggers, open backfills, and workflows that a person starts.
 import { type Page, useData } from "../api/data";
+import { useMay } from "../api/session";
 import type { ServiceItem } from "../api/types";
 import { visible } from "../names";
 import { address, pathOf } from "../route";
@@ -38,14 +39,16 @@ export function Services() {
   );
 }
 
-function nameOf(item: ServiceItem) {
+function Name({ item }: { item: ServiceItem }) {
+  const may = useMay("submit");
+  if (item.kind === "instant" && !may) return <>{item.name}</>;
   if (item.kind === "instant") return <a href={address("/runs/new", { workflow: item.workflow })}>{item.name}</a>;
   if (item.kind === "request") return <a href={address("/assets", { show: "backfills" })}>{item.name}</a>;
   return <a href={address("/runs", { trigger: item.name })}>{item.name}</a>;
 }
 
 const COLUMNS: readonly Column<ServiceItem>[] = [
-  { name: "Service", show: nameOf },
+  { name: "Service", show: (item) => <Name item={item} /> },
   { name: "State", show: (item) => <State value={item.state} /> },
   { name: "Workflow", show: (item) => item.workflow.split("/").pop() },
   {
