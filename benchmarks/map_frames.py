@@ -46,6 +46,7 @@ _TIMES = """() => {
 }"""
 _EMPTY: dict[str, list[object]] = {"nowcasts": [], "hail": []}
 _READY_S = 180
+_SETTLE_MS = 8_000
 
 
 class OneNowcast:
@@ -128,11 +129,12 @@ def _frames(url: str, rounds: int, seconds: float) -> list[tuple[object, ...]]:
     }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        pages = {name: _open(browser, url, address, empty=name == "empty") for name, address in addresses.items()}
         for _ in range(rounds):
-            for name, page in pages.items():
-                page.bring_to_front()
+            for name, address in addresses.items():
+                # One page at a time: others would go on drawing behind it.
+                page = _open(browser, url, address, empty=name == "empty")
                 times[name] += _panned(page, seconds)
+                page.close()
         browser.close()
     base = statistics.median(times["empty"])
     return [
@@ -156,8 +158,8 @@ def _open(browser: Browser, url: str, address: str, *, empty: bool) -> Page:
         page.wait_for_selector(".maplibregl-canvas", timeout=_READY_S * 1000)
     else:
         page.wait_for_selector(".map[data-ready]", timeout=_READY_S * 1000)
-    # Until an animation has been around once, its frames are still being loaded.
-    page.wait_for_timeout(10_000)
+    # Until an animation has been around, its frames are still being loaded.
+    page.wait_for_timeout(_SETTLE_MS)
     page.evaluate(_TIMES)
     return page
 
