@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from dynamo.config.file import Config
 from dynamo.store.engine import Store, open_store
+from dynamo.store.models import Run
 from tests.unit.api.serving import add_product, add_runs, client_of, run_row
 
 
@@ -127,6 +128,20 @@ def test_a_log_is_read_on_from_where_it_was(client: TestClient) -> None:
     assert client.get(place, params={"offset": 99}).text == "first\nsecond\n"
     assert client.get(f"/v1/runs/{run_row(5)['id']}/logs/../../store.sqlite").status_code == 404
     assert client.get(f"/v1/runs/{run_row(5)['id']}/logs/%2e%2e/store.sqlite").status_code == 404
+
+
+def test_a_log_is_never_cut_within_a_character(client: TestClient, store: Store) -> None:
+    with store.reading() as session:
+        log = Path(session.get_one(Run, run_row(5)["id"]).run_dir) / "logs" / "two.out"
+    # 256 KiB, the most of one answer, end within the second storm.
+    text = "x" * (2**18 - 4) + "⛈⛈ NUL: \x00 \x1b[31mred\x1b[0m \u202eturned\u202c <b>"
+    log.write_text(text)
+    place = f"/v1/runs/{run_row(5)['id']}/logs/logs/two.out"
+    first = client.get(place)
+    assert first.headers["x-next-offset"] == str(2**18 - 1)
+    second = client.get(place, params={"offset": 2**18 - 1})
+    log.unlink()
+    assert (first.text + second.text).replace("x", "") == "⛈⛈ NUL: \ufffd red \ufffdturned\ufffd <b>"
 
 
 def test_products_are_listed_and_sent(client: TestClient, store: Store, tmp_path: Path) -> None:
