@@ -111,6 +111,7 @@ def fill(store: Store, count: int, *, end: datetime = _END, every_min: int = 1, 
             series = Series(kind="workflow", name="hail", trigger="each", radar=f"KR{radar:02d}", variant="")
             series.slots, series.made, series.bytes = total, total, total * products_each * 1000
             series.oldest_at, series.newest_at = end - timedelta(minutes=(total - 1) * every_min), end
+            series.live_at = series.heard_at = end
             session.add(series)
             session.flush()
             session.add_all(

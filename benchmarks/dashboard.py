@@ -147,7 +147,7 @@ def history(store: Store, count: int, end: datetime) -> None:
             arrivals.append(
                 {"feed": "radars", "path": f"/incoming/{run}.nc", "size": 1000, "mtime_ns": 1, "radar": radar, **times}
                 | {"sha256": hashlib.sha256(b"in %d" % number).hexdigest(), "reason": "", "facts": {"radar": radar}}
-                | {"state": "quarantined" if number % 1000 == 7 else "done"}
+                | {"state": "quarantined" if number % 10 == 7 else "accepted"}
             )
             decisions += [
                 {
@@ -180,7 +180,7 @@ def history(store: Store, count: int, end: datetime) -> None:
     with store.transaction() as session:
         newest = select(Run.id).order_by(Run.created_at.desc(), Run.id).limit(5)
         session.execute(update(Run).where(Run.id.in_(newest)).values(state="running", published_at=None))
-        session.execute(update(Run).where(Run.id.startswith("00")).values(state="failed", reason="a task failed"))
+        session.execute(update(Run).where(Run.id.startswith("0")).values(state="failed", reason="a task failed"))
         last = session.scalar(select(func.max(StreamRow.id))) or 0
         session.execute(delete(StreamRow).where(StreamRow.id <= last - _EVENTS))
 
