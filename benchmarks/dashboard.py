@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def run(
             values = {"day": to_iso(utc_now() - timedelta(days=1)), "run": newest}
             for screen, paths in SCREENS.items():
                 asked = [f"/v1/{path.format(**values)}" for path in paths]
-                asks.setdefault(screen, {})[str(count)] = lambda client=client, asked=asked: _get(client, asked)
+                asks.setdefault(screen, {})[str(count)] = partial(_get, client, asked)
         rows = []
         for screen, candidates in asks.items():
             timed = time_in_turn(candidates, rounds=11)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import event
 
 from dynamo.config.file import Config
+from dynamo.runs.ledger import find_run
 from dynamo.store.engine import Store, open_store
 from dynamo.store.models import Run
 from tests.unit.api.serving import add_product, add_runs, client_of, run_row
@@ -51,7 +54,7 @@ def test_pages_have_every_run_once_the_newest_first(client: TestClient) -> None:
 
 
 def test_pages_of_several_states_have_every_run_once(client: TestClient) -> None:
-    asked = {"state": ["failed", "succeeded", "running", "failed"], "limit": 4}
+    asked: dict[str, Any] = {"state": ["failed", "succeeded", "running", "failed"], "limit": 4}
     page = client.get("/v1/runs", params=asked).json()
     seen = [page]
     while page["next"] is not None:
@@ -115,6 +118,17 @@ def test_one_run_has_everything(client: TestClient) -> None:
     assert (found["attended"], found["cost"]) == (None, None)
     assert client.get("/v1/runs/nobody").status_code == 404
     assert client.get("/v1/runs/0000").status_code == 404
+
+
+def test_a_run_is_found_without_reading_all(store: Store) -> None:
+    asked: list[tuple[str, Any]] = []
+    with store.reading() as session:
+        connection = session.connection()
+        event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        assert find_run(session, run_row(3)["id"]).id == run_row(3)["id"]
+        ((statement, values),) = asked
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert not any("SCAN runs" in row[-1] for row in plan), plan
 
 
 def test_a_log_is_read_on_from_where_it_was(client: TestClient) -> None:
