@@ -49,7 +49,7 @@ def run(_data: Path | None = None, *, runs: int = LARGE, postgres: bool = False)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         urls = [f"sqlite:///{folder}/{count}.sqlite" for count in (SMALL, runs)]
         if postgres:
-            urls = stack.enter_context(_databases(len(urls)))
+            urls = stack.enter_context(databases(len(urls)))
         stores = [stack.enter_context(contextlib.closing(open_store(url))) for url in urls]
         questions: dict[str, dict[str, Callable[[], object]]] = {}
         for store, count in zip(stores, (SMALL, runs), strict=True):
@@ -68,13 +68,16 @@ def run(_data: Path | None = None, *, runs: int = LARGE, postgres: bool = False)
         return [show(f"questions about data, {kind}, {RADARS} radars, {PRODUCTS} products a run", columns, rows)]
 
 
-def fill(store: Store, count: int) -> Path:
-    """Store ``count`` published runs of a radar network, the newest last; return the path of its last product."""
+def fill(store: Store, count: int, *, end: datetime = _END, every_min: int = 1, products_each: int = PRODUCTS) -> Path:
+    """Store ``count`` published runs of a radar network, the newest last; return the path of its last product.
+
+    Each radar has one run every ``every_min`` minutes, the last one at ``end``.
+    """
     body = DocumentPlanner().load("hail")
     with store.transaction() as session:
         session.add(
             StoredDocument(
-                sha256=body.sha256, name=body.name, version=body.version, body=dict(body.body), recorded_at=_END
+                sha256=body.sha256, name=body.name, version=body.version, body=dict(body.body), recorded_at=end
             )
         )
     path = ""
@@ -84,13 +87,13 @@ def fill(store: Store, count: int) -> Path:
         for number in range(start, min(start + _BATCH, count)):
             key = hashlib.sha256(b"%d" % number).hexdigest()
             name, radar = key[:12], number % RADARS
-            at = _END - timedelta(minutes=(count - 1 - number) // RADARS)
+            at = end - timedelta(minutes=(count - 1 - number) // RADARS * every_min)
             days[radar, f"{at:%Y%m%d}"] = days.get((radar, f"{at:%Y%m%d}"), 0) + 1
             folder = f"/products/hail/{at:%Y%m%d}/{at:%H%M%S}-{name}"
             given = hashlib.sha256(b"in %d" % number).hexdigest()
             runs.append(_run(name, key, body.sha256, f"KR{radar:02d}", at, folder, given))
             reads.append({"sha": given[:16], "run_id": name})
-            for lead in range(PRODUCTS):
+            for lead in range(products_each):
                 path = f"{folder}/KR{radar:02d}-{lead}.geojson"
                 digest = hashlib.sha256(b"out %d %d" % (number, lead)).hexdigest()
                 products.append(
@@ -106,12 +109,13 @@ def fill(store: Store, count: int) -> Path:
             mine = {day: slots for (of, day), slots in days.items() if of == radar}
             total = sum(mine.values())
             series = Series(kind="workflow", name="hail", trigger="each", radar=f"KR{radar:02d}", variant="")
-            series.slots, series.made, series.bytes = total, total, total * PRODUCTS * 1000
-            series.oldest_at, series.newest_at = _END - timedelta(minutes=total - 1), _END
+            series.slots, series.made, series.bytes = total, total, total * products_each * 1000
+            series.oldest_at, series.newest_at = end - timedelta(minutes=(total - 1) * every_min), end
+            series.live_at = series.heard_at = end
             session.add(series)
             session.flush()
             session.add_all(
-                SeriesDay(series_id=series.id, day=day, slots=slots, made=slots, bytes=slots * PRODUCTS * 1000)
+                SeriesDay(series_id=series.id, day=day, slots=slots, made=slots, bytes=slots * products_each * 1000)
                 for day, slots in mine.items()
             )
     return Path(path)
@@ -193,7 +197,7 @@ def _questions(store: Store, base: Path, product: Path) -> dict[str, Callable[[]
 
 
 @contextlib.contextmanager
-def _databases(count: int) -> Iterator[list[str]]:
+def databases(count: int) -> Iterator[list[str]]:
     """Run a PostgreSQL server with empty databases."""
     import psycopg
 

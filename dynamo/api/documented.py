@@ -42,13 +42,15 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
             "description": _WORDS[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REF}}},
         }
-        for status in sorted({401, 403, 422, 429, 503, *statuses})
+        for status in sorted({400, 401, 403, 422, 429, 503, *statuses})
     }
 
 
 def mobius_failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the error responses of a Mobius route."""
-    return {status: {"model": Envelope, "description": _WORDS[status]} for status in sorted({401, 403, 503, *statuses})}
+    return {
+        status: {"model": Envelope, "description": _WORDS[status]} for status in sorted({400, 401, 403, 503, *statuses})
+    }
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from dynamo.times import CLOCK_TOLERANCE, utc_now
 TELLS_STEPS = "tells_steps"
 SOFTWARE = f"dynamo {dynamo.__version__}"
 _SHOWN_AMBIGUOUS = 5
+#: Of a key.
+_LONGEST = 64
 #: Digits of an input's checksum by which the runs that read it are found.
 SHA = 16
 #: By a trigger as data came, by a person, or by a backfill, which neither replaces nor is replaced by live work.
@@ -305,8 +307,11 @@ def find_run(session: Session, name: str) -> Run:
     """
     matches: Sequence[Run] = ()
     if name.isalnum():
-        condition = or_(Run.id.startswith(name), Run.key.startswith(name))
-        matches = session.scalars(select(Run).where(condition).limit(_SHOWN_AMBIGUOUS)).all()
+        # Ranges, which every database finds by its indexes; letters and digits come before their end in all orders.
+        last = name + "z" * _LONGEST
+        condition = or_(Run.id.between(name, last), Run.key.between(name, last))
+        near = session.scalars(select(Run).where(condition).limit(_SHOWN_AMBIGUOUS)).all()
+        matches = [run for run in near if run.id.startswith(name) or run.key.startswith(name)]
     if not matches:
         raise NotFoundError(f"no run {name!r:.80}", where=store_of(session), hint="dynamo runs list")
     if len(matches) > 1:

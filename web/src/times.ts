@@ -1,4 +1,5 @@
 // Times as people read them: today's as HH:MM:SS, others with their date, by UTC or the local clock.
+import { serverNow } from "./api/clock";
 import { preferences } from "./preferences";
 
 const DAY_MS = 86_400_000;
@@ -21,7 +22,7 @@ export function clockTime(value: string | null | undefined, { seconds = true } =
   if (Number.isNaN(at.getTime())) return value;
   const { date, time } = parts(at);
   const shown = seconds ? time : time.slice(0, 5);
-  return date === parts(new Date()).date ? shown : `${date} ${shown}`;
+  return date === parts(new Date(serverNow())).date ? shown : `${date} ${shown}`;
 }
 
 /** A time in full, as for a tooltip: both clocks. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from pathlib import Path as FilePath
 from typing import Annotated
 
@@ -33,6 +34,7 @@ ProductId = Annotated[int, Path(ge=1, le=2**62)]
 _MOST_BYTES = 1 << 18
 #: What a browser shows itself and cannot run; all else is downloaded.
 _KINDS = {".png": "image/png", ".geojson": "application/geo+json", ".json": "application/json", ".txt": "text/plain"}
+_OTHER_KIND = "application/octet-stream"
 
 
 @router.get("/runs", summary="Runs", responses=shown(Runs))
@@ -101,8 +103,11 @@ def show_log(
     with path.open("rb") as stream:
         stream.seek(start)
         data = stream.read(_MOST_BYTES)
-    text = clean(data.decode(errors="replace"))
-    return Response(text, media_type="text/plain", headers={"X-Next-Offset": str(start + len(data))})
+    # The last character may be there only in part; the next answer has it.
+    decoder = getincrementaldecoder("utf-8")("replace")
+    text = clean(decoder.decode(data))
+    following = start + len(data) - len(decoder.getstate()[0])
+    return Response(text, media_type="text/plain", headers={"X-Next-Offset": str(following)})
 
 
 @router.get("/products", summary="Products", responses=shown(Products))
@@ -142,7 +147,7 @@ def show_product(request: Request, service: Served, caller: Reader, number: Prod
     "/products/{number}/file",
     summary="A product's file",
     responses={
-        200: {"description": "The file.", "content": {"application/octet-stream": {}}},
+        200: {"description": "The file.", "content": {kind: {} for kind in (*_KINDS.values(), _OTHER_KIND)}},
         206: {"description": "The part asked for by `Range`."},
         304: {"description": "As the client has it."},
         **failures(404, 410),
@@ -164,7 +169,7 @@ def show_file(request: Request, service: Served, caller: Reader, number: Product
     return FileResponse(
         path,
         headers=headers,
-        media_type=kind or "application/octet-stream",
+        media_type=kind or _OTHER_KIND,
         filename=path.name,
         content_disposition_type="inline" if kind else "attachment",
     )

@@ -13,7 +13,7 @@ import typer
 
 from dynamo.cli.completion import complete_assets
 from dynamo.cli.console import err, out, print_json
-from dynamo.cli.options import RadarOption, SinceOption, WideOption, since_of
+from dynamo.cli.options import FeedOption, RadarOption, SinceOption, TriggerOption, WideOption, since_of
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import extra, named, print_table, right
 from dynamo.cli.watch import ConfigOption
@@ -58,6 +58,8 @@ class _Opened:
 def list_assets(
     radar: str | None = RadarOption,
     since: str | None = SinceOption,
+    feed: str | None = FeedOption,
+    trigger: str | None = TriggerOption,
     variant: str = VariantOption,
     config: Path | None = ConfigOption,
     wide: bool = WideOption,
@@ -72,16 +74,21 @@ def list_assets(
     from dynamo.times import utc_now
 
     begin = since_of(since)
+    chosen = bool(radar or begin or variant or trigger)
     with _opened(config) as opened:
         found = []
         for asset in opened.assets:
+            if feed is not None and feed not in (asset.name, *asset.made_from):
+                continue
             series = series_of(opened.session, asset, radar=radar, variant=variant)
+            if trigger is not None:
+                series = [one for one in series if one.trigger == trigger]
             counts = {
                 one.id: one.slots if begin is None else count_between(opened.session, one, begin, utc_now())
                 for one in series
             }
             kept = [one for one in series if begin is None or counts[one.id]]
-            if kept or (radar is None and begin is None and not variant):
+            if kept or not chosen:
                 found.append((asset, kept, counts))
     if as_json:
         print_json(
@@ -104,7 +111,7 @@ def list_assets(
             )
             for asset, series, counts in found
         ],
-        empty="no data of that kind" if radar or since or variant else "no feed, workflow, or run yet",
+        empty="no data of that kind" if chosen or feed else "no feed, workflow, or run yet",
         whole=wide,
     )
 

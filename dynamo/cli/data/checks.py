@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,9 @@ import typer
 
 from dynamo.cli.completion import complete_runs
 from dynamo.cli.console import out, print_json
-from dynamo.cli.options import TriggerOption, WideOption, past
+from dynamo.cli.options import FeedOption, TriggerOption, WideOption, choose, past, state_option
 from dynamo.cli.runs import JsonOption
-from dynamo.cli.tables import named, print_table, prose, worded
+from dynamo.cli.tables import extra, named, print_table, prose, worded
 from dynamo.cli.watch import ConfigOption
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 #: Exit code of `run` if data failed a check, so that scripts can tell.
 _FAILED = 1
 _FLAGS = {1: "good", 2: "not evaluated", 3: "suspect", 4: "bad", 9: "missing"}
+#: What is kept of results: all that was not good.
+_STATES = tuple(_FLAGS[flag] for flag in (3, 4, 9))
 
 
 def register(app: typer.Typer) -> None:
@@ -112,7 +115,9 @@ def results(
     ),
     series: str = typer.Option("", "--series", help="Only this radar or source."),
     run_id: str = typer.Option("", "--run", metavar="RUN", help="Only this run.", autocompletion=complete_runs),
+    feed: str | None = FeedOption,
     trigger: str | None = TriggerOption,
+    state: list[str] = state_option(_STATES, "what is"),
     limit: int = typer.Option(100, min=1, max=100_000, help="Show at most this many, newest first."),
     config: Path | None = ConfigOption,
     wide: bool = WideOption,
@@ -128,6 +133,8 @@ def results(
     from dynamo.store.models import Run
     from dynamo.times import to_iso, utc_now
 
+    chosen = choose(feed=feed, trigger=trigger, states=state, known=_STATES)
+    flags = [flag for flag, word in _FLAGS.items() if word in chosen.states]
     earliest = past(since, utc_now(), where="--since")
     store = open_store(find_config(config).store_url)
     with store.reading() as session:
@@ -136,13 +143,15 @@ def results(
             query = query.where(CheckResult.run_id == find_run(session, run_id).id)
         else:
             query = query.where(CheckResult.time >= earliest)
-        if trigger is not None:
-            query = query.where(select(Run.id).where(Run.id == CheckResult.run_id, Run.trigger == trigger).exists())
+        if of_runs := replace(chosen, states=()).of_runs():
+            query = query.where(select(Run.id).where(Run.id == CheckResult.run_id, *of_runs).exists())
+        if flags:
+            query = query.where(CheckResult.flag.in_(flags))
         days = select(CheckDay).where(CheckDay.day >= f"{earliest:%Y-%m-%d}").order_by(CheckDay.series, CheckDay.day)
         if series:
             query, days = query.where(CheckResult.series == series), days.where(CheckDay.series == series)
         rows = session.scalars(query).all()
-        counts = [] if run_id or trigger else session.scalars(days).all()
+        counts = [] if run_id or chosen else session.scalars(days).all()
     store.close()
     if as_json:
         names = ("run_id", "series", "file", "check", "severity", "flag", "value", "limit", "place")
@@ -157,7 +166,7 @@ def results(
     if rows:
         print_table(
             "",
-            ("time", "run", named("series"), "check", "flag", "value", worded("place")),
+            ("time", "run", named("series"), "check", "flag", extra("value"), worded("place")),
             [
                 (
                     row.time,

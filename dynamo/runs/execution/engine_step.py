@@ -119,8 +119,11 @@ class EngineStep:
             return
         if run.state not in ("created", "planned"):
             engine, folder = self._engines.named(run.engine), folder_of(run)
-            engine.cancel(folder, reason)
-            engine.wait(folder, timeout_s=30.0)
+            try:
+                engine.cancel(folder, reason)
+                engine.wait(folder, timeout_s=30.0)
+            except FileNotFoundError as error:
+                _log.warning("the folder of a run that is canceled is gone", extra={"run": run.id, "error": str(error)})
         self._journal.move(run, "cancelled", reason=reason, finished_at=utc_now())
 
     def _wait_out_faults(self, run: Run, status: Status) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import event
 
 from dynamo.config.file import Config
+from dynamo.runs.ledger import find_run
 from dynamo.store.engine import Store, open_store
+from dynamo.store.models import Run
 from tests.unit.api.serving import add_product, add_runs, client_of, run_row
 
 
@@ -117,6 +120,17 @@ def test_one_run_has_everything(client: TestClient) -> None:
     assert client.get("/v1/runs/0000").status_code == 404
 
 
+def test_a_run_is_found_without_reading_all(store: Store) -> None:
+    asked: list[tuple[str, Any]] = []
+    with store.reading() as session:
+        connection = session.connection()
+        event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        assert find_run(session, run_row(3)["id"]).id == run_row(3)["id"]
+        ((statement, values),) = asked
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert not any("SCAN runs" in row[-1] for row in plan), plan
+
+
 def test_a_log_is_read_on_from_where_it_was(client: TestClient) -> None:
     place = f"/v1/runs/{run_row(5)['id']}/logs/logs/one.out"
     first = client.get(place)
@@ -128,6 +142,20 @@ def test_a_log_is_read_on_from_where_it_was(client: TestClient) -> None:
     assert client.get(place, params={"offset": 99}).text == "first\nsecond\n"
     assert client.get(f"/v1/runs/{run_row(5)['id']}/logs/../../store.sqlite").status_code == 404
     assert client.get(f"/v1/runs/{run_row(5)['id']}/logs/%2e%2e/store.sqlite").status_code == 404
+
+
+def test_a_log_is_never_cut_within_a_character(client: TestClient, store: Store) -> None:
+    with store.reading() as session:
+        log = Path(session.get_one(Run, run_row(5)["id"]).run_dir) / "logs" / "two.out"
+    # 256 KiB, the most of one answer, end within the second storm.
+    text = "x" * (2**18 - 4) + "⛈⛈ NUL: \x00 \x1b[31mred\x1b[0m \u202eturned\u202c <b>"
+    log.write_text(text)
+    place = f"/v1/runs/{run_row(5)['id']}/logs/logs/two.out"
+    first = client.get(place)
+    assert first.headers["x-next-offset"] == str(2**18 - 1)
+    second = client.get(place, params={"offset": 2**18 - 1})
+    log.unlink()
+    assert (first.text + second.text).replace("x", "") == "⛈⛈ NUL: \ufffd red \ufffdturned\ufffd <b>"
 
 
 def test_products_are_listed_and_sent(client: TestClient, store: Store, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from dynamo.cli.main import register_all
 from dynamo.cli.options import past
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.runs.ledger import decide
+from dynamo.store.checks import CheckResult
 from dynamo.store.engine import open_store
-from dynamo.store.models import Arrival, Product, Run, StoredDocument
+from dynamo.store.models import Arrival, Product, Run, Series, StoredDocument
 from dynamo.store.problems import ProblemRecord
 from dynamo.times import utc_now
 
@@ -39,6 +40,7 @@ name = "each"
 feed = "sweeps"
 workflow = "hail"
 """
+COUNTED: dict[str, Any] = {"slots": 1, "made": 1, "bytes": 1, "oldest_at": utc_now(), "newest_at": utc_now()}
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +74,16 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             subject = f"feed:{feed}/{radar}" if radar else f"workflow:{workflow}/{trigger}"
             facts = {"subject": subject, "kind": "late" if radar else "silent", "reason": "", "ending": ""}
             session.add(ProblemRecord(opened_at=at, told=False, **facts))
+            finding: dict[str, Any] = {
+                "file": "x",
+                "check": "range",
+                "severity": "warning",
+                "place": "",
+                "time": utc_now(),
+            }
+            session.add(CheckResult(run_id=trigger, series=feed, flag=4 if radar else 3, **finding))
+            series = Series(kind="workflow", name=workflow, trigger=trigger, radar=radar, variant="", **COUNTED)
+            session.add(series)
         decide(session, "alerts storm nowcast", "tell", "of no trigger and feed")
     store.close()
 
@@ -110,6 +122,25 @@ def test_lists_can_be_narrowed() -> None:
         assert [item["subject"] for item in found] == ["each", "sweeps.nc"], option
     assert len(ask("store", "decisions", "--since", "1h")) == 5
     assert ask("store", "decisions", "--since", "2099-01-01") == []
+
+
+def test_results_of_checks_and_assets_can_be_narrowed() -> None:
+    def runs(*options: str) -> list[str]:
+        return [item["run_id"] for item in ask("checks", "results", *options)["results"]]
+
+    assert runs() == ["each", "storms"]
+    for option in (("--feed", "sweeps"), ("--trigger", "each"), ("--state", "bad")):
+        assert runs(*option) == ["each"], option
+    assert runs("--state", "bad", "--state", "suspect") == ["each", "storms"]
+    assert runs("--state", "missing") == []
+
+    def kinds(*options: str) -> set[str]:
+        return {item["name"].partition("/")[0] for item in ask("assets", "list", *options)}
+
+    assert kinds() == {"nowcasts", "sweeps", "nowcast", "hail"}
+    assert kinds("--feed", "sweeps") == {"sweeps", "hail"}
+    assert kinds("--trigger", "storms") == {"nowcast"}
+    assert kinds("--feed", "sweeps", "--trigger", "storms") == set()
 
 
 def test_problems_and_freshness_can_be_narrowed() -> None:

@@ -1,4 +1,5 @@
 // Requests to the API of the server that this page came from.
+import { heard } from "./clock";
 
 /** An answer that is not what was asked for, in the server's words. */
 export class ApiError extends Error {
@@ -35,6 +36,7 @@ export async function ask(path: string, options: RequestInit = {}): Promise<Resp
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, "the server does not answer", "is `dynamo serve` running?");
   }
+  heard(response.headers.get("Date"));
   if (response.status === 401) for (const listener of strangers) listener();
   if (!response.ok) throw await failure(response);
   return response;

@@ -1,6 +1,7 @@
 // Data of a screen: asked for when it is shown, and again when an event says that they changed.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get } from "./client";
+import { onCorrection, serverNow } from "./clock";
 import { type Kind, useConnection, useEvents } from "./live";
 
 export interface Asked<T> {
@@ -89,12 +90,17 @@ function merged<T extends { id: string | number }>(newest: readonly T[], older: 
   return [...newest, ...older.filter((item) => !seen.has(item.id))];
 }
 
-/** The time now, renewed every few seconds. */
+/** The time now by the server's clock, renewed every few seconds. */
 export function useNow(everyMs = 1000): number {
-  const [now, setNow] = useState(Date.now);
+  const [now, setNow] = useState(serverNow);
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), everyMs);
-    return () => clearInterval(timer);
+    const renew = () => setNow(serverNow());
+    const timer = setInterval(renew, everyMs);
+    const correcting = onCorrection(renew);
+    return () => {
+      clearInterval(timer);
+      correcting();
+    };
   }, [everyMs]);
   return now;
 }

@@ -24,7 +24,8 @@ export function Log({ path, follow, label }: { path: string; follow: boolean; la
   useEffect(() => {
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
-    let offset = 0;
+    // From the end: of a log gone wild no more is kept.
+    let offset = -MOST_CHARACTERS;
     setText("");
     const read = async () => {
       let more = false;
