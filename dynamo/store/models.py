@@ -92,6 +92,9 @@ class Arrival(Base):
         Index(None, "feed", "sha256"),
         Index(None, "feed", "state", "valid_at"),
         Index(None, "feed", "radar", "valid_at"),
+        # Lists, the newest first.
+        Index(None, "feed", "id"),
+        Index(None, "state", "id"),
     )
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)

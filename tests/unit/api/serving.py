@@ -11,6 +11,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy import insert
 
+from dynamo.api.access.users import add_user
 from dynamo.api.app import make_app
 from dynamo.api.settings import ApiSettings
 from dynamo.api.tokens import create_token
@@ -26,7 +27,10 @@ _FAST = ApiSettings(requests_per_s=1e6, burst=1e6, failures_per_s=1e6, failures_
 def client_of(store: Store, folder: Path, config: Config | None = None, *scopes: str) -> Iterator[TestClient]:
     """Yield a client of the whole application, with a token of some scopes; `read` and `write` by default."""
     with store.transaction() as session:
-        token = create_token(session, "test", scopes or ("read", "write"), None)
+        user = "researcher" if "submit" in scopes else ""
+        if user:
+            add_user(session, user, "researcher", password="a password of a test")
+        token = create_token(session, "test", scopes or ("read", "write"), user=user)
     app = make_app(store, folder, _FAST, config or Config(base=folder))
     with TestClient(app, headers={"Authorization": f"Bearer {token}"}) as client:
         yield client

@@ -62,6 +62,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
     op.create_index(op.f("ix_audit_who_id"), "audit", ["who", "id"], unique=False)
     op.create_index(op.f("ix_worker_uses_run"), "worker_uses", ["run"], unique=False)
+    for column in ("feed", "state"):
+        op.create_index(op.f(f"ix_arrivals_{column}_id"), "arrivals", [column, "id"], unique=False)
     op.add_column("api_tokens", sa.Column("user", sa.String(length=100), server_default="", nullable=False))
     op.add_column("runs", sa.Column("owner", sa.String(length=130), server_default="", nullable=False))
     owned = sa.text("owner <> ''")
@@ -75,5 +77,7 @@ def downgrade() -> None:
     op.drop_column("runs", "owner")
     op.drop_column("api_tokens", "user")
     op.drop_index(op.f("ix_worker_uses_run"), table_name="worker_uses")
+    for column in ("feed", "state"):
+        op.drop_index(op.f(f"ix_arrivals_{column}_id"), table_name="arrivals")
     for table in ("audit", "web_sessions", "users"):
         op.drop_table(table)
