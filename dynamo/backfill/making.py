@@ -30,8 +30,8 @@ def unfinished_runs(session: Session, backfill: str) -> list[str]:
 
 def run_states(session: Session, backfill: str) -> dict[str, int]:
     """Return how many runs of a backfill are in each state."""
-    query = select(Run.state, func.count()).where(Run.backfill == backfill).group_by(Run.state)
-    return dict(session.execute(query).tuples().all())
+    query = select(Run.state, func.count().label("number")).where(Run.backfill == backfill).group_by(Run.state)
+    return {row.state: row.number for row in session.execute(query)}
 
 
 def make_portion(service: RunService, order: Order, backfill: str, most: int) -> list[Run]:
