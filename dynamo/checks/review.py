@@ -15,14 +15,20 @@ from dynamo.times import utc_now
 
 
 def reviews_in(
-    session: Session, state: str, limit: int = 1000, *, feed: str | None = None, since: datetime | None = None
+    session: Session,
+    state: str,
+    limit: int = 1000,
+    *,
+    feed: str | None = None,
+    since: datetime | None = None,
+    trigger: str | None = None,
 ) -> Sequence[CheckReview]:
     """Return the reviews in a state (waiting, released, dropped), the newest first.
 
     Parameters
     ----------
-    feed, since
-        Only of runs that a file of this feed started; only those opened at this time or later.
+    feed, since, trigger
+        Only of runs that a file of this feed started; only those opened at this time or later; only of this trigger's.
     """
     statement = select(CheckReview).where(CheckReview.state == state).order_by(CheckReview.opened_at.desc())
     if since is not None:
@@ -30,6 +36,8 @@ def reviews_in(
     if feed is not None:
         of_feed = select(Run.id).join(Arrival, Arrival.id == Run.arrival_id).where(Arrival.feed == feed)
         statement = statement.where(of_feed.where(Run.id == CheckReview.run_id).exists())
+    if trigger is not None:
+        statement = statement.where(select(Run.id).where(Run.id == CheckReview.run_id, Run.trigger == trigger).exists())
     return session.scalars(statement.limit(limit)).all()
 
 

@@ -9,21 +9,21 @@ import typer
 
 from dynamo.cli.completion import complete_channels
 from dynamo.cli.console import err, out, print_json
-from dynamo.cli.options import SinceOption, WideOption, since_of
+from dynamo.cli.options import Chosen, SinceOption, WideOption, choose, state_option
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import named, print_table, when, worded
 from dynamo.cli.watch import ConfigOption
 from dynamo.texts import counted
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from dynamo.alerts.hazards import HazardProduct
     from dynamo.alerts.matching import Finding
     from dynamo.alerts.places import Places
     from dynamo.config.alerts import AlertsSection
     from dynamo.config.file import Config
 
+#: Of one delivery of a message.
+DELIVERY_STATES = ("waiting", "sending", "sent", "superseded", "expired")
 PlacesOption = typer.Option(
     None, "--places", "-p", help="GeoJSON file of places. Default: from the configuration.", show_default=False
 )
@@ -182,23 +182,29 @@ def list_(
     config: Path | None = ConfigOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N messages, newest first."),
     since: str | None = SinceOption,
+    place: str | None = typer.Option(None, "--place", metavar="NAME", help="Only of this place."),
+    state: list[str] = state_option(DELIVERY_STATES, "with a delivery in this state"),
     open_only: bool = typer.Option(False, "--open", help="List open events instead of messages."),
     wide: bool = WideOption,
     as_json: bool = JsonOption,
 ) -> None:
     """List messages and their delivery status, newest first."""
     from dynamo.cli.stores import look
+    from dynamo.errors import UsageError
 
-    begin = since_of(since)
+    chosen = choose(since=since, states=state, known=DELIVERY_STATES)
+    if open_only and state:
+        raise UsageError("open events have no deliveries", where="--state", expected="--state without --open")
     store = look(config)
     try:
-        data = _open_events(store, limit, begin) if open_only else _messages(store, limit, begin)
+        data = _open_events(store, limit, chosen, place) if open_only else _messages(store, limit, chosen, place)
     finally:
         store.close()
     if as_json:
         print_json(data)
         return
-    empty = f"no {'open events' if open_only else 'messages'} in {store.url}"
+    such = "such " if place or chosen else ""
+    empty = f"no {such}{'open events' if open_only else 'messages'} in {store.url}"
     if open_only:
         print_table(
             "",
@@ -336,21 +342,26 @@ def _until_told(service: Any) -> None:
         raise service.failure
 
 
-def _messages(store: Any, limit: int, since: datetime | None) -> list[dict[str, Any]]:
+def _messages(store: Any, limit: int, chosen: Chosen, place: str | None) -> list[dict[str, Any]]:
     from sqlalchemy import select
 
     from dynamo.store.alerts import AlertDelivery, AlertMessage
     from dynamo.times import to_iso
 
     messages = select(AlertMessage).order_by(AlertMessage.id.desc()).limit(limit)
-    if since is not None:
-        messages = messages.where(AlertMessage.created_at >= since)
+    if chosen.since is not None:
+        messages = messages.where(AlertMessage.created_at >= chosen.since)
+    if place is not None:
+        messages = messages.where(AlertMessage.place == place)
+    if chosen.states:
+        of_message = select(AlertDelivery.id).where(AlertDelivery.message_id == AlertMessage.id)
+        messages = messages.where(of_message.where(AlertDelivery.state.in_(chosen.states)).exists())
     with store.reading() as session:
         found = session.scalars(messages).all()
         by_message: dict[int, list[dict[str, Any]]] = {message.id: [] for message in found}
         least = min(by_message, default=0)
-        query = select(AlertDelivery).where(AlertDelivery.message_id >= least).order_by(AlertDelivery.id)
-        for item in session.scalars(query):
+        query = select(AlertDelivery).where(AlertDelivery.message_id.between(least, max(by_message, default=0)))
+        for item in session.scalars(query.order_by(AlertDelivery.id)):
             if item.message_id in by_message:
                 entry = {"channel": item.channel, "state": item.state, "attempts": item.attempts, "error": item.error}
                 by_message[item.message_id].append(entry)
@@ -367,15 +378,17 @@ def _messages(store: Any, limit: int, since: datetime | None) -> list[dict[str, 
     ]
 
 
-def _open_events(store: Any, limit: int, since: datetime | None) -> list[dict[str, Any]]:
+def _open_events(store: Any, limit: int, chosen: Chosen, place: str | None) -> list[dict[str, Any]]:
     from sqlalchemy import select
 
     from dynamo.store.alerts import AlertEvent
     from dynamo.times import to_iso
 
     query = select(AlertEvent).where(AlertEvent.open).order_by(AlertEvent.seen.desc(), AlertEvent.place).limit(limit)
-    if since is not None:
-        query = query.where(AlertEvent.seen >= since)
+    if chosen.since is not None:
+        query = query.where(AlertEvent.seen >= chosen.since)
+    if place is not None:
+        query = query.where(AlertEvent.place == place)
     with store.reading() as session:
         found = session.scalars(query).all()
     return [

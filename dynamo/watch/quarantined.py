@@ -29,15 +29,22 @@ QUARANTINED, RELEASED, DROPPED = "quarantined", "released", "dropped"
 AGAIN = frozenset({QUARANTINED, RELEASED})
 
 
-#: Returns the newest of one kind in a state, of a feed and since a time if they are given; more kinds are more
-#: functions in `KINDS`.
-Lister = Callable[[Session, str, int, str | None, datetime | None], Sequence[Waiting]]
+#: Returns the newest of one kind in a state; of a feed, since a time, and of a trigger if they are given. More kinds
+#: are more functions in `KINDS`.
+Lister = Callable[[Session, str, int, str | None, datetime | None, str | None], Sequence[Waiting]]
 
 
 def refused_files(
-    session: Session, state: str, limit: int, feed: str | None = None, since: datetime | None = None
+    session: Session,
+    state: str,
+    limit: int,
+    feed: str | None = None,
+    since: datetime | None = None,
+    trigger: str | None = None,
 ) -> Sequence[Waiting]:
-    """Return the files in a state, the newest first."""
+    """Return the files in a state, the newest first; none of a trigger: they have not come to any."""
+    if trigger is not None:
+        return ()
     query = select(Arrival).where(Arrival.state == state).order_by(Arrival.id.desc()).limit(limit)
     if feed is not None:
         query = query.where(Arrival.feed == feed)
@@ -50,10 +57,15 @@ KINDS: tuple[Lister, ...] = (refused_files, held_back)
 
 
 def waiting(
-    session: Session, state: str, limit: int, feed: str | None = None, since: datetime | None = None
+    session: Session,
+    state: str,
+    limit: int,
+    feed: str | None = None,
+    since: datetime | None = None,
+    trigger: str | None = None,
 ) -> Sequence[Waiting]:
     """Return what is in a state, of every kind, the newest first."""
-    found = [item for kind in KINDS for item in kind(session, state, limit, feed, since)]
+    found = [item for kind in KINDS for item in kind(session, state, limit, feed, since, trigger)]
     return sorted(found, key=lambda item: item.since, reverse=True)[:limit]
 
 

@@ -30,10 +30,15 @@ _NAMES = {state: name for name, state in _STATES.items()}
 
 
 def held_back(
-    session: Session, state: str, limit: int, feed: str | None = None, since: datetime | None = None
+    session: Session,
+    state: str,
+    limit: int,
+    feed: str | None = None,
+    since: datetime | None = None,
+    trigger: str | None = None,
 ) -> Sequence[Waiting]:
     """Return the runs in a state, the newest first."""
-    found = reviews_in(session, _STATES[state], limit, feed=feed, since=since)
+    found = reviews_in(session, _STATES[state], limit, feed=feed, since=since, trigger=trigger)
     return [waiting_of_review(session, review) for review in found]
 
 

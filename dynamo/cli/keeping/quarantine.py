@@ -10,7 +10,7 @@ import typer
 
 from dynamo.cli.completion import complete_waiting
 from dynamo.cli.console import err, out, print_json
-from dynamo.cli.options import FeedOption, SinceOption, WideOption, choose, completing
+from dynamo.cli.options import FeedOption, SinceOption, TriggerOption, WideOption, choose, completing
 from dynamo.cli.runs import JsonOption
 from dynamo.cli.tables import located, named, print_table, worded
 from dynamo.cli.watch import ConfigOption
@@ -48,6 +48,7 @@ def list_(
     ),
     since: str | None = SinceOption,
     feed: str | None = FeedOption,
+    trigger: str | None = TriggerOption,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=100_000, help="Show at most N, newest first."),
     config: Path | None = ConfigOption,
     wide: bool = WideOption,
@@ -56,10 +57,10 @@ def list_(
     """List the files that intake refused, and the runs that a check kept from being published; newest first."""
     from dynamo.watch.quarantined import waiting
 
-    chosen = choose(since=since, feed=feed, states=[state], known=_STATES)
+    chosen = choose(since=since, feed=feed, trigger=trigger, states=[state], known=_STATES)
     _, store = _opened(config)
     with store.reading() as session:
-        found = waiting(session, state, limit, feed, chosen.since)
+        found = waiting(session, state, limit, feed, chosen.since, trigger)
     store.close()
     if as_json:
         print_json([item.as_json() for item in found])

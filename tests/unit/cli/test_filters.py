@@ -17,7 +17,8 @@ from dynamo.cli.main import register_all
 from dynamo.cli.options import past
 from dynamo.errors import NotFoundError, UsageError
 from dynamo.runs.ledger import decide
-from dynamo.store.checks import CheckResult
+from dynamo.store.alerts import AlertDelivery, AlertMessage
+from dynamo.store.checks import CheckResult, CheckReview
 from dynamo.store.engine import open_store
 from dynamo.store.models import Arrival, Product, Run, Series, StoredDocument
 from dynamo.store.problems import ProblemRecord
@@ -84,6 +85,16 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             session.add(CheckResult(run_id=trigger, series=feed, flag=4 if radar else 3, **finding))
             series = Series(kind="workflow", name=workflow, trigger=trigger, radar=radar, variant="", **COUNTED)
             session.add(series)
+            session.add(
+                CheckReview(run_id=trigger, state="waiting", check="range", reason="bad", opened_at=at, note="")
+            )
+            message = AlertMessage(key=trigger, place=trigger, hazard="storm", event=1, kind="new", text="", payload={})
+            message.created_at = message.expires_at = at
+            session.add(message)
+            session.flush()
+            delivery = AlertDelivery(message_id=message.id, channel="mail", attempts=1, error="", next_at=at)
+            delivery.updated_at, delivery.state = at, "sent" if radar else "expired"
+            session.add(delivery)
         decide(session, "alerts storm nowcast", "tell", "of no trigger and feed")
     store.close()
 
@@ -122,6 +133,23 @@ def test_lists_can_be_narrowed() -> None:
         assert [item["subject"] for item in found] == ["each", "sweeps.nc"], option
     assert len(ask("store", "decisions", "--since", "1h")) == 5
     assert ask("store", "decisions", "--since", "2099-01-01") == []
+
+
+def test_reviews_and_messages_can_be_narrowed() -> None:
+    def reviewed(*options: str) -> list[str]:
+        return [item["id"] for item in ask("quarantine", "list", *options)]
+
+    assert reviewed() == ["storms", "each"]
+    for option in (("--trigger", "each"), ("--feed", "sweeps")):
+        assert reviewed(*option) == ["each"], option
+
+    def places(*options: str) -> list[str]:
+        return [item["place"] for item in ask("alerts", "list", *options)]
+
+    assert sorted(places()) == ["each", "storms"]
+    assert places("--place", "each") == places("--state", "sent") == ["each"]
+    assert places("--since", "2d") == places("--state", "expired", "--state", "waiting") == ["storms"]
+    assert places("--state", "sending") == []
 
 
 def test_results_of_checks_and_assets_can_be_narrowed() -> None:
