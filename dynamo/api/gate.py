@@ -54,6 +54,8 @@ class Gate:
                 if self._stopping.is_set():
                     more.append((b"connection", b"close"))
                 await _note_answer(scope, status, given)
+                if scope["method"] not in ("GET", "HEAD") and status < 400 and "app" in scope:
+                    scope["app"].state.service.shared.forget()
                 message = {**message, "headers": given + more}
             await send(message)
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from dynamo.api.kept.judge import Judge
 from dynamo.api.kept.pictures import Pictures
+from dynamo.api.kept.shared import Shared
 from dynamo.api.kept.sheets import Sheets
 from dynamo.api.limits import SlowCalls
 from dynamo.api.settings import ApiSettings
@@ -52,6 +53,11 @@ class Service:
     planning: SlowCalls = field(default_factory=SlowCalls)
     pictures: Pictures = field(default_factory=Pictures)
     sheets: Sheets = field(default_factory=Sheets)
+
+    @cached_property
+    def shared(self) -> Shared:
+        """Gives an answer to all who ask the same within a moment."""
+        return Shared(self.settings.shared_s)
 
     @cached_property
     def judge(self) -> Judge:

@@ -26,6 +26,9 @@ class ApiSettings:
         How long a session lasts without a request, and at most.
     config_file
         The configuration file for processes that execute runs. Default: they find the one that this process does.
+    shared_s
+        How long an answer that is the same for everybody may be given to others, in seconds; orders end that at once.
+        Viewers ask half a second after an event: it is in every answer.
     requests_per_s, burst
         Rate limit of each token: requests per second in the long run, and at once.
     failures_per_s, failures_burst
@@ -49,6 +52,7 @@ class ApiSettings:
     session_idle: timedelta = timedelta(hours=12)
     session_longest: timedelta = timedelta(days=7)
     config_file: Path | None = None
+    shared_s: float = 0.4
     requests_per_s: float = 50.0
     burst: float = 200.0
     failures_per_s: float = 1.0

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import Request, Response
 from pydantic import BaseModel
 
 from dynamo.api.documented import failures
+from dynamo.api.service import Service
 
 #: Kept by the client for itself, but asked for again each time.
 _REVALIDATE = "private, no-cache"
@@ -18,6 +21,26 @@ _REVALIDATE = "private, no-cache"
 def show(request: Request, model: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
     """Return a model as the answer to a GET."""
     return show_bytes(request, model.model_dump_json().encode(), "application/json", headers)
+
+
+def shared(route: Callable[..., Response]) -> Callable[..., Response]:
+    """Have a route answer all who ask the same within a moment with what it made once: see `Shared`.
+
+    It must show the same to everybody who may look.
+    """
+
+    @functools.wraps(route)
+    def answer(*, request: Request, service: Service, **asked: Any) -> Response:
+        # Whether a client has the answer is for `show_bytes` to say.
+        headers = [(name, value) for name, value in request.scope["headers"] if name != b"if-none-match"]
+        anyone = Request({**request.scope, "headers": headers})
+        key = f"{request.url.path}?{request.url.query}"
+        body = service.shared.get(key, lambda: bytes(route(request=anyone, service=service, **asked).body))
+        return show_bytes(request, body, "application/json")
+
+    # FastAPI would look for the names of the parameters' types here.
+    answer.__signature__ = inspect.signature(route, eval_str=True)  # type: ignore[attr-defined]
+    return answer
 
 
 def show_bytes(request: Request, body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> Response:

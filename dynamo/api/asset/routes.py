@@ -28,7 +28,7 @@ from dynamo.api.auth import Reader
 from dynamo.api.paging import After, Limit, Since, Until, listed, read_page, time_in
 from dynamo.api.run.views import check_item
 from dynamo.api.service import Served
-from dynamo.api.showing import show, shown
+from dynamo.api.showing import shared, show, shown
 from dynamo.assets.catalog import assets_of, find_asset
 from dynamo.assets.coverage import series_of
 from dynamo.assets.history import history_of
@@ -50,6 +50,7 @@ _RANGE, _LONGEST = timedelta(days=1), timedelta(days=366)
 
 
 @router.get("/feeds", summary="Feeds", responses=shown(Feeds))
+@shared
 def feeds(request: Request, service: Served, caller: Reader) -> Response:
     """Show how the data of each feed and radar come. Scope `read`."""
     with service.store.reading() as session:
@@ -58,6 +59,7 @@ def feeds(request: Request, service: Served, caller: Reader) -> Response:
 
 
 @router.get("/arrivals", summary="Arrivals", responses=shown(Arrivals))
+@shared
 def arrivals(
     request: Request,
     service: Served,
@@ -82,6 +84,7 @@ def arrivals(
 
 
 @router.get("/problems", summary="Problems", responses=shown(ProblemList))
+@shared
 def problems(
     request: Request,
     service: Served,
@@ -103,6 +106,7 @@ def problems(
 
 
 @router.get("/assets", summary="Assets", responses=shown(AssetList))
+@shared
 def assets(request: Request, service: Served, caller: Reader, radar: Radar = None) -> Response:
     """List feeds and outputs of workflows with their counters and freshness. Scope `read`."""
     with service.store.reading() as session:

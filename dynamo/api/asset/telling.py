@@ -18,7 +18,7 @@ from dynamo.api.auth import Reader
 from dynamo.api.paging import After, Limit, Since, listed, read_page, time_in
 from dynamo.api.run.views import decision_item
 from dynamo.api.service import Served, Service
-from dynamo.api.showing import show, shown
+from dynamo.api.showing import shared, show, shown
 from dynamo.store.alerts import AlertEvent, AlertMessage
 from dynamo.store.models import RunDecision
 from dynamo.times import utc_now
@@ -29,6 +29,7 @@ _SEARCHED = timedelta(days=7)
 
 
 @router.get("/decisions", summary="Decisions", responses=shown(Decisions))
+@shared
 def decisions(
     request: Request,
     service: Served,
@@ -62,6 +63,7 @@ def decisions(
 
 
 @router.get("/alerts", summary="Alerts", responses=shown(Alerts))
+@shared
 def alerts(
     request: Request,
     service: Served,
@@ -85,6 +87,7 @@ def alerts(
 
 @router.get("/places", summary="Places", responses=shown(PlaceList, 404))
 @router.get("/map/places", summary="Places on the map", responses=shown(PlaceList, 404))
+@shared
 def places(request: Request, service: Served, caller: Reader) -> Response:
     """List the places that are alerted, with their geometries and what goes on there. Scope `read`."""
     return show(request, PlaceList(items=_places(service), next=None))

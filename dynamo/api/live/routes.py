@@ -14,7 +14,7 @@ from dynamo.api.live.models import Caller, CostsShown, LoadShown, StatusShown, T
 from dynamo.api.live.timeline import read_timeline
 from dynamo.api.paging import Since, Until, time_in
 from dynamo.api.service import Served
-from dynamo.api.showing import show, shown
+from dynamo.api.showing import shared, show, shown
 from dynamo.times import utc_now
 
 router = APIRouter(prefix="/v1", tags=["now"])
@@ -31,6 +31,7 @@ def status(request: Request, service: Served, caller: Reader) -> Response:
 
 
 @router.get("/load", summary="Demand against capacity", responses=shown(LoadShown))
+@shared
 def load(request: Request, service: Served, caller: Reader) -> Response:
     """Show demand against capacity of the last hours, and the demand ahead. Scope `read`."""
     with service.store.reading() as session:
@@ -38,6 +39,7 @@ def load(request: Request, service: Served, caller: Reader) -> Response:
 
 
 @router.get("/timeline", summary="Timeline", responses=shown(Timeline))
+@shared
 def timeline(
     request: Request,
     service: Served,
@@ -53,6 +55,7 @@ def timeline(
 
 
 @router.get("/costs", summary="Costs", responses=shown(CostsShown))
+@shared
 def costs(
     request: Request,
     service: Served,

@@ -24,7 +24,7 @@ from dynamo.api.paging import Limit, time_of
 from dynamo.api.problems import answer
 from dynamo.api.run.ordering import IdempotencyKey, Repeatable, signed
 from dynamo.api.service import Served, Service
-from dynamo.api.showing import show, shown
+from dynamo.api.showing import shared, show, shown
 from dynamo.backfill import order as orders
 from dynamo.backfill.control import backfill_json, cancel, find_backfill, list_backfills, pause, resume
 from dynamo.backfill.planning import plan
@@ -43,6 +43,7 @@ PLAN_LIMIT_S = 60.0
 
 
 @router.get("", summary="Backfills", responses=shown(BackfillList))
+@shared
 def backfills(
     request: Request,
     service: Served,

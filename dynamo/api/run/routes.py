@@ -17,7 +17,7 @@ from dynamo.api.problems import Refusal
 from dynamo.api.run import views
 from dynamo.api.run.models import ProductItem, Products, RunDetail, Runs
 from dynamo.api.service import Served
-from dynamo.api.showing import knows, show, shown
+from dynamo.api.showing import knows, shared, show, shown
 from dynamo.archive.listing import ProductFilter
 from dynamo.engines.logs import log_files
 from dynamo.engines.output import clean
@@ -38,6 +38,7 @@ _OTHER_KIND = "application/octet-stream"
 
 
 @router.get("/runs", summary="Runs", responses=shown(Runs))
+@shared
 def list_runs(
     request: Request,
     service: Served,

@@ -17,7 +17,7 @@ from dynamo.api.auth import Reader
 from dynamo.api.kept.pictures import hail_areas
 from dynamo.api.paging import Since, Until, time_in
 from dynamo.api.service import Served
-from dynamo.api.showing import show, show_bytes, shown
+from dynamo.api.showing import shared, show, show_bytes, shown
 from dynamo.api.weather.models import (
     Frames,
     HailFrame,
@@ -43,6 +43,7 @@ _MOST_HAIL = 50
 
 
 @router.get("/frames", summary="Times that there are", responses=shown(Frames))
+@shared
 def frames(request: Request, service: Served, caller: Reader, since: Since = None, until: Until = None) -> Response:
     """List nowcasts and hail products by valid time, at most the newest 300 runs of each workflow. Scope `read`."""
     nowcasts, hail = [], []
@@ -86,6 +87,7 @@ def nowcast(
 
 
 @router.get("/hail", summary="Hail areas", responses=shown(HailList, 404, 410))
+@shared
 def hail(
     request: Request,
     service: Served,
@@ -104,6 +106,7 @@ def hail(
 
 
 @router.get("/radars", summary="Radars", responses=shown(RadarList))
+@shared
 def radars(request: Request, service: Served, caller: Reader) -> Response:
     """List the radars whose place is known from their data, with how these come. Scope `read`."""
     items = []

@@ -20,7 +20,7 @@ from dynamo.store.engine import Store
 from dynamo.store.models import Product, Run, StoredDocument
 
 NOON = datetime(2026, 6, 10, 12, tzinfo=UTC)
-_FAST = ApiSettings(requests_per_s=1e6, burst=1e6, failures_per_s=1e6, failures_burst=1e6)
+_FAST = ApiSettings(requests_per_s=1e6, burst=1e6, failures_per_s=1e6, failures_burst=1e6, shared_s=0.0)
 
 
 @contextmanager
