@@ -34,6 +34,7 @@ from dynamo.api.people import session_routes, user_routes
 from dynamo.api.run import orders as run_orders
 from dynamo.api.run import routes as run_routes
 from dynamo.api.run.models import RunOrder
+from dynamo.api.run.views import runs_told
 from dynamo.api.service import Service
 from dynamo.api.settings import ApiSettings
 from dynamo.api.weather import grids
@@ -132,7 +133,7 @@ def make_app(
 
     app.router.default = Pages()
     app.state.stopping = threading.Event()
-    app.state.hub = Hub(store, app.state.stopping)
+    app.state.hub = Hub(store, app.state.stopping, runs_told)
     app.add_middleware(Gate, stopping=app.state.stopping)
     return app
 

@@ -42,7 +42,7 @@ export function App() {
   const path = parts[0] ?? screens[0]?.path ?? "";
   const allowed = you ? screens.filter(({ needs }) => !needs || you.may[needs]) : [];
   const screen = allowed.find((one) => one.path === path);
-  const status = useData<StatusShown>(known ? "/v1/status" : null, ["problem", "run"], 10_000);
+  const status = useData<StatusShown>(known ? "/v1/status" : null, ["problem"], 5000);
   useKeys(allowed);
   useEffect(() => {
     if (known && path === LOGIN) go(pageAfterLogin(), { replace: true });

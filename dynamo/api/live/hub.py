@@ -6,9 +6,9 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from itertools import takewhile
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from anyio import to_thread
@@ -32,6 +32,11 @@ _BATCH = 1000
 _REMEMBERED = 10_000
 
 Event = tuple[StreamPlace, bytes]
+Describe = Callable[[Session, Sequence[StreamRow]], Mapping[str, Any]]
+
+
+def _undescribed(_session: Session, _rows: Sequence[StreamRow]) -> Mapping[str, Any]:
+    return {}
 
 
 class Hub:
@@ -43,11 +48,14 @@ class Hub:
         The store.
     stopping
         Set when the server is to stop: all connections end.
+    describe
+        Returns, of subjects of events, what they are now, as lists show it: viewers need not ask.
     """
 
-    def __init__(self, store: Store, stopping: threading.Event) -> None:
+    def __init__(self, store: Store, stopping: threading.Event, describe: Describe = _undescribed) -> None:
         self._store = store
         self._stopping = stopping
+        self._describe = describe
         self._recent: deque[Event] = deque(maxlen=_REMEMBERED)
         #: All after it, up to the newest, is in `_recent`.
         self._begin: StreamPlace | None = None
@@ -90,7 +98,7 @@ class Hub:
 
     async def _after(self, place: StreamPlace) -> Sequence[Event]:
         if self._begin is None or place < self._begin:
-            return await self._ask(lambda session: _read(session, place))
+            return await self._ask(lambda session: self._read(session, place))
         if place >= self._end:
             return ()
         # From the newest back: most viewers have all but the last ones.
@@ -117,13 +125,18 @@ class Hub:
         if self._begin is None:
             self._begin = self._end = await self._ask(end_of_stream)
             self._tell()
-        while events := await self._ask(lambda session: _read(session, self._end)):
+        while events := await self._ask(lambda session: self._read(session, self._end)):
             dropped = len(self._recent) + len(events) - _REMEMBERED
             if dropped > 0:
                 self._begin = self._recent[dropped - 1][0] if dropped <= len(self._recent) else self._end
             self._recent.extend(events)
             self._end = events[-1][0]
             self._tell()
+
+    def _read(self, session: Session, place: StreamPlace) -> list[Event]:
+        rows = read_stream(session, place, _BATCH)
+        items = self._describe(session, rows) if rows else {}
+        return [(StreamPlace(row.xid, row.id), _event(row, items.get(row.subject))) for row in rows]
 
     def _tell(self) -> None:
         self._news.set()
@@ -147,13 +160,11 @@ def _entry(session: Session, asked: StreamPlace | None) -> tuple[StreamPlace, bo
     return asked, False
 
 
-def _read(session: Session, place: StreamPlace) -> list[Event]:
-    return [(StreamPlace(row.xid, row.id), _event(row)) for row in read_stream(session, place, _BATCH)]
-
-
-def _event(row: StreamRow) -> bytes:
+def _event(row: StreamRow, item: Any) -> bytes:
     place = StreamPlace(row.xid, row.id)
     data = {"id": str(place), "at": to_iso(row.at), "kind": row.kind, "subject": row.subject, "data": row.data}
+    if item is not None:
+        data["item"] = item
     # JSON has no line breaks that would end the field early.
     return f"id: {place}\ndata: ".encode() + orjson.dumps(data) + b"\n\n"
 

@@ -30,8 +30,9 @@ KNOWN_S = 60.0
     responses={
         200: {
             "description": "Server-sent events. The data of each has `id`, `at`, `kind` (`run`, `product`, `arrival`, "
-            "`problem`, `alert`, `fleet`, `worker`, `decision`), `subject` and `data`. The first one has the event "
-            "name `ready`, or `reset` if some that the client has not seen are gone.",
+            "`problem`, `alert`, `fleet`, `worker`, `decision`), `subject` and `data`; those of runs also have `item`, "
+            "the run as `GET /v1/runs` shows it. The first one has the event name `ready`, or `reset` if some that the "
+            "client has not seen are gone.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         **failures(),

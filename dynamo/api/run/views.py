@@ -36,6 +36,7 @@ from dynamo.runs.results import JobResult, read_results
 from dynamo.runs.states import FINAL
 from dynamo.store.checks import CheckResult
 from dynamo.store.models import OWNED, Product, Run, RunDecision
+from dynamo.store.stream import StreamRow
 
 Declared = TypeVar("Declared", InputShown, ParameterShown)
 
@@ -45,6 +46,13 @@ def run_items(session: Session, runs: Sequence[Run]) -> list[RunItem]:
     counted = select(Product.run_id, func.count()).where(Product.run_id.in_([run.id for run in runs]))
     products = dict(session.execute(counted.group_by(Product.run_id)).all())
     return [RunItem(**_item(run, products.get(run.id, 0))) for run in runs]
+
+
+def runs_told(session: Session, rows: Sequence[StreamRow]) -> dict[str, Any]:
+    """Return the runs that events are about, as a list shows them, by their id."""
+    names = {row.subject for row in rows if row.kind in ("run", "product")}
+    runs = session.scalars(select(Run).where(Run.id.in_(names))).all() if names else ()
+    return {item.id: item.model_dump(mode="json") for item in run_items(session, runs)} if runs else {}
 
 
 def runs_matching(

@@ -20,8 +20,10 @@ from dynamo.api.tokens import create_token, revoke_token
 from dynamo.config.file import Config
 from dynamo.runs.ledger import decide
 from dynamo.store.engine import Store, open_store
+from dynamo.store.models import Run
 from dynamo.store.stream import KEPT, StreamRow, prune_stream
 from dynamo.times import utc_now
+from tests.unit.api.serving import add_runs, run_row
 from tests.waiting import PATIENCE, wait_for
 
 #: A server with viewers that come and go.
@@ -102,6 +104,20 @@ def test_all_who_watch_see_each_event_once_in_order(server: ApiServer, store: St
         assert viewer.subjects == [*told, "last"]
     assert viewers[0].seen[0]["kind"] == "decision"
     assert viewers[0].seen[0]["data"]["action"] == "start"
+
+
+def test_events_of_runs_bring_them_as_lists_show_them(server: ApiServer, store: Store) -> None:
+    viewer = entered(Viewer(server, "last"))
+    add_runs(store, run_row(1, state="running"), run_row(2, state="failed"))
+    with store.transaction() as session:
+        session.execute(update(Run).where(Run.state == "running").values(state="publishing"))
+    write(store, "last")
+    assert viewer.subjects[-1] == "last"
+    last = {event["subject"]: event.get("item") for event in viewer.seen}
+    assert last.pop("last") is None
+    listed = httpx.get(f"{server.url}/v1/runs", headers=viewer.headers).json()["items"]
+    assert {item["id"]: item for item in listed} == last
+    assert sorted(item["state"] for item in listed) == ["failed", "publishing"]
 
 
 def test_a_viewer_goes_on_where_it_was(server: ApiServer, store: Store) -> None:

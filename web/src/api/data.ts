@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get } from "./client";
 import { onCorrection, serverNow } from "./clock";
-import { type Kind, useConnection, useEvents } from "./live";
+import { type Kind, type LiveEvent, recentEvents, useConnection, useEachEvent, useEvents } from "./live";
 
 export interface Asked<T> {
   /** The last answer; kept while a newer one is on its way, or fails. */
@@ -14,19 +14,52 @@ export interface Asked<T> {
 /** Without the stream of events, ask this often. */
 const POLL_MS = 5000;
 
-/** The answer to a path, or nothing for null. */
-export function useData<T>(path: string | null, kinds: readonly Kind[] = [], everyMs = 0): Asked<T> {
-  const [answer, setAnswer] = useState<{ path: string | null; data?: T; error?: ApiError }>({ path });
+/** What an answer becomes by an event, without asking again; undefined if that must be asked. */
+export type Patch<T> = (data: T, event: LiveEvent) => T | undefined;
+
+interface Answer<T> {
+  readonly path: string | null;
+  readonly data?: T;
+  readonly error?: ApiError;
+}
+
+/** The answer to a path, or nothing for null. A patch must be the same function as long as the path is the same. */
+export function useData<T>(
+  path: string | null,
+  kinds: readonly Kind[] = [],
+  everyMs = 0,
+  patch: Patch<T> | null = null,
+): Asked<T> {
+  const [answer, setAnswer] = useState<Answer<T>>({ path });
   const [turn, setTurn] = useState(0);
-  const asking = useRef({ busy: false, missed: false });
+  const asking = useRef({ busy: false, missed: false, events: [] as LiveEvent[], answer });
+  const keep = useCallback((next: Answer<T>) => {
+    asking.current.answer = next;
+    setAnswer(next);
+  }, []);
   const again = useCallback(() => {
     // A slow server is not asked again before it has answered.
     if (asking.current.busy) asking.current.missed = true;
     else setTurn((count) => count + 1);
   }, []);
   useEvents(path === null ? [] : kinds, again);
+  const follow = useCallback(
+    (event: LiveEvent | null) => {
+      const { busy, events, answer: known } = asking.current;
+      if (event === null) return again();
+      // The answer on its way may be older than the event.
+      if (busy) events.push(event);
+      if (patch === null || known.data === undefined || known.path !== path) return;
+      const data = patch(known.data, event);
+      if (data === undefined) again();
+      else if (data !== known.data) keep({ path, data });
+    },
+    [path, patch, again, keep],
+  );
+  useEachEvent(patch === null || path === null ? null : follow);
   const connection = useConnection();
-  const pause = connection === "live" || kinds.length === 0 ? everyMs : POLL_MS;
+  const follows = kinds.length > 0 || patch !== null;
+  const pause = connection === "live" || !follows ? everyMs : POLL_MS;
   useEffect(() => {
     if (path === null || !pause) return;
     const timer = setInterval(() => {
@@ -37,13 +70,19 @@ export function useData<T>(path: string | null, kinds: readonly Kind[] = [], eve
   useEffect(() => {
     if (path === null) return;
     const stop = new AbortController();
-    asking.current = { busy: true, missed: false };
+    Object.assign(asking.current, { busy: true, missed: false, events: recentEvents() });
     get<T>(path, { signal: stop.signal })
-      .then((data) => setAnswer({ path, data }))
+      .then((data) => {
+        let patched: T | undefined = data;
+        for (const event of asking.current.events) if (patch && patched !== undefined) patched = patch(patched, event);
+        if (patched === undefined) asking.current.missed = true;
+        keep({ path, data: patched ?? data });
+      })
       .catch((error: unknown) => {
         if (stop.signal.aborted) return;
         const told = error instanceof ApiError ? error : new ApiError(0, String(error));
-        setAnswer((before) => (before.path === path ? { ...before, error: told } : { path, error: told }));
+        const before = asking.current.answer;
+        keep(before.path === path ? { ...before, error: told } : { path, error: told });
       })
       .finally(() => {
         if (stop.signal.aborted) return;
@@ -54,7 +93,7 @@ export function useData<T>(path: string | null, kinds: readonly Kind[] = [], eve
       stop.abort();
       asking.current.busy = false;
     };
-  }, [path, turn, again]);
+  }, [path, patch, turn, again, keep]);
   const fresh = answer.path === path;
   return { data: fresh ? answer.data : undefined, error: fresh ? answer.error : undefined, again };
 }
@@ -68,8 +107,10 @@ export interface Page<T> {
 export function useList<T extends { id: string | number }>(
   path: string,
   kinds: readonly Kind[],
+  everyMs = 0,
+  patch: Patch<Page<T>> | null = null,
 ): Asked<readonly T[]> & { more: (() => void) | null } {
-  const first = useData<Page<T>>(path, kinds);
+  const first = useData<Page<T>>(path, kinds, everyMs, patch);
   const [later, setLater] = useState<Page<T> & { path: string }>();
   const [failure, setFailure] = useState<ApiError>();
   const known = later?.path === path ? later : undefined;

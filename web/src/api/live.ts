@@ -1,6 +1,7 @@
 // One stream of events for the whole page. `fetch` reads it, since `EventSource` cannot send a token.
 import { useEffect, useState } from "preact/hooks";
 import { authorization } from "./client";
+import type { RunItem } from "./types";
 
 export type Kind = "run" | "product" | "arrival" | "problem" | "alert" | "fleet" | "worker" | "decision";
 
@@ -10,6 +11,8 @@ export interface LiveEvent {
   readonly kind: Kind;
   readonly subject: string;
   readonly data: unknown;
+  /** The run that the event is about, as lists show it. */
+  readonly item?: RunItem;
 }
 
 export type Connection = "connecting" | "live" | "lost";
@@ -19,6 +22,8 @@ const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
 const SILENCE_MS = 45_000;
 /** Screens are drawn anew at most this often, however much happens. */
 const CALM_MS = 500;
+/** An answer of the server may be older than an event by less than this. */
+const RECENT_MS = 1000;
 
 const ears = new Set<(event: LiveEvent | null) => void>();
 const watchers = new Set<(connection: Connection) => void>();
@@ -26,6 +31,7 @@ let connection: Connection = "connecting";
 let lastId = "";
 let running = false;
 let paused = true;
+let heard: { readonly at: number; readonly event: LiveEvent }[] = [];
 let wake = () => {};
 let reading: AbortController | undefined;
 
@@ -37,8 +43,8 @@ export async function listen(): Promise<void> {
     while (paused) await new Promise<void>((resolve) => (wake = resolve));
     try {
       await read(() => {
-        // What was missed before the first connection is on the screens already.
-        if (failures > 0 && lastId === "") hear(null);
+        // The screens asked before the first connection: they may have missed what came between.
+        if (lastId === "") setTimeout(() => hear(null), CALM_MS);
         failures = 0;
         become("live");
       });
@@ -112,7 +118,13 @@ function take(block: string): void {
 }
 
 function hear(event: LiveEvent | null): void {
+  if (event !== null) heard = [...heard.filter(({ at }) => Date.now() - at < RECENT_MS), { at: Date.now(), event }];
   for (const ear of ears) ear(event);
+}
+
+/** Events that an answer may lack that was asked for just now. */
+export function recentEvents(): LiveEvent[] {
+  return heard.filter(({ at }) => Date.now() - at < RECENT_MS).map(({ event }) => event);
 }
 
 function become(state: Connection): void {
@@ -131,6 +143,15 @@ export function useConnection(): Connection {
   return state;
 }
 
+/** Call back with each event, and with null when events may have been missed. */
+export function useEachEvent(then: ((event: LiveEvent | null) => void) | null): void {
+  useEffect(() => {
+    if (then === null) return;
+    ears.add(then);
+    return () => void ears.delete(then);
+  }, [then]);
+}
+
 /** Call back soon after an event of these kinds, and when events may have been missed; not more than twice a second. */
 export function useEvents(kinds: readonly Kind[], then: () => void): void {
   const wanted = kinds.join();
@@ -144,6 +165,7 @@ export function useEvents(kinds: readonly Kind[], then: () => void): void {
       }, CALM_MS);
     };
     ears.add(ear);
+    for (const event of recentEvents()) ear(event);
     return () => {
       ears.delete(ear);
       clearTimeout(timer);

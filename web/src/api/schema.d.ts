@@ -5699,7 +5699,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events. The data of each has `id`, `at`, `kind` (`run`, `product`, `arrival`, `problem`, `alert`, `fleet`, `worker`, `decision`), `subject` and `data`. The first one has the event name `ready`, or `reset` if some that the client has not seen are gone. */
+            /** @description Server-sent events. The data of each has `id`, `at`, `kind` (`run`, `product`, `arrival`, `problem`, `alert`, `fleet`, `worker`, `decision`), `subject` and `data`; those of runs also have `item`, the run as `GET /v1/runs` shows it. The first one has the event name `ready`, or `reset` if some that the client has not seen are gone. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -1,6 +1,7 @@
 // All at a glance: how data come, what is wrong, what runs, and what was announced.
 import type { ComponentChildren } from "preact";
 import { useData, useNow } from "../api/data";
+import { useRuns } from "../api/runs";
 import type { AlertItem, FeedItem, LoadShown, ProblemItem, RunItem, StatusShown } from "../api/types";
 import type { Page } from "../api/data";
 import { count } from "../numbers";
@@ -97,9 +98,9 @@ function Problems() {
 
 function Runs() {
   const states = ACTIVE.map((state) => `state=${state}`).join("&");
-  const active = useData<Page<RunItem>>(`/v1/runs?limit=10&${states}`, ["run"]);
-  const status = useData<StatusShown>("/v1/status", ["run"]);
-  const ended = useData<Page<RunItem>>("/v1/runs?limit=5", ["run"]);
+  const active = useRuns(`/v1/runs?limit=10&${states}`);
+  const status = useData<StatusShown>("/v1/status", ["problem"], 5000);
+  const ended = useRuns("/v1/runs?limit=5");
   const counts = Object.entries(status.data?.runs ?? {}).filter(([, number]) => number > 0);
   return (
     <Card title="Runs" more="/runs" wide>
@@ -115,9 +116,9 @@ function Runs() {
             ))}
       </p>
       {active.data && active.data.items.length > 0 ? (
-        <RunTable items={active.data.items} label="Runs at work" />
+        <RunTable items={active.data.items.slice(0, 10)} label="Runs at work" />
       ) : (
-        ended.data && <Last items={ended.data.items} />
+        ended.data && <Last items={ended.data.items.slice(0, 5)} />
       )}
     </Card>
   );

@@ -1,5 +1,6 @@
 // All runs, newest first, by what the address asks for.
-import { useList, useNow } from "../api/data";
+import { useNow } from "../api/data";
+import { useRunList } from "../api/runs";
 import type { RunItem } from "../api/types";
 import type { ScreenProps } from "../app";
 import { address, go, pathOf, setParameters, useRoute } from "../route";
@@ -33,7 +34,7 @@ function RunList() {
   // Renewed by the minute: the window moves with the clock.
   const now = useNow(60_000);
   const asked = { workflow: value("workflow"), trigger: value("trigger"), state: value("state"), radar: value("radar") };
-  const list = useList<RunItem>(address("/v1/runs", { ...asked, since: since(value("since"), now) ?? "" }), ["run"]);
+  const list = useRunList(address("/v1/runs", { ...asked, since: since(value("since"), now) ?? "" }));
   const seen = (name: "workflow" | "trigger" | "radar") => [
     ...new Set((list.data ?? []).map((run) => run[name]).filter(Boolean)),
   ];
