@@ -213,7 +213,8 @@ def test_logs_of_pegasus_are_shown(root: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_run_goes_on_when_its_submission_is_interrupted_or_killed(root: Path, number: signal.Signals) -> None:
-    path = write_small(root, 0)
+    # Work for some seconds: the signal comes before its end.
+    path = write_small(root, 0, leads=31, side=401)
     command = ("submit", "nowcast", "-i", f"nowcast={path}", "-p", "min_points=4", "--wait", "--out", "out")
     submission = subprocess.Popen(
         [sys.executable, "-m", "dynamo", *command],

@@ -34,6 +34,7 @@ from dynamo.store.engine import Store, open_store
 from dynamo.store.fleets import ApiToken
 from dynamo.times import utc_now
 from tests.integration import test_store
+from tests.unit.api.test_needs import OPEN
 from tests.waiting import PATIENCE, wait_for
 
 # The databases of the store's own tests.
@@ -210,8 +211,8 @@ def test_every_route_but_health_and_the_documents_needs_a_token(client: Client) 
         for method in item:
             filled = path.replace("{name}", "x").replace("{group}", "g")
             response = httpx.request(method, f"{client.base_url}{filled}", content=b"[" * 100)
-            if path in ("/healthz", "/v1/session") and method != "delete":
-                assert response.status_code == (422 if method == "post" else 200)
+            if (method.upper(), path) in OPEN:
+                assert response.status_code not in (401, 500)
                 assert "security" not in item[method]
                 continue
             asked += 1

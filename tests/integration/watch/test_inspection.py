@@ -251,6 +251,7 @@ def test_a_file_that_is_read_for_ever_holds_up_neither_its_feed_nor_others(
         write_slow(tmp_path).rename(tmp_path / "one" / "slow.nc")
         inspector = inspection._inspectors.warm()
         wait_for(lambda: inspector._asked_at < math.inf, what="the slow file")
+        os.kill(inspector.helper.pid, signal.SIGSTOP)
         write_small(tmp_path / "one", 1)
         write_small(tmp_path / "two", 2)
         arrivals = followed.wait("arrival", 2, 60.0)
