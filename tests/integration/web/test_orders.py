@@ -25,6 +25,7 @@ from dynamo.store.fleets import FleetWish, Worker
 from dynamo.store.models import Arrival, Run
 from dynamo.times import utc_now
 from tests.integration.web.conftest import Site, serving
+from tests.unit.api.serving import add_runs, run_row
 from tests.waiting import PATIENCE, wait_for
 
 expect.set_options(timeout=10_000 * PATIENCE)
@@ -324,3 +325,22 @@ def test_a_run_is_cancelled_and_retried(page: Page, site: Site, store: Store, se
         expect(page.locator("main .state").first).to_contain_text(state, timeout=60_000 * PATIENCE)
     assert [request.url.rpartition("/")[2] for request in sent] == ["cancel", "retry"]
     assert len(keys(sent)) == 2
+
+
+def test_runs_come_and_change_without_asking_and_what_is_typed_stays(page: Page, store: Store) -> None:
+    page.goto("/runs")
+    expect(page.locator(".connection")).to_contain_text("live")
+    page.wait_for_timeout(2000)  # the page asks once more for what came while it connected
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    field = page.get_by_label("workflow")
+    field.press_sequentially("hai")
+    row = run_row(77, state="running", created_at=utc_now())
+    add_runs(store, row)
+    shown = page.locator("tbody tr", has=page.locator(f"a[href='/runs/{row['id']}']"))
+    expect(shown).to_contain_text("running")
+    with store.transaction() as session:
+        session.get_one(Run, row["id"]).state = "failed"
+    expect(shown).to_contain_text("failed")
+    expect(field).to_have_value("hai")
+    assert [url for url in asked if "/v1/runs" in url] == []

@@ -156,6 +156,7 @@ export function useEachEvent(then: ((event: LiveEvent | null) => void) | null): 
 export function useEvents(kinds: readonly Kind[], then: () => void): void {
   const wanted = kinds.join();
   useEffect(() => {
+    if (wanted === "") return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ear = (event: LiveEvent | null) => {
       if (event !== null && !wanted.split(",").includes(event.kind)) return;

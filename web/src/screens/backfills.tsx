@@ -8,7 +8,7 @@ import { decimal } from "../numbers";
 import { address, pathOf, setParameters, useRoute } from "../route";
 import { Order, useOrder } from "../ui/order";
 import { ParameterFields, parametersOf } from "../ui/parameters";
-import { Card, Choice, type Column, Empty, Facts, Filter, Loading, Problem, State, Table, Time } from "../ui/parts";
+import { Card, Choice, type Column, Empty, Facts, Filter, Input, Loading, Problem, State, Table, Time } from "../ui/parts";
 import { AssetTabs } from "./asset-tabs";
 
 export function Backfills() {
@@ -126,12 +126,7 @@ function Plan({ started }: { started: () => void }) {
   const range = (name: string, label: string) => (
     <label class="choice">
       <span>{label}</span>
-      <input
-        type="datetime-local"
-        value={value(name)}
-        required
-        onChange={(event) => setParameters({ [name]: event.currentTarget.value })}
-      />
+      <Input type="datetime-local" value={value(name)} required choose={(text) => setParameters({ [name]: text })} />
     </label>
   );
   return (
@@ -163,12 +158,12 @@ function Plan({ started }: { started: () => void }) {
           <Filter label="publish as (current)" value={value("as")} choose={(name) => setParameters({ as: name })} />
           <label class="choice">
             <span>runs at once</span>
-            <input
+            <Input
               type="number"
               min={1}
               max={1000}
               value={value("at_most") || "1"}
-              onChange={(event) => setParameters({ at_most: event.currentTarget.value })}
+              choose={(text) => setParameters({ at_most: text })}
             />
           </label>
         </div>

@@ -1,6 +1,7 @@
 // Parameters of a workflow as fields, with their defaults and help; what is changed stands in the address.
 import type { ParameterShown } from "../api/types";
 import { setParameters, useRoute } from "../route";
+import { Input } from "./parts";
 
 const KEY = "p.";
 const LISTS = ["floats", "ints"];
@@ -85,15 +86,15 @@ function Field({ parameter, value, set }: FieldProps) {
     );
   if (NUMBERS.includes(type))
     return (
-      <input
+      <Input
         type="number"
         step={type === "int" ? 1 : "any"}
         min={minimum ?? undefined}
         max={maximum ?? undefined}
         value={value}
         required
-        onChange={(event) => set(event.currentTarget.value)}
+        choose={set}
       />
     );
-  return <input value={value} autocomplete="off" onChange={(event) => set(event.currentTarget.value.trim())} />;
+  return <Input type="text" value={value} choose={set} />;
 }

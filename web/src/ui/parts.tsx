@@ -1,5 +1,6 @@
 // Parts that several screens share.
 import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import type { ApiError } from "../api/client";
 import { visible } from "../names";
 import { usePreferences } from "../preferences";
@@ -200,18 +201,40 @@ export function Choice(props: {
 }
 
 /** A text to filter by; the address changes when the person stops typing. */
+interface InputProps {
+  readonly type: "text" | "search" | "number" | "datetime-local";
+  readonly value: string;
+  readonly choose: (text: string) => void;
+  readonly list?: string | undefined;
+  readonly min?: number | undefined;
+  readonly max?: number | undefined;
+  readonly step?: number | "any";
+  readonly required?: boolean;
+}
+
+/** A field whose text is chosen when it is left, or with Enter: until then it keeps what is typed, whatever is drawn anew. */
+export function Input({ value, choose, ...rest }: InputProps) {
+  const [typed, setTyped] = useState<string>();
+  return (
+    <input
+      autocomplete="off"
+      spellcheck={false}
+      {...rest}
+      value={typed ?? value}
+      onInput={(event) => setTyped(event.currentTarget.value)}
+      onChange={(event) => {
+        setTyped(undefined);
+        choose(event.currentTarget.value.trim());
+      }}
+    />
+  );
+}
+
 export function Filter(props: { label: string; value: string; choose: (value: string) => void; list?: string }) {
   return (
     <label class="choice">
       <span>{props.label}</span>
-      <input
-        type="search"
-        value={props.value}
-        list={props.list}
-        autocomplete="off"
-        spellcheck={false}
-        onChange={(event) => props.choose(event.currentTarget.value.trim())}
-      />
+      <Input type="search" value={props.value} list={props.list} choose={props.choose} />
     </label>
   );
 }
